@@ -1,0 +1,66 @@
+"""Makes pictures larger: photographs and drawings, by neural networks, in tiles, without seams.
+
+    import upscaler
+    picture = upscaler.upscale("photo.jpg", scale=4)
+    picture.save("photo_4x.jpg")
+
+Importing this package loads neither torch nor any codec; the first use does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .errors import EngineError, ModelError, OutOfMemory, OutputError, PictureError, PlanError, UpscalerError
+    from .picture import Metadata, Picture
+    from .pipeline import Estimate, Upscaler, upscale
+    from .target import Target
+    from .tiling import Size
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "EngineError": "errors",
+    "Estimate": "pipeline",
+    "Metadata": "picture",
+    "ModelError": "errors",
+    "OutOfMemory": "errors",
+    "OutputError": "errors",
+    "Picture": "picture",
+    "PictureError": "errors",
+    "PlanError": "errors",
+    "Size": "tiling",
+    "Target": "target",
+    "Upscaler": "pipeline",
+    "UpscalerError": "errors",
+    "upscale": "pipeline",
+}
+
+__all__ = [
+    "EngineError",
+    "Estimate",
+    "Metadata",
+    "ModelError",
+    "OutOfMemory",
+    "OutputError",
+    "Picture",
+    "PictureError",
+    "PlanError",
+    "Size",
+    "Target",
+    "Upscaler",
+    "UpscalerError",
+    "upscale",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,21 @@
+"""Names for the arrays that travel through the package."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray: TypeAlias = NDArray[np.float32]
+"""float32, 0..1, laid out (height, width, channels) or (tiles, height, width, channels)."""
+
+PixelArray: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+"""uint8 (0..255) or uint16 (0..65535), (height, width, channels): 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA."""
+
+
+def to_float(pixels: PixelArray) -> FloatArray:
+    """Integer pixels as float32, 0..1; 255 or 65535 becomes exactly 1.0."""
+    full = np.float32(np.iinfo(pixels.dtype).max)
+    result: FloatArray = np.true_divide(pixels, full, dtype=np.float32)
+    return result

@@ -1,0 +1,120 @@
+"""Reads pictures by content: path, bytes, stream, Pillow image, array or tensor in, `Picture` out."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
+
+import numpy as np
+import PIL.Image
+
+from ..errors import PictureError
+from ..picture import Picture
+from ..tiling import Size
+from . import pillow, vips
+from .formats import Format, by_suffix, sniff
+
+if TYPE_CHECKING:
+    import torch
+
+Source: TypeAlias = Union[
+    str, "os.PathLike[str]", bytes, Picture, PIL.Image.Image, "np.ndarray[Any, Any]", "torch.Tensor"
+]
+"""What a picture can be made from. Arrays: see `Picture.from_array`; tensors: see `Picture.from_tensor`."""
+
+LARGEST = 512_000_000
+"""Pixels of a source above which it is taken for a decompression bomb unless it is allowed."""
+
+HEAD = 64
+
+
+def decode(
+    source: Source,
+    *,
+    accept_damaged: bool = False,
+    max_pixels: int = LARGEST,
+    workspace: Path | None = None,
+    name: str | None = None,
+) -> Picture:
+    """A source as an upright picture, CMYK and Lab turned into sRGB, everything else as it was.
+
+    A truncated or damaged file raises PictureError unless `accept_damaged`: then what could be read is used. More than
+    `max_pixels` raise PictureError too. Large pictures are kept in a file in `workspace`.
+    """
+    if isinstance(source, Picture):
+        return source
+    if isinstance(source, PIL.Image.Image):
+        return pillow.picture_of(source, name or "image", workspace)
+    if isinstance(source, np.ndarray):
+        return Picture.from_array(source, name or "array")
+    if isinstance(source, (str, os.PathLike, bytes)):
+        return _read(source, name, accept_damaged, max_pixels, workspace)
+    if type(source).__module__.partition(".")[0] == "torch":
+        return Picture.from_tensor(source, name or "tensor")
+    raise PictureError(
+        f"{type(source).__name__}: not a picture. Pass a path, bytes, a Pillow image, a numpy array or a torch tensor."
+    )
+
+
+def looks_like_picture(path: Path) -> bool:
+    """Whether the content, or for want of better the name, says that this file is a picture."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except OSError:
+        return True
+    return (sniff(head) or by_suffix(path.suffix)) is not None
+
+
+def _read(
+    source: str | os.PathLike[str] | bytes,
+    name: str | None,
+    accept_damaged: bool,
+    max_pixels: int,
+    workspace: Path | None,
+) -> Picture:
+    file: Path | bytes
+    if isinstance(source, bytes):
+        name = name or "picture"
+        head, file = source[:HEAD], source
+    else:
+        path = Path(source)
+        name = name or str(path)
+        head, file = _head_of(path, name), path
+    format = sniff(head) or by_suffix(Path(name).suffix)
+    if format is None or (not sniff(head) and format.name != "TGA"):
+        raise PictureError(_no_picture(head, name, format))
+
+    def check(size: Size) -> None:
+        if size.pixels > max_pixels:
+            raise PictureError(
+                f"{name}: {size} is {size.pixels / 1e6:,.0f} megapixels, over the limit of {max_pixels / 1e6:,.0f}. "
+                f"If the picture is to be trusted, allow it with --max-megapixels {-(-size.pixels // 10**6)}."
+            )
+
+    if format.reader == "vips":
+        return vips.read(file, format, name, accept_damaged, check, workspace)
+    return pillow.read(
+        io.BytesIO(file) if isinstance(file, bytes) else file, format, name, accept_damaged, check, workspace
+    )
+
+
+def _head_of(path: Path, name: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD)
+    except IsADirectoryError as error:
+        raise PictureError(f"{name}: is a folder, not a picture.") from error
+    except FileNotFoundError as error:
+        raise PictureError(f"{name}: no such file.") from error
+    except OSError as error:
+        raise PictureError(f"{name}: cannot be read ({error.strerror}).") from error
+
+
+def _no_picture(head: bytes, name: str, format: Format | None) -> str:
+    if not head:
+        return f"{name}: the file is empty."
+    expected = f", though its name says {format.name}" if format else ""
+    return f"{name}: not a picture in any known format{expected}."

@@ -1,0 +1,161 @@
+"""Writes pictures: whole or not at all, in the format that was asked for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from ..errors import OutputError
+from ..picture import Metadata, Picture, allocate
+from ..tiling import Size
+from . import pillow, vips
+from .formats import FORMATS, Format, by_suffix
+
+log = logging.getLogger("upscaler")
+
+ROWS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where a picture goes and how it is written."""
+
+    path: Path
+    format: Format | None = None
+    """None: by the path's suffix."""
+    quality: int | None = None
+    """1..100 for JPEG, WebP and AVIF; None: 95, 90 and 80."""
+    lossless: bool = False
+    """For WebP and AVIF."""
+    compression: int | None = None
+    """0..9 for PNG and TIFF; None: 3 and 6."""
+    strip: bool = False
+    """Leave out EXIF, XMP, IPTC, resolution and texts. The colour profile stays: it says what the numbers mean."""
+    overwrite: bool = False
+
+    def resolved(self) -> Format:
+        """The format that will be written. Raises OutputError when none can."""
+        format = self.format or by_suffix(self.path.suffix)
+        if format is None or format.writer is None:
+            known = ", ".join(f.suffixes[0] for f in FORMATS if f.writer)
+            what = f"{format.name} cannot be written" if format else f"no format is known for {self.path.suffix!r}"
+            raise OutputError(f"{self.path}: {what}. Choose one of {known}.")
+        return format
+
+
+def check(output: Output, size: Size) -> None:
+    """Raises OutputError if a picture of `size` could not be written there: worth knowing before it is computed."""
+    format = output.resolved()
+    if max(size.width, size.height) > format.largest_side:
+        raise OutputError(
+            f"{output.path}: {size} is too large for {format.name}, which holds {format.largest_side} pixels a side. "
+            "Choose .png or .tif."
+        )
+    if not output.overwrite and output.path.exists():
+        raise OutputError(f"{output.path}: exists already. Use --overwrite to replace it.")
+    if output.path.is_dir():
+        raise OutputError(f"{output.path}: is a folder.")
+
+
+def encode(picture: Picture, output: Output) -> None:
+    """Writes one file. It appears under its name when it is complete, and not before.
+
+    Raises OutputError when it exists and `overwrite` is not set, when the format cannot hold it, when writing fails.
+    """
+    check(output, picture.size)
+    with _complete_or_absent(output) as path:
+        _write(picture, path, output)
+
+
+def encode_stream(picture: Picture, stream: BinaryIO, output: Output) -> None:
+    """Writes to a stream that need not be seekable; of `output`, the path is not used."""
+    with tempfile.TemporaryDirectory(prefix="upscaler-") as folder:
+        path = Path(folder, "picture")
+        try:
+            _write(picture, path, output)
+        except OutputError as error:
+            raise OutputError(f"{output.path}: {error}") from error
+        with path.open("rb") as file:
+            shutil.copyfileobj(file, stream)
+    stream.flush()
+
+
+def _write(picture: Picture, path: Path, output: Output) -> None:
+    format = output.resolved()
+    picture = _fitted(picture, format, path.parent)
+    if output.strip:
+        picture = replace(picture, metadata=Metadata())
+    if format.writer == "vips":
+        quality = output.quality or format.quality or 0
+        vips.write(picture, path, format, quality, output.lossless, output.compression, output.strip)
+    else:
+        pillow.write(picture, path, format)
+
+
+@contextmanager
+def _complete_or_absent(output: Output) -> Iterator[Path]:
+    """A temporary sibling to write to, which takes its final name at the end, or is removed."""
+    final = output.path
+    temporary = final.with_name(f".{final.name[:100]}.{secrets.token_hex(4)}.part")
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch(exist_ok=False)
+    except OSError as error:
+        raise OutputError(f"{final}: cannot be written ({error.strerror}).") from error
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        _take_name(temporary, final, output.overwrite)
+    except OutputError as error:
+        raise OutputError(f"{final}: {error}") from error
+    except OSError as error:
+        raise OutputError(f"{final}: cannot be written ({error.strerror}).") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _take_name(temporary: Path, final: Path, overwrite: bool) -> None:
+    """Renames; without `overwrite` in a way that never replaces a file which appeared meanwhile."""
+    if overwrite:
+        temporary.replace(final)
+        return
+    try:
+        os.link(temporary, final)
+    except FileExistsError as error:
+        raise OutputError("exists already. Use --overwrite to replace it.") from error
+    except OSError:  # a file system without hard links
+        if final.exists():
+            raise OutputError("exists already. Use --overwrite to replace it.") from None
+        temporary.replace(final)
+
+
+def _fitted(picture: Picture, format: Format, workspace: Path) -> Picture:
+    """With no more channels and bits than the format holds: transparency on white, 16 bits rounded to 8."""
+    flatten = picture.has_alpha and not format.alpha
+    reduce = picture.depth == 16 and not format.sixteen
+    if not (flatten or reduce):
+        return picture
+    if flatten:
+        log.warning("%s: %s has no transparency; the picture is laid on white.", picture.name, format.name)
+    height, width, channels = picture.pixels.shape
+    channels -= flatten
+    dtype = np.uint8 if reduce else picture.pixels.dtype
+    pixels = allocate((height, width, channels), dtype, workspace)
+    full = np.iinfo(picture.pixels.dtype).max
+    for y in range(0, height, ROWS):
+        rows = picture.pixels[y : y + ROWS].astype(np.float32) / full
+        if flatten:
+            rows = rows[:, :, :-1] * rows[:, :, -1:] + (1 - rows[:, :, -1:])
+        pixels[y : y + ROWS] = np.rint(rows * np.iinfo(dtype).max)
+    return replace(picture, pixels=pixels)

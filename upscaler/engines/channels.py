@@ -1,0 +1,49 @@
+"""Lets every engine take grey and colour alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..arrays import FloatArray
+from .base import Engine
+
+
+def adapted(engine: Engine, channels: int) -> Engine:
+    """An engine for tiles of 1 or 3 channels, whatever the given one takes."""
+    if engine.info.channels == channels:
+        return engine
+    return _Grey(engine) if channels == 1 else _ChannelByChannel(engine)
+
+
+class _Grey:
+    """Grey through a colour network: three equal channels in, the mean of the three out, so that no tint can appear."""
+
+    def __init__(self, colour: Engine) -> None:
+        self._colour = colour
+        self.info = replace(colour.info, channels=1)
+
+    def run(self, tiles: FloatArray) -> FloatArray:
+        result: FloatArray = self._colour.run(np.repeat(tiles, 3, axis=3)).mean(axis=3, keepdims=True)
+        return result
+
+    def safer(self) -> Engine | None:
+        safer = self._colour.safer()
+        return None if safer is None else _Grey(safer)
+
+
+class _ChannelByChannel:
+    """Colour through a grey network: each channel as a tile of its own."""
+
+    def __init__(self, grey: Engine) -> None:
+        self._grey = grey
+        self.info = replace(grey.info, channels=3)
+
+    def run(self, tiles: FloatArray) -> FloatArray:
+        planes = [np.ascontiguousarray(tiles[..., channel : channel + 1]) for channel in range(3)]
+        return np.concatenate([self._grey.run(plane) for plane in planes], axis=3)
+
+    def safer(self) -> Engine | None:
+        safer = self._grey.safer()
+        return None if safer is None else _ChannelByChannel(safer)

@@ -1,0 +1,128 @@
+"""Which device computes, with what precision, and how much memory it has to spare."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Final
+
+import psutil
+import torch
+
+from ..errors import PlanError
+
+PRECISIONS: Final[dict[str, torch.dtype]] = {
+    "fp32": torch.float32,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+}
+
+SHARE = 0.6
+"""Of the free memory that tiles may use: allocators round up, and others want some too."""
+
+
+def pick_device(name: str | None = None) -> torch.device:
+    """The named device, or the best there is: CUDA or ROCm, XPU, MPS, CPU.
+
+    Raises PlanError when the named one is not a device or not on this machine.
+    """
+    available = [kind for kind in ("cuda", "xpu", "mps") if _has(kind)]
+    if name is None or name == "auto":
+        return torch.device(available[0] if available else "cpu")
+    here = ", ".join([*available, "cpu"])
+    try:
+        device = torch.device("cuda" + name[4:] if name.startswith("rocm") else name)
+    except RuntimeError as error:
+        raise PlanError(f"--device {name}: no such kind of device. This machine has {here}.") from error
+    if device.type != "cpu" and (device.type not in available or (device.index or 0) >= _count(device.type)):
+        raise PlanError(f"--device {name}: this machine has none. It has {here}.")
+    return device
+
+
+def pick_precision(name: str, device: torch.device, half: bool, bfloat16: bool) -> torch.dtype:
+    """The named precision, or with "auto" the fastest that the device computes in hardware and the network supports.
+
+    Raises PlanError for an unknown name, or one that the network does not support.
+    """
+    if name == "auto":
+        if device.type == "cpu":
+            return torch.bfloat16 if bfloat16 and cpu_has_bfloat16() else torch.float32
+        if half:
+            return torch.float16
+        if bfloat16 and (device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)):
+            return torch.bfloat16
+        return torch.float32
+    if name not in PRECISIONS:
+        raise PlanError(f"--precision {name}: choose auto, {', '.join(PRECISIONS)}.")
+    if (name == "fp16" and not half) or (name == "bf16" and not bfloat16):
+        raise PlanError(f"--precision {name}: this model does not support it. Use auto or fp32.")
+    return PRECISIONS[name]
+
+
+def precision_name(device: torch.device) -> str:
+    """What "auto" means on a device for a network that supports everything."""
+    dtype = pick_precision("auto", device, half=True, bfloat16=True)
+    return next(name for name, known in PRECISIONS.items() if known == dtype)
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 in hardware (AVX-512 BF16, AMX, or Arm's BF16 extension)."""
+    asked = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
+    if any(ask is not None and ask() for ask in asked):
+        return True
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or " bf16" in flags
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that tiles may use on the device now."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0] * SHARE)
+    if device.type == "xpu":
+        return int(torch.xpu.mem_get_info(device)[0] * SHARE)
+    return int(min(psutil.virtual_memory().available, _container_limit()) * (SHARE if device.type == "cpu" else 0.4))
+
+
+def describe(device: torch.device) -> str:
+    """The device's own name."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} ({'ROCm' if torch.version.hip else 'CUDA'})"
+    if device.type == "xpu":
+        return str(torch.xpu.get_device_name(device))
+    if device.type == "mps":
+        return "Apple GPU"
+    return f"processor, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def devices() -> list[torch.device]:
+    """All that this machine has, the preferred one first."""
+    found = [torch.device(kind, index) for kind in ("cuda", "xpu") if _has(kind) for index in range(_count(kind))]
+    if _has("mps"):
+        found.append(torch.device("mps"))
+    return [*found, torch.device("cpu")]
+
+
+def _has(kind: str) -> bool:
+    if kind == "mps":
+        return torch.backends.mps.is_available()
+    module = getattr(torch, kind)
+    return bool(module.is_available())
+
+
+def _count(kind: str) -> int:
+    return 1 if kind == "mps" else int(getattr(torch, kind).device_count())
+
+
+def _container_limit() -> float:
+    """What a container leaves to its processes (cgroup v2), in bytes; infinite outside of one."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = int((group / "memory.max").read_text())
+        used = int((group / "memory.current").read_text())
+        cached = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())["inactive_file"]
+    except (OSError, ValueError, KeyError):
+        return math.inf
+    return max(limit - used + int(cached), 0)

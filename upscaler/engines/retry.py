@@ -1,0 +1,180 @@
+"""Runs batches of tiles so that only right results come out: each is checked, a wrong one computed more carefully.
+
+Out of memory halves the batch, then the tile (a tile too large is computed as a grid of smaller ones, which gives the
+same pixels). A tile that fails or looks wrong is computed alone, then by ever safer versions of the engine. What still
+fails ends the job. Every such step is logged as a warning.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from ..arrays import FloatArray
+from ..errors import EngineError, OutOfMemory, PlanError
+from ..tiling import Batch, Budget, Region, Size, Tile, blend, cut, plan
+from .base import Engine, EngineInfo
+from .verify import Fault, agree, fault, is_stale
+
+log = logging.getLogger("upscaler")
+
+PATIENCE = 3
+"""Tiles mended by a safer engine before it takes over; odd but confirmed ones before resemblance is not asked for."""
+
+
+def run(engine: Engine, batches: Iterable[Batch]) -> Iterator[Tile]:
+    """Every tile of every batch, computed and checked, in order.
+
+    Raises EngineError, with the tile's place and what was tried; OutOfMemory when the smallest tile is still too large.
+    """
+    runner = _Runner(engine)
+    for batch in batches:
+        yield from runner.tiles(batch)
+
+
+class _Runner:
+    """One run: the engine in use, which may be replaced by a safer one, and what was learnt on the way."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._limit: int | None = None
+        self._mended = 0
+        self._odd = 0
+        self._previous: tuple[FloatArray, FloatArray] | None = None
+
+    def tiles(self, batch: Batch) -> Iterator[Tile]:
+        first = 0
+        while first < len(batch.regions):
+            part = slice(first, first + (self._limit or len(batch.regions)))
+            results: Iterable[FloatArray | None]
+            problem: Exception | None = None
+            try:
+                results = self._engine.run(batch.pixels[part])
+            except (OutOfMemory, MemoryError) as error:
+                self._shrink(len(batch.regions[part]), batch.regions[0].size, error)
+                continue
+            except Exception as error:
+                results, problem = [None] * len(batch.regions[part]), error
+            for region, source, result in zip(batch.regions[part], batch.pixels[part], results, strict=True):
+                right = self._checked(region, source, result, problem)
+                self._previous = source, right
+                yield Tile(region, right)
+            first = part.stop
+
+    def _shrink(self, together: int, tile: Size, error: Exception) -> None:
+        """After out of memory: fewer tiles together, then smaller ones, then another device."""
+        device = self._engine.info.device
+        if together > 1:
+            self._limit = together // 2
+            log.warning("out of memory on %s: %d tiles at a time from here on.", device, self._limit)
+            return
+        whole = self._engine.whole if isinstance(self._engine, Subdivided) else self._engine
+        side = (self._engine.side if isinstance(self._engine, Subdivided) else max(tile.width, tile.height)) // 2
+        try:
+            self._engine = Subdivided(whole, side, tile)
+            log.warning("out of memory on %s: tiles of %d pixels from here on.", device, side)
+        except PlanError:
+            safer = whole.safer()
+            while safer is not None and safer.info.device == device:
+                safer = safer.safer()
+            if safer is None:
+                raise OutOfMemory(
+                    f"out of memory on {device}, even with tiles of {side * 2} pixels. "
+                    "Close other programs, or choose a smaller model."
+                ) from error
+            log.warning(
+                "out of memory on %s, even with tiles of %d pixels: going on on %s.",
+                device,
+                side * 2,
+                safer.info.device,
+            )
+            self._engine = safer
+
+    def _checked(
+        self, region: Region, source: FloatArray, result: FloatArray | None, problem: Exception | None
+    ) -> FloatArray:
+        """The result if nothing is wrong with it, else that of a more careful computation."""
+        found = self._fault(self._engine.info, source, result, problem)
+        if found is None:
+            assert result is not None
+            return result
+        place = f"the tile at {max(region.x, 0)},{max(region.y, 0)}"
+        log.warning("%s is computed again: %s.", place, found.reason)
+        doubtful = None if found.certain else result
+        tried = []
+        engine: Engine | None = self._engine
+        while engine is not None:
+            tried.append(f"{engine.info.precision} on {engine.info.device}")
+            safer = engine.safer()
+            again, problem = _attempt(engine, source)
+            found = self._fault(engine.info, source, again, problem)
+            if found is None:
+                assert again is not None
+                self._count_mended(engine)
+                return again
+            if again is not None and not found.certain:
+                another_way = engine is not self._engine or safer is None
+                if another_way and doubtful is not None and agree(doubtful, again):
+                    self._count_odd()
+                    return again
+                doubtful = again
+            engine = safer
+        raise EngineError(f"{place} cannot be computed: {found.reason}. Tried {', '.join(tried)}.") from problem
+
+    def _fault(
+        self, info: EngineInfo, source: FloatArray, result: FloatArray | None, problem: Exception | None
+    ) -> Fault | None:
+        if result is None:
+            return Fault(f"{type(problem).__name__}: {problem}", True)
+        if is_stale(source, result, self._previous):
+            return Fault("its result is the one of the tile before", True)
+        found = fault(source, result, info.needs.scale, info.keeps_tone)
+        if found is not None and not found.certain and self._odd >= PATIENCE:
+            return None
+        return found
+
+    def _count_odd(self) -> None:
+        """An odd result that a second computation confirmed: the network means it."""
+        self._odd += 1
+        if self._odd == PATIENCE:
+            log.warning("this model's results do not resemble their sources: no longer checked for that.")
+
+    def _count_mended(self, engine: Engine) -> None:
+        """A tile that only a safer engine could compute; when there are several, it goes on with all others."""
+        if engine is not self._engine:
+            self._mended += 1
+            if self._mended == PATIENCE:
+                log.warning("going on in %s on %s.", engine.info.precision, engine.info.device)
+                self._engine = engine
+
+
+class Subdivided:
+    """An engine that computes each tile as a grid of smaller ones: the same pixels in less memory."""
+
+    def __init__(self, whole: Engine, side: int, tile: Size) -> None:
+        """Raises PlanError when tiles of `side` pixels are too small for the engine."""
+        self.whole = whole
+        self.side = side
+        self.info = whole.info
+        self._tile = tile
+        self._plan = plan(tile, whole.info.needs, Budget(whole.info.free_memory, tile=side, batch=1), border=0)
+
+    def run(self, tiles: FloatArray) -> FloatArray:
+        return np.stack([self._joined(tile) for tile in tiles])
+
+    def safer(self) -> Engine | None:
+        safer = self.whole.safer()
+        return None if safer is None else Subdivided(safer, self.side, self._tile)
+
+    def _joined(self, tile: FloatArray) -> FloatArray:
+        parts = (Tile(batch.regions[0], self.whole.run(batch.pixels)[0]) for batch in cut(tile, self._plan))
+        return np.concatenate([band.pixels for band in blend(parts, self._plan)])
+
+
+def _attempt(engine: Engine, source: FloatArray) -> tuple[FloatArray | None, Exception | None]:
+    try:
+        return engine.run(source[None])[0], None
+    except Exception as error:
+        return None, error

@@ -1,0 +1,86 @@
+"""Says what is wrong with a computed tile: not finite, flat, another tile's pixels, or nothing like its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ..arrays import FloatArray
+
+BLOCKS = 8
+"""A tile and its result are compared as this many blocks a side: noise, grain and invented detail average out."""
+
+FLAT = 1e-4
+"""Standard deviation under which a result is flat."""
+
+NOT_FLAT = 0.02
+"""Standard deviation above which a source is not: five 8-bit levels, more than noise that a network may remove."""
+
+TONE = 0.06
+"""Root mean square of the blocks' differences that is always allowed: fifteen 8-bit levels."""
+
+CONTRAST = 0.5
+"""Further difference allowed, as a share of the source's own contrast. Unrelated content differs by 1.4 times it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a tile's result."""
+
+    reason: str
+    certain: bool
+    """False: it merely looks wrong. If a second, different computation agrees, it is what the network does."""
+
+
+def fault(source: FloatArray, result: FloatArray, scale: int, keeps_tone: bool) -> Fault | None:
+    """Compares a source tile, (height, width, channels), with its result; None if nothing is wrong.
+
+    Networks that do not keep the tone are compared after their brightness and contrast have been matched.
+    """
+    expected = (source.shape[0] * scale, source.shape[1] * scale, source.shape[2])
+    if result.shape != expected:
+        return Fault(f"its result has the shape {result.shape} instead of {expected}", True)
+    ours, theirs = _blocks(source), _blocks(result)
+    if not np.isfinite(theirs).all():  # a sum is finite only if every term is
+        return Fault("its result is not a number in places", True)
+    if _is_flat(result) and float(source.std()) > NOT_FLAT:
+        return Fault("its result is one flat colour", True)
+    if not keeps_tone:
+        theirs = _matched(theirs, ours)
+    difference = float(np.sqrt(np.mean((theirs - ours) ** 2)))
+    if difference > TONE + CONTRAST * float(ours.std(axis=(0, 1)).mean()):
+        return Fault(f"its result does not resemble its source (difference {difference:.2f} of 1)", False)
+    return None
+
+
+def is_stale(source: FloatArray, result: FloatArray, previous: tuple[FloatArray, FloatArray] | None) -> bool:
+    """Whether a result is, bit for bit, that of the tile before (source, result), though its source is another."""
+    if previous is None or previous[1].shape != result.shape:
+        return False
+    same = np.array_equal(previous[1][::7, ::5], result[::7, ::5]) and np.array_equal(previous[1], result)
+    return same and not _is_flat(result) and not np.array_equal(previous[0], source)
+
+
+def agree(one: FloatArray, other: FloatArray) -> bool:
+    """Whether two computations of a tile gave the same, up to the rounding of half precision."""
+    return one.shape == other.shape and float(np.abs(one - other).mean()) < 0.02
+
+
+def _blocks(pixels: FloatArray) -> FloatArray:
+    height, width = pixels.shape[:2]
+    small = cv2.resize(pixels, (min(BLOCKS, width), min(BLOCKS, height)), interpolation=cv2.INTER_AREA)
+    return small.reshape(small.shape[0], small.shape[1], -1).astype(np.float32)
+
+
+def _is_flat(pixels: FloatArray) -> bool:
+    sample = pixels[::5, ::3]
+    return float(sample.std(axis=(0, 1)).max()) < FLAT and float(pixels.std(axis=(0, 1)).max()) < FLAT
+
+
+def _matched(blocks: FloatArray, to: FloatArray) -> FloatArray:
+    """Blocks with the mean and contrast of others."""
+    spread = blocks.std(axis=(0, 1)) + 1e-6
+    matched: FloatArray = (blocks - blocks.mean(axis=(0, 1))) / spread * to.std(axis=(0, 1)) + to.mean(axis=(0, 1))
+    return matched

@@ -1,0 +1,1 @@
+"""Many pictures: what is to be read, what is to be written, one outcome each."""

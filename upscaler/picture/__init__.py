@@ -1,0 +1,9 @@
+"""What a picture is while it is in the program: pixels, colour profile, metadata. Knows nothing of file formats."""
+
+from .alpha import bleed, within_source
+from .canvas import allocate
+from .metadata import Metadata
+from .picture import Picture
+from .resample import resize, support
+
+__all__ = ["Metadata", "Picture", "allocate", "bleed", "resize", "support", "within_source"]

@@ -1,0 +1,67 @@
+"""Transparency: colour for pixels that have none, and an enlarged alpha channel without halos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..arrays import FloatArray, PixelArray, to_float
+from ..tiling import Band
+from .canvas import allocate
+
+SPREADS = (3, 7, 15, 31, 63)
+"""Widths in pixels of the averages that fill transparent places, the nearest colours first."""
+
+HALO = SPREADS[-1] // 2 + 1
+ROWS = 512
+
+
+def bleed(colour: PixelArray, alpha: PixelArray, workspace: Path | None = None) -> PixelArray:
+    """The colour with its fully transparent pixels filled from the nearest visible ones.
+
+    Files hold anything there, black mostly, and a network would draw it into the visible edge. `colour` is (height,
+    width, 1 or 3), `alpha` (height, width, 1); farther than HALO pixels from anything visible, colours stay.
+    """
+    if alpha.all():
+        return colour
+    filled = allocate(colour.shape, colour.dtype, workspace)
+    height = colour.shape[0]
+    for y in range(0, height, ROWS):
+        first, last = max(y - HALO, 0), min(y + ROWS + HALO, height)
+        part = _bleed(to_float(colour[first:last]), to_float(alpha[first:last]))
+        part = part[y - first : y - first + ROWS]
+        filled[y : y + ROWS] = np.rint(part * np.iinfo(colour.dtype).max)
+    return filled
+
+
+def _bleed(colour: FloatArray, alpha: FloatArray) -> FloatArray:
+    unknown = alpha[:, :, 0] == 0
+    filled = colour.copy()
+    for spread in SPREADS:
+        if not unknown.any():
+            break
+        size = (spread, spread)
+        weight = cv2.blur(alpha, size)
+        mean = cv2.blur(colour * alpha, size).reshape(colour.shape)
+        near = unknown & (weight > 1e-4)
+        filled[near] = mean[near] / weight[near][:, None]
+        unknown &= ~near
+    return filled
+
+
+def within_source(bands: Iterable[Band], alpha: PixelArray, scale: int) -> Iterator[Band]:
+    """Bands of an enlarged alpha channel, kept between the least and the greatest source value around each pixel, so
+    that what was opaque stays opaque and what was empty stays empty."""
+    around = np.ones((3, 3), np.uint8)
+    for band in bands:
+        rows = len(band.pixels) // scale
+        y = band.y // scale
+        first, last = max(y - 1, 0), min(y + rows + 1, len(alpha))
+        source = to_float(alpha[first:last, :, 0])
+        least = cv2.erode(source, around)[y - first : y - first + rows]
+        greatest = cv2.dilate(source, around)[y - first : y - first + rows]
+        low, high = (edge.repeat(scale, 0).repeat(scale, 1)[:, :, None] for edge in (least, greatest))
+        yield Band(band.y, np.clip(band.pixels, low, high))

@@ -1,0 +1,123 @@
+"""The picture: what decoding gives, what the pipeline passes on, what encoding takes and a library user receives."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..arrays import PixelArray
+from ..errors import PictureError
+from ..tiling import Size
+from .metadata import Metadata
+
+if TYPE_CHECKING:
+    import PIL.Image
+    import torch
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """Upright pixels with their colour profile and metadata.
+
+    `pixels` is uint8 or uint16, (height, width, channels), with 1 channel (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB,
+    alpha); alpha is straight, not premultiplied. Large ones are memory-mapped. Do not change them.
+    """
+
+    pixels: PixelArray
+    profile: bytes | None = None
+    """ICC profile of the pixel values; None means sRGB."""
+    metadata: Metadata = field(default_factory=Metadata)
+    format: str | None = None
+    """Name of the format it was read from, such as "JPEG"."""
+    name: str = "picture"
+    """How messages call it."""
+
+    @property
+    def size(self) -> Size:
+        return Size(self.pixels.shape[1], self.pixels.shape[0])
+
+    @property
+    def has_alpha(self) -> bool:
+        return self.pixels.shape[2] in (2, 4)
+
+    @property
+    def depth(self) -> int:
+        """Bits a sample: 8 or 16."""
+        return 8 * self.pixels.itemsize
+
+    def save(self, path: str | os.PathLike[str], **options: Any) -> None:
+        """Writes a file, whole or not at all; the suffix decides the format. `options` are those of `codecs.Output`:
+        quality, lossless, compression, strip, overwrite.
+
+        Raises OutputError when the file exists (and not `overwrite`), or cannot be written.
+        """
+        from ..codecs import Output, encode
+
+        encode(self, Output(Path(path), **options))
+
+    def to_numpy(self) -> PixelArray:
+        """A copy of `pixels`; grey without alpha comes as (height, width)."""
+        pixels: Any = np.array(self.pixels)
+        result: PixelArray = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+        return result
+
+    def to_pil(self) -> PIL.Image.Image:
+        """A Pillow image: L, LA, RGB or RGBA, with the profile in its info; 16-bit pixels are rounded to 8."""
+        import PIL.Image
+
+        pixels = self.pixels
+        if pixels.dtype == np.uint16:
+            pixels = ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+        image = PIL.Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+        if self.profile:
+            image.info["icc_profile"] = self.profile
+        return image
+
+    def to_tensor(self) -> torch.Tensor:
+        """A torch tensor: float32, 0..1, (channels, height, width)."""
+        import torch
+
+        from ..arrays import to_float
+
+        return torch.from_numpy(np.ascontiguousarray(to_float(self.pixels).transpose(2, 0, 1)))
+
+    @staticmethod
+    def from_array(array: Any, name: str = "array") -> Picture:
+        """From (height, width) or (height, width, 1 to 4 channels): uint8, uint16, or floats 0..1 (kept as 16 bit).
+
+        Raises PictureError for any other shape, kind or range.
+        """
+        array = np.asarray(array)
+        pixels = array[:, :, None] if array.ndim == 2 else array
+        if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4) or 0 in pixels.shape:
+            raise PictureError(
+                f"{name}: shape {array.shape} is not a picture. Pass (height, width) or (height, width, channels)."
+            )
+        if pixels.dtype.kind == "f":
+            if not (np.isfinite(pixels).all() and pixels.min() >= 0 and pixels.max() <= 1):
+                raise PictureError(
+                    f"{name}: floating-point pixels must lie within 0..1. Divide by the largest value first."
+                )
+            pixels = np.rint(pixels * 65535).astype(np.uint16)
+        if pixels.dtype not in (np.uint8, np.uint16):
+            raise PictureError(
+                f"{name}: pixels of type {pixels.dtype} are not supported. Pass uint8, uint16 or floats 0..1."
+            )
+        return Picture(pixels, name=name)
+
+    @staticmethod
+    def from_tensor(tensor: torch.Tensor, name: str = "tensor") -> Picture:
+        """From a torch tensor (channels, height, width), or (1, channels, height, width): uint8 or floats 0..1.
+
+        Raises PictureError as `from_array` does.
+        """
+        tensor = tensor.detach().cpu()
+        array: Any = tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()
+        array = array[0] if array.ndim == 4 and array.shape[0] == 1 else array
+        if array.ndim != 3:
+            raise PictureError(f"{name}: shape {tuple(tensor.shape)} is not a picture. Pass (channels, height, width).")
+        return Picture.from_array(array.transpose(1, 2, 0), name)

@@ -1,0 +1,232 @@
+"""The main path: one picture from source to result, tile by tile; the Upscaler, which loads its model once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import catalog, codecs, engines, tiling
+from .arrays import PixelArray
+from .codecs import Source
+from .engines import Engine
+from .finish import collect, resized, rows_of
+from .picture import Picture, allocate, bleed, within_source
+from .target import Target, passes
+from .tiling import Band, Budget, Plan, Size, Tile
+
+if TYPE_CHECKING:
+    from .jobs.batch import Outcome
+
+Progress = Callable[[int, int], None]
+"""Called as tiles are done: how many, of how many in all."""
+
+CPU_MEMORY = 4 * 2**30
+"""Bytes that tiles take at most on a CPU without being told: more makes nothing faster and disturbs other programs."""
+
+GREY_ROWS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a run would do; nothing has been computed."""
+
+    source: Size
+    result: Size
+    plans: tuple[Plan, ...]
+    """One a pass; none when the picture is only resized."""
+    engine: engines.EngineInfo
+    memory: int
+    """Bytes expected at most, beyond the loaded libraries and the model."""
+
+
+class Upscaler:
+    """Enlarges pictures with one model, loaded at the first call and kept. May be used from several threads."""
+
+    def __init__(
+        self,
+        model: str = "photo",
+        *,
+        device: str | None = None,
+        precision: str = "auto",
+        tile: int | None = None,
+        batch: int | None = None,
+        overlap: int | None = None,
+        workspace: str | Path | None = None,
+    ) -> None:
+        """`model`: a name of the catalog, or a file. `device`: "cuda", "cuda:1", "xpu", "mps", "cpu"; None takes the
+        best. `precision`: "auto", "fp32", "fp16", "bf16"; auto is fp32 for 16-bit pictures. `tile`, `overlap` in source
+        pixels and `batch` in tiles; None has them chosen. `workspace`: a folder for large pictures while they are
+        computed; None is the system's temporary one.
+
+        Raises ModelError when there is no such model.
+        """
+        self.model = catalog.find(model)
+        self._device = device
+        self._precision = precision
+        self._tile = tile
+        self._batch = batch
+        self._overlap = overlap
+        self._workspace = None if workspace is None else Path(workspace)
+        self._engines: dict[str, Engine] = {}
+        self._lock = threading.Lock()
+
+    def __call__(
+        self,
+        source: Source,
+        scale: float | None = None,
+        *,
+        target: Target | None = None,
+        progress: Progress | None = None,
+        **reading: Any,
+    ) -> Picture:
+        """A larger picture, by `scale` or to `target` (default: the model's own scale), with the source's profile and
+        metadata put right.
+
+        `source`: a path, bytes, Pillow image, array or tensor (see `Picture.from_array`, `from_tensor`), or Picture.
+        `reading`: accept_damaged, max_pixels, workspace, name, as of `codecs.decode`. Raises PictureError, PlanError,
+        ModelError, EngineError, OutputError; whatever is raised, nothing half-done is left.
+        """
+        reading.setdefault("workspace", self._workspace)
+        picture = codecs.decode(source, **reading)
+        estimate = self.estimate(picture, scale, target=target)
+        engine = self._engine(picture)
+        workspace = reading["workspace"]
+        picture = replace(picture, metadata=picture.metadata.put_right(estimate.result))
+        layers = 2 if picture.has_alpha and _varies(picture.pixels[:, :, -1:]) else 1
+        count = _Counter(progress, layers * sum(plan.count for plan in estimate.plans))
+        if not estimate.plans:
+            return _resize(picture, estimate.result, workspace)
+        depth = picture.depth
+        for plan, size in zip(estimate.plans, _after_each(estimate), strict=True):
+            last = plan is estimate.plans[-1]
+            picture = _enlarge(picture, engine, plan, size, depth if last else 16, workspace, count)
+        return picture
+
+    def estimate(self, source: Source, scale: float | None = None, *, target: Target | None = None) -> Estimate:
+        """What `self(source, …)` would do: sizes, tiles, memory. Loads the model. Raises PlanError."""
+        picture = codecs.decode(source)
+        target = target or Target(scale=scale)
+        info = self._engine(picture).info
+        result = target.size(picture.size, info.needs.scale)
+        sizes = passes(picture.size, result, info.needs.scale, at_least_one=(target.scale or 0) >= 1)
+        memory = info.free_memory if info.device != "cpu" else min(info.free_memory, CPU_MEMORY)
+        budget = Budget(memory, self._tile, self._batch, self._overlap)
+        starts = [picture.size, *sizes[:-1]] if sizes else []
+        plans = tuple(tiling.plan(size, info.needs, budget) for size in starts)
+        return Estimate(picture.size, result, plans, info, max((plan.memory for plan in plans), default=0))
+
+    def batch(self, source: str | Path, output: str | Path, **options: Any) -> Iterator[Outcome]:
+        """Every picture of a folder into another, its tree mirrored: one outcome each, failures included, as they are
+        done. `options` are those of `jobs.batch.run`."""
+        from .jobs.batch import run_folder
+
+        yield from run_folder(self, Path(source), Path(output), **options)
+
+    def close(self) -> None:
+        """Lets go of the model. A later call loads it again."""
+        with self._lock:
+            self._engines.clear()
+
+    def __enter__(self) -> Upscaler:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _engine(self, picture: Picture) -> Engine:
+        """Half precision has too few digits for the 65,536 levels of a 16-bit picture."""
+        precision = "fp32" if self._precision == "auto" and picture.depth == 16 else self._precision
+        with self._lock:
+            if precision not in self._engines:
+                self._engines[precision] = engines.engine_for(self.model, self._device, precision)
+            return self._engines[precision]
+
+
+def upscale(source: Source, scale: float | None = None, *, model: str = "photo", **options: Any) -> Picture:
+    """One picture, enlarged: `Upscaler(model)(source, scale, …)`. For several pictures keep an `Upscaler`."""
+    return Upscaler(model)(source, scale, **options)
+
+
+def _enlarge(
+    picture: Picture, engine: Engine, plan: Plan, size: Size, depth: int, workspace: Path | None, count: _Counter
+) -> Picture:
+    """One pass: cut, computed, blended, brought to the exact size, written to a canvas; first alpha, then colour."""
+    canvas = _canvas(size, picture.pixels.shape[2], depth, workspace)
+    colour, alpha = _parts(picture, workspace)
+    full = plan.size.scaled(plan.scale)
+
+    def bands(pixels: PixelArray) -> Iterator[Band]:
+        fitting = engines.adapted(engine, pixels.shape[2])
+        return tiling.blend(count(engines.run(fitting, tiling.cut(pixels, plan))), plan)
+
+    if alpha is not None and _varies(alpha):
+        collect(resized(within_source(bands(alpha), alpha, plan.scale), full, size), canvas[:, :, -1:])
+    elif alpha is not None:
+        collect(resized(rows_of(alpha), plan.size, size), canvas[:, :, -1:])
+    collect(resized(bands(colour), full, size), canvas[:, :, :-1] if alpha is not None else canvas)
+    return replace(picture, pixels=canvas)
+
+
+def _resize(picture: Picture, size: Size, workspace: Path | None) -> Picture:
+    """Without a network: for pictures that are as large as they shall be, or larger."""
+    if size == picture.size:
+        return picture
+    canvas = _canvas(size, picture.pixels.shape[2], picture.depth, workspace)
+    colour, alpha = _parts(picture, workspace)
+    if alpha is not None:
+        collect(resized(rows_of(alpha), picture.size, size), canvas[:, :, -1:])
+    collect(resized(rows_of(colour), picture.size, size), canvas[:, :, :-1] if alpha is not None else canvas)
+    return replace(picture, pixels=canvas)
+
+
+def _canvas(size: Size, channels: int, depth: int, workspace: Path | None) -> PixelArray:
+    return allocate((size.height, size.width, channels), np.uint16 if depth == 16 else np.uint8, workspace)
+
+
+def _parts(picture: Picture, workspace: Path | None) -> tuple[PixelArray, PixelArray | None]:
+    """Colour, one channel if it is grey, and alpha if there is any."""
+    colour, alpha = picture.pixels, None
+    if picture.has_alpha:
+        alpha = colour[:, :, -1:]
+        colour = bleed(colour[:, :, :-1], alpha, workspace)
+    if colour.shape[2] == 3 and _is_grey(colour):
+        colour = colour[:, :, :1]
+    return colour, alpha
+
+
+def _after_each(estimate: Estimate) -> list[Size]:
+    return [*(plan.size for plan in estimate.plans[1:]), estimate.result]
+
+
+def _varies(alpha: PixelArray) -> bool:
+    return bool(alpha.min() != alpha.max())
+
+
+def _is_grey(colour: PixelArray) -> bool:
+    """Whether all three channels are the same everywhere, as in a grey photograph stored as RGB."""
+    for y in range(0, len(colour), GREY_ROWS):
+        rows = colour[y : y + GREY_ROWS]
+        if (rows[:, :, 0] != rows[:, :, 1]).any() or (rows[:, :, 0] != rows[:, :, 2]).any():
+            return False
+    return True
+
+
+class _Counter:
+    """Reports tiles as they pass."""
+
+    def __init__(self, report: Progress | None, total: int) -> None:
+        self._report = report
+        self._total = total
+        self._done = 0
+
+    def __call__(self, tiles: Iterable[Tile]) -> Iterator[Tile]:
+        for tile in tiles:
+            yield tile
+            self._done += 1
+            if self._report is not None:
+                self._report(self._done, self._total)

@@ -1,0 +1,127 @@
+"""The exact size a job asks for, and the sizes that lead there pass by pass."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, fields
+
+from .errors import PlanError
+from .tiling import Size
+
+LARGEST_SCALE = 32.0
+
+STRETCH = 1.1
+"""Enlargement beyond the network's own that the filter may add: invisible, where a pass costs sixteen times more."""
+
+NAMED_SIZES = {
+    "hd": Size(1280, 720),
+    "fullhd": Size(1920, 1080),
+    "2k": Size(2560, 1440),
+    "4k": Size(3840, 2160),
+    "5k": Size(5120, 2880),
+    "8k": Size(7680, 4320),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """How large the result is to be; at most one field is set, and with none it is the network's own scale.
+
+    All keep the proportions. Raises PlanError for values that no picture can have.
+    """
+
+    scale: float | None = None
+    width: int | None = None
+    height: int | None = None
+    long_edge: int | None = None
+    megapixels: float | None = None
+    fit: Size | None = None
+    """The largest that fits into this frame."""
+    at_least: Size | None = None
+    """The smallest that covers this frame; pictures that cover it already stay as they are."""
+
+    def __post_init__(self) -> None:
+        given = [field.name for field in fields(self) if getattr(self, field.name) is not None]
+        if len(given) > 1:
+            names = " and ".join("--" + name.replace("_", "-") for name in given)
+            raise PlanError(f"{names}: choose one of them. For a frame to fill, use --fit or --at-least.")
+        for name in given:
+            value = getattr(self, name)
+            numbers = (value.width, value.height) if isinstance(value, Size) else (value,)
+            if not all(math.isfinite(number) and number > 0 for number in numbers):
+                raise PlanError(f"--{name.replace('_', '-')} {value}: must be more than 0.")
+        if self.scale is not None and self.scale > LARGEST_SCALE:
+            raise PlanError(f"--scale {self.scale:g}: more than {LARGEST_SCALE:g} is not supported.")
+
+    @property
+    def is_scale(self) -> bool:
+        """Whether the result is a multiple of the source, not a size of its own."""
+        return all(getattr(self, field.name) is None for field in fields(self) if field.name != "scale")
+
+    def size(self, source: Size, native_scale: int) -> Size:
+        """The result's size for a source of that size."""
+        factor = self._factor(source, native_scale)
+        if factor > LARGEST_SCALE:
+            raise PlanError(
+                f"{source} to this size is {factor:.0f} times; more than {LARGEST_SCALE:g} is not supported."
+            )
+        return Size(
+            self.width or max(round(source.width * factor), 1), self.height or max(round(source.height * factor), 1)
+        )
+
+    def _factor(self, source: Size, native_scale: int) -> float:
+        if self.width:
+            return self.width / source.width
+        if self.height:
+            return self.height / source.height
+        if self.long_edge:
+            return self.long_edge / max(source.width, source.height)
+        if self.megapixels:
+            return math.sqrt(self.megapixels * 1e6 / source.pixels)
+        if self.fit:
+            return min(self.fit.width / source.width, self.fit.height / source.height)
+        if self.at_least:
+            return max(self.at_least.width / source.width, self.at_least.height / source.height, 1.0)
+        return self.scale or native_scale
+
+
+def parse_size(text: str) -> Size:
+    """ "3840x2160", or a name such as "4k". Raises PlanError."""
+    text = text.strip().lower()
+    if text in NAMED_SIZES:
+        return NAMED_SIZES[text]
+    match = re.fullmatch(r"(\d+)\s*[x×*]\s*(\d+)", text)
+    if match is None:
+        raise PlanError(f"{text}: not a size. Write WIDTHxHEIGHT, such as 3840x2160, or {', '.join(NAMED_SIZES)}.")
+    return Size(int(match[1]), int(match[2]))
+
+
+def passes(source: Size, result: Size, scale: int, at_least_one: bool = False) -> list[Size]:
+    """The size after each pass of a network of that scale; the last is `result`. Empty: it takes no network.
+
+    The last pass starts from just what it needs, so that it ends at the result without a waste: 8x by a 4x network is
+    4x, shrunk to 2x, and 4x again. Raises PlanError when the network does not enlarge and that is what is asked.
+    """
+    factor = max(result.width / source.width, result.height / source.height)
+    if factor <= 1 and not at_least_one:
+        return []
+    if scale == 1:
+        if factor > STRETCH:
+            raise PlanError(
+                "this model cleans pictures without enlarging them: ask for scale 1, or choose another model."
+            )
+        return [result]
+    count = max(math.ceil(math.log(max(factor / STRETCH, 1.0), scale) - 1e-9), 1)
+    if count == 1:
+        return [result]
+    before_last = Size(max(-(-result.width // scale), source.width), max(-(-result.height // scale), source.height))
+    shares = [(index + 1) / (count - 1) for index in range(count - 1)]
+    between = [
+        Size(
+            round(source.width * (before_last.width / source.width) ** share),
+            round(source.height * (before_last.height / source.height) ** share),
+        )
+        for share in shares
+    ]
+    return [*between, result]

@@ -1,0 +1,8 @@
+"""Pure arithmetic of tiles: where they lie, how they are cut, how they are joined. Knows no network, no file."""
+
+from .blend import Band, blend
+from .cut import Batch, Tile, cut
+from .geometry import Region, Size
+from .plan import Axis, Budget, Needs, Plan, plan
+
+__all__ = ["Axis", "Band", "Batch", "Budget", "Needs", "Plan", "Region", "Size", "Tile", "blend", "cut", "plan"]

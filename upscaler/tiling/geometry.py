@@ -1,0 +1,37 @@
+"""Value types for sizes and regions, in pixels. Sizes are (width, height)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Width and height in pixels."""
+
+    width: int
+    height: int
+
+    @property
+    def pixels(self) -> int:
+        return self.width * self.height
+
+    def scaled(self, factor: int) -> Size:
+        return Size(self.width * factor, self.height * factor)
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A rectangle; x and y may be negative, which means inside the reflected border."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @property
+    def size(self) -> Size:
+        return Size(self.width, self.height)

@@ -1,0 +1,189 @@
+"""Decides, from sizes alone, where the tiles of a picture lie. Computes no pixel.
+
+Tiles that share an edge overlap by reach + ramp + reach pixels: within `reach` of its own edge a tile is wrong and is
+thrown away; across the `ramp` in the middle the two are blended.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..errors import PlanError
+from .geometry import Region, Size
+
+RAMP = 4
+"""Source pixels over which neighbours are blended. Beyond the reach they agree to half a level."""
+
+BORDER = 8
+"""Source pixels by which the picture is extended by reflection, so that networks do not see the zeros they pad with."""
+
+LARGEST_TILE = 2048
+"""Source pixels a side; beyond it the share of overlap no longer matters."""
+
+TILE_OVERHEAD = 400
+"""What starting one more tile costs, in source pixels computed (measured: 0.2 ms with the embedded network)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What an engine asks of its tiles. Lengths are source pixels."""
+
+    scale: int
+    reach: int
+    """Distance over which a cut changes the result by more than half an 8-bit level."""
+    multiple: int = 1
+    """Width, height and position of a tile must be divisible by this."""
+    minimum: int = 1
+    """Smallest side of a tile."""
+    ramp: int = RAMP
+    bytes_per_pixel: float = 0.0
+    """Working memory for each source pixel of a tile."""
+    fast_pixels: float = math.inf
+    """Tiles of more pixels than this are slower a pixel, because they fall out of the processor's cache."""
+    batch_pixels: int = 0
+    """Tiles are run together up to so many source pixels."""
+    divisible: bool = True
+    """False: the engine must see the whole picture at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What the plan may spend, and what the user has fixed."""
+
+    memory: int
+    """Bytes for a batch of tiles and the band they are blended into."""
+    tile: int | None = None
+    """Largest side of a tile in source pixels."""
+    batch: int | None = None
+    """Tiles run together."""
+    overlap: int | None = None
+    """Source pixels shared by neighbours; takes the place of reach + ramp + reach."""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """The tiles along one direction. All numbers are source pixels; 0 is the first pixel of the picture."""
+
+    length: int
+    """Of the picture."""
+    tile: int
+    """Of every tile."""
+    starts: tuple[int, ...]
+    """Ascending; negative inside the reflected border."""
+    ramp: int
+    """Width of the blend between neighbours, at the middle of their overlap."""
+
+    def owned(self, index: int) -> tuple[int, int]:
+        """First and last+1 source pixel that tile `index` contributes to, ramps included, within the picture."""
+        first = 0 if index == 0 else self._ramp_start(index)
+        last = self.length if index == len(self.starts) - 1 else self._ramp_start(index + 1) + self.ramp
+        return first, last
+
+    def _ramp_start(self, index: int) -> int:
+        overlap_end = self.starts[index - 1] + self.tile
+        return (self.starts[index] + overlap_end - self.ramp) // 2
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The grid of equal tiles over one picture, and how many are run together."""
+
+    size: Size
+    """Of the picture."""
+    scale: int
+    x: Axis
+    y: Axis
+    batch: int
+    memory: int
+    """Bytes expected for a batch of tiles and its band."""
+
+    @property
+    def tile(self) -> Size:
+        return Size(self.x.tile, self.y.tile)
+
+    @property
+    def count(self) -> int:
+        return len(self.x.starts) * len(self.y.starts)
+
+    def regions(self) -> Iterator[Region]:
+        """Row by row, each row from left to right: the order in which `blend` wants the tiles."""
+        for y in self.y.starts:
+            for x in self.x.starts:
+                yield Region(x, y, self.x.tile, self.y.tile)
+
+
+def plan(size: Size, needs: Needs, budget: Budget, border: int = BORDER) -> Plan:
+    """The cheapest grid that stays within the budget: least pixels computed twice, tiles no larger than is fast.
+
+    Raises PlanError when `budget.tile` is too small for the overlap, or the engine cannot work in tiles at all.
+    """
+    overlap = 2 * needs.reach + needs.ramp if budget.overlap is None else budget.overlap
+    overlap = _up(max(overlap, needs.ramp), needs.multiple)
+    smallest = _up(max(overlap + 2 * max(needs.ramp, needs.multiple), needs.minimum), needs.multiple)
+    columns = _choices(size.width, border, overlap, smallest, needs, budget)
+    rows = _choices(size.height, border, overlap, smallest, needs, budget)
+
+    def memory(x: Axis, y: Axis, batch: int) -> int:
+        band = size.width * y.tile * needs.scale**2 * 3 * 4
+        return round(x.tile * y.tile * batch * (needs.bytes_per_pixel + needs.scale**2 * 3 * 4) + band)
+
+    def cost(x: Axis, y: Axis) -> tuple[bool, float]:
+        pixels = x.tile * y.tile
+        slowdown = 1.0
+        if pixels > needs.fast_pixels:
+            slowdown = min(1.0 + 0.9 * math.log2(pixels / needs.fast_pixels), 3.0)
+        too_large = memory(x, y, 1) > budget.memory
+        tiles = len(x.starts) * len(y.starts)
+        return too_large, memory(x, y, 1) if too_large else tiles * (pixels * slowdown + TILE_OVERHEAD)
+
+    x, y = min(((x, y) for x in columns for y in rows), key=lambda pair: cost(*pair))
+    batch = budget.batch or max(1, needs.batch_pixels // (x.tile * y.tile))
+    batch = min(batch, len(x.starts) * len(y.starts))
+    while budget.batch is None and batch > 1 and memory(x, y, batch) > budget.memory:
+        batch //= 2
+    return Plan(size, needs.scale, x, y, batch, memory(x, y, batch))
+
+
+def _choices(length: int, border: int, overlap: int, smallest: int, needs: Needs, budget: Budget) -> list[Axis]:
+    """Every way to cover one direction that is worth looking at: one tile, and grids of ever smaller ones."""
+    covered = max(_up(length + 2 * border, needs.multiple), _up(needs.minimum, needs.multiple))
+    whole = Axis(length, covered, (-border,), 0)
+    if not needs.divisible:
+        if budget.tile is not None and budget.tile < length:
+            raise PlanError("this model must see the whole picture: --tile cannot be used with it.")
+        return [whole]
+    largest = LARGEST_TILE
+    if budget.tile is not None:
+        if budget.tile < smallest and covered > budget.tile:
+            raise PlanError(
+                f"--tile {budget.tile}: too small for this model, whose tiles overlap by {overlap} pixels. "
+                f"Use {smallest} or more."
+            )
+        largest = budget.tile // needs.multiple * needs.multiple
+    axes = [whole] if covered <= largest else []
+    sides = [largest] if budget.tile is not None else _ladder(smallest, min(largest, covered), needs.multiple)
+    for wanted in sides:
+        count = math.ceil((covered - overlap) / (wanted - overlap))
+        if count < 2:
+            continue
+        tile = _up(max(math.ceil((covered + (count - 1) * overlap) / count), needs.minimum), needs.multiple)
+        step = (covered - tile) / (count - 1)
+        starts = tuple(int(i * step / needs.multiple + 1e-9) * needs.multiple - border for i in range(count - 1))
+        axis = Axis(length, tile, (*starts, covered - tile - border), needs.ramp)
+        if axis not in axes:
+            axes.append(axis)
+    return axes
+
+
+def _ladder(smallest: int, largest: int, multiple: int) -> list[int]:
+    """Tile sides to try, from the smallest to the largest, finely at first and then in steps of about 6 %."""
+    sides = [smallest]
+    while sides[-1] < largest:
+        sides.append(min(_up(max(sides[-1] + 16, round(sides[-1] * 1.06)), multiple), largest))
+    return sides
+
+
+def _up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple
