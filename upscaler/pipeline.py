@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from .target import Target, passes
 from .tiling import Band, Budget, Plan, Size, Tile
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from .jobs.batch import Outcome
 
 Progress = Callable[[int, int], None]
@@ -29,6 +31,15 @@ CPU_MEMORY = 4 * 2**30
 """Bytes that tiles take at most on a CPU without being told: more makes nothing faster and disturbs other programs."""
 
 GREY_ROWS = 1024
+
+
+class Reading(TypedDict, total=False):
+    """How a source is read: the options of `codecs.decode`."""
+
+    accept_damaged: bool
+    max_pixels: int
+    workspace: Path | None
+    name: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +93,7 @@ class Upscaler:
         *,
         target: Target | None = None,
         progress: Progress | None = None,
-        **reading: Any,
+        **reading: Unpack[Reading],
     ) -> Picture:
         """A larger picture, by `scale` or to `target` (default: the model's own scale), with the source's profile and
         metadata put right.
@@ -147,9 +158,20 @@ class Upscaler:
             return self._engines[precision]
 
 
-def upscale(source: Source, scale: float | None = None, *, model: str = "photo", **options: Any) -> Picture:
-    """One picture, enlarged: `Upscaler(model)(source, scale, …)`. For several pictures keep an `Upscaler`."""
-    return Upscaler(model)(source, scale, **options)
+def upscale(
+    source: Source,
+    scale: float | None = None,
+    *,
+    model: str = "photo",
+    device: str | None = None,
+    precision: str = "auto",
+    **options: Any,
+) -> Picture:
+    """One picture, enlarged: `Upscaler(model, device=…, precision=…)(source, scale, **options)`, which see.
+
+    For several pictures keep an `Upscaler`: this function loads the model at each call.
+    """
+    return Upscaler(model, device=device, precision=precision)(source, scale, **options)
 
 
 def _enlarge(
@@ -226,7 +248,7 @@ class _Counter:
 
     def __call__(self, tiles: Iterable[Tile]) -> Iterator[Tile]:
         for tile in tiles:
-            yield tile
             self._done += 1
             if self._report is not None:
                 self._report(self._done, self._total)
+            yield tile

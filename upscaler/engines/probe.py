@@ -71,7 +71,7 @@ def measure_memory(function: Function, channels: int, side: int) -> float:
 
 
 def measure_reach(function: Function, file: Path, channels: int, scale: int, multiple: int) -> int:
-    """Source pixels over which a cut changes the result by more than half an 8-bit level, and a quarter more.
+    """Source pixels over which a cut changes the result by more than half an 8-bit level.
 
     Measured once on a drawn picture, left and right of a cut, and remembered under the file's hash.
     """
@@ -88,7 +88,7 @@ def measure_reach(function: Function, file: Path, channels: int, scale: int, mul
     left = (function(picture[..., :at]) - whole[..., : at * scale]).abs().flip(-1)
     change = torch.maximum(right, left).amax(dim=(0, 1, 2)).reshape(at, scale).amax(dim=1)
     wrong = torch.nonzero(change > HALF_A_LEVEL)
-    reach = 0 if len(wrong) == 0 else min(int((int(wrong[-1]) + 1) * 1.25) + 1, at)
+    reach = 0 if len(wrong) == 0 else int(wrong[-1]) + 1
     known[key] = reach
     _write_json(memory, known)
     return reach

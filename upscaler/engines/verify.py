@@ -45,7 +45,7 @@ def fault(source: FloatArray, result: FloatArray, scale: int, keeps_tone: bool) 
     ours, theirs = _blocks(source), _blocks(result)
     if not np.isfinite(theirs).all():  # a sum is finite only if every term is
         return Fault("its result is not a number in places", True)
-    if _is_flat(result) and float(source.std()) > NOT_FLAT:
+    if _is_flat(result) and _contrast(source) > NOT_FLAT:
         return Fault("its result is one flat colour", True)
     if not keeps_tone:
         theirs = _matched(theirs, ours)
@@ -74,9 +74,13 @@ def _blocks(pixels: FloatArray) -> FloatArray:
     return small.reshape(small.shape[0], small.shape[1], -1).astype(np.float32)
 
 
+def _contrast(pixels: FloatArray) -> float:
+    """Standard deviation over the tile, of the channel where it is greatest."""
+    return float(pixels.std(axis=(0, 1)).max())
+
+
 def _is_flat(pixels: FloatArray) -> bool:
-    sample = pixels[::5, ::3]
-    return float(sample.std(axis=(0, 1)).max()) < FLAT and float(pixels.std(axis=(0, 1)).max()) < FLAT
+    return _contrast(pixels[::5, ::3]) < FLAT and _contrast(pixels) < FLAT
 
 
 def _matched(blocks: FloatArray, to: FloatArray) -> FloatArray:

@@ -38,28 +38,39 @@ def blend(tiles: Iterable[Tile], plan: Plan) -> Iterator[Band]:
         pixels = _join_row(source, plan, row)
         y = plan.y.owned(row)[0] * plan.scale
         if carried is not None:
-            yield Band(y, _mixed(carried, pixels[: len(carried)], window))
+            yield from _inside(y, _mixed(carried, pixels[: len(carried)], window), plan)
             y += len(carried)
             pixels = pixels[len(carried) :]
         finished = len(pixels)
         if row < len(plan.y.starts) - 1:
             finished -= len(window)
-        yield Band(y, pixels[:finished])
+        yield from _inside(y, pixels[:finished], plan)
         carried = pixels[finished:].copy()
 
 
+def _inside(y: int, pixels: FloatArray, plan: Plan) -> Iterator[Band]:
+    """The rows, from `y` on, that lie in the picture and not in its border; none perhaps."""
+    first = max(-y, 0)
+    part = pixels[first : max(plan.size.height * plan.scale - y, 0)]
+    if len(part):
+        yield Band(y + first, part)
+
+
 def _join_row(source: Iterator[Tile], plan: Plan, row: int) -> FloatArray:
-    """One row of tiles side by side: the rows it owns, at full width."""
-    rows = _within(plan.y, row, plan.scale)
-    if len(plan.x.starts) == 1:
-        return next(source).pixels[rows, _within(plan.x, 0, plan.scale)]
+    """One row of tiles side by side: the rows it owns, at the width of the picture."""
     window = ramp(plan.x.ramp * plan.scale)[None, :, None]
+    rows = _owned(plan.y, row, plan.scale)
+    left = plan.x.starts[0]
     joined: FloatArray | None = None
     for column in range(len(plan.x.starts)):
-        pixels = next(source).pixels[rows, _within(plan.x, column, plan.scale)]
+        pixels = next(source).pixels[rows, _owned(plan.x, column, plan.scale)]
+        if len(plan.x.starts) == 1:
+            joined = pixels
+            break
         if joined is None:
-            joined = np.empty((pixels.shape[0], plan.size.width * plan.scale, pixels.shape[2]), np.float32)
-        first, last = (edge * plan.scale for edge in plan.x.owned(column))
+            width = (plan.x.starts[-1] + plan.x.tile - left) * plan.scale
+            joined = np.empty((pixels.shape[0], width, pixels.shape[2]), np.float32)
+        first, last = ((edge - left) * plan.scale for edge in plan.x.owned(column))
         if column > 0:
             shared = window.shape[1]
             both = joined[:, first : first + shared]
@@ -67,7 +78,7 @@ def _join_row(source: Iterator[Tile], plan: Plan, row: int) -> FloatArray:
             first, pixels = first + shared, pixels[:, shared:]
         joined[:, first:last] = pixels
     assert joined is not None
-    return joined
+    return joined[:, -left * plan.scale :][:, : plan.size.width * plan.scale]
 
 
 def _mixed(earlier: FloatArray, later: FloatArray, weight: FloatArray) -> FloatArray:
@@ -75,7 +86,7 @@ def _mixed(earlier: FloatArray, later: FloatArray, weight: FloatArray) -> FloatA
     return result
 
 
-def _within(axis: Axis, index: int, scale: int) -> slice:
+def _owned(axis: Axis, index: int, scale: int) -> slice:
     """The part of computed tile `index` that it owns, in pixels of the result."""
     first, last = axis.owned(index)
     start = axis.starts[index]

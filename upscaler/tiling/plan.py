@@ -76,10 +76,11 @@ class Axis:
     """Width of the blend between neighbours, at the middle of their overlap."""
 
     def owned(self, index: int) -> tuple[int, int]:
-        """First and last+1 source pixel that tile `index` contributes to, ramps included, within the picture."""
-        first = 0 if index == 0 else self._ramp_start(index)
-        last = self.length if index == len(self.starts) - 1 else self._ramp_start(index + 1) + self.ramp
-        return first, last
+        """First and last+1 source pixel that tile `index` contributes to, ramps and borders included."""
+        first = self.starts[0] if index == 0 else self._ramp_start(index)
+        if index == len(self.starts) - 1:
+            return first, self.starts[-1] + self.tile
+        return first, self._ramp_start(index + 1) + self.ramp
 
     def _ramp_start(self, index: int) -> int:
         overlap_end = self.starts[index - 1] + self.tile

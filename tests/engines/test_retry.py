@@ -1,0 +1,131 @@
+"""Never a wrong file: whatever goes wrong, at whichever tile, the picture is right or there is a clean error."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.networks import tiny_compact
+from tests.pictures import sample
+from upscaler.arrays import FloatArray
+from upscaler.engines.network import NetworkEngine
+from upscaler.engines.resample import ResampleEngine
+from upscaler.errors import EngineError, OutOfMemory
+
+from .faulty import Elsewhere, Faulty, SmallMemory, enlarged, grid_for, tiles_of
+
+FAULTS = ["exception", "nan", "one nan", "stale", "black", "shuffled"]
+GOOD = ResampleEngine(2)
+
+
+@pytest.fixture(scope="module")
+def photo() -> FloatArray:
+    return sample("astronaut.jpg")[20:116, 60:156]
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_that_passes_leaves_the_right_picture_at_every_tile(photo: FloatArray, fault: str, batch: int) -> None:
+    grid = grid_for(photo, GOOD, 48, batch)
+    right = enlarged(GOOD, photo, grid)
+    assert grid.count >= 9
+    for tile in tiles_of(photo, grid):
+        engine = Faulty(GOOD, tile, fault, times=1, safer=None)
+        assert np.array_equal(enlarged(engine, photo, grid), right)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_lasting_fault_is_mended_by_a_safer_engine_at_every_tile(
+    photo: FloatArray, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    grid = grid_for(photo, GOOD, 48)
+    right = enlarged(GOOD, photo, grid)
+    for tile in tiles_of(photo, grid):
+        caplog.clear()
+        engine = Faulty(GOOD, tile, fault, times=np.inf, safer=Elsewhere(GOOD))
+        assert np.array_equal(enlarged(engine, photo, grid), right)
+        assert "computed again" in caplog.text, "it was silent"
+
+
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "shuffled"])
+def test_a_fault_in_every_engine_is_an_error_that_names_the_place(photo: FloatArray, fault: str) -> None:
+    grid = grid_for(photo, GOOD, 48)
+    for tile in tiles_of(photo, grid):
+        worse = Faulty(GOOD, tile, fault, times=np.inf, safer=None)
+        engine = Faulty(GOOD, tile, fault, times=np.inf, safer=worse)
+        with pytest.raises(EngineError, match=r"the tile at \d+,\d+ cannot be computed: .* Tried "):
+            enlarged(engine, photo, grid)
+
+
+def test_a_network_that_means_it_is_believed_after_a_second_opinion(
+    photo: FloatArray, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Negative(ResampleEngine):
+        def run(self, tiles: FloatArray) -> FloatArray:
+            return 1 - super().run(tiles)
+
+    grid = grid_for(photo, GOOD, 48)
+    right = 1 - enlarged(GOOD, photo, grid)
+    assert np.abs(enlarged(Negative(2), photo, grid) - right).max() < 1e-6
+    assert "do not resemble their sources" in caplog.text
+
+
+def test_an_engine_that_fails_often_is_replaced_for_good(photo: FloatArray, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(ResampleEngine):
+        calls = 0
+
+        def run(self, tiles: FloatArray) -> FloatArray:
+            self.calls += 1
+            return np.full_like(super().run(tiles), np.nan)
+
+        def safer(self):
+            return Elsewhere(GOOD)
+
+    grid = grid_for(photo, GOOD, 48)
+    engine = Broken(2)
+    assert np.array_equal(enlarged(engine, photo, grid), enlarged(GOOD, photo, grid))
+    assert "going on in fp32 on other" in caplog.text
+    assert engine.calls == 6, "three tiles, each twice; the others by the safer engine alone"
+
+
+def test_out_of_memory_halves_the_batch(photo: FloatArray, caplog: pytest.LogCaptureFixture) -> None:
+    grid = grid_for(photo, GOOD, 48, batch=8)
+    engine = SmallMemory(GOOD, 2 * grid.tile.pixels)
+    assert np.array_equal(enlarged(engine, photo, grid), enlarged(GOOD, photo, grid))
+    assert "2 tiles at a time" in caplog.text
+
+
+def test_out_of_memory_makes_tiles_smaller_with_the_same_pixels(
+    tmp_path: Path, photo: FloatArray, caplog: pytest.LogCaptureFixture
+) -> None:
+    network = NetworkEngine(tiny_compact(tmp_path), device="cpu", precision="fp32")
+    grid = grid_for(photo, network, 200)
+    assert grid.count == 1
+    engine = SmallMemory(network, 40 * 40)
+    difference = np.abs(enlarged(engine, photo, grid) - enlarged(network, photo, grid)).max()
+    assert difference < 1 / 255
+    assert engine.largest <= 40 * 40
+    assert "tiles of 28 pixels" in caplog.text
+
+
+def test_out_of_memory_with_the_smallest_tile_goes_to_another_device(
+    photo: FloatArray, caplog: pytest.LogCaptureFixture
+) -> None:
+    grid = grid_for(photo, GOOD, 48)
+    engine = SmallMemory(GOOD, 100, safer=Elsewhere(GOOD, "cpu two"))
+    assert np.array_equal(enlarged(engine, photo, grid), enlarged(GOOD, photo, grid))
+    assert "going on on cpu two" in caplog.text
+
+
+def test_out_of_memory_everywhere_is_a_sentence(photo: FloatArray) -> None:
+    with pytest.raises(OutOfMemory, match="out of memory on cpu, even with tiles of"):
+        enlarged(SmallMemory(GOOD, 100), photo, grid_for(photo, GOOD, 48))
+
+
+def test_a_flat_picture_is_not_suspected(caplog: pytest.LogCaptureFixture) -> None:
+    flat = np.full((96, 96, 3), [0.9, 0.1, 0.4], np.float32)
+    enlarged(GOOD, flat, grid_for(flat, GOOD, 48))
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]

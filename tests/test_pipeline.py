@@ -1,0 +1,229 @@
+"""The main path: seams, sizes, colours, depth, alpha, threads, memory on disk."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+import upscaler
+from tests.networks import tiny_compact
+from tests.pictures import ALL, PHOTOS, SAMPLES, sample
+from upscaler import Picture, PictureError, PlanError, Size, Target, Upscaler
+from upscaler.picture import canvas
+
+
+def as_bytes(picture: np.ndarray) -> np.ndarray:
+    return np.rint(picture * 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def exact() -> Upscaler:
+    return Upscaler("faithful", device="cpu", precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def lanczos() -> Upscaler:
+    return Upscaler("lanczos")
+
+
+@pytest.mark.parametrize("tile", [32, 47, 64, 101, 150])
+@pytest.mark.parametrize("name", ALL)
+def test_tiled_equals_whole_to_one_level(exact: Upscaler, name: str, tile: int) -> None:
+    whole = exact(SAMPLES / name)
+    tiled = Upscaler("faithful", device="cpu", precision="fp32", tile=tile)
+    estimate = tiled.estimate(SAMPLES / name)
+    assert estimate.plans[0].count > 1
+    difference = np.abs(whole.pixels.astype(int) - tiled(SAMPLES / name).pixels.astype(int))
+    assert difference.max() <= 1
+
+
+def test_batches_give_the_same_picture(exact: Upscaler) -> None:
+    one, four = (Upscaler("faithful", device="cpu", precision="fp32", tile=64, batch=batch) for batch in (1, 4))
+    picture = SAMPLES / "astronaut.jpg"
+    difference = one(picture).pixels.astype(int) - four(picture).pixels.astype(int)
+    assert np.abs(difference).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("target", "size"),
+    [
+        (Target(), (400, 240)),
+        (Target(scale=1), (100, 60)),
+        (Target(scale=2), (200, 120)),
+        (Target(scale=2.5), (250, 150)),
+        (Target(scale=0.5), (50, 30)),
+        (Target(scale=8), (800, 480)),
+        (Target(scale=17), (1700, 1020)),
+        (Target(width=333), (333, 200)),
+        (Target(height=333), (555, 333)),
+        (Target(long_edge=401), (401, 241)),
+        (Target(megapixels=0.24), (632, 379)),
+        (Target(fit=Size(300, 300)), (300, 180)),
+        (Target(at_least=Size(300, 300)), (500, 300)),
+        (Target(at_least=Size(50, 50)), (100, 60)),
+    ],
+)
+def test_result_has_exactly_the_size_asked_for(lanczos: Upscaler, target: Target, size: tuple[int, int]) -> None:
+    pixels = as_bytes(sample("astronaut.jpg")[:60, :100])
+    assert lanczos(pixels, target=target).size == Size(*size)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (2, 3), (5, 200)])
+def test_tiny_and_thin_pictures_work(exact: Upscaler, shape: tuple[int, int]) -> None:
+    pixels = np.full((*shape, 3), 90, np.uint8)
+    result = exact(pixels)
+    assert result.size == Size(shape[1] * 4, shape[0] * 4)
+    assert np.abs(result.pixels.astype(int) - 90).max() <= 3
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_result_shrunk_back_is_the_source(exact: Upscaler, name: str) -> None:
+    source = upscaler.Picture.from_array(as_bytes(sample(name)))
+    back = PIL.Image.fromarray(exact(source).pixels).reduce(4)
+    error = np.abs(np.asarray(back).astype(int) - source.pixels).mean()
+    assert error < 6
+
+
+def test_a_grey_picture_stays_grey_in_one_channel_or_three(exact: Upscaler) -> None:
+    grey = exact(SAMPLES / "camera.jpg")
+    assert grey.pixels.shape[2] == 1
+    stored_as_rgb = exact(np.repeat(upscaler.upscale(SAMPLES / "camera.jpg", 1, model="lanczos").pixels, 3, axis=2))
+    assert (stored_as_rgb.pixels[:, :, 0] == stored_as_rgb.pixels[:, :, 1]).all()
+    assert (stored_as_rgb.pixels[:, :, 0] == stored_as_rgb.pixels[:, :, 2]).all()
+
+
+def test_colour_goes_through_a_grey_network_channel_by_channel(tmp_path: Path) -> None:
+    up = Upscaler(str(tiny_compact(tmp_path, scale=2, channels=1)), device="cpu", precision="fp32")
+    pixels = as_bytes(sample("astronaut.jpg")[:50, :50])
+    result = up(pixels).pixels
+    for channel in range(3):
+        assert np.array_equal(result[:, :, channel], up(pixels[:, :, channel]).pixels[:, :, 0])
+
+
+def test_sixteen_bits_keep_their_levels() -> None:
+    gradient = np.tile(np.linspace(20000, 24000, 128).astype(np.uint16)[None, :, None], (32, 1, 3))
+    gradient[:, :, 1] += 7
+    result = upscaler.upscale(gradient, device="cpu")
+    assert result.depth == 16
+    assert len(np.unique(result.pixels[64])) > 256, "it went through 8 bits or half precision"
+
+
+def test_passes_in_between_keep_sixteen_bits(lanczos: Upscaler) -> None:
+    gradient = np.tile(np.linspace(20000, 24000, 64).astype(np.uint16)[None, :, None], (16, 1, 1))
+    assert len(np.unique(lanczos(gradient, 8).pixels)) > 400
+
+
+@pytest.mark.parametrize("model", ["faithful", "lanczos"])
+def test_a_logo_on_any_ground_has_no_fringe(model: str) -> None:
+    """A white disc whose transparent pixels are black must stay white to its very edge."""
+    y, x = np.mgrid[-40:40, -40:40]
+    inside = np.clip(30.5 - np.hypot(x, y), 0, 1)
+    logo = np.zeros((80, 80, 4), np.uint8)
+    logo[inside > 0, :3] = 255
+    logo[:, :, 3] = np.rint(inside * 255)
+    result = upscaler.upscale(logo, 4, model=model, device="cpu").pixels
+    visible = result[:, :, 3] > 8
+    assert result[visible][:, :3].min() >= 245
+    assert (result[120:200, 120:200, 3] == 255).all(), "what was opaque stays opaque"
+    assert (result[:24, :24, 3] == 0).all(), "what was empty stays empty"
+
+
+def test_opaque_alpha_stays_opaque(exact: Upscaler) -> None:
+    pixels = np.dstack([as_bytes(sample("coffee.jpg")[:40, :40]), np.full((40, 40), 255, np.uint8)])
+    result = exact(pixels).pixels
+    assert (result[:, :, 3] == 255).all()
+    assert np.array_equal(result[:, :, :3], exact(pixels[:, :, :3]).pixels)
+
+
+def test_arrays_tensors_images_bytes_and_paths_give_the_same(lanczos: Upscaler) -> None:
+    file = SAMPLES / "chelsea.png"
+    right = lanczos(file).pixels
+    pixels = np.asarray(PIL.Image.open(file))
+    tensor = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+    for source in (str(file), file.read_bytes(), pixels, PIL.Image.open(file), tensor, tensor[None]):
+        assert np.array_equal(lanczos(source).pixels, right)
+    floats = lanczos(pixels / 255)
+    assert floats.depth == 16
+    assert np.abs(floats.pixels / 257 - right).max() <= 1
+
+
+def test_picture_converts_to_what_libraries_want(lanczos: Upscaler) -> None:
+    result = lanczos(SAMPLES / "camera.jpg", 2)
+    assert result.to_numpy().shape == (512, 512)
+    assert result.to_pil().mode == "L"
+    tensor = result.to_tensor()
+    assert tuple(tensor.shape) == (1, 512, 512)
+    assert np.array_equal(Picture.from_tensor(tensor).pixels // 257, result.pixels)
+
+
+@pytest.mark.parametrize(
+    "bad", [np.zeros((3, 4, 5), np.uint8), np.zeros(7), np.full((4, 4), np.nan), np.zeros((4, 4), np.int32), 17, None]
+)
+def test_what_is_no_picture_is_refused_with_a_sentence(lanczos: Upscaler, bad: object) -> None:
+    with pytest.raises(PictureError, match=r"\."):
+        lanczos(bad)  # type: ignore[arg-type]
+
+
+def test_a_network_that_only_cleans_refuses_to_enlarge(tmp_path: Path) -> None:
+    up = Upscaler(str(tiny_compact(tmp_path, scale=1)), device="cpu")
+    pixels = as_bytes(sample("coffee.jpg")[:40, :40])
+    assert up(pixels).size == Size(40, 40)
+    with pytest.raises(PlanError, match="without enlarging"):
+        up(pixels, 2)
+
+
+def test_threads_do_not_mix_their_pictures(exact: Upscaler) -> None:
+    sources = [as_bytes(sample(name)[:90, :120]) for name in PHOTOS] * 2
+    right = [exact(source).pixels for source in sources]
+    results: list[np.ndarray | None] = [None] * len(sources)
+
+    def work(index: int) -> None:
+        results[index] = exact(sources[index]).pixels
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(len(sources))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for result, wanted in zip(results, right, strict=True):
+        assert result is not None
+        assert np.abs(result.astype(int) - wanted).max() <= 1
+
+
+def test_progress_counts_every_tile_once_to_the_end() -> None:
+    up = Upscaler("lanczos", tile=40)
+    for name in ("astronaut.jpg", "logo.png"):
+        calls: list[tuple[int, int]] = []
+        up(SAMPLES / name, 6, progress=lambda done, total, calls=calls: calls.append((done, total)))
+        assert [done for done, _ in calls] == list(range(1, calls[0][1] + 1))
+
+
+def test_large_pictures_lie_on_disk_with_the_same_pixels(
+    lanczos: Upscaler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = lanczos(SAMPLES / "logo.png", 6).pixels
+    monkeypatch.setattr(canvas, "IN_MEMORY", 1000)
+    result = lanczos(SAMPLES / "logo.png", 6, workspace=tmp_path)
+    assert isinstance(result.pixels, np.memmap)
+    assert np.array_equal(result.pixels, right)
+    assert not list(tmp_path.glob("*upscaler*")), "the file has no name to be left behind"
+
+
+def test_interrupting_leaves_nothing(lanczos: Upscaler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(canvas, "IN_MEMORY", 1000)
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        lanczos(SAMPLES / "logo.png", 6, workspace=tmp_path, progress=stop)
+    assert not list(tmp_path.iterdir()) or {file.name for file in tmp_path.iterdir()} <= {"home"}
+
+
+def test_upscaler_loads_again_after_it_was_closed() -> None:
+    with Upscaler("lanczos") as up:
+        first = up(SAMPLES / "chelsea.png").pixels
+    assert np.array_equal(up(SAMPLES / "chelsea.png").pixels, first)
