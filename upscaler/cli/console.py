@@ -1,16 +1,29 @@
-"""What a person sees: messages on standard error, progress bars, tables."""
+"""What a person sees: messages on standard error, results and tables on standard output, progress bars.
+
+What there is to say is decided by the commands.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
+
+FOREIGN = ("py.warnings", "pyvips", "PIL")
+"""Loggers of libraries, whose warnings tell a user nothing: they are for --verbose."""
+
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+LONGEST_NAME = 32
+"""Letters of a picture's name before its bar."""
 
 
 class _ThroughBars(logging.Handler):
@@ -18,25 +31,35 @@ class _ThroughBars(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "warning: " if record.levelno == logging.WARNING else ""
-        say(prefix + self.format(record))
+        for line in self.format(record).splitlines():
+            say(prefix + line)
+            prefix = ""
 
 
 def say(text: str) -> None:
-    """One line on standard error."""
-    tqdm.write(text, file=sys.stderr)
+    """One line on standard error, above the bars; nowhere if that is closed."""
+    if sys.stderr is not None:
+        tqdm.write(_printable(text), file=sys.stderr)
 
 
 def show(text: str) -> None:
     """One line on standard output."""
-    sys.stdout.write(text + "\n")
+    if sys.stdout is not None:
+        sys.stdout.write(_printable(text) + "\n")
 
 
 def set_up_logging(quiet: bool, verbose: bool) -> None:
-    """Warnings are shown, nothing with `quiet`, everything with `verbose`."""
+    """Warnings are shown; nothing with `quiet`; everything, and what libraries warn of, with `verbose`."""
     log = logging.getLogger("upscaler")
     log.handlers[:] = [_ThroughBars()]
     log.setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING)
     log.propagate = False
+    logging.captureWarnings(True)
+    for name in FOREIGN:
+        log = logging.getLogger(name)
+        log.handlers[:] = [_ThroughBars() if verbose else logging.NullHandler()]
+        log.setLevel(logging.WARNING)
+        log.propagate = False
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
@@ -45,41 +68,73 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     for column in columns:
         result.add_column(column, overflow="fold")
     for row in rows:
-        result.add_row(*row)
-    Console(soft_wrap=False).print(result)
+        result.add_row(*(_printable(cell) for cell in row))
+    Console(soft_wrap=False, markup=False, emoji=False, highlight=False).print(result)
 
 
 class Bars:
-    """One bar for the pictures of a run, if there are several, and one for the tiles of the present picture."""
+    """A bar for the tiles of the present picture and, above it, if there are several, one for the pictures of the run.
 
-    def __init__(self, pictures: int, visible: bool) -> None:
-        self._pictures = tqdm(total=pictures, unit="picture", disable=not visible or pictures < 2, file=sys.stderr)
-        self._tiles: tqdm[Any] | None = None
-        self._visible = visible
+    The bar of the run counts parts of pictures, so that its time left is worth something from the start. Without a
+    terminal only one bar is drawn, and seldom: a log cannot move its cursor.
+    """
+
+    def __init__(self, names: Sequence[str], visible: bool) -> None:
+        """`names` of the pictures, in the order in which they will be done."""
+        self._names = names
+        self._on_terminal = sys.stderr is not None and sys.stderr.isatty()
+        several = len(names) > 1
+        self._run = self._bar("all", len(names), "{n:.1f}", "pictures", visible and several)
+        self._shows_tiles = visible and (self._on_terminal or not several)
+        self._tiles: tqdm[NoReturn] | None = None
+        self._finished = 0
 
     def tiles(self, done: int, total: int) -> None:
         """For `Upscaler`'s progress."""
         if self._tiles is None:
-            self._tiles = tqdm(total=total, unit="tile", leave=False, disable=not self._visible, file=sys.stderr)
+            name = Path(self._names[self._finished]).name
+            self._tiles = self._bar(name, total, "{n}", "tiles", self._shows_tiles)
         self._tiles.update(done - self._tiles.n)
+        self._run.update(self._finished + done / max(total, 1) - self._run.n)
 
     def picture_done(self) -> None:
+        self._close_tiles()
+        self._finished += 1
+        self._run.update(self._finished - self._run.n)
+
+    def close(self) -> None:
+        self._close_tiles()
+        self._run.close()
+
+    def _close_tiles(self) -> None:
         if self._tiles is not None:
             self._tiles.close()
             self._tiles = None
-        self._pictures.update()
 
-    def close(self) -> None:
-        if self._tiles is not None:
-            self._tiles.close()
-        self._pictures.close()
+    def _bar(self, name: str, total: int, count: str, unit: str, visible: bool) -> tqdm[NoReturn]:
+        return tqdm(
+            desc=_printable(name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"),
+            total=total,
+            disable=not visible,
+            file=sys.stderr,
+            leave=False,
+            dynamic_ncols=self._on_terminal,
+            mininterval=0.1 if self._on_terminal else 1.0,
+            smoothing=0.1,
+            bar_format=f"{{desc}} {{percentage:3.0f}}% |{{bar}}| {count} of {{total}} {unit}, {{remaining}} left",
+        )
 
 
 @contextmanager
-def bars(pictures: int, visible: bool) -> Iterator[Bars]:
+def bars(names: Sequence[str], visible: bool) -> Iterator[Bars]:
     """Progress bars that are gone at the end, however it ends."""
-    shown = Bars(pictures, visible)
+    shown = Bars(names, visible)
     try:
         yield shown
     finally:
         shown.close()
+
+
+def _printable(text: str) -> str:
+    """Without what could move the cursor, or not be written at all: names of files may hold anything."""
+    return UNPRINTABLE.sub(lambda match: repr(match[0])[1:-1], text)

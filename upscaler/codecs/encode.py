@@ -15,11 +15,13 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ..arrays import to_float
 from ..errors import OutputError
 from ..picture import Metadata, Picture, allocate
 from ..tiling import Size
 from . import pillow, vips
 from .formats import FORMATS, Format, by_suffix
+from .profiles import to_srgb
 
 log = logging.getLogger("upscaler")
 
@@ -93,11 +95,11 @@ def encode_stream(picture: Picture, stream: BinaryIO, output: Output) -> None:
 def _write(picture: Picture, path: Path, output: Output) -> None:
     format = output.resolved()
     picture = _fitted(picture, format, path.parent)
-    if output.strip:
-        picture = replace(picture, metadata=Metadata())
+    metadata = Metadata() if output.strip else picture.metadata.put_right(picture.size)
+    picture = replace(picture, metadata=metadata)
     if format.writer == "vips":
         quality = output.quality or format.quality or 0
-        vips.write(picture, path, format, quality, output.lossless, output.compression, output.strip)
+        vips.write(picture, path, format, quality, output.lossless, output.compression)
     else:
         pillow.write(picture, path, format)
 
@@ -106,7 +108,7 @@ def _write(picture: Picture, path: Path, output: Output) -> None:
 def _complete_or_absent(output: Output) -> Iterator[Path]:
     """A temporary sibling to write to, which takes its final name at the end, or is removed."""
     final = output.path
-    temporary = final.with_name(f".{final.name[:100]}.{secrets.token_hex(4)}.part")
+    temporary = final.with_name(f".{final.name[:40]}.{secrets.token_hex(4)}.part")
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch(exist_ok=False)
@@ -141,7 +143,12 @@ def _take_name(temporary: Path, final: Path, overwrite: bool) -> None:
 
 
 def _fitted(picture: Picture, format: Format, workspace: Path) -> Picture:
-    """With no more channels and bits than the format holds: transparency on white, 16 bits rounded to 8."""
+    """As the format can hold it: colours as sRGB where it has no place for their profile, transparency on white, 16
+    bits rounded to 8."""
+    grey_profile = picture.profile is not None and picture.profile[16:20] == b"GRAY"
+    if picture.profile is not None and (not format.profile or (grey_profile and not format.grey)):
+        log.info("%s: %s cannot hold its colour profile; colours are converted to sRGB.", picture.name, format.name)
+        picture = to_srgb(picture, workspace)
     flatten = picture.has_alpha and not format.alpha
     reduce = picture.depth == 16 and not format.sixteen
     if not (flatten or reduce):
@@ -152,9 +159,8 @@ def _fitted(picture: Picture, format: Format, workspace: Path) -> Picture:
     channels -= flatten
     dtype = np.uint8 if reduce else picture.pixels.dtype
     pixels = allocate((height, width, channels), dtype, workspace)
-    full = np.iinfo(picture.pixels.dtype).max
     for y in range(0, height, ROWS):
-        rows = picture.pixels[y : y + ROWS].astype(np.float32) / full
+        rows = to_float(picture.pixels[y : y + ROWS])
         if flatten:
             rows = rows[:, :, :-1] * rows[:, :, -1:] + (1 - rows[:, :, -1:])
         pixels[y : y + ROWS] = np.rint(rows * np.iinfo(dtype).max)

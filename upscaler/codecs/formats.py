@@ -1,6 +1,21 @@
 """The table of formats: how each is recognised, which library reads and writes it, what it can hold.
 
-To add a format, add a row.
+To add a format, add a row. What a written file keeps of its picture:
+
+           16 bit   grey  alpha  profile  EXIF  XMP  IPTC  dpi  texts
+JPEG       -        yes   -      yes      yes   yes  yes   yes  -
+PNG        yes      yes   yes    yes      yes   yes  yes   yes  yes
+WEBP       -        -     yes    yes      yes   yes  -     yes  -
+TIFF       yes      yes   yes    yes      yes   yes  yes   yes  -
+AVIF       12 bits  -     yes    yes      yes   yes  -     yes  -
+BMP        -        yes   -      -        -     -    -     yes  -
+JPEG2000   -        yes   yes    -        -     -    -     -    -
+PPM        yes      yes   -      -        -     -    -     -    -
+TGA        -        yes   yes    -        -     -    -     -    -
+
+Where there is no place for it, grey becomes RGB, 16 bit become 8, alpha becomes white, and colours become sRGB; a
+profile of grey pixels is kept where grey is. TIFF has the descriptive, the camera's and the GPS's tags of an EXIF block;
+the others have it byte for byte.
 """
 
 from __future__ import annotations
@@ -30,6 +45,12 @@ class Format:
     """Whether it is written with transparency."""
     sixteen: bool = False
     """Whether it is written with 16 bits a sample."""
+    grey: bool = True
+    """Whether it is written with one channel where that is enough."""
+    profile: bool = False
+    """Whether it is written with a colour profile."""
+    metadata: frozenset[str] = frozenset()
+    """The fields of `Metadata` that are written."""
     quality: int | None = None
     """Default for lossy writing, 1..100; None when it is lossless."""
 
@@ -66,10 +87,44 @@ def _never(head: bytes) -> bool:
     return False
 
 
+CAMERA: Final = frozenset({"exif", "xmp", "dpi"})
+
 FORMATS: Final[tuple[Format, ...]] = (
-    Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), _starts(b"\xff\xd8\xff"), "vips", "vips", 65500, quality=95),
-    Format("PNG", (".png",), _starts(b"\x89PNG\r\n\x1a\n"), "vips", "vips", alpha=True, sixteen=True),
-    Format("WEBP", (".webp",), _webp, "vips", "vips", 16383, alpha=True, quality=90),
+    Format(
+        "JPEG",
+        (".jpg", ".jpeg", ".jpe", ".jfif"),
+        _starts(b"\xff\xd8\xff"),
+        "vips",
+        "vips",
+        largest_side=65500,
+        profile=True,
+        metadata=CAMERA | {"iptc"},
+        quality=95,
+    ),
+    Format(
+        "PNG",
+        (".png",),
+        _starts(b"\x89PNG\r\n\x1a\n"),
+        "vips",
+        "vips",
+        alpha=True,
+        sixteen=True,
+        profile=True,
+        metadata=CAMERA | {"iptc", "comments"},
+    ),
+    Format(
+        "WEBP",
+        (".webp",),
+        _webp,
+        "vips",
+        "vips",
+        largest_side=16383,
+        alpha=True,
+        grey=False,
+        profile=True,
+        metadata=CAMERA,
+        quality=90,
+    ),
     Format(
         "TIFF",
         (".tif", ".tiff"),
@@ -78,11 +133,33 @@ FORMATS: Final[tuple[Format, ...]] = (
         "vips",
         alpha=True,
         sixteen=True,
+        profile=True,
+        metadata=CAMERA | {"iptc"},
     ),
-    Format("AVIF", (".avif",), _avif, "vips", "vips", 16384, alpha=True, sixteen=True, quality=80),
+    Format(
+        "AVIF",
+        (".avif",),
+        _avif,
+        "vips",
+        "vips",
+        largest_side=16384,
+        alpha=True,
+        sixteen=True,
+        grey=False,
+        profile=True,
+        metadata=CAMERA,
+        quality=80,
+    ),
     Format("HEIF", (".heic", ".heif", ".hif"), _heif, "vips"),
     Format("GIF", (".gif",), _starts(b"GIF87a", b"GIF89a"), "vips"),
-    Format("BMP", (".bmp", ".dib"), _starts(b"BM"), writer="pillow", largest_side=32767, alpha=True),
+    Format(
+        "BMP",
+        (".bmp", ".dib"),
+        _starts(b"BM"),
+        writer="pillow",
+        largest_side=32767,
+        metadata=frozenset({"dpi"}),
+    ),
     Format(
         "JPEG2000",
         (".jp2", ".j2k", ".jpx", ".j2c"),
@@ -90,7 +167,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         writer="pillow",
         alpha=True,
     ),
-    Format("PPM", (".ppm", ".pgm", ".pbm", ".pnm"), _portable_map, writer="pillow"),
+    Format("PPM", (".ppm", ".pgm", ".pbm", ".pnm"), _portable_map, writer="pillow", sixteen=True),
     Format("PSD", (".psd",), _starts(b"8BPS")),
     Format("ICO", (".ico",), _starts(b"\0\0\1\0")),
     Format("ICNS", (".icns",), _starts(b"icns")),

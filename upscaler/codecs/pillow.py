@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import logging
 import threading
+import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +15,25 @@ import numpy as np
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from ..arrays import PixelArray
-from ..errors import OutputError, PictureError
+from ..errors import OutputError, PictureError, UpscalerError
 from ..picture import Metadata, Picture, allocate
 from ..tiling import Size
+from . import deep, tiff_exif
 from .formats import Format
 from .orientation import swaps_sides, upright
-from .profiles import fits
+from .profiles import builtin, fits, of_jpeg_2000
+from .tiff_exif import IPTC
 
 log = logging.getLogger("upscaler")
 
 ORIENTATION = 0x0112
+IPTC_RESOURCE = 0x0404
 ROWS = 256
+PICTURES_OF_ONE = ("PSD", "ICO", "ICNS")
+"""What Pillow calls frames are layers or sizes there."""
 
 _settings = threading.Lock()
-"""Guards Pillow's process-wide limits, which are ours only while a file is opened."""
+"""Guards Pillow's process-wide limits, and Python's warnings, which are ours only while a file is read."""
 
 
 def read(
@@ -41,67 +48,109 @@ def read(
 
     Raises PictureError when Pillow cannot read it to the end.
     """
-    with _settings:
+    with _settings, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         limit, truncated = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
         Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, accept_damaged
         try:
             with Image.open(file, formats=[format.name]) as image:
                 check(Size(*image.size))
                 frames = int(getattr(image, "n_frames", 1))
-                if frames > 1 and format.name not in ("PSD", "ICO", "ICNS"):  # layers and sizes of one picture
+                if frames > 1 and format.name not in PICTURES_OF_ONE:
                     log.warning("%s: holds %d frames or pages; the first is used.", name, frames)
-                if format.name == "PPM" and image.mode == "RGB" and _maximum(file) > 255:
-                    log.warning("%s: 16-bit colour in this format is read with 8 bits.", name)
-                image.load()
-                picture = picture_of(image, name, workspace)
+                # Icons hold whole PNG files, whose own headers may say another size.
+                Image.MAX_IMAGE_PIXELS = image.width * image.height
+                picture = _completed(_picture_of(image, name, workspace), file, format)
+        except UpscalerError:
+            raise
         except UnidentifiedImageError as error:
-            raise PictureError(
-                f"{name}: not a picture, or a damaged one, though it begins as {format.name}."
-            ) from error
-        except (OSError, ValueError, SyntaxError, EOFError, IndexError, OverflowError, MemoryError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise PictureError(
-                f"{name}: the file is damaged ({reason}). --accept-damaged uses what can be read."
-            ) from error
+            raise PictureError(f"{name}: not a {format.name} picture, or a damaged one.") from error
+        except Exception as error:
+            advice = "; nothing of it can be read." if accept_damaged else ". --accept-damaged uses what can be read."
+            raise PictureError(f"{name}: the file is damaged ({_reason(error)}){advice}") from error
         finally:
             Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = limit, truncated
-    return Picture(picture.pixels, picture.profile, picture.metadata, format.name, name)
+    return replace(picture, format=format.name, name=name)
 
 
 def picture_of(image: Image.Image, name: str, workspace: Path | None = None) -> Picture:
-    """A Pillow image of any mode as an upright picture, with its profile, EXIF, XMP and resolution.
+    """A Pillow image of any mode as an upright picture, with its profile, EXIF, XMP, IPTC and resolution.
 
-    Raises PictureError for floating-point pixels.
+    Raises PictureError for pixels of floating-point or 32-bit whole numbers, and when it was opened but can't be read.
     """
-    profile = image.info.get("icc_profile")
-    exif = image.getexif()
-    orientation = exif.get(ORIENTATION, 1)
-    image, profile = _in_supported_mode(image, profile, name)
-    pixels = upright(_fetch(image, workspace), orientation)
-    dpi = image.info.get("dpi")
-    dpi = (float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 else None
-    if dpi and swaps_sides(orientation):
-        dpi = dpi[::-1]
-    block = exif.tobytes().removeprefix(b"Exif\0\0") if exif else None
-    metadata = Metadata(exif=block, xmp=image.info.get("xmp"), dpi=dpi)
-    if not fits(profile, pixels.shape[2]):
-        profile = None
-    return Picture(pixels, profile, metadata, image.format, name)
+    try:
+        return _picture_of(image, name, workspace)
+    except UpscalerError:
+        raise
+    except Exception as error:
+        raise PictureError(f"{name}: the image cannot be read ({_reason(error)}).") from error
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def write(picture: Picture, path: Path, format: Format) -> None:
     """One file at exactly `path`. What the format cannot hold (metadata, mostly) is left out. Raises OutputError."""
     pixels = picture.pixels
-    image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
-    if image.mode == "LA" and format.name == "BMP":
-        image = image.convert("RGBA")
     options: dict[str, Any] = {}
-    if picture.metadata.dpi and format.name == "BMP":
+    if picture.metadata.dpi and "dpi" in format.metadata:
         options["dpi"] = picture.metadata.dpi
     try:
-        image.save(path, format.name, **options)
+        if picture.depth == 16:
+            deep.write_portable_map(pixels, path)
+        else:
+            image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
+            image.save(path, format.name, **options)
     except (OSError, ValueError) as error:
         raise OutputError(f"cannot be written as {format.name} ({error}).") from error
+
+
+def _picture_of(image: Image.Image, name: str, workspace: Path | None) -> Picture:
+    image.load()  # first, for a TIFF is turned upright by it
+    profile = image.info.get("icc_profile")
+    orientation = image.getexif().get(ORIENTATION, 1)
+    metadata = _metadata(image)
+    image, profile = _in_supported_mode(image, profile, name)
+    pixels = upright(_fetch(image, name, workspace), orientation)
+    if metadata.dpi and swaps_sides(orientation):
+        metadata = replace(metadata, dpi=metadata.dpi[::-1])
+    return Picture(pixels, profile if fits(profile, pixels.shape[2]) else None, metadata, image.format, name)
+
+
+def _metadata(image: Image.Image) -> Metadata:
+    """The EXIF block as it was read, where Pillow has it; else what it knows, without a TIFF's own structure."""
+    exif = image.info.get("exif") or (image.getexif().tobytes() if image.getexif() else None)
+    directory = {}
+    if exif is not None:
+        exif = exif.removeprefix(b"Exif\0\0")
+    if image.format == "TIFF" and exif is not None:
+        directory = tiff_exif.read(io.BytesIO(exif))
+        directory.pop(IPTC, None)
+        exif = tiff_exif.block_of(directory) if directory else None
+    xmp, resources = image.info.get("xmp"), image.info.get("photoshop")
+    dpi = image.info.get("dpi")
+    return Metadata(
+        exif,
+        xmp.encode() if isinstance(xmp, str) else xmp,
+        resources.get(IPTC_RESOURCE) if isinstance(resources, dict) else None,
+        (float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 else None,
+    )
+
+
+def _completed(picture: Picture, file: Path | io.BytesIO, format: Format) -> Picture:
+    """With what Pillow leaves in the file: the profile of a JPEG 2000, and 16 bits where it gives 8."""
+    if format.name == "JPEG2000":
+        profile = of_jpeg_2000(deep.content(file, deep.HEAD))
+        picture = replace(picture, profile=profile if fits(profile, picture.pixels.shape[2]) else None)
+    largest = deep.largest_value(file, format.name)
+    if largest <= 255:
+        return picture
+    pixels = deep.read(file, format.name, largest)
+    if pixels is None or pixels.shape != picture.pixels.shape:
+        log.warning("%s: is read with 8 bits a sample.", picture.name)
+        return picture
+    return replace(picture, pixels=pixels)
 
 
 def _in_supported_mode(image: Image.Image, profile: bytes | None, name: str) -> tuple[Image.Image, bytes | None]:
@@ -111,52 +160,43 @@ def _in_supported_mode(image: Image.Image, profile: bytes | None, name: str) -> 
         raise PictureError(
             f"{name}: 32-bit float pixels are not supported (8 or 16 bit whole numbers). Convert it first."
         )
-    if mode == "CMYK":
-        return _from_cmyk(image, profile), None
-    if mode == "I":
-        return image, profile
+    if mode in ("CMYK", "LAB"):
+        return _through_profile(image, profile, name), None
     if mode.startswith("I;16"):
-        return image if mode == "I;16" else image.convert("I;16"), profile
+        return image if mode == "I;16" else image.convert("I"), profile
     if mode == "1":
         return image.convert("L"), profile
     if mode in ("P", "PA"):
         return image.convert("RGBA" if mode == "PA" or "transparency" in image.info else "RGB"), profile
     if mode in ("L", "RGB") and "transparency" in image.info:
         return image.convert("LA" if mode == "L" else "RGBA"), profile
-    if mode in ("L", "LA", "RGB", "RGBA"):
+    if mode in ("L", "LA", "RGB", "RGBA", "I"):
         return image, profile
-    return image.convert({"La": "LA", "RGBa": "RGBA"}.get(mode, "RGB")), None if mode in ("LAB", "HSV") else profile
+    return image.convert({"La": "LA", "RGBa": "RGBA"}.get(mode, "RGB")), None if mode == "HSV" else profile
 
 
-def _from_cmyk(image: Image.Image, profile: bytes | None) -> Image.Image:
-    if profile:
-        try:
-            converted = ImageCms.profileToProfile(
-                image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB"), outputMode="RGB"
-            )
-        except ImageCms.PyCMSError:
-            log.warning("the colour profile of a CMYK picture is damaged; its colours are a guess.")
-        else:
-            if converted is not None:
-                return converted
-    return image.convert("RGB")
+def _through_profile(image: Image.Image, profile: bytes | None, name: str) -> Image.Image:
+    """CMYK and Lab as sRGB: by its own profile, else by a common one."""
+    to_srgb = ImageCms.createProfile("sRGB")
+    common: Any = ImageCms.createProfile("LAB") if image.mode == "LAB" else io.BytesIO(builtin("cmyk"))
+    own: Any = io.BytesIO(profile) if profile and image.mode == "CMYK" else common
+    try:
+        converted = ImageCms.profileToProfile(image, own, to_srgb, ImageCms.Intent.RELATIVE_COLORIMETRIC, "RGB")
+    except ImageCms.PyCMSError:
+        log.warning("%s: its colour profile is damaged; a common one is used.", name)
+        converted = ImageCms.profileToProfile(image, common, to_srgb, ImageCms.Intent.RELATIVE_COLORIMETRIC, "RGB")
+    assert converted is not None  # it is not done in place
+    return converted
 
 
-def _fetch(image: Image.Image, workspace: Path | None) -> PixelArray:
+def _fetch(image: Image.Image, name: str, workspace: Path | None) -> PixelArray:
     channels = len(image.getbands())
     dtype = np.uint16 if image.mode.startswith("I") else np.uint8
     pixels = allocate((image.height, image.width, channels), dtype, workspace)
     for y in range(0, image.height, ROWS):
         rows = min(ROWS, image.height - y)
         part = np.asarray(image.crop((0, y, image.width, y + rows)))
-        if image.mode == "I":
-            part = np.clip(part, 0, 65535)
+        if image.mode == "I" and not 0 <= part.min() <= part.max() <= 65535:
+            raise PictureError(f"{name}: 32-bit whole numbers are not supported (8 or 16 bit). Convert it first.")
         pixels[y : y + rows] = part.reshape(rows, image.width, channels)
     return pixels
-
-
-def _maximum(file: Path | io.BytesIO) -> int:
-    """The largest sample value that a portable map's header declares."""
-    head = file.getvalue()[:512] if isinstance(file, io.BytesIO) else file.open("rb").read(512)
-    words = b" ".join(line.partition(b"#")[0] for line in head.split(b"\n")).split()
-    return int(words[3]) if len(words) > 3 and words[3].isdigit() else 255

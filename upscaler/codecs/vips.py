@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyvips
@@ -14,20 +17,29 @@ from ..arrays import PixelArray
 from ..errors import OutputError, PictureError
 from ..picture import Metadata, Picture, allocate
 from ..tiling import Size
+from . import embed, iptc, png_texts, tiff_exif
 from .formats import Format
 from .orientation import swaps_sides, upright
-from .profiles import fits
+from .profiles import fits, of_code_points
+from .tiff_exif import Value
 
 log = logging.getLogger("upscaler")
 
 MILLIMETRES = 25.4
 USUAL_DPI = (72.0, 72.0)
-"""Written when the source says nothing: libvips cannot leave it out."""
+"""Written into PNG and TIFF when the source says nothing: libvips cannot leave it out."""
+
+UNSAID = (1.0, 2.834, 72 / MILLIMETRES)
+"""Pixels a millimetre that libvips reports when a file says nothing."""
 
 ROWS = 256
 """Fetched at a time; libvips decodes as they are asked for."""
 
-BLOBS = {"exif": "exif-data", "xmp": "xmp-data", "iptc": "iptc-data"}
+CODE_POINTS_WITHIN = 2**16
+
+LOADERS = {"AVIF": "heifload_source", "HEIF": "heifload_source"}
+SAVERS = {"AVIF": "heifsave_target"}
+"""Named by format, so that libvips never takes a file for one of another kind, an SVG drawing say."""
 
 
 def read(
@@ -43,28 +55,24 @@ def read(
     Raises PictureError when libvips cannot read it to the end.
     """
     try:
-        image = _open(file, "none" if accept_damaged else "warning")
+        image = _open(file, format, "none" if accept_damaged else "warning")
         check(Size(image.width, image.height))
-        _say_what_is_left_out(image, name)
-        profile = _blob(image, "icc-profile-data")
+        pages = int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
+        if pages > 1:
+            log.warning("%s: holds %d frames or pages; the first is used.", name, pages)
         metadata = _metadata(image, format, file)
-        image = _in_rgb_or_grey(image, name)
-        if image.interpretation != "b-w" and _blob(image, "icc-profile-data") != profile:
-            profile = _blob(image, "icc-profile-data")
         orientation = int(image.get("orientation")) if image.get_typeof("orientation") else 1
+        image = _in_rgb_or_grey(image, name)
+        profile = _profile(image, format, file, name)
         pixels = upright(_fetch(image, workspace), orientation)
     except pyvips.Error as error:
-        raise PictureError(f"{name}: {_reason(error, format)}") from error
+        raise PictureError(f"{name}: {_reason(error, format, accept_damaged)}") from error
     if swaps_sides(orientation) and metadata.dpi:
-        metadata = Metadata(metadata.exif, metadata.xmp, metadata.iptc, metadata.dpi[::-1], metadata.comments)
-    if not fits(profile, pixels.shape[2]):
-        profile = None
+        metadata = replace(metadata, dpi=metadata.dpi[::-1])
     return Picture(pixels, profile, metadata, format.name, name)
 
 
-def write(
-    picture: Picture, path: Path, format: Format, quality: int, lossless: bool, compression: int | None, strip: bool
-) -> None:
+def write(picture: Picture, path: Path, format: Format, quality: int, lossless: bool, compression: int | None) -> None:
     """One file at exactly `path`, overwriting it. Raises OutputError."""
     height, width, bands = picture.pixels.shape
     kind = "ushort" if picture.depth == 16 else "uchar"
@@ -74,8 +82,12 @@ def write(
     image = image.copy(
         interpretation=_interpretation(bands, picture.depth), xres=across / MILLIMETRES, yres=down / MILLIMETRES
     )
-    _describe(image, picture, strip)
-    large = pixels.nbytes > 3 * 2**30
+    image.set_type(pyvips.GValue.gstr_type, "resolution-unit", "in")
+    room = embed.room_for(picture.metadata) if format.name in ("WEBP", "AVIF") else None
+    blobs = {"icc-profile-data": picture.profile, "xmp-data": picture.metadata.xmp, "exif-data": room}
+    for field, blob in blobs.items():
+        if blob:
+            image.set_type(pyvips.GValue.blob_type, field, blob)
     options: dict[str, dict[str, Any]] = {
         "JPEG": {"Q": quality, "subsample_mode": "off" if quality >= 90 else "on"},
         "PNG": {"compression": 3 if compression is None else compression, "filter": "paeth"},
@@ -85,7 +97,7 @@ def write(
             "level": compression or 6,
             "predictor": "horizontal",
             "tile": False,
-            "bigtiff": large,
+            "bigtiff": pixels.nbytes > 3 * 2**30,
         },
         "AVIF": {
             "compression": "av1",
@@ -96,26 +108,26 @@ def write(
             "subsample_mode": "off" if lossless or quality >= 90 else "on",
         },
     }
-    keep = "icc" if strip else "all"
-    saver = {"AVIF": "heifsave_target"}.get(format.name, f"{format.name.lower()}save_target")
+    keep = "icc|xmp|exif" if room else "icc|xmp"
     try:
-        target = pyvips.Target.new_to_file(str(path))
-        getattr(image, saver)(target, keep=keep, **options[format.name])
+        target = pyvips.Target.new_to_file(os.fsencode(path))
+        saver = getattr(image, SAVERS.get(format.name, f"{format.name.lower()}save_target"))
+        saver(target, keep=keep, **options[format.name])
     except pyvips.Error as error:
-        raise OutputError(f"cannot be written as {format.name} ({_last_line(error)}).") from error
+        raise OutputError(f"cannot be written as {format.name} ({_detail(error)}).") from error
+    embed.embed(picture.metadata, path, format.name)
 
 
-def _open(file: Path | bytes, fail_on: str) -> pyvips.Image:
-    if isinstance(file, bytes):
-        return pyvips.Image.new_from_buffer(file, "", fail_on=fail_on, access="sequential")
-    source = pyvips.Source.new_from_file(str(file))
-    return pyvips.Image.new_from_source(source, "", fail_on=fail_on, access="sequential")
+def _open(file: Path | bytes, format: Format, fail_on: str) -> pyvips.Image:
+    memory = isinstance(file, bytes)
+    source = pyvips.Source.new_from_memory(file) if memory else pyvips.Source.new_from_file(os.fsencode(file))
+    loader = getattr(pyvips.Image, LOADERS.get(format.name, f"{format.name.lower()}load_source"))
+    image: pyvips.Image = loader(source, fail_on=fail_on, access="sequential")
+    return image
 
 
-def _say_what_is_left_out(image: pyvips.Image, name: str) -> None:
-    pages = int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
-    if pages > 1:
-        log.warning("%s: holds %d frames or pages; the first is used.", name, pages)
+def _binary(file: Path | bytes) -> BinaryIO:
+    return io.BytesIO(file) if isinstance(file, bytes) else file.open("rb")
 
 
 def _blob(image: pyvips.Image, field: str) -> bytes | None:
@@ -123,17 +135,27 @@ def _blob(image: pyvips.Image, field: str) -> bytes | None:
 
 
 def _metadata(image: pyvips.Image, format: Format, file: Path | bytes) -> Metadata:
-    blobs = {key: _blob(image, field) for key, field in BLOBS.items()}
-    comments = {}
-    for field in image.get_fields():
-        if field.startswith("png-comment-"):
-            comments[field.split("-", 3)[3]] = str(image.get(field))
-    return Metadata(dpi=_dpi(image), comments=comments, **blobs)
+    exif, xmp, resources = (_blob(image, field) for field in ("exif-data", "xmp-data", "iptc-data"))
+    exif = exif and exif.removeprefix(b"Exif\0\0")
+    records = iptc.records_in(resources) if resources else None
+    texts: dict[str, str] = {}
+    if format.name == "TIFF":
+        with _binary(file) as binary:
+            directory = tiff_exif.read(binary)
+        value = directory.pop(tiff_exif.IPTC, None)
+        records = value.data if isinstance(value, Value) else None
+        exif = tiff_exif.block_of(directory) if directory else None
+    elif format.name == "PNG":
+        with _binary(file) as binary:
+            texts = png_texts.read(binary)
+        records = iptc.records_in(png_texts.profile_in(texts, "iptc") or b"")
+    return Metadata(exif, xmp, records, _dpi(image), texts)
 
 
 def _dpi(image: pyvips.Image) -> tuple[float, float] | None:
-    """libvips reports 1 pixel a millimetre when a file says nothing; WebP and AVIF say it in their EXIF block only."""
-    if (image.xres, image.yres) != (1.0, 1.0):
+    """libvips has it from JPEG, PNG and TIFF; for WebP and AVIF it is in their EXIF block only."""
+    said = image.get("vips-loader").startswith("jpeg") and image.get_typeof("resolution-unit")
+    if said or image.xres not in UNSAID or image.yres not in UNSAID:
         return image.xres * MILLIMETRES, image.yres * MILLIMETRES
     fields = [f"exif-ifd0-{name}" for name in ("XResolution", "YResolution", "ResolutionUnit")]
     if not all(image.get_typeof(field) for field in fields):
@@ -155,8 +177,7 @@ def _in_rgb_or_grey(image: pyvips.Image, name: str) -> pyvips.Image:
         depth = 16 if image.format == "ushort" else 8
         image = image.icc_transform("srgb", embedded=True, input_profile="cmyk", depth=depth, intent="relative")
     elif image.interpretation in ("lab", "labs", "lch", "xyz", "yxy", "cmc", "hsv", "oklab", "oklch"):
-        image = image.colourspace("rgb16" if image.format in ("ushort", "short") else "srgb")
-        image = image.copy()
+        image = image.colourspace("rgb16" if image.format in ("ushort", "short") else "srgb").copy()
         image.remove("icc-profile-data")
     if image.format not in ("uchar", "ushort"):
         raise PictureError(
@@ -168,17 +189,31 @@ def _in_rgb_or_grey(image: pyvips.Image, name: str) -> pyvips.Image:
 
 
 def _samples(format: str) -> str:
-    known = {"float": "32-bit float pixels", "double": "64-bit float pixels", "uint": "32-bit whole numbers"}
-    return known.get(str(format), f"pixels of type {format}")
+    known = {"float": "32-bit float pixels", "double": "64-bit float pixels"}
+    return known.get(str(format), "32-bit whole numbers" if "int" in str(format) else f"pixels of type {format}")
+
+
+def _profile(image: pyvips.Image, format: Format, file: Path | bytes, name: str) -> bytes | None:
+    """Of the pixels as they are now."""
+    profile = _blob(image, "icc-profile-data")
+    if profile is None and format.name in ("AVIF", "HEIF"):
+        with _binary(file) as binary:
+            profile, curve = of_code_points(binary.read(CODE_POINTS_WITHIN))
+        if curve is not None:
+            log.warning("%s: is of high dynamic range (%s); it will look flat.", name, curve)
+    return profile if fits(profile, image.bands) else None
 
 
 def _fetch(image: pyvips.Image, workspace: Path | None) -> PixelArray:
     dtype = np.uint16 if image.format == "ushort" else np.uint8
     pixels = allocate((image.height, image.width, image.bands), dtype, workspace)
+    bits = int(image.get("bits-per-sample")) if image.get_typeof("heif-compression") else 16
     region = pyvips.Region.new(image)
     for y in range(0, image.height, ROWS):
         rows = min(ROWS, image.height - y)
-        block = np.frombuffer(region.fetch(0, y, image.width, rows), dtype)
+        block: Any = np.frombuffer(region.fetch(0, y, image.width, rows), dtype)
+        if 8 < bits < 16:  # libvips puts them into the upper bits: white would be short of 65535
+            block = block | block >> bits
         pixels[y : y + rows] = block.reshape(rows, image.width, image.bands)
     return pixels
 
@@ -189,35 +224,22 @@ def _interpretation(bands: int, depth: int) -> str:
     return "rgb16" if depth == 16 else "srgb"
 
 
-def _describe(image: pyvips.Image, picture: Picture, strip: bool) -> None:
-    """Attaches profile and metadata to an image about to be written."""
-    metadata = picture.metadata
-    if picture.profile:
-        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", picture.profile)
-    if strip:
-        return
-    image.set_type(pyvips.GValue.gstr_type, "resolution-unit", "in")
-    image.set_type(pyvips.GValue.gint_type, "orientation", 1)
-    for key, field in BLOBS.items():
-        blob = getattr(metadata, key)
-        if blob:
-            image.set_type(pyvips.GValue.blob_type, field, blob)
-    for number, (key, text) in enumerate(metadata.comments.items()):
-        image.set_type(pyvips.GValue.gstr_type, f"png-comment-{number}-{key}", text)
-
-
-def _reason(error: pyvips.Error, format: Format) -> str:
-    detail = error.detail.lower() if isinstance(error.detail, str) else ""
-    if format.name == "HEIF" and ("unsupported" in detail or "codec" in detail or "not built" in detail):
-        return "HEIC pictures need a decoder that libvips was built without. Convert it to JPEG, PNG or AVIF first."
-    truncated = any(
-        word in detail for word in ("premature end", "truncated", "unexpected end", "end of file", "bad seek")
+def _reason(error: pyvips.Error, format: Format, accept_damaged: bool) -> str:
+    detail = _detail(error)
+    known = detail.lower()
+    if format.name == "HEIF" and ("hevc" in known or "codec" in known):
+        return "HEIC pictures need an HEVC decoder, which libvips was built without. Convert it to JPEG or AVIF first."
+    if "not configured" in known or "not been built in" in known:
+        return f"is compressed in a way that cannot be read ({detail}). Convert it first."
+    cut = any(word in known for word in ("premature end", "truncated", "unexpected end", "end of file", "bad seek"))
+    kind = f"the file is {'cut short' if cut else 'damaged'} ({detail})"
+    return (
+        f"{kind}; nothing of it can be read." if accept_damaged else f"{kind}. --accept-damaged uses what can be read."
     )
-    kind = "the file is cut short" if truncated else "the file is damaged"
-    return f"{kind} ({_last_line(error)}). --accept-damaged uses what can be read."
 
 
-def _last_line(error: pyvips.Error) -> str:
-    detail = error.detail if isinstance(error.detail, str) else str(error)
-    lines = [line.strip() for line in detail.splitlines() if line.strip()]
-    return lines[0] if lines else "no reason given"
+def _detail(error: pyvips.Error) -> str:
+    """The line of libvips' report that says most."""
+    lines = [line.strip() for line in str(error.detail or "").splitlines()]
+    telling = [line for line in lines if any(map(str.isalpha, line))] or ["no reason given"]
+    return next((line for line in telling if "bad seek" not in line), telling[0]).rstrip(".")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ..tiling import Size
+from .exif import put_right
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,38 +18,22 @@ class Metadata:
     """A TIFF structure, without the leading "Exif\\0\\0"."""
     xmp: bytes | None = None
     iptc: bytes | None = None
-    """IPTC-IIM records inside Photoshop image resources, as in a JPEG's APP13."""
+    """IPTC-IIM records, without the Photoshop image resources that hold them in a JPEG."""
     dpi: tuple[float, float] | None = None
     """Pixels an inch, horizontally and vertically."""
     comments: Mapping[str, str] = field(default_factory=dict)
     """Keyed texts of a PNG."""
 
     def put_right(self, size: Size) -> Metadata:
-        """For pixels that are upright and of `size`: no thumbnail of the old picture, orientation 1, the new size.
-
-        The EXIF block's own orientation and size are written by the encoders.
-        """
-        exif = None if self.exif is None else _without_thumbnail(self.exif)
+        """For pixels that are upright and of `size`: orientation 1, the new size, no thumbnail of the old picture. An
+        EXIF block that is none is left out."""
+        exif = None if self.exif is None else put_right(self.exif, size, self.dpi)
         xmp = None if self.xmp is None else _corrected_xmp(self.xmp, size)
         return replace(self, exif=exif, xmp=xmp)
 
 
-def _without_thumbnail(exif: bytes) -> bytes:
-    """The same block with its chain of directories cut after the first: the second describes the thumbnail."""
-    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
-    try:
-        if order is None:
-            return exif
-        (first,) = struct.unpack_from(order + "I", exif, 4)
-        (entries,) = struct.unpack_from(order + "H", exif, first)
-        link = first + 2 + 12 * entries
-        struct.unpack_from(order + "I", exif, link)
-    except struct.error:
-        return exif
-    return exif[:link] + bytes(4) + exif[link + 4 :]
-
-
 def _corrected_xmp(xmp: bytes, size: Size) -> bytes:
+    """Corrected as text, so that everything else stays byte for byte."""
     values = {
         b"tiff:Orientation": b"1",
         b"tiff:ImageWidth": b"%d" % size.width,
@@ -58,6 +42,6 @@ def _corrected_xmp(xmp: bytes, size: Size) -> bytes:
         b"exif:PixelYDimension": b"%d" % size.height,
     }
     for name, value in values.items():
-        xmp = re.sub(rb"(%s\s*=\s*[\"'])[^\"']*" % name, rb"\g<1>" + value, xmp)
+        xmp = re.sub(rb"(\b%s\s*=\s*[\"'])[^\"']*" % name, rb"\g<1>" + value, xmp)
         xmp = re.sub(rb"(<%s>)[^<]*" % name, rb"\g<1>" + value, xmp)
-    return xmp
+    return re.sub(rb"<xmp:Thumbnails>.*?</xmp:Thumbnails>", b"", xmp, flags=re.DOTALL)

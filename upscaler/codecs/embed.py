@@ -1,0 +1,126 @@
+"""Metadata put into files that libvips has just written.
+
+libvips passes EXIF through a library that drops every tag it does not know, MakerNotes too, and makes up others; it
+writes no IPTC into PNG and damages it in TIFF. So it is given neither, and both go in afterwards, byte for byte.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import mmap
+import os
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pyvips
+
+from ..picture import Metadata
+from . import iptc, png_texts, tiff_exif
+from .tiff_exif import Directory, Value
+
+log = logging.getLogger("upscaler")
+
+LARGEST_SEGMENT = 0xFFFF - 2
+"""Bytes in one segment of a JPEG file."""
+
+LARGEST_ROOM = 65000
+"""Bytes of an EXIF block in WebP and AVIF files: libvips leaves out longer ones."""
+
+RESOLUTION = (0x011A, 0x011B)
+UNIT, INCH = 0x0128, struct.pack("<H", 2)
+
+
+def embed(metadata: Metadata, path: Path, name: str) -> None:
+    """Puts EXIF, IPTC and texts into a file of the format `name`, as far as it holds them."""
+    embedders: dict[str, Callable[[Metadata, Path], None]] = {"JPEG": _jpeg, "PNG": _png, "TIFF": _tiff}
+    embedders.get(name, _into_room)(metadata, path)
+
+
+def room_for(metadata: Metadata) -> bytes | None:
+    """What is to be given to libvips for EXIF in WebP and AVIF files: a place to put it, for they cannot grow later.
+
+    One comment, as long as the block; what libvips adds makes it a little longer still.
+    """
+    block = _with_resolution(metadata)
+    if block is None:
+        return None
+    if len(block) > LARGEST_ROOM:
+        log.warning("the EXIF block of %d bytes is too long for this format; it is left out.", len(block))
+        return None
+    comment = b"ASCII\0\0\0" + b" " * len(block)
+    return tiff_exif.block_of({0x8769: {0x9286: Value(7, len(comment), comment)}})
+
+
+def _into_room(metadata: Metadata, path: Path) -> None:
+    block = _with_resolution(metadata)
+    image = pyvips.Image.new_from_source(pyvips.Source.new_from_file(os.fsencode(path)), "")
+    if block is None or not image.get_typeof("exif-data"):
+        return
+    room = bytes(image.get("exif-data")).removeprefix(b"Exif\0\0")
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as whole:
+        at = whole.find(room)
+        assert at >= 0
+        whole[at : at + len(room)] = block.ljust(len(room), b"\0")
+
+
+def _with_resolution(metadata: Metadata) -> bytes | None:
+    """The EXIF block; with a resolution where it has none, for WebP and AVIF have no other place for it."""
+    if metadata.dpi is None or (metadata.exif and RESOLUTION[0] in tiff_exif.tags(io.BytesIO(metadata.exif))):
+        return metadata.exif
+    across, down = (Value(5, 1, struct.pack("<II", round(value * 1000), 1000)) for value in metadata.dpi)
+    resolution: Directory = {RESOLUTION[0]: across, RESOLUTION[1]: down, UNIT: Value(3, 1, INCH)}
+    if metadata.exif is None:
+        return tiff_exif.block_of(resolution)
+    file = io.BytesIO(metadata.exif)
+    tiff_exif.add(file, resolution)
+    return file.getvalue()
+
+
+def _jpeg(metadata: Metadata, path: Path) -> None:
+    across, down = (min(max(round(value), 1), 0xFFFF) for value in metadata.dpi or (1, 1))
+    segments = _segment(0xE0, b"JFIF\0" + struct.pack(">HBHHxx", 0x0102, metadata.dpi is not None, across, down))
+    if metadata.exif is not None:
+        segments += _segment(0xE1, b"Exif\0\0" + metadata.exif)
+    if metadata.iptc is not None:
+        segments += _segment(0xED, iptc.resources_of(metadata.iptc))
+    if len(metadata.xmp or b"") > LARGEST_SEGMENT - 29:
+        log.warning("the XMP block of %d bytes is too long for JPEG; it is left out.", len(metadata.xmp or b""))
+    _insert(path, 2, segments)
+
+
+def _segment(marker: int, data: bytes) -> bytes:
+    if len(data) > LARGEST_SEGMENT:
+        kind = "EXIF" if marker == 0xE1 else "IPTC"
+        log.warning("the %s block of %d bytes is too long for JPEG; it is left out.", kind, len(data))
+        return b""
+    return struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data
+
+
+def _png(metadata: Metadata, path: Path) -> None:
+    _insert(path, 33, png_texts.chunks_of(metadata.exif, metadata.iptc, metadata.comments))
+
+
+def _tiff(metadata: Metadata, path: Path) -> None:
+    directory: dict[int, Value | Directory] = tiff_exif.read(io.BytesIO(metadata.exif)) if metadata.exif else {}
+    if metadata.iptc is not None:
+        directory[tiff_exif.IPTC] = Value(7, len(metadata.iptc), metadata.iptc)
+    if directory:
+        with path.open("r+b") as file:
+            tiff_exif.add(file, directory)
+
+
+def _insert(path: Path, at: int, data: bytes) -> None:
+    """Makes a file longer in the middle."""
+    if not data:
+        return
+    longer = path.with_name(path.name + "+")
+    try:
+        with path.open("rb") as old, longer.open("wb") as new:
+            new.write(old.read(at) + data)
+            shutil.copyfileobj(old, new, 2**20)
+        longer.replace(path)
+    finally:
+        longer.unlink(missing_ok=True)

@@ -1,0 +1,89 @@
+"""Texts in PNG files: libvips reads and writes them as if they were all ASCII. Also what is stored as text there, as
+ImageMagick and exiftool do: IPTC, and EXIF before it had a chunk of its own."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO
+
+from . import iptc
+
+SIGNATURE = 8
+XMP = "XML:com.adobe.xmp"
+RAW = "Raw profile type "
+LARGEST = 2**24
+"""Bytes of one text; longer ones are left out."""
+
+
+def read(file: BinaryIO) -> dict[str, str]:
+    """All texts but XMP by their keys; of equal keys the first counts. Broken ones are left out."""
+    texts: dict[str, str] = {}
+    for kind, data in _chunks(file):
+        try:
+            key, text = _text(kind, data)
+        except (ValueError, zlib.error):
+            continue
+        if key and key != XMP:
+            texts.setdefault(key, text)
+    return texts
+
+
+def profile_in(texts: dict[str, str], name: str) -> bytes | None:
+    """Takes out the raw profile of that name: a line, a line with its length, then hexadecimal lines."""
+    text = texts.pop(RAW + name, None)
+    try:
+        return None if text is None else bytes.fromhex("".join(text.split()[2:])) or None
+    except ValueError:
+        return None
+
+
+def chunks_of(exif: bytes | None, records: bytes | None, texts: Mapping[str, str]) -> bytes:
+    """Chunks to go in after the header of a PNG file."""
+    chunks = [] if exif is None else [_chunk(b"eXIf", exif)]
+    if records is not None:
+        data = iptc.resources_of(records).removeprefix(iptc.HEADER)
+        chunks.append(_chunk(b"tEXt", f"{RAW}iptc\0\niptc\n{len(data):8}\n{data.hex()}\n".encode()))
+    for key, text in texts.items():
+        name = key.encode("latin-1", "replace")[:79]
+        try:
+            chunks.append(_chunk(b"tEXt", name + b"\0" + text.encode("latin-1")))
+        except UnicodeEncodeError:
+            chunks.append(_chunk(b"iTXt", name + bytes(5) + text.encode("utf-8", "replace")))
+    return b"".join(chunks)
+
+
+def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """The chunks that hold texts."""
+    file.seek(SIGNATURE)
+    while len(head := file.read(8)) == 8:
+        size, kind = struct.unpack(">I4s", head)
+        if kind == b"IEND":
+            return
+        if kind in (b"tEXt", b"zTXt", b"iTXt") and size <= LARGEST:
+            yield kind, file.read(size)
+            file.seek(4, io.SEEK_CUR)
+        else:
+            file.seek(size + 4, io.SEEK_CUR)
+
+
+def _text(kind: bytes, data: bytes) -> tuple[str, str]:
+    name, _, rest = data.partition(b"\0")
+    key = name.decode("latin-1")
+    if kind == b"tEXt":
+        return key, rest.decode("latin-1")
+    if kind == b"zTXt":
+        return key, _inflated(rest[1:]).decode("latin-1")
+    compressed = rest[:1] == b"\1"
+    _language, _keyword, text = rest[2:].split(b"\0", 2)
+    return key, (_inflated(text) if compressed else text).decode("utf-8")
+
+
+def _inflated(data: bytes) -> bytes:
+    return zlib.decompressobj().decompress(data, LARGEST)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

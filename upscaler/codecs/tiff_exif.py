@@ -1,0 +1,181 @@
+"""EXIF and IPTC in TIFF files, where they are directories among those of the pixels: libvips leaves them alone.
+
+Classic and BigTIFF, both byte orders (TIFF 6.0, section 2). An EXIF block is itself a small classic TIFF.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import BinaryIO, TypeAlias, Union
+
+import numpy as np
+
+IPTC, DESCRIPTION = 0x83BB, 0x010E
+POINTERS = frozenset({0x8769, 0x8825, 0xA005})
+"""Tags whose value is another directory: EXIF, GPS, interoperability."""
+
+DESCRIPTIVE = POINTERS | {0x010D, DESCRIPTION, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x4749, 0x8298}
+DESCRIPTIVE |= {IPTC, *range(0x9C9B, 0x9CA0)}
+"""Tags of the first directory that tell of the picture and not of its file: title, maker, model, software, date,
+artist, computer, rating, copyright, Windows' texts."""
+
+STRUCTURE = (b'{"shape"', b"ImageJ=")
+"""Beginnings of a description by which programs find their pixels: wrong for pixels of another size."""
+
+BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Of one value, by its kind; rationals, 5 and 10, are two numbers of four."""
+
+BROKEN = (struct.error, ValueError, OverflowError, OSError)
+"""Raised by numbers that lead nowhere."""
+
+LARGEST = 2**24
+DEEPEST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """Numbers or text of one tag; `data` is little-endian."""
+
+    kind: int
+    count: int
+    data: bytes
+
+
+Directory: TypeAlias = Mapping[int, Union[Value, "Directory"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a file writes its numbers; an entry ends in 4 or 8 bytes, its value or the place of it."""
+
+    order: str
+    big: bool
+
+    @property
+    def count(self) -> str:
+        return self.order + ("Q" if self.big else "H")
+
+    @property
+    def place(self) -> str:
+        return self.order + ("Q" if self.big else "I")
+
+    @property
+    def entry(self) -> str:
+        return self.order + ("HHQ8s" if self.big else "HHI4s")
+
+
+def read(file: BinaryIO) -> dict[int, Value | Directory]:
+    """The descriptive tags of a TIFF file or EXIF block, with the directories below them. Empty if it is broken."""
+    try:
+        found = _directory(file, *_begin(file), DESCRIPTIVE)
+    except BROKEN:
+        return {}
+    text = found.get(DESCRIPTION)
+    if isinstance(text, Value) and text.data.startswith(STRUCTURE):
+        del found[DESCRIPTION]
+    return found
+
+
+def tags(file: BinaryIO) -> set[int]:
+    """All tags of the first directory. Empty if it is broken."""
+    try:
+        return set(_entries(file, *_begin(file))[0])
+    except BROKEN:
+        return set()
+
+
+def block_of(directory: Directory) -> bytes:
+    """An EXIF block."""
+    return b"II*\0\x08\0\0\0" + _packed(directory, Layout("<", False), 8)
+
+
+def add(file: BinaryIO, directory: Directory) -> None:
+    """Puts tags into the first directory of a TIFF file or EXIF block, in place of those of the same name.
+
+    It is written anew at the end; nothing else moves. Raises ValueError or struct.error if `file` is neither, or grows
+    beyond what it can address.
+    """
+    layout, first = _begin(file)
+    old, link = _entries(file, layout, first)
+    base = (file.seek(0, io.SEEK_END) + 1) // 2 * 2
+    file.seek(base)
+    file.write(_packed(directory, layout, base, old, link))
+    file.seek(8 if layout.big else 4)
+    file.write(struct.pack(layout.place, base))
+
+
+def _begin(file: BinaryIO) -> tuple[Layout, int]:
+    file.seek(0)
+    head = file.read(16)
+    order = {b"II": "<", b"MM": ">"}.get(head[:2])
+    if order is None:
+        raise ValueError("not a TIFF structure")
+    layout = Layout(order, struct.unpack_from(order + "H", head, 2) == (43,))
+    return layout, struct.unpack_from(layout.place, head, 8 if layout.big else 4)[0]
+
+
+def _entries(file: BinaryIO, layout: Layout, at: int) -> tuple[dict[int, bytes], int]:
+    """The entries of a directory, as they stand, by tag; and the place of the directory after it."""
+    file.seek(at)
+    (count,) = struct.unpack(layout.count, file.read(struct.calcsize(layout.count)))
+    size = struct.calcsize(layout.entry)
+    table = file.read(min(count, 0xFFFF) * size)
+    rows = [table[start : start + size] for start in range(0, len(table) - size + 1, size)]
+    link = file.read(struct.calcsize(layout.place)).ljust(struct.calcsize(layout.place), b"\0")
+    return {struct.unpack_from(layout.order + "H", row)[0]: row for row in rows}, struct.unpack(layout.place, link)[0]
+
+
+def _directory(
+    file: BinaryIO, layout: Layout, at: int, wanted: frozenset[int] | None = None, depth: int = 1
+) -> dict[int, Value | Directory]:
+    found: dict[int, Value | Directory] = {}
+    for tag, row in _entries(file, layout, at)[0].items():
+        _, kind, count, data = struct.unpack(layout.entry, row)
+        size = BYTES.get(kind, 0) * count
+        if not 0 < size <= LARGEST or (wanted is not None and tag not in wanted):
+            continue
+        if size > len(data):
+            file.seek(struct.unpack(layout.place, data)[0])
+            data = file.read(size)
+        if len(data) < size:
+            continue
+        data = _turned(kind, data[:size], layout.order)
+        if tag not in POINTERS:
+            found[tag] = Value(kind, count, data)
+        elif depth < DEEPEST:
+            found[tag] = _directory(file, layout, int.from_bytes(data, "little"), None, depth + 1)
+    return found
+
+
+def _packed(
+    directory: Directory, layout: Layout, base: int, old: Mapping[int, bytes] | None = None, link: int = 0
+) -> bytes:
+    """A directory as it stands at `base`: `old` entries and new ones in order, then their values, and those below."""
+    old = old or {}
+    tags = sorted({*directory, *old})
+    table = bytearray(struct.pack(layout.count, len(tags)))
+    room = struct.calcsize(layout.place)
+    after = base + len(table) + len(tags) * struct.calcsize(layout.entry) + room
+    values = bytearray()
+    for tag in tags:
+        if tag not in directory:
+            table += old[tag]
+            continue
+        value, place = directory[tag], struct.pack(layout.place, after + len(values))
+        if isinstance(value, Value):
+            data = _turned(value.kind, value.data, layout.order)
+            table += struct.pack(layout.entry, tag, value.kind, value.count, data if len(data) <= room else place)
+            values += data + bytes(len(data) % 2) if len(data) > room else b""
+        else:
+            table += struct.pack(layout.entry, tag, 16 if layout.big else 4, 1, place)
+            values += _packed(value, layout, after + len(values))
+    return bytes(table + struct.pack(layout.place, link) + values)
+
+
+def _turned(kind: int, data: bytes, order: str) -> bytes:
+    """Between little-endian and the file's order."""
+    width = 4 if kind in (5, 10) else BYTES[kind]
+    return data if order == "<" or width == 1 else np.frombuffer(data, f"u{width}").byteswap().tobytes()
