@@ -76,7 +76,7 @@ def lively_network(folder: Path) -> Path:
         if value.ndim == 4:
             torch.nn.init.kaiming_normal_(value, 0.25)
         if name.startswith(f"body.{last}."):
-            value *= 0.01
+            value.mul_(0.01)
     save_file(state, folder / "network.safetensors")
     return folder / "network.safetensors"
 

@@ -1,86 +1,100 @@
-"""The typer app: its commands, and how errors become a sentence and an exit code.
+"""The command line as a whole: whatever can go wrong becomes one sentence and an exit code.
 
-Exit codes: 0 all done, 1 something failed, 2 wrong usage, 130 interrupted, 143 terminated.
+Exit codes: 0 all done, 1 something failed, 2 wrong usage, 130 interrupted, 143 terminated. What there is to be done is
+in `commands`, which is imported late: an interruption must find `main` at its post, not the interpreter importing.
 """
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import logging
+import os
 import signal
 import sys
-from collections.abc import Callable
-from typing import Annotated, Any, NoReturn
+from pathlib import Path
+from typing import NoReturn
 
-import typer
-
-from .. import __version__
 from ..errors import PlanError, UpscalerError
-from .console import say, show
-from .doctor import doctor
-from .upscale import upscale
-
-app = typer.Typer(
-    name="upscaler",
-    help="Makes pictures larger. `upscaler PICTURE…` is short for `upscaler upscale PICTURE…`.",
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+from . import interrupt
 
 
-def guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """The command, with every error as one sentence on standard error and the right exit code."""
+def main() -> NoReturn:
+    """The console script."""
+    interrupt.install()
+    _fill_closed_streams()
+    arguments = [_as_path(word) for word in sys.argv[1:]]
+    code = _guarded(arguments or ["--help"])
+    sys.exit(_flushed(code if arguments else 2))
 
-    @functools.wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
+
+def _guarded(arguments: list[str]) -> int:
+    """The exit code of a command; whatever it raises has been said on standard error."""
+    try:
+        import typer
+
+        usage_error = typer.BadParameter.__mro__[1]  # typer has no public name for it
         try:
-            command(*args, **kwargs)
-        except UpscalerError as error:
-            say(f"error: {error}")
-            raise typer.Exit(2 if isinstance(error, PlanError) else 1) from error
-        except KeyboardInterrupt as error:
-            say("interrupted.")
-            raise typer.Exit(130) from error
-        except BrokenPipeError as error:
-            raise typer.Exit(1) from error
-        except (typer.Exit, typer.BadParameter):
-            raise
-        except Exception as error:
-            logging.getLogger("upscaler").debug("traceback:", exc_info=True)
-            say(f"error: unexpected {type(error).__name__} ({error}). Please report it, with --verbose.")
-            raise typer.Exit(1) from error
+            from .commands import app, with_command
 
-    return run
-
-
-@app.callback()
-def options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
-) -> None:
-    if version:
-        show(f"upscaler {__version__}")
-        raise typer.Exit
+            return int(app(args=with_command(arguments), prog_name="upscaler", standalone_mode=False) or 0)
+        except usage_error as error:
+            text = error.format_message() if hasattr(error, "format_message") else str(error)
+            return _failed(f"{text.rstrip('.')}. See: upscaler upscale --help", 2)
+    except interrupt.Interrupted as stop:
+        _say("interrupted." if stop.number == signal.SIGINT else "terminated.")
+        return 128 + stop.number
+    except UpscalerError as error:
+        return _failed(str(error), 2 if isinstance(error, PlanError) else 1)
+    except BrokenPipeError:
+        return 1
+    except OSError as error:
+        return _failed(f"{error.filename or 'standard output'}: {error.strerror or error}.", 1)
+    except MemoryError:
+        return _failed("there is not enough memory. Close other programs, or use a smaller --tile.", 1)
+    except Exception as error:
+        logging.getLogger("upscaler").debug("traceback:", exc_info=True)
+        return _failed(f"unexpected {type(error).__name__} ({error}). Please report it, with --verbose.", 1)
 
 
-app.command()(guarded(upscale))
-app.command()(guarded(doctor))
+def _flushed(code: int) -> int:
+    """The exit code, once standard output has been written to its end; a reader that has gone is not worth a word."""
+    if sys.stdout is None:
+        return code
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # The interpreter would fail once more when it closes what cannot be written.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if code == 0 and not isinstance(error, BrokenPipeError):
+            _failed(f"standard output: cannot be written ({error.strerror}).", 1)
+        return code or 1
+    return code
 
-COMMANDS = ("upscale", "doctor")
-OWN_OPTIONS = ("-h", "--help", "--version")
+
+def _failed(text: str, code: int) -> int:
+    _say(f"error: {text}")
+    return code
 
 
-def main() -> None:
-    """The console script. What does not begin with a command is for `upscale`."""
-    arguments = sys.argv[1:]
-    if arguments and arguments[0] not in (*COMMANDS, *OWN_OPTIONS):
-        arguments = ["upscale", *arguments]
-    signal.signal(signal.SIGTERM, _terminated)
-    app(args=arguments, prog_name="upscaler")
+def _say(text: str) -> None:
+    from .console import say
+
+    say(text)
 
 
-def _terminated(*_: object) -> NoReturn:
-    """Unwinds, so that no partial file is left."""
-    raise SystemExit(143)
+def _as_path(word: str) -> str:
+    """A file whose name begins with a dash, as globs give it, is no option."""
+    return f"./{word}" if word.startswith("-") and Path(word).suffix and os.path.lexists(word) else word
+
+
+def _fill_closed_streams() -> None:
+    """A closed standard stream must not leave its number to the next file that is opened: what a library has to say
+    would land in a picture. And what names of files hold must not keep a line from being written."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        continue
+    os.close(number)
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")

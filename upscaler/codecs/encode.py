@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -95,7 +95,7 @@ def encode_stream(picture: Picture, stream: BinaryIO, output: Output) -> None:
 def _write(picture: Picture, path: Path, output: Output) -> None:
     format = output.resolved()
     picture = _fitted(picture, format, path.parent)
-    metadata = Metadata() if output.strip else picture.metadata.put_right(picture.size)
+    metadata = Metadata() if output.strip else _held(picture.metadata.put_right(picture.size), format, picture.name)
     picture = replace(picture, metadata=metadata)
     if format.writer == "vips":
         quality = output.quality or format.quality or 0
@@ -140,6 +140,15 @@ def _take_name(temporary: Path, final: Path, overwrite: bool) -> None:
         if final.exists():
             raise OutputError("exists already. Use --overwrite to replace it.") from None
         temporary.replace(final)
+
+
+def _held(metadata: Metadata, format: Format, name: str) -> Metadata:
+    """What of it the format has a place for."""
+    present = {field.name: getattr(metadata, field.name) for field in fields(Metadata)}
+    lost = [field for field, value in present.items() if value and field not in format.metadata]
+    if lost:
+        log.info("%s: %s has no place for %s; left out.", name, format.name, ", ".join(lost))
+    return Metadata(**{field: value for field, value in present.items() if field not in lost})
 
 
 def _fitted(picture: Picture, format: Format, workspace: Path) -> Picture:

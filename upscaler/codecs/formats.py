@@ -13,9 +13,9 @@ JPEG2000   -        yes   yes    -        -     -    -     -    -
 PPM        yes      yes   -      -        -     -    -     -    -
 TGA        -        yes   yes    -        -     -    -     -    -
 
-Where there is no place for it, grey becomes RGB, 16 bit become 8, alpha becomes white, and colours become sRGB; a
-profile of grey pixels is kept where grey is. TIFF has the descriptive, the camera's and the GPS's tags of an EXIF block;
-the others have it byte for byte.
+Where there is no place for it, grey becomes RGB, 16 bits become 8, alpha becomes white, and colours become sRGB; a
+profile of grey pixels is kept where grey is. TIFF keeps the descriptive tags of an EXIF block, the camera's and the
+GPS's; the others keep it byte for byte.
 """
 
 from __future__ import annotations

@@ -1,0 +1,54 @@
+"""The table of commands, and what `upscaler --help` says. To add a command, add it to the table."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from .console import show
+from .doctor import doctor
+from .upscale import upscale
+
+COMMANDS = {"upscale": upscale, "doctor": doctor}
+
+OWN_OPTIONS = ("-h", "--help", "--version")
+
+app = typer.Typer(
+    name="upscaler",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    """Makes pictures larger.
+
+    \b
+      upscaler photo.jpg                         4 times as large: photo_4x.jpg
+      upscaler photo.jpg -s 2.5 -o large.png     2.5 times, as PNG
+      upscaler holiday -o large --fit 4k         every picture of a folder
+      upscaler *.png -o large --long-edge 6000   several pictures
+      cat photo.jpg | upscaler - > large.jpg     from a pipe, into another
+
+    `upscaler PICTURE…` is short for `upscaler upscale PICTURE…`.
+    All options: `upscaler upscale --help`.
+    """
+    if version:
+        show(f"upscaler {__version__}")
+        raise typer.Exit
+
+
+for name, command in COMMANDS.items():
+    app.command(name)(command)
+
+
+def with_command(arguments: list[str]) -> list[str]:
+    """The arguments, `upscale` put before them unless they begin with a command or an option of the whole."""
+    return arguments if arguments[0] in (*COMMANDS, *OWN_OPTIONS) else ["upscale", *arguments]
