@@ -5,18 +5,35 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pyvips
 from numpy.typing import NDArray
 from PIL import Image
+
+from .tiffs import long, raw, short, structure, text, tiff
 
 WIDTH, HEIGHT = 96, 64
 HUGE = 60000
 
-READABLE = ("jpg", "png", "webp", "tif", "avif", "gif", "bmp", "jp2", "ppm", "psd", "ico", "dds", "qoi", "sgi", "pcx", "tga")
+READABLE = (
+    "jpg",
+    "png",
+    "webp",
+    "tif",
+    "avif",
+    "gif",
+    "bmp",
+    "jp2",
+    "ppm",
+    "psd",
+    "ico",
+    "dds",
+    "qoi",
+    "sgi",
+    "pcx",
+    "tga",
+)
 """Suffixes of all formats of the table that these tests can make, ICNS and HEIC aside."""
 
 
@@ -56,26 +73,12 @@ def png_with(*chunks: bytes) -> bytes:
     return png[:33] + b"".join(chunks) + png[33:]
 
 
-def tiff(pixels: NDArray[np.generic], extra: dict[int, tuple[int, int, bytes]] | None = None, loop: bool = False) -> bytes:
-    """A classic little-endian TIFF in one strip, pixels of any kind; `extra` entries are kind, count and 4 bytes."""
-    height, width = pixels.shape[:2]
-    channels = pixels.shape[2] if pixels.ndim == 3 else 1
-    samples = {"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]
-    number = {tag: (3, 1, struct.pack("<HH", value, 0)) for tag, value in {
-        256: width, 257: height, 258: 8 * pixels.itemsize, 259: 1, 262: 2 if channels == 3 else 1, 277: channels,
-        278: height, 339: samples,
-    }.items()}
-    entries = number | {273: (4, 1, struct.pack("<I", 8)), 279: (4, 1, struct.pack("<I", pixels.nbytes))} | (extra or {})
-    if channels == 3:
-        del entries[258], entries[339]
-        entries |= {258: (3, 3, struct.pack("<I", 8 + pixels.nbytes))}
-        values = struct.pack("<HHHxx", *[8 * pixels.itemsize] * 3)
-    else:
-        values = b""
-    at = 8 + pixels.nbytes + len(values)
-    table = b"".join(struct.pack("<HHI", tag, kind, count) + data for tag, (kind, count, data) in sorted(entries.items()))
-    directory = struct.pack("<H", len(entries)) + table + struct.pack("<I", at if loop else 0)
-    return b"II*\0" + struct.pack("<I", at) + pixels.tobytes() + values + directory
+def looping(tiff: bytes) -> bytes:
+    """The same classic little-endian TIFF, its directory followed by itself."""
+    (at,) = struct.unpack_from("<I", tiff, 4)
+    (count,) = struct.unpack_from("<H", tiff, at)
+    link = at + 2 + 12 * count
+    return tiff[:link] + struct.pack("<I", at) + tiff[link + 4 :]
 
 
 def _huge() -> dict[str, bytes]:
@@ -85,13 +88,15 @@ def _huge() -> dict[str, bytes]:
     jpeg[frame : frame + 4] = struct.pack(">HH", HUGE, HUGE)
     png_header = struct.pack(">IIBBBBB", HUGE, HUGE, 8, 2, 0, 0, 0)
     png = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", png_header) + png_chunk(b"IDAT", zlib.compress(bytes(1000)))
-    long = {tag: (4, 1, struct.pack("<I", HUGE)) for tag in (256, 257)}
     return {
         "huge.jpg": bytes(jpeg),
         "huge.png": png + png_chunk(b"IEND", b""),
         "huge.bmp": b"BM" + struct.pack("<IIIIiiHH", 1000, 0, 54, 40, HUGE, HUGE, 1, 24) + bytes(1000),
-        "huge.tif": tiff(np.zeros((8, 8), np.uint8), long),
-        "huge.gif": b"GIF89a" + struct.pack("<HHBBB", HUGE, HUGE, 0, 0, 0) + b",\0\0\0\0" + struct.pack("<HH", HUGE, HUGE)
+        "huge.tif": tiff(np.zeros((8, 8), np.uint8), {256: long(HUGE), 257: long(HUGE)}),
+        "huge.gif": b"GIF89a"
+        + struct.pack("<HHBBB", HUGE, HUGE, 0, 0, 0)
+        + b",\0\0\0\0"
+        + struct.pack("<HH", HUGE, HUGE)
         + b"\0\2\1\0\0;",
         "huge.tga": struct.pack("<BBBHHBHHHHBB", 0, 0, 2, 0, 0, 0, 0, 0, HUGE, HUGE, 24, 0) + bytes(1000),
         "huge.ppm": b"P6\n60000 60000\n255\n" + bytes(1000),
@@ -129,10 +134,11 @@ def _wrong_kinds() -> dict[str, bytes]:
 
 def _damaged() -> dict[str, bytes]:
     """Right at the beginning, wrong further on."""
+    grey = gradient()[:, :, 0]
     png = bytearray(file_of("png"))
     png[len(png) // 2] ^= 0x55
     tif = bytearray(file_of("tif"))
-    tif[200:230] = bytes(30)
+    tif[len(tif) // 2] ^= 0x55
     webp = bytearray(file_of("webp"))
     webp[20:40] = b"\xff" * 20
     avif = bytearray(file_of("avif"))
@@ -178,10 +184,13 @@ def _damaged() -> dict[str, bytes]:
         "larger inside.ico": liar,
         "lying.ppm": b"P6\n-5 9\n255\n" + noise,
         "words.ppm": b"P3\n4 4\n255\n" + b"red green blue " * 16,
-        "loop.tif": tiff(gradient()[:, :, 0], {259: (3, 1, struct.pack("<HH", 60001, 0))}, loop=True),
-        "float.tif": tiff(gradient()[:, :, 0].astype(np.float32)),
-        "integer.tif": tiff(gradient()[:, :, 0].astype(np.int32)),
-        "signed.tif": tiff(gradient()[:, :, 0].astype(np.int16)),
+        "unknown compression.tif": tiff(grey, {259: short(60001)}),
+        "loop.tif": looping(tiff(grey, {259: short(60001)})),
+        "float.tif": tiff(grey.astype(np.float32)),
+        "integer.tif": tiff(grey.astype(np.int32)),
+        "signed.tif": tiff(grey.astype(np.int16)),
+        "five channels.tif": tiff(np.dstack([gradient(), grey, grey])),
+        "cut.tif": structure({}, data=b"")[:-4] + bytes(2),
         "no pixels.tif": b"II*\0\x08\0\0\0\0\0\0\0\0\0",
     }
 
@@ -201,7 +210,7 @@ def make_good_files(folder: Path) -> list[Path]:
     jpeg, png, grey = file_of("jpg"), file_of("png"), gradient()[:, :, 0]
     frames = [Image.fromarray(np.roll(gradient(), 9 * number, axis=1)) for number in range(3)]
     more = {"save_all": True, "append_images": frames[1:]}
-    private = {65000: (2, 4, b"abc\0"), 50000: (3, 2, struct.pack("<HH", 7, 8))}
+    private = {65000: text("hello"), 50000: short(7, 8, 9), 37724: raw(bytes(99))}
     files = {f"plain.{suffix}": file_of(suffix) for suffix in READABLE} | {
         "jpeg.png": jpeg,
         "png.jpg": png,
@@ -219,7 +228,10 @@ def make_good_files(folder: Path) -> list[Path]:
         "no such profile.png": png_with(png_chunk(b"iCCP", b"x\0\0" + zlib.compress(b"nonsense" * 30))),
         "unknown part.png": png_with(png_chunk(b"teSt", b"anything")),
         "private tags.tif": tiff(grey, private),
-        "loop.tif": tiff(grey, loop=True),
+        "no zero after text.tif": tiff(grey, {305: (2, b"program"), 306: (2, b"2024:01:02 03:04:05!")}),
+        "loop.tif": looping(tiff(grey)),
+        "big endian.tif": tiff(grey, order=">"),
+        "big.tif": tiff(grey, big=True),
         "pages.tif": saved(frames[0], "TIFF", **more),
         "film.gif": saved(frames[0], "GIF", **more),
         "film.webp": saved(frames[0], "WEBP", **more),

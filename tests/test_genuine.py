@@ -34,14 +34,13 @@ def difference(x4plus: str, picture: np.ndarray, tile: int) -> int:
     return int(np.abs(whole(picture).pixels.astype(int) - tiled(picture).pixels).max())
 
 
-@pytest.mark.parametrize("tile", [184, 232])
-@pytest.mark.parametrize("name", ["coffee.jpg", "text.png"])
+@pytest.mark.parametrize(("name", "tile"), [("coffee.jpg", 240), ("text.png", 260)])
 def test_tiles_of_x4plus_equal_the_whole_to_one_level(x4plus: str, name: str, tile: int) -> None:
     assert difference(x4plus, as_bytes(sample(name)[60:92]), tile) <= 1
 
 
 def test_tiles_of_x4plus_equal_the_whole_downwards_too(x4plus: str) -> None:
-    assert difference(x4plus, as_bytes(sample("lineart.png")[:, 100:132]), 200) <= 1
+    assert difference(x4plus, as_bytes(sample("lineart.png")[:, 100:132]), 224) <= 1
 
 
 def test_at_the_overlap_of_its_own_script_x4plus_has_seams(x4plus: str) -> None:
@@ -53,7 +52,7 @@ def test_at_the_overlap_of_its_own_script_x4plus_has_seams(x4plus: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tile", [184, 208, 256])
+@pytest.mark.parametrize("tile", [216, 256])
 @pytest.mark.parametrize("name", [name for name in ALL if name not in ("chelsea.png", "logo.png")])
 def test_every_sample_in_full(x4plus: str, name: str, tile: int) -> None:
     assert difference(x4plus, as_bytes(sample(name)), tile) <= 1

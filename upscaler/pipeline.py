@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 """Called as tiles are done: how many, of how many in all."""
 
-CPU_MEMORY = 4 * 2**30
+CPU_MEMORY = 8 * 2**30
 """Bytes that tiles take at most on a CPU without being told: more makes nothing faster and disturbs other programs."""
 
 GREY_ROWS = 1024

@@ -11,6 +11,9 @@ from .tiling import Size
 
 LARGEST_SCALE = 32.0
 
+BEYOND_ALL = 10**10
+"""No number that says a size comes near this; what does is a slip, and arithmetic need not cope with it."""
+
 STRETCH = 1.1
 """Enlargement beyond the network's own that the filter may add: invisible, where a pass costs sixteen times more."""
 
@@ -49,10 +52,13 @@ class Target:
         for name in given:
             value = getattr(self, name)
             numbers = (value.width, value.height) if isinstance(value, Size) else (value,)
-            if not all(math.isfinite(number) and number > 0 for number in numbers):
-                raise PlanError(f"--{name.replace('_', '-')} {value}: must be more than 0.")
+            if not all(0 < number < BEYOND_ALL for number in numbers):
+                shown = f"{value:g}" if isinstance(value, float) else value
+                raise PlanError(f"--{name.replace('_', '-')} {shown}: must be more than 0 and less than 10^10.")
         if self.scale is not None and self.scale > LARGEST_SCALE:
-            raise PlanError(f"--scale {self.scale:g}: more than {LARGEST_SCALE:g} is not supported.")
+            raise PlanError(
+                f"--scale {self.scale:g}: more than {LARGEST_SCALE:g} is not supported. Ask for a smaller one."
+            )
 
     @property
     def is_scale(self) -> bool:
@@ -60,11 +66,12 @@ class Target:
         return all(getattr(self, field.name) is None for field in fields(self) if field.name != "scale")
 
     def size(self, source: Size, native_scale: int) -> Size:
-        """The result's size for a source of that size."""
+        """The result's size for a source of that size. Raises PlanError when it is too many times as large."""
         factor = self._factor(source, native_scale)
         if factor > LARGEST_SCALE:
             raise PlanError(
-                f"{source} to this size is {factor:.0f} times; more than {LARGEST_SCALE:g} is not supported."
+                f"{source} would become {factor:,.1f} times as large; more than {LARGEST_SCALE:g} is not supported. "
+                "Ask for a smaller size."
             )
         return Size(
             self.width or max(round(source.width * factor), 1), self.height or max(round(source.height * factor), 1)
@@ -88,12 +95,12 @@ class Target:
 
 def parse_size(text: str) -> Size:
     """ "3840x2160", or a name such as "4k". Raises PlanError."""
-    text = text.strip().lower()
-    if text in NAMED_SIZES:
-        return NAMED_SIZES[text]
-    match = re.fullmatch(r"(\d+)\s*[x×*]\s*(\d+)", text)
+    lower = text.strip().lower()
+    if lower in NAMED_SIZES:
+        return NAMED_SIZES[lower]
+    match = re.fullmatch(r"(\d{1,9})\s*[x×*]\s*(\d{1,9})", lower)
     if match is None:
-        raise PlanError(f"{text}: not a size. Write WIDTHxHEIGHT, such as 3840x2160, or {', '.join(NAMED_SIZES)}.")
+        raise PlanError(f"{text!r}: not a size. Write WIDTHxHEIGHT, such as 3840x2160, or {', '.join(NAMED_SIZES)}.")
     return Size(int(match[1]), int(match[2]))
 
 
@@ -108,9 +115,7 @@ def passes(source: Size, result: Size, scale: int, at_least_one: bool = False) -
         return []
     if scale == 1:
         if factor > STRETCH:
-            raise PlanError(
-                "this model cleans pictures without enlarging them: ask for scale 1, or choose another model."
-            )
+            raise PlanError("the model cleans pictures without enlarging them. Ask for --scale 1, or another --model.")
         return [result]
     count = max(math.ceil(math.log(max(factor / STRETCH, 1.0), scale) - 1e-9), 1)
     if count == 1:

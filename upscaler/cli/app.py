@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ..errors import PlanError, UpscalerError
 from . import interrupt
@@ -24,6 +24,7 @@ def main() -> NoReturn:
     _fill_closed_streams()
     arguments = [_as_path(word) for word in sys.argv[1:]]
     code = _guarded(arguments or ["--help"])
+    interrupt.ignore()
     sys.exit(_flushed(code if arguments else 2))
 
 
@@ -32,14 +33,14 @@ def _guarded(arguments: list[str]) -> int:
     try:
         import typer
 
-        usage_error = typer.BadParameter.__mro__[1]  # typer has no public name for it
+        usage_error: Any = typer.BadParameter.__mro__[1]  # typer has no public name for it
         try:
             from .commands import app, with_command
 
             return int(app(args=with_command(arguments), prog_name="upscaler", standalone_mode=False) or 0)
         except usage_error as error:
-            text = error.format_message() if hasattr(error, "format_message") else str(error)
-            return _failed(f"{text.rstrip('.')}. See: upscaler upscale --help", 2)
+            command = error.ctx.command_path if error.ctx else "upscaler"
+            return _failed(f"{error.format_message().rstrip('.')}. See {command} --help.", 2)
     except interrupt.Interrupted as stop:
         _say("interrupted." if stop.number == signal.SIGINT else "terminated.")
         return 128 + stop.number
@@ -48,7 +49,7 @@ def _guarded(arguments: list[str]) -> int:
     except BrokenPipeError:
         return 1
     except OSError as error:
-        return _failed(f"{error.filename or 'standard output'}: {error.strerror or error}.", 1)
+        return _failed(f"{error.filename}: {error.strerror}." if error.filename else _unwritten(error), 1)
     except MemoryError:
         return _failed("there is not enough memory. Close other programs, or use a smaller --tile.", 1)
     except Exception as error:
@@ -67,9 +68,13 @@ def _flushed(code: int) -> int:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if code == 0 and not isinstance(error, BrokenPipeError):
-            _failed(f"standard output: cannot be written ({error.strerror}).", 1)
+            _failed(_unwritten(error), 1)
         return code or 1
     return code
+
+
+def _unwritten(error: OSError) -> str:
+    return f"standard output: cannot be written ({error.strerror or error})."
 
 
 def _failed(text: str, code: int) -> int:

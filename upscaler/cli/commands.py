@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ from .console import show
 from .doctor import doctor
 from .upscale import upscale
 
-COMMANDS = {"upscale": upscale, "doctor": doctor}
+COMMANDS: dict[str, Callable[..., None]] = {"upscale": upscale, "doctor": doctor}
 
 OWN_OPTIONS = ("-h", "--help", "--version")
 
@@ -24,9 +25,17 @@ app = typer.Typer(
 )
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        show(f"upscaler {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
 ) -> None:
     """Makes pictures larger.
 
@@ -40,9 +49,6 @@ def options(
     `upscaler PICTURE…` is short for `upscaler upscale PICTURE…`.
     All options: `upscaler upscale --help`.
     """
-    if version:
-        show(f"upscaler {__version__}")
-        raise typer.Exit
 
 
 for name, command in COMMANDS.items():

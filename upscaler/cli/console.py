@@ -6,11 +6,10 @@ What there is to say is decided by the commands.
 from __future__ import annotations
 
 import logging
-import sys
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console
@@ -81,7 +80,10 @@ class Bars:
 
     def __init__(self, names: Sequence[str], visible: bool) -> None:
         """`names` of the pictures, in the order in which they will be done."""
-        self._names = names
+        self._names = [
+            _printable(name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…") for name in names
+        ]
+        self._column = max(map(len, ["all", *self._names]))
         self._on_terminal = sys.stderr is not None and sys.stderr.isatty()
         several = len(names) > 1
         self._run = self._bar("all", len(names), "{n:.1f}", "pictures", visible and several)
@@ -92,8 +94,7 @@ class Bars:
     def tiles(self, done: int, total: int) -> None:
         """For `Upscaler`'s progress."""
         if self._tiles is None:
-            name = Path(self._names[self._finished]).name
-            self._tiles = self._bar(name, total, "{n}", "tiles", self._shows_tiles)
+            self._tiles = self._bar(self._names[self._finished], total, "{n}", "tiles", self._shows_tiles)
         self._tiles.update(done - self._tiles.n)
         self._run.update(self._finished + done / max(total, 1) - self._run.n)
 
@@ -113,7 +114,7 @@ class Bars:
 
     def _bar(self, name: str, total: int, count: str, unit: str, visible: bool) -> tqdm[NoReturn]:
         return tqdm(
-            desc=_printable(name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"),
+            desc=f"{name:<{self._column}}",
             total=total,
             disable=not visible,
             file=sys.stderr,

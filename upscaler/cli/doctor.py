@@ -1,4 +1,4 @@
-"""`upscaler doctor`: what this machine has, and what would be used."""
+"""`upscaler doctor`: what this machine has, and what would be used. Finds out, and changes nothing."""
 
 from __future__ import annotations
 
@@ -6,22 +6,33 @@ import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 
-from .console import show, table
+from .console import say, show, table
 
 LIBRARIES = ("torch", "torchvision", "spandrel", "pyvips", "pyvips-binary", "pillow", "numpy", "opencv-python-headless")
 
 
 def doctor() -> None:
-    """Say what this machine has, and what would be used."""
-    import psutil
+    """Say what this machine has, and what would be used. The exit code is 1 if something is broken."""
+    from .. import __version__
 
-    from .. import __version__, catalog, codecs
+    show(f"upscaler {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
+    table(("library", "version"), [(name, _version(name)) for name in LIBRARIES])
+    broken = False
+    for part in (_show_devices, _show_room, _show_formats, _show_models):
+        show("")
+        try:
+            part()
+        except Exception as error:  # a library that does not load is just what is looked for here
+            say(f"error: {type(error).__name__}: {error}. Install upscaler anew.")
+            broken = True
+    if broken:
+        raise SystemExit(1)
+
+
+def _show_devices() -> None:
     from ..engines import device
 
     chosen = device.pick_device()
-    show(f"upscaler {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
-    table(("library", "version"), [(name, _version(name)) for name in LIBRARIES])
-    show("")
     table(
         ("device", "what it is", "precision", "memory for tiles", ""),
         [
@@ -35,16 +46,29 @@ def doctor() -> None:
             for found in device.devices()
         ],
     )
-    show("")
+
+
+def _show_room() -> None:
+    import psutil
+
     memory = psutil.virtual_memory()
     disk = shutil.disk_usage(".")
     show(
         f"memory {memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free, "
         f"disk {disk.free / 2**30:.0f} GiB free"
     )
+
+
+def _show_formats() -> None:
+    from .. import codecs
+
     show("reads  " + " ".join(format.name for format in codecs.FORMATS))
     show("writes " + " ".join(format.name for format in codecs.FORMATS if format.writer))
-    show("")
+
+
+def _show_models() -> None:
+    from .. import catalog
+
     table(
         ("model", "also called", "scale", "for", "licence"),
         [

@@ -16,7 +16,8 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 PATIENCE = 1.0
 """Seconds in which further signals are not heeded: shells send several, and unwinding must not be cut short."""
 
-RETRY = 0.05
+RETRY = 0.002
+"""Seconds after which a lost interruption comes again."""
 
 
 class Interrupted(BaseException):
@@ -37,6 +38,13 @@ def install() -> None:
     sys.unraisablehook = handler.again
 
 
+def ignore() -> None:
+    """From here on the signals do nothing: all that is left is to exit, which takes a while with torch loaded."""
+    for name in SIGNALS:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
 class _Handler:
     """When it was last interrupted."""
 
@@ -55,6 +63,14 @@ class _Handler:
             sys.__unraisablehook__(lost)
             return
         self._last = -math.inf
-        timer = threading.Timer(RETRY, signal.raise_signal, (lost.exc_value.number,))
+        timer = threading.Timer(RETRY, _send, (lost.exc_value.number,))
         timer.daemon = True
         timer.start()
+
+
+def _send(number: int) -> None:
+    """To the main thread, which may be waiting for something."""
+    if sys.platform == "win32":
+        signal.raise_signal(number)
+    else:
+        signal.pthread_kill(threading.main_thread().ident or 0, number)

@@ -1,192 +1,234 @@
-"""`upscaler upscale`: files, folders, globs or standard input, enlarged."""
+"""`upscaler upscale`: files, folders and globs, enlarged; what comes from or goes to a pipe is `stream`'s."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .console import bars, say, set_up_logging, show
 
 if TYPE_CHECKING:
-    from ..codecs import Output
-    from ..pipeline import Upscaler
+    from ..codecs import Format, Output
+    from ..jobs.output import Skipped
+    from ..pipeline import Reading, Upscaler
     from ..target import Target
-
-SIZE, READING, WRITING, COMPUTING, SHOWING = "Size", "Reading", "Writing", "Computing", "Showing"
 
 
 def upscale(  # the options of a command are its parameters
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT…", help="Files, folders, globs; - is standard input.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PICTURE", help="Files, folders (with all below them) and glob patterns; - is standard input."
+        ),
+    ],
+    scale: Annotated[
+        float | None,
+        typer.Option("--scale", "-s", metavar="TIMES", help="Times as large: 2, 2.5, 8 … Default: the model's, 4."),
+    ] = None,
+    width: Annotated[int | None, typer.Option(metavar="PIXELS", help="This wide; the height follows.")] = None,
+    height: Annotated[int | None, typer.Option(metavar="PIXELS", help="This high; the width follows.")] = None,
+    long_edge: Annotated[int | None, typer.Option(metavar="PIXELS", help="The longer side this long.")] = None,
+    megapixels: Annotated[float | None, typer.Option(metavar="N", help="So many million pixels.")] = None,
+    fit: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="As large as fits into 3840x2160, or hd, fullhd, 2k, 4k, 5k, 8k."),
+    ] = None,
+    at_least: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WxH", help="Just large enough to cover 3840x2160, or 4k …; larger ones stay as they are."
+        ),
+    ] = None,
     output: Annotated[
         str | None,
-        typer.Option("--output", "-o", help="A file, a folder for several pictures, or - (standard output)."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="A file; or a folder, in which an input folder is mirrored; or -, standard output. "
+            "Default: beside the source, as photo_4x.jpg.",
+        ),
     ] = None,
-    model: Annotated[str, typer.Option("--model", "-m", help="A model's name, or the file of a network.")] = "photo",
-    scale: Annotated[
-        float | None, typer.Option("--scale", "-s", help="Times larger, such as 2, 2.5, 8. Default: the model's.")
-    ] = None,
-    width: Annotated[int | None, typer.Option(help="Pixels; the height follows.")] = None,
-    height: Annotated[int | None, typer.Option(help="Pixels; the width follows.")] = None,
-    long_edge: Annotated[int | None, typer.Option(help="Pixels of the longer side.")] = None,
-    megapixels: Annotated[float | None, typer.Option(help="Millions of pixels.")] = None,
-    fit: Annotated[
-        str | None, typer.Option(metavar="WxH", help="As large as fits into this frame; or 4k, 8k …")
-    ] = None,
-    at_least: Annotated[str | None, typer.Option(metavar="WxH", help="Only as large as covers this frame.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
     format: Annotated[
         str | None,
-        typer.Option("--format", "-f", help="jpg, png, webp, tif, avif … Default: by -o, else the source's."),
+        typer.Option("--format", "-f", metavar="NAME", help="jpg, png, webp, tif, avif … Default: -o's, the source's."),
     ] = None,
-    quality: Annotated[int | None, typer.Option(min=1, max=100, help="Of JPEG (95), WebP (90), AVIF (80).")] = None,
-    lossless: Annotated[bool, typer.Option("--lossless", help="For WebP and AVIF.")] = False,
-    compression: Annotated[int | None, typer.Option(min=0, max=9, help="Of PNG and TIFF: 0 fast, 9 small.")] = None,
-    strip: Annotated[bool, typer.Option("--strip", help="Leave out metadata; the colour profile stays.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")] = False,
-    accept_damaged: Annotated[
-        bool, typer.Option("--accept-damaged", help="Use what can be read of a broken file.")
+    quality: Annotated[
+        int | None, typer.Option(min=1, max=100, metavar="N", help="Of JPEG (default 95), WebP (90) and AVIF (80).")
+    ] = None,
+    lossless: Annotated[bool, typer.Option("--lossless", help="WebP and AVIF without any loss.")] = False,
+    compression: Annotated[
+        int | None, typer.Option(min=0, max=9, metavar="N", help="Of PNG (default 3) and TIFF (6): 0 fast, 9 small.")
+    ] = None,
+    strip: Annotated[
+        bool, typer.Option("--strip", help="Leave out EXIF, XMP, IPTC; the colour profile stays.")
     ] = False,
-    max_megapixels: Annotated[int, typer.Option(min=1, help="Refuse larger sources.")] = 512,
-    tile: Annotated[int | None, typer.Option(min=1, help="Side of a tile in source pixels. Default: chosen.")] = None,
-    overlap: Annotated[
-        int | None, typer.Option(min=0, help="Source pixels that tiles share. Default: the model's.")
-    ] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Tiles computed together. Default: chosen.")] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", "-m", metavar="NAME", help="A model's name (see upscaler doctor), or a network's file."
+        ),
+    ] = "photo",
     device: Annotated[
-        str | None, typer.Option("--device", "-d", help="cuda, cuda:1, rocm, xpu, mps, cpu. Default: the best.")
+        str | None,
+        typer.Option("--device", "-d", metavar="NAME", help="cuda, cuda:1, rocm, xpu, mps, cpu. Default: the best."),
     ] = None,
-    precision: Annotated[str, typer.Option(help="auto, fp32, fp16, bf16.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(metavar="NAME", help="fp32, fp16, bf16, or auto: the fastest that is safe.")
+    ] = "auto",
+    tile: Annotated[
+        int | None, typer.Option(min=1, metavar="PIXELS", help="Largest side of a tile in the source. Default: chosen.")
+    ] = None,
+    overlap: Annotated[
+        int | None, typer.Option(min=0, metavar="PIXELS", help="Shared by tiles in the source. Default: the model's.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Tiles computed together. Default: chosen.")
+    ] = None,
+    accept_damaged: Annotated[
+        bool, typer.Option("--accept-damaged", help="Take what can be read of a broken file.")
+    ] = False,
+    max_megapixels: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Refuse sources of more million pixels.")
+    ] = 512,
     workspace: Annotated[
-        Path | None, typer.Option(help="Folder for pixels while they are computed. Default: the output's.")
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            writable=True,
+            metavar="FOLDER",
+            help="For large pictures in the making. Default: the output's.",
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
-    progress: Annotated[bool, typer.Option("--progress", help="Progress bars even when not on a terminal.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Everything.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done: sizes, model, device, tiles, memory.")
+    ] = False,
+    progress: Annotated[bool, typer.Option("--progress", help="Progress bars, terminal or not.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say everything.")] = False,
 ) -> None:
-    """Make pictures larger."""
+    """Make pictures larger.
+
+    First the options for the size (one of them at most), then for the output, for the computation, for what is read
+    and what is said.
+    """
     set_up_logging(quiet, verbose)
-    from ..codecs import Output, by_name
-    from ..errors import PlanError
+    from ..codecs import Output
+    from ..errors import ModelError, PlanError
     from ..pipeline import Upscaler
     from ..target import Target, parse_size
 
-    target = Target(
-        scale=scale,
-        width=width,
-        height=height,
-        long_edge=long_edge,
-        megapixels=megapixels,
-        fit=None if fit is None else parse_size(fit),
-        at_least=None if at_least is None else parse_size(at_least),
+    if quiet and (verbose or progress):
+        raise PlanError(f"--quiet and {'--verbose' if verbose else '--progress'}: are opposites. Choose one of them.")
+    try:
+        upscaler = Upscaler(model, device=device, precision=precision, tile=tile, batch=batch, overlap=overlap)
+    except ModelError as error:
+        raise PlanError(f"--model {error}") from error
+    work = Work(
+        upscaler=upscaler,
+        target=Target(
+            scale=scale,
+            width=width,
+            height=height,
+            long_edge=long_edge,
+            megapixels=megapixels,
+            fit=None if fit is None else parse_size(fit),
+            at_least=None if at_least is None else parse_size(at_least),
+        ),
+        writing=Output(Path(), _format(format), quality, lossless, compression, strip, overwrite),
+        reading={
+            "accept_damaged": accept_damaged,
+            "max_pixels": max_megapixels * 10**6,
+            "workspace": workspace,
+        },
+        dry_run=dry_run,
+        bars=not quiet and (progress or (sys.stderr is not None and sys.stderr.isatty())),
+        quiet=quiet,
+        verbose=verbose,
     )
-    written_as = by_name(format) if format else None
-    if format and (written_as is None or written_as.writer is None):
-        raise PlanError(f"--format {format}: no format of this name can be written.")
-    upscaler = Upscaler(model, device=device, precision=precision, tile=tile, batch=batch, overlap=overlap)
-    reading: dict[str, Any] = {
-        "accept_damaged": accept_damaged,
-        "max_pixels": max_megapixels * 10**6,
-        "workspace": workspace,
-    }
-    template = Output(Path(output or "-"), written_as, quality, lossless, compression, strip, overwrite)
-    visible = (progress or sys.stderr.isatty()) and not quiet
     if "-" in inputs or output == "-":
-        if len(inputs) > 1 or not (inputs[0] == "-" or Path(inputs[0]).is_file()):
-            raise PlanError("-: standard input and output are for one picture. Name one file.")
-        _stream(upscaler, inputs[0], target, template, visible, reading)
-        return
-    _files(upscaler, inputs, output, target, template, visible, reading, dry_run=dry_run, quiet=quiet)
+        from .stream import make_streamed
+
+        make_streamed(work, inputs, output)
+    else:
+        _make_files(work, inputs, output)
 
 
-def _files(
-    upscaler: Upscaler,
-    inputs: list[str],
-    output: str | None,
-    target: Target,
-    template: Output,
-    visible: bool,
-    reading: dict[str, Any],
-    *,
-    dry_run: bool,
-    quiet: bool,
-) -> None:
-    from ..jobs.batch import run
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a command does with every picture."""
+
+    upscaler: Upscaler
+    target: Target
+    writing: Output
+    """Its path is not used."""
+    reading: Reading
+    dry_run: bool
+    bars: bool
+    quiet: bool
+    verbose: bool
+
+
+def _make_files(work: Work, inputs: list[str], output: str | None) -> None:
+    """Raises SystemExit(1) when a picture failed; all failures have been said by then, however it ends."""
+    from ..jobs.batch import describe, run
     from ..jobs.output import collect
 
-    scale = target.scale or upscaler.model.scale
-    tag = f"_{scale:g}x" if scale and target.is_scale else "_upscaled"
-    found = collect(inputs, None if output is None else Path(output), template, tag)
-    if not quiet:
-        for path in found.skipped:
-            say(f"{path}: skipped, not a picture.")
-    if dry_run:
-        _explain(upscaler, found.jobs, target, reading)
-        return
+    found = collect(inputs, output, work.writing, _tag(work))
+    if not work.quiet:
+        _say_skipped(found.skipped, work.verbose)
     failures = []
-    with bars(len(found.jobs), visible) as shown:
-        for outcome in run(upscaler, found.jobs, target, progress=shown.tiles, **reading):
-            shown.picture_done()
-            if outcome.error is not None:
-                failures.append(outcome.error)
-                if len(found.jobs) > 1:
-                    continue
-            elif not quiet:
-                say(f"{outcome.output}  {outcome.size}  {outcome.seconds:.1f} s")
-    for error in failures:
-        say(f"error: {error}")
-    if failures:
-        if len(found.jobs) > 1:
-            say(f"{len(failures)} of {len(found.jobs)} pictures failed.")
-        raise typer.Exit(1)
-
-
-def _explain(upscaler: Upscaler, jobs: Any, target: Target, reading: dict[str, Any]) -> None:
-    """What would be done, a line a picture."""
-    from .. import codecs
-    from ..errors import UpscalerError
-
-    failed = False
-    for job in jobs:
-        try:
-            estimate = upscaler.estimate(codecs.decode(job.source, **reading), target=target)
-            codecs.check(job.output, estimate.result)
-        except UpscalerError as error:
+    try:
+        with bars([job.source.name for job in found.jobs], work.bars and not work.dry_run) as shown:
+            outcomes = run(
+                work.upscaler, found.jobs, work.target, progress=shown.tiles, dry_run=work.dry_run, **work.reading
+            )
+            for outcome in outcomes:
+                shown.picture_done()
+                if outcome.error is not None:
+                    failures.append(outcome.error)
+                elif work.dry_run and outcome.estimate is not None:
+                    show(describe(outcome.estimate, str(outcome.source), str(outcome.output)))
+                elif not work.quiet:
+                    say(f"{outcome.output}  {outcome.size}  {outcome.seconds:.1f} s")
+    finally:
+        for error in failures:
             say(f"error: {error}")
-            failed = True
-            continue
-        info = estimate.engine
-        steps = [f"{plan.count} tiles of {plan.tile}, {plan.batch} at a time" for plan in estimate.plans]
-        show(
-            f"{job.source} {estimate.source} -> {job.output.path} {estimate.result}: model {info.name}, {info.device}, "
-            f"{info.precision}; {', then '.join(steps) or 'resized only'}; "
-            f"{estimate.memory / 2**20:.0f} MiB at most for tiles"
-        )
-    if failed:
-        raise typer.Exit(1)
+    if failures and len(found.jobs) > 1:
+        say(f"{len(failures)} of {len(found.jobs)} pictures failed.")
+    if failures:
+        raise SystemExit(1)
 
 
-def _stream(
-    upscaler: Upscaler, source: str, target: Target, template: Output, visible: bool, reading: dict[str, Any]
-) -> None:
-    """One picture from standard input, or to standard output, or both."""
-    from dataclasses import replace
+def _tag(work: Work) -> str:
+    """What is put after the names of results that are written beside their sources."""
+    scale = work.target.scale or work.upscaler.model.scale
+    return f"_{scale:g}x" if work.target.is_scale and scale else "_upscaled"
 
-    from .. import codecs
 
-    if source == "-":
-        picture = codecs.decode(sys.stdin.buffer.read(), name="standard input", **reading)
-    else:
-        picture = codecs.decode(source, **reading)
-    to_file = str(template.path) != "-"
-    if not to_file:
-        template = replace(template, format=template.format or codecs.writable(codecs.by_name(picture.format or "")))
-    codecs.check(template, upscaler.estimate(picture, target=target).result)
-    with bars(1, visible) as shown:
-        result = upscaler(picture, target=target, progress=shown.tiles, workspace=reading["workspace"])
-    if to_file:
-        codecs.encode(result, template)
-    else:
-        codecs.encode_stream(result, sys.stdout.buffer, template)
+def _say_skipped(skipped: tuple[Skipped, ...], verbose: bool) -> None:
+    """One line for each reason; for each file when verbose."""
+    for reason in dict.fromkeys(item.reason for item in skipped):
+        paths = [item.path for item in skipped if item.reason == reason]
+        for path in paths if verbose else paths[:1]:
+            more = "" if verbose or len(paths) == 1 else f" So are {len(paths) - 1} more."
+            say(f"{path}: skipped, {reason}.{more}")
+
+
+def _format(name: str | None) -> Format | None:
+    from ..codecs import FORMATS, by_name
+    from ..errors import PlanError
+
+    if name is None:
+        return None
+    format = by_name(name.lstrip("."))
+    if format is None or format.writer is None:
+        known = ", ".join(format.suffixes[0][1:] for format in FORMATS if format.writer)
+        raise PlanError(f"--format {name}: cannot be written. Choose one of {known}.")
+    return format

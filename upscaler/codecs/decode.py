@@ -84,7 +84,7 @@ def _read(
         name = name or str(path)
         head, file = _head_of(path, name), path
     format = sniff(head) or by_suffix(Path(name).suffix)
-    if format is None or (not sniff(head) and format.name != "TGA"):
+    if not head or format is None or (not sniff(head) and format.name != "TGA"):
         raise PictureError(_no_picture(head, name, format))
 
     def check(size: Size) -> None:
@@ -94,7 +94,7 @@ def _read(
                 f"If the picture is to be trusted, allow it with --max-megapixels {-(-size.pixels // 10**6)}."
             )
 
-    if format.reader == "vips":
+    if format.reader == "vips" and not (format.name == "HEIF" and pillow.knows_heif()):
         return vips.read(file, format, name, accept_damaged, check, workspace)
     return pillow.read(
         io.BytesIO(file) if isinstance(file, bytes) else file, format, name, accept_damaged, check, workspace

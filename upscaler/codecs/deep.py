@@ -12,7 +12,7 @@ import numpy as np
 
 from ..arrays import PixelArray
 
-HEAD = 4096
+HEAD = 2**20
 CODESTREAM = b"\xff\x4f\xff\x51"
 DEPTH_WITHIN = 40
 """Bytes from the start of a JPEG 2000 codestream to the depth of its first component (ISO 15444-1, A.5.1)."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import logging
 import mmap
-import os
 import shutil
 import struct
 from collections.abc import Callable
@@ -19,6 +18,7 @@ import pyvips
 
 from ..picture import Metadata
 from . import iptc, png_texts, tiff_exif
+from .connections import source
 from .tiff_exif import Directory, Value
 
 log = logging.getLogger("upscaler")
@@ -56,14 +56,15 @@ def room_for(metadata: Metadata) -> bytes | None:
 
 def _into_room(metadata: Metadata, path: Path) -> None:
     block = _with_resolution(metadata)
-    image = pyvips.Image.new_from_source(pyvips.Source.new_from_file(os.fsencode(path)), "")
+    image = pyvips.Image.new_from_source(source(path), "")
     if block is None or not image.get_typeof("exif-data"):
         return
     room = bytes(image.get("exif-data")).removeprefix(b"Exif\0\0")
     with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as whole:
         at = whole.find(room)
         assert at >= 0
-        whole[at : at + len(room)] = block.ljust(len(room), b"\0")
+        start = at - 6 if whole[:4] == b"RIFF" else at  # libvips begins with "Exif\0\0" there, which is JPEG's alone
+        whole[start : at + len(room)] = block.ljust(at + len(room) - start, b"\0")
 
 
 def _with_resolution(metadata: Metadata) -> bytes | None:

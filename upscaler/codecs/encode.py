@@ -58,6 +58,8 @@ class Output:
 def check(output: Output, size: Size) -> None:
     """Raises OutputError if a picture of `size` could not be written there: worth knowing before it is computed."""
     format = output.resolved()
+    if output.path.is_dir():
+        raise OutputError(f"{output.path}: is a folder.")
     if max(size.width, size.height) > format.largest_side:
         raise OutputError(
             f"{output.path}: {size} is too large for {format.name}, which holds {format.largest_side} pixels a side. "
@@ -65,8 +67,6 @@ def check(output: Output, size: Size) -> None:
         )
     if not output.overwrite and output.path.exists():
         raise OutputError(f"{output.path}: exists already. Use --overwrite to replace it.")
-    if output.path.is_dir():
-        raise OutputError(f"{output.path}: is a folder.")
 
 
 def encode(picture: Picture, output: Output) -> None:
@@ -87,6 +87,8 @@ def encode_stream(picture: Picture, stream: BinaryIO, output: Output) -> None:
             _write(picture, path, output)
         except OutputError as error:
             raise OutputError(f"{output.path}: {error}") from error
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be written ({error.strerror}).") from error
         with path.open("rb") as file:
             shutil.copyfileobj(file, stream)
     stream.flush()
@@ -112,6 +114,8 @@ def _complete_or_absent(output: Output) -> Iterator[Path]:
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch(exist_ok=False)
+    except FileExistsError as error:
+        raise OutputError(f"{final}: cannot be written ({final.parent} is a file).") from error
     except OSError as error:
         raise OutputError(f"{final}: cannot be written ({error.strerror}).") from error
     try:

@@ -40,6 +40,8 @@ class Format:
     reader: Library = "pillow"
     writer: Library | None = None
     """None: can be read only."""
+    fail_on: Literal["error", "warning"] = "warning"
+    """From which of libvips' complaints on a file counts as damaged."""
     largest_side: int = 2**31 - 1
     alpha: bool = False
     """Whether it is written with transparency."""
@@ -131,6 +133,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         _starts(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
         "vips",
         "vips",
+        fail_on="error",  # warnings are for text without its zero, unordered tags and the like, never for pixels
         alpha=True,
         sixteen=True,
         profile=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import logging
 import threading
@@ -32,6 +33,9 @@ ROWS = 256
 PICTURES_OF_ONE = ("PSD", "ICO", "ICNS")
 """What Pillow calls frames are layers or sizes there."""
 
+LARGEST_ICON = 4096 * 4096
+"""Pixels; Pillow refuses more than twice the limit it is given."""
+
 _settings = threading.Lock()
 """Guards Pillow's process-wide limits, and Python's warnings, which are ours only while a file is read."""
 
@@ -51,26 +55,35 @@ def read(
     with _settings, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         limit, truncated = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, accept_damaged
+        # Icons hold whole files, decoded when they are opened.
+        Image.MAX_IMAGE_PIXELS = LARGEST_ICON // 2 if format.name in ("ICO", "ICNS") else None
+        ImageFile.LOAD_TRUNCATED_IMAGES = accept_damaged and format.name != "JPEG2000"  # it would be all black
         try:
             with Image.open(file, formats=[format.name]) as image:
                 check(Size(*image.size))
                 frames = int(getattr(image, "n_frames", 1))
                 if frames > 1 and format.name not in PICTURES_OF_ONE:
                     log.warning("%s: holds %d frames or pages; the first is used.", name, frames)
-                # Icons hold whole PNG files, whose own headers may say another size.
-                Image.MAX_IMAGE_PIXELS = image.width * image.height
                 picture = _completed(_picture_of(image, name, workspace), file, format)
         except UpscalerError:
             raise
         except UnidentifiedImageError as error:
-            raise PictureError(f"{name}: not a {format.name} picture, or a damaged one.") from error
+            raise PictureError(f"{name}: no {format.name} picture can be found in it.") from error
         except Exception as error:
             advice = "; nothing of it can be read." if accept_damaged else ". --accept-damaged uses what can be read."
             raise PictureError(f"{name}: the file is damaged ({_reason(error)}){advice}") from error
         finally:
             Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = limit, truncated
     return replace(picture, format=format.name, name=name)
+
+
+def knows_heif() -> bool:
+    """Whether the package pillow-heif is there: it has the HEVC decoder that libvips' wheel lacks, 8 bits deep."""
+    try:
+        importlib.import_module("pillow_heif").register_heif_opener()
+    except ImportError:
+        return False
+    return True
 
 
 def picture_of(image: Image.Image, name: str, workspace: Path | None = None) -> Picture:

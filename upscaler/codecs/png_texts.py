@@ -35,7 +35,7 @@ def profile_in(texts: dict[str, str], name: str) -> bytes | None:
     """Takes out the raw profile of that name: a line, a line with its length, then hexadecimal lines."""
     text = texts.pop(RAW + name, None)
     try:
-        return None if text is None else bytes.fromhex("".join(text.split()[2:])) or None
+        return None if text is None else bytes.fromhex("".join(text.strip().split("\n")[2:])) or None
     except ValueError:
         return None
 

@@ -50,7 +50,7 @@ def builtin(name: str) -> bytes:
 
 
 def to_srgb(picture: Picture, workspace: Path | None) -> Picture:
-    """With colours as sRGB numbers and no profile; alpha, depth and greyness stay."""
+    """With colours as sRGB numbers and no profile; alpha, depth and greyness stay. A damaged profile counts as sRGB."""
     height, width, channels = picture.pixels.shape
     colours = 1 if channels <= 2 else 3
     kind = "ushort" if picture.depth == 16 else "uchar"
@@ -66,6 +66,6 @@ def to_srgb(picture: Picture, workspace: Path | None) -> Picture:
             pixels[y : y + ROWS] = rows
             pixels[y : y + ROWS, :, :colours] = converted.reshape(len(rows), width, -1)[:, :, :colours]
     except pyvips.Error:
-        log.warning("%s: its colour profile is damaged; its colours are taken for sRGB.", picture.name)
+        log.warning("%s: its colour profile is damaged; it is taken for sRGB.", picture.name)
         return replace(picture, profile=None)
     return replace(picture, pixels=pixels, profile=None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +17,14 @@ from ..errors import OutputError, PictureError
 from ..picture import Metadata, Picture, allocate
 from ..tiling import Size
 from . import embed, iptc, png_texts, tiff_exif
+from .connections import source, target
 from .formats import Format
 from .orientation import swaps_sides, upright
 from .profiles import fits, of_code_points
 from .tiff_exif import Value
 
 log = logging.getLogger("upscaler")
+logging.getLogger("pyvips").addHandler(logging.NullHandler())  # what matters of it comes with its exceptions
 
 MILLIMETRES = 25.4
 USUAL_DPI = (72.0, 72.0)
@@ -36,6 +37,11 @@ ROWS = 256
 """Fetched at a time; libvips decodes as they are asked for."""
 
 CODE_POINTS_WITHIN = 2**16
+
+HARMLESS = ("Invalid SOS parameters", "JFIF revision", "Adobe color transform", "Inconsistent progression")
+"""Complaints of libjpeg about files that it decodes to the end all the same."""
+
+HARMFUL = ("Corrupt JPEG data", "remature end")
 
 LOADERS = {"AVIF": "heifload_source", "HEIF": "heifload_source"}
 SAVERS = {"AVIF": "heifsave_target"}
@@ -55,21 +61,15 @@ def read(
     Raises PictureError when libvips cannot read it to the end.
     """
     try:
-        image = _open(file, format, "none" if accept_damaged else "warning")
-        check(Size(image.width, image.height))
-        pages = int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
-        if pages > 1:
-            log.warning("%s: holds %d frames or pages; the first is used.", name, pages)
-        metadata = _metadata(image, format, file)
-        orientation = int(image.get("orientation")) if image.get_typeof("orientation") else 1
-        image = _in_rgb_or_grey(image, name)
-        profile = _profile(image, format, file, name)
-        pixels = upright(_fetch(image, workspace), orientation)
+        try:
+            return _read(file, format, name, "none" if accept_damaged else format.fail_on, check, workspace)
+        except pyvips.Error as error:
+            detail = str(error.detail)
+            if not any(text in detail for text in HARMLESS) or any(text in detail for text in HARMFUL):
+                raise
+            return _read(file, format, name, "error", check, workspace)
     except pyvips.Error as error:
         raise PictureError(f"{name}: {_reason(error, format, accept_damaged)}") from error
-    if swaps_sides(orientation) and metadata.dpi:
-        metadata = replace(metadata, dpi=metadata.dpi[::-1])
-    return Picture(pixels, profile, metadata, format.name, name)
 
 
 def write(picture: Picture, path: Path, format: Format, quality: int, lossless: bool, compression: int | None) -> None:
@@ -110,19 +110,35 @@ def write(picture: Picture, path: Path, format: Format, quality: int, lossless: 
     }
     keep = "icc|xmp|exif" if room else "icc|xmp"
     try:
-        target = pyvips.Target.new_to_file(os.fsencode(path))
         saver = getattr(image, SAVERS.get(format.name, f"{format.name.lower()}save_target"))
-        saver(target, keep=keep, **options[format.name])
+        saver(target(path), keep=keep, **options[format.name])
     except pyvips.Error as error:
         raise OutputError(f"cannot be written as {format.name} ({_detail(error)}).") from error
     embed.embed(picture.metadata, path, format.name)
 
 
+def _read(
+    file: Path | bytes, format: Format, name: str, fail_on: str, check: Callable[[Size], None], workspace: Path | None
+) -> Picture:
+    pyvips.vips_lib.vips_error_clear()  # of complaints that were no errors: they would explain the next one
+    image = _open(file, format, fail_on)
+    check(Size(image.width, image.height))
+    pages = int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
+    if pages > 1:
+        log.warning("%s: holds %d frames or pages; the first is used.", name, pages)
+    metadata = _metadata(image, format, file)
+    orientation = int(image.get("orientation")) if image.get_typeof("orientation") else 1
+    image = _in_rgb_or_grey(image, name)
+    profile = _profile(image, format, file, name)
+    pixels = upright(_fetch(image, workspace), orientation)
+    if swaps_sides(orientation) and metadata.dpi:
+        metadata = replace(metadata, dpi=metadata.dpi[::-1])
+    return Picture(pixels, profile, metadata, format.name, name)
+
+
 def _open(file: Path | bytes, format: Format, fail_on: str) -> pyvips.Image:
-    memory = isinstance(file, bytes)
-    source = pyvips.Source.new_from_memory(file) if memory else pyvips.Source.new_from_file(os.fsencode(file))
     loader = getattr(pyvips.Image, LOADERS.get(format.name, f"{format.name.lower()}load_source"))
-    image: pyvips.Image = loader(source, fail_on=fail_on, access="sequential")
+    image: pyvips.Image = loader(source(file), fail_on=fail_on, access="sequential")
     return image
 
 
@@ -156,7 +172,7 @@ def _dpi(image: pyvips.Image) -> tuple[float, float] | None:
     """libvips has it from JPEG, PNG and TIFF; for WebP and AVIF it is in their EXIF block only."""
     said = image.get("vips-loader").startswith("jpeg") and image.get_typeof("resolution-unit")
     if said or image.xres not in UNSAID or image.yres not in UNSAID:
-        return image.xres * MILLIMETRES, image.yres * MILLIMETRES
+        return round(image.xres * MILLIMETRES, 2), round(image.yres * MILLIMETRES, 2)
     fields = [f"exif-ifd0-{name}" for name in ("XResolution", "YResolution", "ResolutionUnit")]
     if not all(image.get_typeof(field) for field in fields):
         return None
@@ -168,14 +184,18 @@ def _dpi(image: pyvips.Image) -> tuple[float, float] | None:
     factor = {"2": 1.0, "3": 2.54}.get(unit)
     if factor is None or min(per_unit) <= 0:
         return None
-    return per_unit[0] * factor, per_unit[1] * factor
+    return round(per_unit[0] * factor, 2), round(per_unit[1] * factor, 2)
 
 
 def _in_rgb_or_grey(image: pyvips.Image, name: str) -> pyvips.Image:
     """8 or 16 bit, 1 to 4 bands. CMYK goes through its own profile (else a common one), Lab and the like to sRGB."""
     if image.interpretation == "cmyk":
-        depth = 16 if image.format == "ushort" else 8
-        image = image.icc_transform("srgb", embedded=True, input_profile="cmyk", depth=depth, intent="relative")
+        options = {"input_profile": "cmyk", "depth": 16 if image.format == "ushort" else 8, "intent": "relative"}
+        try:
+            image = image.icc_transform("srgb", embedded=True, **options)
+        except pyvips.Error:
+            log.warning("%s: its colour profile is damaged; a common one is used.", name)
+            image = image.icc_transform("srgb", **options)
     elif image.interpretation in ("lab", "labs", "lch", "xyz", "yxy", "cmc", "hsv", "oklab", "oklch"):
         image = image.colourspace("rgb16" if image.format in ("ushort", "short") else "srgb").copy()
         image.remove("icc-profile-data")
@@ -228,18 +248,20 @@ def _reason(error: pyvips.Error, format: Format, accept_damaged: bool) -> str:
     detail = _detail(error)
     known = detail.lower()
     if format.name == "HEIF" and ("hevc" in known or "codec" in known):
-        return "HEIC pictures need an HEVC decoder, which libvips was built without. Convert it to JPEG or AVIF first."
-    if "not configured" in known or "not been built in" in known:
+        return (
+            "HEIC pictures need an HEVC decoder, which libvips was built without. Install pillow-heif, or convert it."
+        )
+    if any(words in known for words in ("not configured", "not implemented", "not been built in")):
         return f"is compressed in a way that cannot be read ({detail}). Convert it first."
     cut = any(word in known for word in ("premature end", "truncated", "unexpected end", "end of file", "bad seek"))
-    kind = f"the file is {'cut short' if cut else 'damaged'} ({detail})"
+    kind = f"the file is {'cut short' if cut else 'damaged'}{detail and f' ({detail})'}"
     return (
         f"{kind}; nothing of it can be read." if accept_damaged else f"{kind}. --accept-damaged uses what can be read."
     )
 
 
 def _detail(error: pyvips.Error) -> str:
-    """The line of libvips' report that says most."""
+    """The line of libvips' report that says most; there may be none."""
     lines = [line.strip() for line in str(error.detail or "").splitlines()]
-    telling = [line for line in lines if any(map(str.isalpha, line))] or ["no reason given"]
-    return next((line for line in telling if "bad seek" not in line), telling[0]).rstrip(".")
+    telling = [line for line in lines if any(map(str.isalpha, line))]
+    return next((line for line in telling if "bad seek" not in line), (telling or [""])[0]).rstrip(".")

@@ -12,20 +12,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from platformdirs import user_cache_path
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-from ..arrays import FloatArray
+from ..arrays import FloatArray, to_float
 
 log = logging.getLogger("upscaler")
 
 Function = Callable[[torch.Tensor], torch.Tensor]
 """float32, 0..1, (tiles, channels, height, width), to the same enlarged."""
 
-FARTHEST = 112
+FARTHEST = 128
 """Source pixels up to which the reach is looked for."""
 
 HALF_A_LEVEL = 0.5 / 255
@@ -95,21 +96,22 @@ def measure_reach(function: Function, file: Path, channels: int, scale: int, mul
 
 
 def _picture(height: int, width: int) -> FloatArray:
-    """Something of everything: noise at all sizes, as in photographs, with hard edges and fine stripes on it."""
-    random = np.random.default_rng(7)
+    """Noise with the spectrum of photographs, as a JPEG file of middling quality leaves it: of all that was tried, what
+    carries a cut farthest through Real-ESRGAN x4plus (about 100 pixels; photographs 58 to 98, clean noise 51 to 81)."""
+    random = np.random.default_rng(1)
     rows, columns = np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None, :]
-    amplitude = 1 / np.maximum(np.hypot(rows, columns), 1 / width)
-    planes = []
-    for _ in range(3):
-        noise = np.fft.ifft2(np.fft.fft2(random.standard_normal((height, width))) * amplitude).real
-        planes.append(0.5 + 0.18 * noise / noise.std())
-    picture = np.stack(planes, axis=2)
-    for _ in range(24):
-        y, x = random.integers(height), random.integers(width)
-        picture[y : y + random.integers(4, 24), x : x + random.integers(4, 40)] = random.random(3)
-    picture[height // 3 : height // 2, ::2] *= 0.6
-    clipped: FloatArray = np.clip(picture, 0, 1).astype(np.float32)
-    return clipped
+    spectrum = np.maximum(np.hypot(rows, columns), 1 / width) ** -1.3
+
+    def noise() -> FloatArray:
+        plane = np.fft.ifft2(np.fft.fft2(random.standard_normal((height, width))) * spectrum).real
+        scaled: FloatArray = (plane / plane.std()).astype(np.float32)
+        return scaled
+
+    grey = noise()
+    picture = np.stack([0.5 + 0.18 * (grey + 0.15 * noise()) for _ in range(3)], axis=2)
+    whole = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    encoded = cv2.imencode(".jpg", whole, [cv2.IMWRITE_JPEG_QUALITY, 75])[1]
+    return to_float(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8))
 
 
 def _cache_folder() -> Path:

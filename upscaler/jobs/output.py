@@ -80,12 +80,10 @@ def collect(inputs: Iterable[str], output: str | None, template: Output, tag: st
         found = [item for item in found if item not in results]
     if not found:
         raise PlanError(f"{', '.join(inputs)}: no picture in there.")
-    to_file = output is not None and _names_file(output, inputs, found, template.format)
-    jobs = []
-    for item in found:
-        format = template.format if to_file else template.format or _format_of(item.path)
-        path = Path(output) if output is not None and to_file else _output_path(item, output, format, tag)
-        jobs.append(Job(item.path, replace(template, path=path, format=format), item.problem))
+    if output is not None and _names_file(output, inputs, found, template.format):
+        jobs = [Job(item.path, replace(template, path=Path(output)), item.problem) for item in found]
+    else:
+        jobs = [_job(item, output, template, tag) for item in found]
     _refuse_losses(jobs)
     return Jobs(tuple(jobs), tuple(skipped))
 
@@ -111,23 +109,25 @@ def folder_for(output: Path) -> Path:
 
 
 def _search(inputs: list[str], output: str | None) -> Iterator[_Found | Skipped]:
-    expanded = {text: expand(text) for text in inputs}
-    several = len({os.path.realpath(path) for paths in expanded.values() for path in paths if os.path.isdir(path)}) > 1
-    for text, paths in expanded.items():
-        is_pattern = paths != [Path(text)]
-        for path in paths:
-            if os.path.isdir(path):
-                above = Path(os.path.abspath(path)).parent
-                yield from _below(path, above if several else path, output)
-            elif is_pattern:
-                yield _picture_or_not(path, _fixed_part(text))
-            else:
-                yield _Found(path, path.parent)
-
-
-def _below(folder: Path, root: Path, output: str | None) -> Iterator[_Found | Skipped]:
-    """Every file below a folder, in order of name, without hidden ones and without the output folder."""
     own = None if output is None else os.path.realpath(output)
+    expanded = [(path, text) for text in dict.fromkeys(inputs) for path in expand(text)]
+    folders = {os.path.realpath(path) for path, _ in expanded if os.path.isdir(path)}
+    if len(expanded) > 1:
+        folders.discard(str(own))
+    for path, text in expanded:
+        if os.path.isdir(path) and os.path.realpath(path) not in folders:
+            yield Skipped(path, "the output folder")
+        elif os.path.isdir(path):
+            above = Path(os.path.abspath(path)).parent
+            yield from _below(path, above if len(folders) > 1 else path, own)
+        elif path != Path(text):
+            yield _picture_or_not(path, _fixed_part(text))
+        else:
+            yield _Found(path, path.parent)
+
+
+def _below(folder: Path, root: Path, own: str | None) -> Iterator[_Found | Skipped]:
+    """Every file below a folder, in order of name, without hidden ones and without `own`, the output folder."""
     errors: list[OSError] = []
     for place, folders, files in os.walk(folder, onerror=errors.append):
         visible = sorted(name for name in folders if not name.startswith("."))
@@ -196,12 +196,16 @@ def _names_file(output: str, inputs: list[str], found: list[_Found], format: For
     return True
 
 
-def _output_path(item: _Found, output: str | None, format: Format, tag: str) -> Path:
+def _job(item: _Found, output: str | None, template: Output, tag: str) -> Job:
+    """The result beside its source, or at the same place in the output folder, in its source's format if need be."""
     source = item.path
+    format = template.format or _format_of(source)
     suffix = source.suffix if source.suffix.lower() in format.suffixes else format.suffixes[0]
     if output is None:
-        return source.with_name(f"{_stem(source)}{tag}{suffix}")
-    return Path(output, os.path.relpath(source.parent, item.root), f"{_stem(source)}{suffix}")
+        path = source.with_name(f"{_stem(source)}{tag}{suffix}")
+    else:
+        path = Path(output, os.path.relpath(source.parent, item.root), f"{_stem(source)}{suffix}")
+    return Job(source, replace(template, path=path, format=format), item.problem)
 
 
 def _stem(path: Path) -> str:

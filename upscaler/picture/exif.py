@@ -75,9 +75,10 @@ def _set_resolution(data: bytearray, order: str, entries: dict[int, Entry], dpi:
     places = [_value(data, order, entries[tag]) for tag in tags]
     inches = RESOLUTION_UNIT not in entries or _value(data, order, entries[RESOLUTION_UNIT]) == INCH
     stated = [struct.unpack_from(order + "II", data, place) for place in places]
-    if inches and all(
-        abs(above - new * below) <= 0.01 * above for (above, below), new in zip(stated, dpi, strict=True)
-    ):
+    same = [
+        above > 0 and abs(above - new * below) <= 0.01 * above for (above, below), new in zip(stated, dpi, strict=True)
+    ]
+    if inches and all(same):
         return
     for place, value in zip(places, dpi, strict=True):
         struct.pack_into(order + "II", data, place, round(value * 1000), 1000)

@@ -53,6 +53,7 @@ def blend(tiles: Iterable[Tile], plan: Plan) -> Iterator[Band]:
             rows = slice(first, min(first + ROWS, finished))
             yield from _inside(y + first, _joined(parts, rows, plan), plan)
         carried = _joined(parts, slice(finished, None), plan).copy()
+        del parts  # or two rows of tiles would be held while the next one fills
 
 
 def _inside(y: int, pixels: FloatArray, plan: Plan) -> Iterator[Band]:

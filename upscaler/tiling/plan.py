@@ -53,7 +53,7 @@ class Budget:
     """What the plan may spend, and what the user has fixed."""
 
     memory: int
-    """Bytes for a batch of tiles and the band they are blended into."""
+    """Bytes for a batch of tiles and a row of results."""
     tile: int | None = None
     """Largest side of a tile in source pixels."""
     batch: int | None = None
@@ -98,7 +98,7 @@ class Plan:
     y: Axis
     batch: int
     memory: int
-    """Bytes expected for a batch of tiles and its band."""
+    """Bytes expected for a batch of tiles and a row of results."""
 
     @property
     def tile(self) -> Size:
@@ -127,8 +127,9 @@ def plan(size: Size, needs: Needs, budget: Budget, border: int = BORDER) -> Plan
     rows = _choices(size.height, border, overlap, smallest, needs, budget)
 
     def memory(x: Axis, y: Axis, batch: int) -> int:
-        band = size.width * y.tile * needs.scale**2 * 3 * 4
-        return round(x.tile * y.tile * batch * (needs.bytes_per_pixel + needs.scale**2 * 3 * 4) + band)
+        result = needs.scale**2 * 3 * 4
+        row = len(x.starts) * x.tile * y.tile * result
+        return round(x.tile * y.tile * batch * (needs.bytes_per_pixel + result) + row)
 
     def cost(x: Axis, y: Axis) -> tuple[bool, float]:
         pixels = x.tile * y.tile

@@ -1,0 +1,93 @@
+"""The command line in this process: `main` with arguments, standard input and an exit code; nothing stays behind."""
+
+from __future__ import annotations
+
+import io
+import logging
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.pictures import SAMPLES
+from upscaler.cli.app import main
+from upscaler.cli.console import FOREIGN
+from upscaler.cli.interrupt import SIGNALS
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: bytes
+    err: str
+
+
+Run = Callable[..., Done]
+
+
+class Keyboard(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
+    handlers = [(number, signal.getsignal(number)) for number in numbers]
+    loggers = [logging.getLogger(name) for name in ("upscaler", *FOREIGN)]
+    states = [(log, log.handlers[:], log.level, log.propagate) for log in loggers]
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    yield
+    for number, handler in handlers:
+        signal.signal(number, handler)
+    for log, those, level, propagate in states:
+        log.handlers[:], log.propagate = those, propagate
+        log.setLevel(level)
+    logging.captureWarnings(False)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]) -> Run:
+    """`run("-s", "2", "a.jpg", stdin=b"…")`: the exit code and what was written. Without stdin there is a keyboard."""
+
+    def call(*arguments: str | Path, stdin: bytes | None = b"") -> Done:
+        monkeypatch.setattr(sys, "argv", ["upscaler", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)) if stdin is not None else Keyboard())
+        with pytest.raises(SystemExit) as exit:
+            main()
+        written = capsysbinary.readouterr()
+        assert isinstance(exit.value.code, int)
+        return Done(exit.value.code, written.out, written.err.decode())
+
+    return call
+
+
+@pytest.fixture
+def small() -> Image.Image:
+    return Image.open(SAMPLES / "astronaut.jpg").convert("RGB").resize((60, 40))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Image.Image) -> Path:
+    """The current folder: a.jpg, b.png, notes.txt and sub/d.webp; its pictures are of 60x40 pixels."""
+    place = tmp_path / "here"
+    (place / "sub").mkdir(parents=True)
+    for name in ("a.jpg", "b.png", "sub/d.webp"):
+        small.save(place / name)
+    (place / "notes.txt").write_text("not a picture")
+    monkeypatch.chdir(place)
+    return place
+
+
+def sizes(folder: Path) -> dict[str, tuple[int, int]]:
+    """Every picture below a folder, by its relative name."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix != ".txt":
+            with Image.open(path) as image:
+                found[path.relative_to(folder).as_posix()] = image.size
+    return found

@@ -1,0 +1,306 @@
+"""`upscaler upscale`: what is read, where results go, which exit code and which sentence."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.cli.conftest import Run, sizes
+
+L = ("-m", "lanczos")
+
+
+def test_result_lies_beside_its_source(run: Run, here: Path) -> None:
+    done = run("a.jpg", *L, "-s", "2")
+    assert (done.code, done.out) == (0, b"")
+    assert done.err.startswith("a_2x.jpg  120x80  ")
+    assert sizes(here)["a_2x.jpg"] == (120, 80)
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        (["-s", "2.5"], (150, 100)),
+        (["-s", "8"], (480, 320)),
+        (["-s", "0.5"], (30, 20)),
+        (["-s", "1"], (60, 40)),
+        ([], (240, 160)),
+        (["--width", "90"], (90, 60)),
+        (["--height", "90"], (135, 90)),
+        (["--long-edge", "100"], (100, 67)),
+        (["--megapixels", "0.0054"], (90, 60)),
+        (["--fit", "100x100"], (100, 67)),
+        (["--fit", "30x100"], (30, 20)),
+        (["--fit", "HD"], (1080, 720)),
+        (["--at-least", "100x100"], (150, 100)),
+        (["--at-least", "50x40"], (60, 40)),
+    ],
+)
+def test_size_is_the_one_asked_for(run: Run, here: Path, options: list[str], size: tuple[int, int]) -> None:
+    assert run(*options, *L, "a.jpg", "-o", "x.png").code == 0
+    assert sizes(here)["x.png"] == size
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["-s", "0"], "error: --scale 0: must be more than 0"),
+        (["-s", "nan"], "error: --scale nan: must be more than 0"),
+        (["-s", "33"], "error: --scale 33: more than 32 is not supported."),
+        (["-s", "two"], "error: Invalid value for '--scale'"),
+        (["--width", "9" * 400], "error: --width 999"),
+        (["--fit", "big"], "error: 'big': not a size. Write WIDTHxHEIGHT, such as 3840x2160, or hd,"),
+        (["--fit", f"{'9' * 5000}x1"], "error: '999"),
+        (["--fit", "0x10"], "error: --fit 0x10: must be more than 0"),
+        (["-s", "2", "--width", "9"], "error: --scale and --width: choose one of them."),
+        (["--tile", "0"], "error: Invalid value for '--tile'"),
+        (["--tile", "9"], "error: --tile 9: too small for this model"),
+        (["--quality", "101"], "error: Invalid value for '--quality'"),
+        (["-f", "gif"], "error: --format gif: cannot be written. Choose one of jpg, png,"),
+        (["-m", "lancsos"], "error: --model lancsos: no model has this name"),
+        (["-m", "no.pth"], "error: --model no.pth: no such file."),
+        (["-q", "-v"], "error: --quiet and --verbose: are opposites. Choose one of them."),
+        (["--workspace", "nowhere"], "error: Invalid value for '--workspace'"),
+        (["--nonsense"], "error: No such option: --nonsense"),
+        (["-o"], "error: Option '-o' requires an argument."),
+        (["-o", ""], "error: an empty name"),
+        ([""], "error: an empty name"),
+        (["-o", "x.xyz"], "error: x.xyz: .xyz is no format that can be written (.jpg, .png,"),
+        (["-o", "x.jpg", "-f", "png"], "error: x.jpg: its name says JPEG, but --format says PNG."),
+        (["-o", "a.jpg"], "error: a.jpg: would be overwritten by its own result. Choose another folder."),
+        (["-o", "a.jpg", "--overwrite"], "error: a.jpg: would be overwritten by its own result."),
+        (["b.png", "-o", "x.png"], "error: x.png: is one file, where a folder is needed for a.jpg, b.png."),
+        (["-", "-o", "x"], "error: a.jpg, -: a pipe takes one picture. Name one file"),
+        (["sub", "-o", "-"], "error: a.jpg, sub: a pipe takes one picture. Name one file"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_2(run: Run, here: Path, options: list[str], sentence: str) -> None:
+    before = sorted(here.rglob("*"))
+    done = run("a.jpg", *L, *options)
+    assert (done.code, done.out) == (2, b"")
+    assert done.err.startswith(sentence)
+    assert len(done.err.splitlines()) == 1
+    assert sorted(here.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["no.jpg"], "error: no.jpg: no such file."),
+        (["no*.jpg"], "error: no*.jpg: no such file."),
+        (["notes.txt"], "error: notes.txt: not a picture in any known format."),
+        (["a.jpg", "-o", "b.png"], "error: b.png: exists already. Use --overwrite to replace it."),
+        (["a.jpg", "--fit", "8k"], "error: a.jpg: 60x40 would become 108.0 times as large; more than 32 is not"),
+        (["a.jpg", "-o", "notes.txt/x.png"], "error: notes.txt/x.png: cannot be written, for "),
+    ],
+)
+def test_what_fails_is_one_sentence_and_1(run: Run, here: Path, arguments: list[str], sentence: str) -> None:
+    before = sorted(here.rglob("*"))
+    done = run(*arguments, *L)
+    assert done.code == 1
+    assert done.err.startswith(sentence)
+    assert len(done.err.splitlines()) == 1
+    assert sorted(here.rglob("*")) == before
+
+
+def test_bad_pictures_are_said_at_the_end_and_the_others_done(run: Run, here: Path) -> None:
+    (here / "cut.jpg").write_bytes((here / "a.jpg").read_bytes()[:700])
+    (here / "text.png").write_text("not a picture either")
+    done = run(here, *L, "-o", "out")
+    assert done.code == 1
+    assert sizes(here / "out") == {"a.jpg": (240, 160), "b.png": (240, 160), "sub/d.webp": (240, 160)}
+    *_, first, second, summary = done.err.splitlines()
+    assert first.startswith(f"error: {here}/cut.jpg: ")
+    assert second.startswith(f"error: {here}/text.png: not a picture in any known format")
+    assert summary == "2 of 5 pictures failed."
+
+
+def test_second_run_leaves_results_of_the_first_alone(run: Run, here: Path) -> None:
+    run(".", *L, "-s", "2")
+    first = sizes(here)
+    assert sorted(first) == ["a.jpg", "a_2x.jpg", "b.png", "b_2x.png", "sub/d.webp", "sub/d_2x.webp"]
+    again = run(".", *L, "-s", "2")
+    assert again.code == 1
+    assert "a_2x.jpg: skipped, a result of an earlier run. So are 2 more." in again.err
+    assert again.err.count("exists already") == 3
+    assert sizes(here) == first
+    assert run(".", *L, "-s", "3").code == 0
+    assert "a_2x_3x.jpg" not in sizes(here)
+    assert run("a_2x.jpg", *L, "-s", "3").code == 0
+    assert sizes(here)["a_2x_3x.jpg"] == (360, 240)
+
+
+def test_overwrite_replaces_results(run: Run, here: Path) -> None:
+    run("a.jpg", *L, "-o", "x.png", "-s", "2")
+    assert run("a.jpg", *L, "-o", "x.png", "-s", "3", "--overwrite").code == 0
+    assert sizes(here)["x.png"] == (180, 120)
+
+
+def test_option_may_come_first_and_command_be_named(run: Run, here: Path) -> None:
+    assert run("-s", "2", *L, "a.jpg").code == 0
+    assert run("upscale", *L, "-s", "3", "a.jpg").code == 0
+    assert {"a_2x.jpg", "a_3x.jpg"} < set(sizes(here))
+
+
+@pytest.mark.parametrize("name", ["ü ß x.png", "photo[1].jpg", "-dash.png", "x\ny.png", "many.dots.in.it.png"])
+def test_odd_names_are_names(run: Run, here: Path, small: Image.Image, name: str) -> None:
+    small.save(here / name)
+    done = run(name, *L, "-o", "out")
+    assert done.code == 0
+    assert sizes(here / "out") == {name: (240, 160)}
+    assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode elsewhere")
+def test_name_that_is_no_text_is_a_name(run: Run, here: Path) -> None:
+    os.link("a.jpg", b"bad\xff.jpg")
+    done = run(".", *L, "-o", "out", "--dry-run")
+    assert (done.code, done.err.splitlines()) == (0, ["notes.txt: skipped, not a picture."])
+    assert b"bad\\udcff.jpg 60x40 -> out/bad\\udcff.jpg 240x160" in done.out
+
+
+def test_pipe_to_pipe_keeps_the_format(run: Run, here: Path) -> None:
+    done = run("-", *L, stdin=(here / "a.jpg").read_bytes())
+    image = Image.open(io.BytesIO(done.out))
+    assert (done.code, image.format, image.size) == (0, "JPEG", (240, 160))
+    assert done.err == "standard output  240x160\n"
+
+
+def test_file_to_pipe_takes_the_format_asked_for(run: Run, here: Path) -> None:
+    done = run("a.j*", *L, "-o", "-", "-f", "webp", "-q")
+    image = Image.open(io.BytesIO(done.out))
+    assert (done.code, image.format, image.size, done.err) == (0, "WEBP", (240, 160), "")
+
+
+def test_pipe_to_file(run: Run, here: Path) -> None:
+    assert run("-", *L, "-o", "x.png", stdin=(here / "a.jpg").read_bytes()).code == 0
+    assert sizes(here)["x.png"] == (240, 160)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "code", "sentence"),
+    [
+        (["-"], b"", 1, "error: standard input: the file is empty."),
+        (["-"], b"text", 1, "error: standard input: not a picture in any known format."),
+        (["no.jpg", "-o", "-"], b"", 1, "error: no.jpg: no such file."),
+        (["-", "-o", "sub"], b"", 2, "error: sub: is a folder, and standard input has no name to use in it."),
+        (["-", "-o", "new/"], b"", 2, "error: new/: is a folder, and standard input has no name to use in it."),
+        (["-", "-o", "new"], b"", 2, "error: new: its name says no format. Give it a suffix such as .png"),
+        (["-", "-o", "b.png"], None, 1, "error: b.png: exists already. Use --overwrite to replace it."),
+        (["-", "--fit", "8k"], None, 1, "error: standard input: 60x40 would become 108.0 times as large"),
+    ],
+)
+def test_pipe_that_cannot_be_is_one_sentence(
+    run: Run, here: Path, arguments: list[str], stdin: bytes | None, code: int, sentence: str
+) -> None:
+    done = run(*arguments, *L, stdin=(here / "a.jpg").read_bytes() if stdin is None else stdin)
+    assert (done.code, done.out) == (code, b"")
+    assert done.err.startswith(sentence)
+    assert len(done.err.splitlines()) == 1
+
+
+def test_terminal_is_neither_fed_with_pixels_nor_waited_for(
+    run: Run, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    done = run("a.jpg", *L, "-o", "-")
+    assert (done.code, done.out) == (2, b"")
+    assert done.err.startswith("error: standard output: is a terminal.")
+    assert run("-", *L, "-o", "x.png", stdin=None).err.startswith("error: standard input: is a terminal.")
+
+
+def test_dry_run_says_everything_and_writes_nothing(run: Run, here: Path) -> None:
+    before = sorted(here.rglob("*"))
+    done = run("a.jpg", "no.jpg", *L, "-s", "8", "-o", "out", "--dry-run")
+    assert done.out.decode() == (
+        "a.jpg 60x40 -> out/a.jpg 480x320: lanczos on cpu, fp32; "
+        "2 passes: 1 tile of 76x56, then 1 tile of 136x96; at most 11 MiB for tiles\n"
+    )
+    assert (done.code, done.err) == (1, "error: no.jpg: no such file.\n1 of 2 pictures failed.\n")
+    assert sorted(here.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "end"),
+    [(["--fit", "30x30"], "30x20: resized, without the model"), (["--at-least", "9x9"], "60x40: written as it is")],
+)
+def test_dry_run_says_when_no_model_is_needed(run: Run, here: Path, options: list[str], end: str) -> None:
+    assert run("a.jpg", *L, *options, "--dry-run").out.decode().rstrip().endswith(end)
+
+
+def test_dry_run_of_a_pipe_writes_no_picture(run: Run, here: Path) -> None:
+    done = run("-", *L, "--dry-run", stdin=(here / "a.jpg").read_bytes())
+    assert done.out.startswith(b"standard input 60x40 -> standard output 240x160: lanczos on cpu")
+
+
+def test_quiet_says_errors_only(run: Run, here: Path) -> None:
+    assert run("a.jpg", *L, "-q").err == ""
+    assert run("a.jpg", *L, "-q").err == "error: a_upscaled.jpg: exists already. Use --overwrite to replace it.\n"
+
+
+def test_verbose_says_what_is_done(run: Run, here: Path) -> None:
+    done = run("a.jpg", *L, "-v")
+    assert done.err.startswith("a.jpg 60x40 -> a_upscaled.jpg 240x160: lanczos on cpu, fp32; 1 pass: 1 tile of 76x56;")
+
+
+def test_warning_is_a_line_of_its_own(run: Run, here: Path, small: Image.Image) -> None:
+    small.putalpha(Image.linear_gradient("L").resize(small.size))
+    small.save("clear.png")
+    done = run("clear.png", *L, "-o", "x.jpg", "--progress")
+    assert "warning: clear.png: JPEG has no transparency; the picture is laid on white." in done.err.splitlines()
+
+
+def test_bars_are_shown_when_asked_for_and_only_then(run: Run, here: Path) -> None:
+    assert "\ra.jpg   0% |" in run("a.jpg", *L, "--progress").err
+    several = run("a.jpg", "b.png", *L, "--progress", "-o", "out").err
+    assert "\rall     0% |" in several
+    assert " of 2 pictures, " in several
+    assert "\x1b[" not in several
+    assert run("b.png", *L).err.startswith("b_upscaled.png  240x160")
+
+
+def test_device_that_is_not_there_is_said_once(run: Run, here: Path) -> None:
+    done = run("a.jpg", "b.png", "-o", "out", "-d", "toaster")
+    assert done.code == 2
+    assert done.err.startswith("error: --device toaster: no such kind of device. This machine has ")
+    assert len(done.err.splitlines()) == 1
+
+
+def test_broken_network_ends_the_run(run: Run, here: Path) -> None:
+    (here / "junk.pth").write_bytes(os.urandom(1000))
+    done = run("a.jpg", "b.png", "-o", "out", "-m", "junk.pth")
+    assert done.code == 1
+    assert done.err.startswith("error: junk.pth: cannot be read as a network")
+    assert len(done.err.splitlines()) == 1
+
+
+def test_source_that_vanishes_is_a_failure_of_its_own(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from upscaler.jobs import output
+
+    format_of = output._format_of
+
+    def removed_afterwards(source: Path) -> object:
+        format = format_of(source)
+        if source.name == "a.jpg":
+            source.unlink()
+        return format
+
+    monkeypatch.setattr(output, "_format_of", removed_afterwards)
+    done = run("a.jpg", "b.png", *L, "-o", "out")
+    assert done.code == 1
+    assert "error: a.jpg: no such file." in done.err
+    assert sizes(here / "out") == {"b.png": (240, 160)}
+
+
+def test_same_tree_in_the_output_folder(run: Run, here: Path) -> None:
+    shutil.copytree("sub", "other")
+    assert run(".", *L, "-o", "out", "-q").code == 0
+    assert sorted(sizes(here / "out")) == ["a.jpg", "b.png", "other/d.webp", "sub/d.webp"]
+    assert run("sub", "other", *L, "-o", "two", "-q").code == 0
+    assert sorted(sizes(here / "two")) == ["other/d.webp", "sub/d.webp"]

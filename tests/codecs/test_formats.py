@@ -1,0 +1,99 @@
+"""The table of formats: content before names, one row for each, and a docstring that agrees with it."""
+
+from __future__ import annotations
+
+import pytest
+
+from upscaler.codecs import FORMATS, Format, by_name, by_suffix, formats, sniff, writable
+from upscaler.picture import Metadata
+
+from ..bad_files import READABLE, file_of
+
+
+@pytest.mark.parametrize("suffix", [suffix for suffix in READABLE if suffix != "tga"])
+def test_format_is_known_by_the_first_bytes(suffix: str) -> None:
+    head = file_of(suffix)[:64]
+    assert sniff(head) is by_suffix(f".{suffix}")
+    others = {format.name for format in FORMATS if format.recognises(head)} - {by_suffix(f".{suffix}").name}  # type: ignore[union-attr]
+    assert others <= {"HEIF"}  # of which AVIF is a kind
+
+
+@pytest.mark.parametrize(
+    "head", [b"", b"\0", b"P", b"P6", b"B", b"GIF", b"RIFF", b"RIFF\0\0\0\0WAVE", b"<svg", b"%PDF"]
+)
+def test_what_is_none_is_not_recognised(head: bytes) -> None:
+    assert sniff(head) is None
+
+
+@pytest.mark.parametrize(
+    ("brands", "name"),
+    [
+        (b"avif\0\0\0\0mif1miaf", "AVIF"),
+        (b"mif1\0\0\0\0avifmif1", "AVIF"),
+        (b"avis\0\0\0\0avismsf1", "AVIF"),
+        (b"heic\0\0\0\0mif1heic", "HEIF"),
+        (b"heix\0\0\0\0mif1heix", "HEIF"),
+        (b"mif1\0\0\0\0heicmiaf", "HEIF"),
+        (b"isom\0\0\2\0isommp42", None),
+        (b"mp42\0\0\0\0isommp42", None),
+        (b"qt  \0\0\2\0qt  \0\0\0\0", None),
+    ],
+)
+def test_brands_tell_pictures_from_films(brands: bytes, name: str | None) -> None:
+    found = sniff(b"\0\0\0\x18ftyp" + brands + b"\0\0\1\0meta" + b"avif")
+    assert (found and found.name) == name
+
+
+@pytest.mark.parametrize("suffix", [".JPG", ".jpeg", ".Jpg", ".jfif"])
+def test_suffix_is_known_in_any_case(suffix: str) -> None:
+    assert by_suffix(suffix) is by_name("JPEG")
+
+
+@pytest.mark.parametrize("name", ["jpg", "JPG", "jpeg", "JPEG", "Jpeg"])
+def test_name_may_be_the_format_or_its_suffix(name: str) -> None:
+    found = by_name(name)
+    assert found is not None
+    assert found.name == "JPEG"
+
+
+@pytest.mark.parametrize("name", ["", ".", "jpgg", "svg", "raw"])
+def test_unknown_name_is_none(name: str) -> None:
+    assert by_name(name) is None
+    assert by_suffix(f".{name}") is None
+
+
+def test_suffixes_and_names_are_taken_once() -> None:
+    suffixes = [suffix for format in FORMATS for suffix in format.suffixes]
+    assert len(suffixes) == len(set(suffixes))
+    assert all(suffix == suffix.lower() and suffix[0] == "." for suffix in suffixes)
+    assert len({format.name for format in FORMATS}) == len(FORMATS)
+
+
+def test_every_written_format_is_read() -> None:
+    """Else a result could not be enlarged again; and metadata are fields that exist."""
+    fields = set(Metadata.__dataclass_fields__)
+    for format in FORMATS:
+        if format.writer is not None:
+            assert format.suffixes[0][1:] in READABLE, format.name
+            assert format.metadata <= fields, format.name
+
+
+@pytest.mark.parametrize("format", FORMATS, ids=lambda format: format.name)
+def test_result_is_written_in_the_source_s_format_or_png(format: Format) -> None:
+    assert writable(format).name == (format.name if format.writer else "PNG")
+    assert writable(None).name == "PNG"
+
+
+def test_docstring_says_what_the_table_says() -> None:
+    """`test_encode` checks the table itself, on files."""
+    lines = (formats.__doc__ or "").splitlines()
+    start = next(number for number, line in enumerate(lines) if line.split()[:2] == ["16", "bit"])
+    rows = {line.split()[0]: line.split()[1:] for line in lines[start + 1 : lines.index("", start + 1)]}
+    for format in FORMATS:
+        if format.writer is None:
+            assert format.name not in rows
+            continue
+        said = [cell.replace("12", "yes") for cell in rows[format.name] if cell != "bits"]
+        kept = [format.metadata >= {field} for field in ("exif", "xmp", "iptc", "dpi", "comments")]
+        holds = [format.sixteen, format.grey, format.alpha, format.profile, *kept]
+        assert said == ["yes" if held else "-" for held in holds], format.name

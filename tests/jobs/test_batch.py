@@ -1,0 +1,191 @@
+"""Many pictures: outcomes, what ends a run and what does not, what is known before anything is computed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.networks import tiny_compact
+from upscaler import ModelError, OutputError, Picture, PictureError, PlanError, Size, Target, Upscaler, codecs
+from upscaler.codecs import Output, by_name
+from upscaler.jobs.batch import Outcome, describe, prepare, read, run, run_folder
+from upscaler.jobs.output import Job, collect
+
+
+@pytest.fixture
+def lanczos() -> Upscaler:
+    return Upscaler("lanczos")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: in/a.png, in/bad.jpg, in/deep/b.png, in/wide.png."""
+    (tmp_path / "in/deep").mkdir(parents=True)
+    for name, size in (("a.png", (60, 40)), ("deep/b.png", (30, 20)), ("wide.png", (600, 40))):
+        Image.linear_gradient("L").resize(size).save(tmp_path / "in" / name)
+    (tmp_path / "in/bad.jpg").write_bytes(b"\xff\xd8\xff but no picture")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def jobs(*inputs: str, **writing: object) -> tuple[Job, ...]:
+    return collect(inputs or ["in"], "out/", Output(Path(), **writing), "").jobs  # type: ignore[arg-type]
+
+
+def by_name_of(outcomes: list[Outcome]) -> dict[str, Outcome]:
+    return {outcome.source.name: outcome for outcome in outcomes}
+
+
+def test_bad_picture_is_an_outcome_and_the_others_are_done(here: Path, lanczos: Upscaler) -> None:
+    found = by_name_of(list(run(lanczos, jobs(), Target(scale=2))))
+    assert len(found) == 4
+    bad = found.pop("bad.jpg")
+    assert bad.error is not None
+    assert bad.error.startswith(f"{Path('in/bad.jpg')}: the file is ")
+    assert (bad.size, bad.estimate) == (None, None)
+    for outcome in found.values():
+        assert outcome.error is None
+        assert outcome.size == codecs.decode(outcome.output).size
+    assert sorted(path.name for path in Path("out").rglob("*.*")) == ["a.png", "b.png", "wide.png"]
+
+
+def test_outcomes_come_as_pictures_are_done(lanczos: Upscaler) -> None:
+    outcomes = run(lanczos, jobs(), Target(scale=2))
+    assert next(outcomes).source.name == "a.png"
+    assert Path("out/a.png").exists()
+    assert not Path("out/wide.png").exists()
+
+
+def test_dry_run_does_all_but_the_work(lanczos: Upscaler) -> None:
+    found = by_name_of(list(run(lanczos, jobs(), Target(scale=2), dry_run=True)))
+    assert found["a.png"].size == Size(120, 80)
+    assert found["bad.jpg"].error
+    assert not Path("out").exists()
+
+
+def test_picture_that_cannot_become_so_large_is_an_outcome(lanczos: Upscaler) -> None:
+    found = by_name_of(list(run(lanczos, jobs(), Target(height=1000), dry_run=True)))
+    assert found["a.png"].size == Size(1500, 1000)
+    assert found["b.png"].error == (
+        f"{Path('in/deep/b.png')}: 30x20 would become 50.0 times as large; more than 32 is not supported. "
+        "Ask for a smaller size."
+    )
+
+
+@pytest.mark.parametrize("target", [Target(scale=2), Target(height=100)])
+def test_options_that_suit_no_picture_end_the_run(target: Target) -> None:
+    with pytest.raises(PlanError, match="--tile 9: too small"):
+        list(run(Upscaler("lanczos", tile=9), jobs(), target))
+    with pytest.raises(PlanError, match="--device toaster: no such kind"):
+        list(run(Upscaler("faithful", device="toaster"), jobs(), target))
+
+
+def test_model_that_cannot_be_read_ends_the_run(here: Path) -> None:
+    (here / "junk.pth").write_bytes(os.urandom(500))
+    with pytest.raises(ModelError, match="cannot be read as a network"):
+        list(run(Upscaler(str(here / "junk.pth")), jobs(), Target()))
+
+
+def test_model_that_does_not_enlarge_is_a_matter_of_the_size_asked_for(here: Path) -> None:
+    cleaner = Upscaler(str(tiny_compact(here, scale=1)), device="cpu")
+    with pytest.raises(PlanError, match="cleans pictures without enlarging"):
+        list(run(cleaner, jobs("in/a.png"), Target(scale=2)))
+    (outcome,) = run(cleaner, jobs("in/a.png"), Target(width=100))
+    assert outcome.error is not None
+    assert outcome.error.startswith(f"{Path('in/a.png')}: the model cleans pictures without enlarging them.")
+
+
+@pytest.mark.parametrize(
+    ("problem", "sentence"),
+    [
+        (MemoryError(), "in/a.png: there is not enough memory. Close other programs, or use a smaller --tile."),
+        (OSError(5, "Input/output error"), "in/a.png: Input/output error."),
+        (OSError(5, "Input/output error", "/mnt/x"), "/mnt/x: Input/output error."),
+        (KeyError("k"), "in/a.png: unexpected KeyError ('k'). Please report it, with --verbose."),
+        (OutputError("/tmp: no room."), "in/a.png: /tmp: no room."),
+        (OutputError("out/a.png: no room."), "out/a.png: no room."),
+    ],
+)
+def test_whatever_is_raised_is_a_sentence_that_names_a_file(
+    lanczos: Upscaler, monkeypatch: pytest.MonkeyPatch, problem: Exception, sentence: str
+) -> None:
+    def failing(*_: object) -> None:
+        raise problem
+
+    monkeypatch.setattr(codecs, "encode", failing)
+    (outcome,) = run(lanczos, jobs("in/a.png"), Target(scale=2))
+    assert outcome.error == sentence
+
+
+def test_interruption_is_no_outcome(lanczos: Upscaler, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(codecs, "encode", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(run(lanczos, jobs(), Target(scale=2)))
+
+
+def test_output_that_exists_is_known_before_its_source_is_read(lanczos: Upscaler, here: Path) -> None:
+    (here / "out").mkdir()
+    (here / "out/bad.jpg").write_text("precious")
+    (outcome,) = run(lanczos, jobs("in/bad.jpg"), Target())
+    assert outcome.error == f"{Path('out/bad.jpg')}: exists already. Use --overwrite to replace it."
+
+
+def test_job_with_a_problem_is_not_tried(lanczos: Upscaler) -> None:
+    (outcome,) = run(lanczos, [Job(Path("in"), Output(Path("out/x.png")), "in: cannot be read.")], Target())
+    assert outcome.error == "in: cannot be read."
+
+
+def test_reading_options_reach_the_decoder(lanczos: Upscaler) -> None:
+    (outcome,) = run(lanczos, jobs("in/wide.png"), Target(), max_pixels=1000)
+    assert outcome.error is not None
+    assert "over the limit of" in outcome.error
+
+
+def test_progress_is_told_for_each_picture(lanczos: Upscaler) -> None:
+    told: list[tuple[int, int]] = []
+    list(run(lanczos, jobs("in/a.png", "in/deep/b.png"), Target(scale=2), progress=lambda *at: told.append(at)))
+    assert [at for at in told if at[0] == at[1]] == [(1, 1), (1, 1)]
+
+
+def test_folder_of_a_library_user(here: Path) -> None:
+    with Upscaler("lanczos") as upscaler:
+        found = by_name_of(
+            list(upscaler.batch("in", "out", scale=2, writing=Output(Path(), by_name("webp")), accept_damaged=True))
+        )
+    assert found["a.png"].output == Path("out/a.webp")
+    assert found["a.png"].size == Size(120, 80)
+    assert found["bad.jpg"].error
+    with pytest.raises(PlanError, match="is not a folder"):
+        list(run_folder(Upscaler("lanczos"), here / "in/a.png", here / "out"))
+
+
+def test_prepare_refuses_what_no_format_holds(lanczos: Upscaler) -> None:
+    picture = Picture.from_array(np.zeros((4, 8000, 3), np.uint8), "long")
+    with pytest.raises(OutputError, match=r"x\.webp: 32000x16 is too large for WEBP"):
+        prepare(lanczos, picture, Output(Path("x.webp")), Target())
+
+
+def test_read_refuses_what_can_be_read_but_once(here: Path) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no named pipes here")
+    os.mkfifo("pipe.png")
+    with pytest.raises(PictureError, match="is a pipe or a device, not a file"):
+        read(Path("pipe.png"))
+    with pytest.raises(PictureError, match="in: is a folder, not a picture"):
+        read(Path("in"))
+
+
+def test_description_holds_sizes_model_device_passes_tiles_memory(lanczos: Upscaler) -> None:
+    estimate = lanczos.estimate("in/wide.png", 6)
+    assert describe(estimate, "a", "b") == (
+        f"a 600x40 -> b 3600x240: lanczos on cpu, fp32; 2 passes: {estimate.plans[0].count} tile of "
+        f"{estimate.plans[0].tile}, then {estimate.plans[1].count} tile of {estimate.plans[1].tile}; "
+        f"at most {round(estimate.memory / 2**20)} MiB for tiles"
+    )

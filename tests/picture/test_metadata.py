@@ -1,0 +1,59 @@
+"""Metadata put right for a new size: XMP as text, EXIF by `exif`, the rest as it was."""
+
+from __future__ import annotations
+
+import pytest
+
+from upscaler.picture import Metadata
+from upscaler.tiling import Size
+
+from ..codecs import blocks
+
+NEW = Size(240, 160)
+
+
+def corrected(xmp: str, size: Size = NEW) -> str:
+    result = Metadata(xmp=xmp.encode()).put_right(size).xmp
+    assert result is not None
+    return result.decode()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('tiff:Orientation="6"', 'tiff:Orientation="1"'),
+        ("tiff:Orientation='8'", "tiff:Orientation='1'"),
+        ('tiff:Orientation = "6"', 'tiff:Orientation = "1"'),
+        ("<tiff:Orientation>3</tiff:Orientation>", "<tiff:Orientation>1</tiff:Orientation>"),
+        ('tiff:ImageWidth="60" tiff:ImageLength="40"', 'tiff:ImageWidth="240" tiff:ImageLength="160"'),
+        ("<exif:PixelXDimension>60</exif:PixelXDimension>", "<exif:PixelXDimension>240</exif:PixelXDimension>"),
+        ("<exif:PixelYDimension>40</exif:PixelYDimension>", "<exif:PixelYDimension>160</exif:PixelYDimension>"),
+        ("<a/><xmp:Thumbnails>\n<rdf:Alt/>\n</xmp:Thumbnails><b/>", "<a/><b/>"),
+        ('xmp:Rating="5" my-tiff:Orientations="6"', 'xmp:Rating="5" my-tiff:Orientations="6"'),
+        ("<dc:title>tiff:Orientation</dc:title>", "<dc:title>tiff:Orientation</dc:title>"),
+        ("Grüße 漢字", "Grüße 漢字"),
+    ],
+)
+def test_xmp_changes_only_where_the_pixels_did(before: str, after: str) -> None:
+    assert corrected(before) == after
+
+
+def test_packet_of_a_camera_is_put_right_twice_over_to_the_same() -> None:
+    once = corrected(blocks.xmp(60, 40, 6).decode())
+    assert 'tiff:Orientation="1"' in once
+    assert "Thumbnails" not in once
+    assert corrected(once) == once
+
+
+def test_nothing_comes_of_nothing() -> None:
+    assert Metadata().put_right(Size(6, 4)) == Metadata()
+
+
+def test_rest_is_kept() -> None:
+    metadata = Metadata(iptc=blocks.iptc(), dpi=(300, 150), comments={"parameters": "a cat"})
+    assert metadata.put_right(Size(6, 4)) == metadata
+
+
+def test_exif_is_put_right_and_garbage_left_out() -> None:
+    assert Metadata(exif=blocks.exif(60, 40, 6)).put_right(Size(6, 4)).exif is not None
+    assert Metadata(exif=b"garbage" * 9).put_right(Size(6, 4)).exif is None

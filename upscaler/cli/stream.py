@@ -1,0 +1,119 @@
+"""One picture from standard input, or to standard output, or both; pictures from file to file are `upscale`'s."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from .console import bars, say, show
+
+if TYPE_CHECKING:
+    from ..codecs import Output
+    from ..picture import Picture
+    from ..pipeline import Reading
+    from .upscale import Work
+
+INPUT, OUTPUT = "standard input", "standard output"
+
+
+def make_streamed(work: Work, inputs: list[str], output: str | None) -> None:
+    """Standard input goes to standard output unless a file is named. Raises PlanError when the names make no sense."""
+    from .. import codecs
+    from ..jobs.batch import describe, prepare
+
+    source = _source(inputs)
+    file = None if output in (None, "-") else _file(work.writing, str(output))
+    sink = None if file or work.dry_run else _standard_output()
+    picture = _read(source, work)
+    writing = file or _to_stream(work.writing, picture)
+    estimate = prepare(work.upscaler, picture, writing, work.target)
+    if work.dry_run:
+        show(describe(estimate, picture.name, str(writing.path)))
+        return
+    with bars([Path(picture.name).name], work.bars) as shown:
+        workspace = work.reading.get("workspace")
+        result = work.upscaler(picture, target=work.target, progress=shown.tiles, workspace=workspace)
+    if sink is None:
+        codecs.encode(result, writing)
+    else:
+        _write(result, sink, writing)
+    if not work.quiet:
+        say(f"{writing.path}  {result.size}")
+
+
+def _source(inputs: list[str]) -> Path | None:
+    """The one file; None is standard input."""
+    from ..errors import PlanError
+    from ..jobs.output import expand
+
+    if inputs == ["-"]:
+        return None
+    paths = [] if "-" in inputs else [path for text in inputs for path in expand(text)]
+    if len(paths) != 1 or os.path.isdir(paths[0]):
+        raise PlanError(f"{', '.join(inputs)}: a pipe takes one picture. Name one file, or a folder with -o.")
+    return paths[0]
+
+
+def _read(source: Path | None, work: Work) -> Picture:
+    from .. import codecs
+    from ..errors import PictureError, PlanError
+    from ..jobs.batch import read
+
+    if source is not None:
+        return read(source, **work.reading)
+    if sys.stdin is None:
+        raise PictureError(f"{INPUT}: is closed. Feed it a picture, or name a file.")
+    if sys.stdin.isatty():
+        raise PlanError(f"{INPUT}: is a terminal. Feed it a picture, or name a file.")
+    try:
+        content = sys.stdin.buffer.read()
+    except OSError as error:
+        raise PictureError(f"{INPUT}: cannot be read ({error.strerror}).") from error
+    reading: Reading = {**work.reading, "name": INPUT}
+    return codecs.decode(content, **reading)
+
+
+def _file(writing: Output, output: str) -> Output:
+    """Raises PlanError when that is a folder, or says nothing about the format."""
+    from ..codecs import by_suffix
+    from ..errors import PlanError
+    from ..jobs.output import folder_for
+
+    path = Path(output)
+    if os.path.isdir(output) or output.endswith(("/", os.sep)):
+        raise PlanError(f"{output}: is a folder, and {INPUT} has no name to use in it. Name a file.")
+    if writing.format is None and by_suffix(path.suffix) is None:
+        raise PlanError(f"{output}: its name says no format. Give it a suffix such as .png, or use --format.")
+    folder_for(path)
+    return replace(writing, path=path)
+
+
+def _standard_output() -> BinaryIO:
+    from ..errors import OutputError, PlanError
+
+    if sys.stdout is None:
+        raise OutputError(f"{OUTPUT}: is closed. Name a file with -o.")
+    if sys.stdout.isatty():
+        raise PlanError(f"{OUTPUT}: is a terminal. Redirect it, or name a file with -o.")
+    return sys.stdout.buffer
+
+
+def _to_stream(writing: Output, picture: Picture) -> Output:
+    """In the picture's own format if none is given and it can be written, else as PNG."""
+    from ..codecs import by_name, writable
+
+    format = writing.format or writable(by_name(picture.format or ""))
+    return replace(writing, path=Path(OUTPUT), format=format, overwrite=True)
+
+
+def _write(picture: Picture, sink: BinaryIO, writing: Output) -> None:
+    from .. import codecs
+    from ..errors import OutputError
+
+    try:
+        codecs.encode_stream(picture, sink, writing)
+    except OSError as error:
+        raise OutputError(f"{OUTPUT}: cannot be written ({error.strerror}).") from error
