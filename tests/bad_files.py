@@ -219,6 +219,7 @@ def make_good_files(folder: Path) -> list[Path]:
         "a film after the end.jpg": jpeg + b"\0\0\0\x18ftypmp42" + bytes(500),
         "zeros before the end.jpg": jpeg[:-2] + bytes(7) + jpeg[-2:],
         "no jfif.jpg": jpeg[:2] + jpeg[20:],
+        "a jfif to come.jpg": jpeg[:11] + b"\x09" + jpeg[12:],
         "progressive.jpg": saved(frames[0], "JPEG", progressive=True),
         "cmyk.jpg": saved(frames[0].convert("CMYK"), "JPEG"),
         "more after the end.png": png + b"appended " * 50,

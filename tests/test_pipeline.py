@@ -170,7 +170,9 @@ def test_what_is_no_picture_is_refused_with_a_sentence(lanczos: Upscaler, bad: o
 def test_a_network_that_only_cleans_refuses_to_enlarge(tmp_path: Path) -> None:
     up = Upscaler(str(tiny_compact(tmp_path, scale=1)), device="cpu")
     pixels = as_bytes(sample("coffee.jpg")[:40, :40])
-    assert up(pixels).size == Size(40, 40)
+    cleaned = up(pixels)
+    assert cleaned.size == Size(40, 40)
+    assert up.estimate(pixels).plans, "it was copied, not cleaned"
     with pytest.raises(PlanError, match="without enlarging"):
         up(pixels, 2)
 
@@ -198,7 +200,7 @@ def test_progress_counts_every_tile_once_to_the_end() -> None:
     for name in ("astronaut.jpg", "logo.png"):
         calls: list[tuple[int, int]] = []
         up(SAMPLES / name, 6, progress=lambda done, total, calls=calls: calls.append((done, total)))
-        assert [done for done, _ in calls] == list(range(1, calls[0][1] + 1))
+        assert [done for done, _ in calls] == list(range(calls[0][1] + 1))
 
 
 def test_large_pictures_lie_on_disk_with_the_same_pixels(

@@ -96,7 +96,7 @@ class Upscaler:
         **reading: Unpack[Reading],
     ) -> Picture:
         """A larger picture, by `scale` or to `target` (default: the model's own scale), with the source's profile and
-        metadata put right.
+        metadata; what of it speaks of the size is put right when it is written.
 
         `source`: a path, bytes, Pillow image, array or tensor (see `Picture.from_array`, `from_tensor`), or Picture.
         `reading`: accept_damaged, max_pixels, workspace, name, as of `codecs.decode`. Raises PictureError, PlanError,
@@ -107,7 +107,6 @@ class Upscaler:
         estimate = self.estimate(picture, scale, target=target)
         engine = self._engine(picture)
         workspace = reading["workspace"]
-        picture = replace(picture, metadata=picture.metadata.put_right(estimate.result))
         layers = 2 if picture.has_alpha and _varies(picture.pixels[:, :, -1:]) else 1
         count = _Counter(progress, layers * sum(plan.count for plan in estimate.plans))
         if not estimate.plans:
@@ -124,7 +123,8 @@ class Upscaler:
         target = target or Target(scale=scale)
         info = self._engine(picture).info
         result = target.size(picture.size, info.needs.scale)
-        sizes = passes(picture.size, result, info.needs.scale, at_least_one=(target.scale or 0) >= 1)
+        keeps_size = target.is_scale and (target.scale or info.needs.scale) >= 1
+        sizes = passes(picture.size, result, info.needs.scale, at_least_one=keeps_size)
         memory = info.free_memory if info.device != "cpu" else min(info.free_memory, CPU_MEMORY)
         budget = Budget(memory, self._tile, self._batch, self._overlap)
         starts = [picture.size, *sizes[:-1]] if sizes else []
@@ -245,6 +245,8 @@ class _Counter:
         self._report = report
         self._total = total
         self._done = 0
+        if report is not None and total > 0:
+            report(0, total)
 
     def __call__(self, tiles: Iterable[Tile]) -> Iterator[Tile]:
         for tile in tiles:

@@ -415,6 +415,14 @@ def test_every_good_file_is_read(good_files: list[Path], capfd: pytest.CaptureFi
     assert capfd.readouterr().out == ""
 
 
+def test_damage_is_found_behind_a_harmless_oddity() -> None:
+    jpeg = file_of("jpg")
+    odd = jpeg[:11] + b"\x09" + jpeg[12:]
+    same(decode(odd).pixels, decode(jpeg).pixels)
+    with pytest.raises(PictureError, match="cut short"):
+        decode(odd[: len(odd) // 2])
+
+
 @pytest.mark.parametrize("name", ["film.gif", "film.webp", "pages.tif"])
 def test_further_frames_are_left_out_and_said_so(
     good_files: list[Path], name: str, caplog: pytest.LogCaptureFixture

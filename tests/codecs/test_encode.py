@@ -194,14 +194,12 @@ def test_exif_survives_and_is_put_right(tmp_path: Path, enlarged: dict[str, Pict
     assert not exif.get_ifd(1)
 
 
-@pytest.mark.parametrize("suffix", PHOTO)
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "avif"])
 @pytest.mark.parametrize("source", ["jpg", "png", "webp"])
 def test_exif_keeps_its_bytes_so_that_the_maker_can_read_them(
     tmp_path: Path, enlarged: dict[str, Picture], source: str, suffix: str
 ) -> None:
     """A MakerNote counts from the beginning of the block. A TIFF's block is the whole file, so there it must move."""
-    if suffix == "tif":
-        pytest.skip("a TIFF has no block")
     block = enlarged[source].metadata.exif
     assert block is not None
     original = blocks.exif(60, 40, 6)

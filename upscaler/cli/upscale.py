@@ -160,6 +160,10 @@ def upscale(  # the options of a command are its parameters
         _make_files(work, inputs, output)
 
 
+MENTIONED = 20
+"""Files that are named one by one when they are skipped for the same reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """What a command does with every picture."""
@@ -213,12 +217,13 @@ def _tag(work: Work) -> str:
 
 
 def _say_skipped(skipped: tuple[Skipped, ...], verbose: bool) -> None:
-    """One line for each reason; for each file when verbose."""
+    """A line for each file; for the first MENTIONED of a reason, unless verbose."""
     for reason in dict.fromkeys(item.reason for item in skipped):
         paths = [item.path for item in skipped if item.reason == reason]
-        for path in paths if verbose else paths[:1]:
-            more = "" if verbose or len(paths) == 1 else f" So are {len(paths) - 1} more."
-            say(f"{path}: skipped, {reason}.{more}")
+        for path in paths if verbose else paths[:MENTIONED]:
+            say(f"{path}: skipped, {reason}.")
+        if not verbose and len(paths) > MENTIONED:
+            say(f"{len(paths) - MENTIONED} more: skipped, {reason}.")
 
 
 def _format(name: str | None) -> Format | None:

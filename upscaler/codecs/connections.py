@@ -1,4 +1,7 @@
-"""Files as libvips opens them: by number, for it takes names to be UTF-8 text and repeats them in its reports."""
+"""Files as libvips opens them: by number, for it takes names to be UTF-8 text and repeats them in its reports.
+
+Importing this turns off libvips' cache of operations, which is of no use where nothing is read twice.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import os
 from pathlib import Path
 
 import pyvips
+
+pyvips.cache_set_max(0)  # it would keep the last hundred operations: 300 MB after some photographs
 
 
 def source(file: Path | bytes) -> pyvips.Source:

@@ -38,7 +38,7 @@ class Output:
     quality: int | None = None
     """1..100 for JPEG, WebP and AVIF; None: 95, 90 and 80."""
     lossless: bool = False
-    """For WebP and AVIF."""
+    """For WebP and AVIF; PNG and TIFF always are."""
     compression: int | None = None
     """0..9 for PNG and TIFF; None: 3 and 6."""
     strip: bool = False
@@ -64,6 +64,10 @@ def check(output: Output, size: Size) -> None:
         raise OutputError(
             f"{output.path}: {size} is too large for {format.name}, which holds {format.largest_side} pixels a side. "
             "Choose .png or .tif."
+        )
+    if output.lossless and format.name == "JPEG":
+        raise OutputError(
+            f"{output.path}: JPEG is never lossless. Choose .png, .webp or .tif, or leave out --lossless."
         )
     if not output.overwrite and output.path.exists():
         raise OutputError(f"{output.path}: exists already. Use --overwrite to replace it.")

@@ -68,7 +68,8 @@ def read(
         except UpscalerError:
             raise
         except UnidentifiedImageError as error:
-            raise PictureError(f"{name}: no {format.name} picture can be found in it.") from error
+            what = f"cannot be read as {format.name}; it is damaged, or of a kind that is not supported"
+            raise PictureError(f"{name}: {what}. Convert it first.") from error
         except Exception as error:
             advice = "; nothing of it can be read." if accept_damaged else ". --accept-damaged uses what can be read."
             raise PictureError(f"{name}: the file is damaged ({_reason(error)}){advice}") from error
@@ -110,7 +111,7 @@ def write(picture: Picture, path: Path, format: Format) -> None:
     if picture.metadata.dpi and "dpi" in format.metadata:
         options["dpi"] = picture.metadata.dpi
     try:
-        if picture.depth == 16:
+        if picture.depth == 16:  # which of these formats only one has
             deep.write_portable_map(pixels, path)
         else:
             image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))

@@ -264,4 +264,5 @@ def _detail(error: pyvips.Error) -> str:
     """The line of libvips' report that says most; there may be none."""
     lines = [line.strip() for line in str(error.detail or "").splitlines()]
     telling = [line for line in lines if any(map(str.isalpha, line))]
-    return next((line for line in telling if "bad seek" not in line), (telling or [""])[0]).rstrip(".")
+    blunt = ("bad seek", *HARMLESS)
+    return next((line for line in telling if not any(word in line for word in blunt)), (telling or [""])[0]).rstrip(".")

@@ -17,6 +17,8 @@ def engine_for(model: Model, device: str | None = None, precision: str = "auto")
         return ResampleEngine()
     if model.file is None:
         raise ModelError(f"{model.name}: its file is not in this installation.")
-    from .network import NetworkEngine
-
+    try:
+        from .network import NetworkEngine
+    except (ImportError, OSError) as error:
+        raise ModelError(f"torch or spandrel cannot be loaded ({error}). See upscaler doctor.") from error
     return NetworkEngine(model.file, name=model.name, device=device, precision=precision, reach=model.reach)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,6 +85,8 @@ def collect(inputs: Iterable[str], output: str | None, template: Output, tag: st
         jobs = [Job(item.path, replace(template, path=Path(output)), item.problem) for item in found]
     else:
         jobs = [_job(item, output, template, tag) for item in found]
+    if template.format is None:
+        jobs = _told_apart(jobs)
     _refuse_losses(jobs)
     return Jobs(tuple(jobs), tuple(skipped))
 
@@ -223,6 +226,18 @@ def _format_of(source: Path) -> Format:
             return writable(sniff(file.read(64)) or named)
     except OSError:
         return writable(named)
+
+
+def _told_apart(jobs: list[Job]) -> list[Job]:
+    """Where `a.gif` and `a.png` would both become `a.png`, the one that changes its format becomes `a.gif.png`."""
+    taken = Counter(os.path.realpath(job.output.path) for job in jobs)
+    result = []
+    for job in jobs:
+        path, suffix = job.output.path, job.output.path.suffix
+        if taken[os.path.realpath(path)] > 1 and job.source.suffix.lower() != suffix.lower():
+            path = path.with_name(f"{path.name.removesuffix(suffix)}{job.source.suffix}{suffix}")
+        result.append(replace(job, output=replace(job.output, path=path)))
+    return result
 
 
 def _refuse_losses(jobs: list[Job]) -> None:

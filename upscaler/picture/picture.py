@@ -102,7 +102,7 @@ class Picture:
                 raise PictureError(
                     f"{name}: floating-point pixels must lie within 0..1. Divide by the largest value first."
                 )
-            pixels = np.rint(pixels * 65535).astype(np.uint16)
+            pixels = np.rint(pixels.astype(np.float32) * 65535).astype(np.uint16)
         if pixels.dtype not in (np.uint8, np.uint16):
             raise PictureError(
                 f"{name}: pixels of type {pixels.dtype} are not supported. Pass uint8, uint16 or floats 0..1."

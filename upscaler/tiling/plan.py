@@ -154,7 +154,7 @@ def _choices(length: int, border: int, overlap: int, smallest: int, needs: Needs
     whole = Axis(length, covered, (-border,), 0)
     if not needs.divisible:
         if budget.tile is not None and budget.tile < length:
-            raise PlanError("this model must see the whole picture: --tile cannot be used with it.")
+            raise PlanError(f"--tile {budget.tile}: this model must see the whole picture. Leave it out.")
         return [whole]
     largest = LARGEST_TILE
     if budget.tile is not None:
