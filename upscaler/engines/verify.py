@@ -71,16 +71,10 @@ def agree(one: FloatArray, other: FloatArray) -> bool:
 def _blocks(pixels: FloatArray) -> FloatArray:
     """Means of BLOCKS x BLOCKS parts, (rows, columns, channels). Not finite where a pixel is not."""
     rows, columns = (np.linspace(0, side, min(BLOCKS, side) + 1).astype(int) for side in pixels.shape[:2])
-    # A product with ones is numpy's fastest sum: it uses all cores.
-    strips = [_mean_row(pixels[first:last]) for first, last in pairwise(rows)]
+    # Not by a matrix product, though it is faster: the threads it leaves spinning slow the network down by a third.
+    strips = [pixels[first:last].mean(axis=0) for first, last in pairwise(rows)]
     blocks = [np.stack(strips)[:, first:last].mean(axis=1) for first, last in pairwise(columns)]
     return np.stack(blocks, axis=1)
-
-
-def _mean_row(strip: FloatArray) -> FloatArray:
-    weights = np.full(len(strip), 1 / len(strip), np.float32)
-    mean: FloatArray = (weights @ strip.reshape(len(strip), -1)).reshape(strip.shape[1:])
-    return mean
 
 
 def _contrast(pixels: FloatArray) -> float:
