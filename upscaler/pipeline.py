@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -12,8 +13,11 @@ import numpy as np
 
 from . import catalog, codecs, engines, tiling
 from .arrays import PixelArray
+from .catalog import Model
 from .codecs import Source
 from .engines import Engine
+from .errors import PlanError
+from .fidelity import Departure, locked
 from .finish import collect, resized, rows_of
 from .picture import Picture, allocate, bleed, within_source
 from .target import Target, passes
@@ -30,7 +34,12 @@ Progress = Callable[[int, int], None]
 CPU_MEMORY = 8 * 2**30
 """Bytes that tiles take at most on a CPU without being told: more makes nothing faster and disturbs other programs."""
 
+FIDELITY = 0.5
+"""Locks what is coarser than about ten source pixels: colours cannot drift; noise that was removed stays removed."""
+
 GREY_ROWS = 1024
+
+log = logging.getLogger("upscaler")
 
 
 class Reading(TypedDict, total=False):
@@ -67,21 +76,36 @@ class Upscaler:
         tile: int | None = None,
         batch: int | None = None,
         overlap: int | None = None,
+        strength: float = 1.0,
+        fidelity: float | None = None,
+        denoise: float | None = None,
         workspace: str | Path | None = None,
     ) -> None:
-        """`model`: a name of the catalog, or a file. `device`: "cuda", "cuda:1", "xpu", "mps", "cpu"; None takes the
-        best. `precision`: "auto", "fp32", "fp16", "bf16"; auto is fp32 for 16-bit pictures. `tile`, `overlap` in source
-        pixels and `batch` in tiles; None has them chosen. `workspace`: a folder for large pictures while they are
-        computed; None is the system's temporary one.
+        """`model`: a name of the catalog, a file or a URL. `device`: "cuda", "cuda:1", "xpu", "mps", "cpu"; None takes
+        the best. `precision`: "auto", "fp32", "fp16", "bf16"; auto is fp32 for 16-bit pictures. `tile`, `overlap` in
+        source pixels and `batch` in tiles; None has them chosen. `workspace`: a folder for large pictures while they
+        are computed; None is the system's temporary one.
 
-        Raises ModelError when there is no such model.
+        Each in 0..1: `strength` of the model, the rest is a plain filter's; `fidelity`, how much the result is locked
+        to the source (see `fidelity.locked`), None takes FIDELITY for networks that keep the tone; `denoise`, for the
+        models that leave it to be chosen, None is 1.
+
+        Raises ModelError when there is no such model, PlanError for a number out of its range.
         """
+        for name, value in (("strength", strength), ("fidelity", fidelity), ("denoise", denoise)):
+            if value is not None and not 0 <= value <= 1:
+                raise PlanError(f"--{name} {value:g}: is not between 0 and 1.")
         self.model = catalog.find(model)
+        if denoise is not None and self.model.denoise_with is None:
+            raise PlanError(f"--denoise: {self.model.name} leaves no choice. Use --strength, which suits every model.")
         self._device = device
         self._precision = precision
         self._tile = tile
         self._batch = batch
         self._overlap = overlap
+        self._strength = strength
+        self._fidelity = fidelity
+        self._denoise = denoise
         self._workspace = None if workspace is None else Path(workspace)
         self._engines: dict[str, Engine] = {}
         self._lock = threading.Lock()
@@ -112,18 +136,22 @@ class Upscaler:
         if not estimate.plans:
             return _resize(picture, estimate.result, workspace)
         depth = picture.depth
+        departures = []
         for plan, size in zip(estimate.plans, _after_each(estimate), strict=True):
-            last = plan is estimate.plans[-1]
-            picture = _enlarge(picture, engine, plan, size, depth if last else 16, workspace, count)
-        return picture
+            job = _Pass(engine, plan, size, depth if plan is estimate.plans[-1] else 16, self._locking(engine))
+            picture = job.run(picture, workspace, count)
+            departures.append(job.departure.levels)
+        log.info("shrunk back, the result departs from its source by %.2f of 255 levels.", max(departures))
+        return replace(picture, departure=max(departures))
 
     def estimate(self, source: Source, scale: float | None = None, *, target: Target | None = None) -> Estimate:
         """What `self(source, …)` would do: sizes, tiles, memory. Loads the model. Raises PlanError."""
         picture = codecs.decode(source)
         target = target or Target(scale=scale)
         info = self._engine(picture).info
-        result = target.size(picture.size, info.needs.scale)
-        keeps_size = target.is_scale and (target.scale or info.needs.scale) >= 1
+        own = self.model.scale or info.needs.scale
+        result = target.size(picture.size, own)
+        keeps_size = target.is_scale and (target.scale or own) >= 1
         sizes = passes(picture.size, result, info.needs.scale, at_least_one=keeps_size)
         memory = info.free_memory if info.device != "cpu" else min(info.free_memory, CPU_MEMORY)
         budget = Budget(memory, self._tile, self._batch, self._overlap)
@@ -149,13 +177,32 @@ class Upscaler:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def models(self) -> list[Model]:
+        """Those whose files are needed: the model, and what is mixed with it."""
+        other = self._mixed()[0]
+        return [self.model] if other is None else [self.model, other]
+
+    def _mixed(self) -> tuple[Model | None, float]:
+        """The model mixed into this one, and the share of this one."""
+        if self._denoise is None or self._denoise == 1 or self.model.denoise_with is None:
+            return None, 1.0
+        return catalog.find(self.model.denoise_with), self._denoise
+
     def _engine(self, picture: Picture) -> Engine:
         """Half precision has too few digits for the 65,536 levels of a 16-bit picture."""
         precision = "fp32" if self._precision == "auto" and picture.depth == 16 else self._precision
         with self._lock:
             if precision not in self._engines:
-                self._engines[precision] = engines.engine_for(self.model, self._device, precision)
+                engine = engines.engine_for(self.model, self._device, precision, *self._mixed())
+                self._engines[precision] = engine if self._strength == 1 else engines.Tempered(engine, self._strength)
             return self._engines[precision]
+
+    def _locking(self, engine: Engine) -> float:
+        """Networks that relight or dehaze are not held to the tone of their sources unless that is asked for."""
+        if self._fidelity is not None:
+            return self._fidelity
+        return FIDELITY if engine.info.keeps_tone else 0.0
 
 
 def upscale(
@@ -174,24 +221,36 @@ def upscale(
     return Upscaler(model, device=device, precision=precision)(source, scale, **options)
 
 
-def _enlarge(
-    picture: Picture, engine: Engine, plan: Plan, size: Size, depth: int, workspace: Path | None, count: _Counter
-) -> Picture:
-    """One pass: cut, computed, blended, brought to the exact size, written to a canvas; first alpha, then colour."""
-    canvas = _canvas(size, picture.pixels.shape[2], depth, workspace)
-    colour, alpha = _parts(picture, workspace)
-    full = plan.size.scaled(plan.scale)
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """One pass of an engine over a picture: what of the path does not change from band to band."""
 
-    def bands(pixels: PixelArray) -> Iterator[Band]:
-        fitting = engines.adapted(engine, pixels.shape[2])
-        return tiling.blend(count(engines.run(fitting, tiling.cut(pixels, plan))), plan)
+    engine: Engine
+    plan: Plan
+    size: Size
+    """Of the result."""
+    depth: int
+    fidelity: float
+    departure: Departure = field(default_factory=Departure)
 
-    if alpha is not None and _varies(alpha):
-        collect(resized(within_source(bands(alpha), alpha, plan.scale), full, size), canvas[:, :, -1:])
-    elif alpha is not None:
-        collect(resized(rows_of(alpha), plan.size, size), canvas[:, :, -1:])
-    collect(resized(bands(colour), full, size), canvas[:, :, :-1] if alpha is not None else canvas)
-    return replace(picture, pixels=canvas)
+    def run(self, picture: Picture, workspace: Path | None, count: _Counter) -> Picture:
+        """Cut, computed, blended, locked to the source, brought to the exact size, written to a canvas; first alpha,
+        then colour."""
+        canvas = _canvas(self.size, picture.pixels.shape[2], self.depth, workspace)
+        colour, alpha = _parts(picture, workspace)
+        full = self.plan.size.scaled(self.plan.scale)
+        if alpha is not None and _varies(alpha):
+            bands = within_source(self._bands(alpha, count), alpha, self.plan.scale)
+            collect(resized(bands, full, self.size), canvas[:, :, -1:])
+        elif alpha is not None:
+            collect(resized(rows_of(alpha), self.plan.size, self.size), canvas[:, :, -1:])
+        bands = locked(self._bands(colour, count), colour, self.plan.scale, self.fidelity, self.departure)
+        collect(resized(bands, full, self.size), canvas[:, :, :-1] if alpha is not None else canvas)
+        return replace(picture, pixels=canvas)
+
+    def _bands(self, pixels: PixelArray, count: _Counter) -> Iterator[Band]:
+        fitting = engines.adapted(self.engine, pixels.shape[2])
+        return tiling.blend(count(engines.run(fitting, tiling.cut(pixels, self.plan))), self.plan)
 
 
 def _resize(picture: Picture, size: Size, workspace: Path | None) -> Picture:

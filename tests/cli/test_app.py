@@ -88,7 +88,7 @@ def test_verbose_shows_where_the_unexpected_happened(run: Run, here: Path, monke
 @pytest.mark.parametrize(
     ("command", "code", "said"),
     [
-        ("upscaler a.jpg -m lanczos 2>&- && test -s a_upscaled.jpg", 0, ""),
+        ("upscaler a.jpg -m lanczos 2>&- && test -s a_4x.jpg", 0, ""),
         ("upscaler a.jpg -m lanczos <&- >&- 2>&-", 0, ""),
         ("upscaler - -m lanczos -o x.png <&-", 1, "error: standard input: is closed."),
         ("upscaler a.jpg -m lanczos -o - >&-", 1, "error: standard output: is closed."),

@@ -242,12 +242,12 @@ def test_dry_run_of_a_pipe_writes_no_picture(run: Run, here: Path) -> None:
 
 def test_quiet_says_errors_only(run: Run, here: Path) -> None:
     assert run("a.jpg", *L, "-q").err == ""
-    assert run("a.jpg", *L, "-q").err == "error: a_upscaled.jpg: exists already. Use --overwrite to replace it.\n"
+    assert run("a.jpg", *L, "-q").err == "error: a_4x.jpg: exists already. Use --overwrite to replace it.\n"
 
 
 def test_verbose_says_what_is_done(run: Run, here: Path) -> None:
     done = run("a.jpg", *L, "-v")
-    assert done.err.startswith("a.jpg 60x40 -> a_upscaled.jpg 240x160: lanczos on cpu, fp32; 1 pass: 1 tile of 76x56;")
+    assert done.err.startswith("a.jpg 60x40 -> a_4x.jpg 240x160: lanczos on cpu, fp32; 1 pass: 1 tile of 76x56;")
 
 
 def test_warning_is_a_line_of_its_own(run: Run, here: Path, small: Image.Image) -> None:
@@ -263,7 +263,7 @@ def test_bars_are_shown_when_asked_for_and_only_then(run: Run, here: Path) -> No
     assert "\rall     0% |" in several
     assert " of 2 pictures, " in several
     assert "\x1b[" not in several
-    assert run("b.png", *L).err.startswith("b_upscaled.png  240x160")
+    assert run("b.png", *L).err.startswith("b_4x.png  240x160")
 
 
 def test_device_that_is_not_there_is_said_once(run: Run, here: Path) -> None:

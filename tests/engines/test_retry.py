@@ -11,6 +11,7 @@ import pytest
 from tests.networks import tiny_compact
 from tests.pictures import sample
 from upscaler.arrays import FloatArray
+from upscaler.engines.checkpoint import Checkpoint
 from upscaler.engines.network import NetworkEngine
 from upscaler.engines.resample import ResampleEngine
 from upscaler.errors import EngineError, OutOfMemory
@@ -101,7 +102,7 @@ def test_out_of_memory_halves_the_batch(photo: FloatArray, caplog: pytest.LogCap
 def test_out_of_memory_makes_tiles_smaller_with_the_same_pixels(
     tmp_path: Path, photo: FloatArray, caplog: pytest.LogCaptureFixture
 ) -> None:
-    network = NetworkEngine(tiny_compact(tmp_path), device="cpu", precision="fp32")
+    network = NetworkEngine(Checkpoint(tiny_compact(tmp_path)), name="tiny", device="cpu", precision="fp32")
     grid = grid_for(photo, network, 200)
     assert grid.count == 1
     engine = SmallMemory(network, 40 * 40)

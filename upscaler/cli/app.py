@@ -50,6 +50,8 @@ def _guarded(arguments: list[str]) -> int:
         return 1
     except OSError as error:
         return _failed(f"{error.filename}: {error.strerror}." if error.filename else _unwritten(error), 1)
+    except ImportError as error:
+        return _failed(_not_loaded(error), 1)
     except MemoryError:
         return _failed("there is not enough memory. Close other programs, or use a smaller --tile.", 1)
     except Exception as error:
@@ -75,6 +77,12 @@ def _flushed(code: int) -> int:
 
 def _unwritten(error: OSError) -> str:
     return f"standard output: cannot be written ({error.strerror or error})."
+
+
+def _not_loaded(error: ImportError) -> str:
+    from .doctor import cure
+
+    return f"a library cannot be loaded ({error}). {cure(error)}; upscaler doctor says more."
 
 
 def _failed(text: str, code: int) -> int:

@@ -8,11 +8,14 @@ from typing import Annotated
 import typer
 
 from .. import __version__
+from . import models
 from .console import show
 from .doctor import doctor
 from .upscale import upscale
 
 COMMANDS: dict[str, Callable[..., None]] = {"upscale": upscale, "doctor": doctor}
+
+GROUPS: dict[str, typer.Typer] = {"models": models.app}
 
 OWN_OPTIONS = ("-h", "--help", "--version")
 
@@ -46,6 +49,8 @@ def options(
       upscaler *.png -o large --long-edge 6000   several pictures
       cat photo.jpg | upscaler - > large.jpg     from a pipe, into another
 
+    Real-ESRGAN and other networks: upscaler photo.jpg -m realesrgan-x4plus; all are in upscaler models list.
+
     `upscaler PICTURE…` is short for `upscaler upscale PICTURE…`.
     All options: `upscaler upscale --help`.
     """
@@ -54,7 +59,10 @@ def options(
 for name, command in COMMANDS.items():
     app.command(name)(command)
 
+for name, group in GROUPS.items():
+    app.add_typer(group, name=name)
+
 
 def with_command(arguments: list[str]) -> list[str]:
     """The arguments, `upscale` put before them unless they begin with a command or an option of the whole."""
-    return arguments if arguments[0] in (*COMMANDS, *OWN_OPTIONS) else ["upscale", *arguments]
+    return arguments if arguments[0] in (*COMMANDS, *GROUPS, *OWN_OPTIONS) else ["upscale", *arguments]

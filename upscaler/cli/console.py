@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -20,6 +20,9 @@ FOREIGN = ("py.warnings", "pyvips", "PIL")
 """Loggers of libraries, whose warnings tell a user nothing: they are for --verbose."""
 
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+WIDEST = 500
+"""Letters of a line of a table that goes to a file or a pipe."""
 
 LONGEST_NAME = 32
 """Letters of a picture's name before its bar."""
@@ -61,14 +64,22 @@ def set_up_logging(quiet: bool, verbose: bool) -> None:
         log.propagate = False
 
 
-def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """A table on standard output."""
-    result = Table(box=None, pad_edge=False)
-    for column in columns:
-        result.add_column(column, overflow="fold")
+def table(columns: Sequence[str] | None, rows: Iterable[Sequence[str]]) -> None:
+    """A table on standard output, its first column never broken; a row is a line unless a terminal is too narrow.
+
+    Without columns' names it is one of labels and values.
+    """
+    result = Table(box=None, pad_edge=False, show_header=columns is not None)
+    for index, column in enumerate(columns or ("", "")):
+        result.add_column(column, overflow="fold", no_wrap=index == 0)
     for row in rows:
         result.add_row(*(_printable(cell) for cell in row))
-    Console(soft_wrap=False, markup=False, emoji=False, highlight=False).print(result)
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+    console = Console(width=None if on_terminal else WIDEST, markup=False, emoji=False, highlight=False)
+    with console.capture() as lines:
+        console.print(result)
+    for line in lines.get().splitlines():
+        show(line.rstrip())
 
 
 class Bars:
@@ -134,6 +145,33 @@ def bars(names: Sequence[str], visible: bool) -> Iterator[Bars]:
         yield shown
     finally:
         shown.close()
+
+
+@contextmanager
+def download_bar(name: str, visible: bool) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar that appears when something is really downloaded; gives what is called with the bytes so far and in all."""
+    bar: tqdm[NoReturn] | None = None
+
+    def progress(done: int, total: int | None) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = tqdm(
+                desc=_printable(name),
+                total=total,
+                unit="B",
+                unit_scale=True,
+                file=sys.stderr,
+                disable=not visible,
+                leave=False,
+                initial=done,
+            )
+        bar.update(done - bar.n)
+
+    try:
+        yield progress
+    finally:
+        if bar is not None:
+            bar.close()
 
 
 def _printable(text: str) -> str:

@@ -23,7 +23,7 @@ def doctor() -> None:
         try:
             part()
         except Exception as error:  # a library that does not load is just what is looked for here
-            say(f"error: {type(error).__name__}: {error}. Install upscaler anew.")
+            say(f"error: {type(error).__name__}: {error}. {cure(error)}.")
             broken = True
     if broken:
         raise SystemExit(1)
@@ -69,19 +69,18 @@ def _show_formats() -> None:
 def _show_models() -> None:
     from .. import catalog
 
-    table(
-        ("model", "also called", "scale", "for", "licence"),
-        [
-            (
-                model.name,
-                " ".join(model.aliases),
-                f"{model.scale}x" if model.scale else "any",
-                model.purpose,
-                model.licence,
-            )
-            for model in catalog.models()
-        ],
-    )
+    models = catalog.models()
+    here = [model.name for model in models if model.kind == "resample" or catalog.present(model)]
+    show(f"models {' '.join(here)}; {len(models) - len(here)} more can be fetched, see upscaler models list")
+    show(f"fetched ones are kept in {catalog.folder()}" + ("; offline" if catalog.is_offline() else ""))
+
+
+def cure(error: Exception) -> str:
+    """What helps when a library does not load. OpenCV's wheel for desktops takes the place of the one for servers when
+    another package asks for it, and wants a display's libraries."""
+    if "libGL" in str(error):
+        return "Run pip install --force-reinstall --no-deps opencv-python-headless, the one that needs no display"
+    return "Install upscaler anew"
 
 
 def _version(name: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .console import bars, say, set_up_logging, show
+from .models import have
 
 if TYPE_CHECKING:
     from ..codecs import Format, Output
@@ -71,9 +72,25 @@ def upscale(  # the options of a command are its parameters
     model: Annotated[
         str,
         typer.Option(
-            "--model", "-m", metavar="NAME", help="A model's name (see upscaler doctor), or a network's file."
+            "--model", "-m", metavar="NAME", help="A model's name (see upscaler models), a network's file, or its URL."
         ),
     ] = "photo",
+    strength: Annotated[
+        float, typer.Option(metavar="0..1", help="Of the model's effect; the rest is a plain filter's.")
+    ] = 1.0,
+    fidelity: Annotated[
+        float | None,
+        typer.Option(
+            metavar="0..1",
+            help="How much the result is held to the source: 0 not at all, 1 in everything the source shows. "
+            "Default: 0.5, colours.",
+        ),
+    ] = None,
+    denoise: Annotated[
+        float | None,
+        typer.Option(metavar="0..1", help="For realesr-general-x4v3: how much noise is taken out. Default: 1."),
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Fetch no model, whatever happens.")] = False,
     device: Annotated[
         str | None,
         typer.Option("--device", "-d", metavar="NAME", help="cuda, cuda:1, rocm, xpu, mps, cpu. Default: the best."),
@@ -127,9 +144,22 @@ def upscale(  # the options of a command are its parameters
     if quiet and (verbose or progress):
         raise PlanError(f"--quiet and {'--verbose' if verbose else '--progress'}: are opposites. Choose one of them.")
     try:
-        upscaler = Upscaler(model, device=device, precision=precision, tile=tile, batch=batch, overlap=overlap)
+        upscaler = Upscaler(
+            model,
+            device=device,
+            precision=precision,
+            tile=tile,
+            batch=batch,
+            overlap=overlap,
+            strength=strength,
+            fidelity=fidelity,
+            denoise=denoise,
+        )
     except ModelError as error:
         raise PlanError(f"--model {error}") from error
+    shows_bars = not quiet and (progress or (sys.stderr is not None and sys.stderr.isatty()))
+    for needed in upscaler.models:
+        have(needed, offline or None, shows_bars)
     work = Work(
         upscaler=upscaler,
         target=Target(
@@ -148,7 +178,7 @@ def upscale(  # the options of a command are its parameters
             "workspace": workspace,
         },
         dry_run=dry_run,
-        bars=not quiet and (progress or (sys.stderr is not None and sys.stderr.isatty())),
+        bars=shows_bars,
         quiet=quiet,
         verbose=verbose,
     )

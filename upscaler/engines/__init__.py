@@ -4,5 +4,6 @@ from .base import Engine, EngineInfo
 from .channels import adapted
 from .load import engine_for
 from .retry import run
+from .strength import Tempered
 
-__all__ = ["Engine", "EngineInfo", "adapted", "engine_for", "run"]
+__all__ = ["Engine", "EngineInfo", "Tempered", "adapted", "engine_for", "run"]

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from ..catalog import Model
+from ..catalog import Model, locate
 from ..errors import ModelError
 from .base import Engine
 from .resample import ResampleEngine
 
 
-def engine_for(model: Model, device: str | None = None, precision: str = "auto") -> Engine:
-    """The engine for a model; loads torch only if it is a network.
+def engine_for(
+    model: Model,
+    device: str | None = None,
+    precision: str = "auto",
+    other: Model | None = None,
+    share: float = 1.0,
+) -> Engine:
+    """The engine for a model, whose file is fetched if need be; loads torch only if it is a network.
 
-    Raises ModelError when its file cannot be used, PlanError when device or precision are not to be had.
+    With `other`, `share` of the weights are the model's and the rest are the other's. Raises ModelError when a file
+    cannot be had or used, PlanError when device or precision are not to be had.
     """
     if model.kind == "resample":
         return ResampleEngine()
-    if model.file is None:
-        raise ModelError(f"{model.name}: its file is not in this installation.")
+    file = locate(model)
+    mixed = None if other is None else locate(other)
     try:
+        from .checkpoint import Checkpoint
         from .network import NetworkEngine
     except (ImportError, OSError) as error:
         raise ModelError(f"torch or spandrel cannot be loaded ({error}). See upscaler doctor.") from error
-    return NetworkEngine(model.file, name=model.name, device=device, precision=precision, reach=model.reach)
+    reach = model.reach if mixed is None else None
+    return NetworkEngine(
+        Checkpoint(file, mixed, share), name=model.name, device=device, precision=precision, reach=reach
+    )

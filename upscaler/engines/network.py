@@ -7,18 +7,18 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import torch
 
 from ..arrays import FloatArray
-from ..errors import ModelError, OutOfMemory
-from ..tiling import Needs
+from ..errors import ModelError, OutOfMemory, PlanError, UpscalerError
+from ..tiling import RAMP, Needs
 from .base import Engine, EngineInfo
 from .device import PRECISIONS, free_memory, pick_device, pick_precision
-from .probe import measure_memory, measure_reach
+from .probe import Cuts, Trial, measure_cuts, remembered, sample, try_out
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
@@ -36,70 +36,110 @@ takes 1.4 µs a pixel at 256x256, 3.1 at 512x512)."""
 GPU_BATCH = 2**20
 """Source pixels run together on a GPU: enough to fill it."""
 
+WIDE_RAMP = 32
+"""Source pixels over which tiles are blended that may differ as wholes."""
+
+HALF_ERROR = 0.02
+"""Root mean square of what half precision may change in the result of a sample: five 8-bit levels."""
+
+HALF_ERROR_ANYWHERE = 0.25
+"""And at most at any pixel."""
+
+
+class Weights(Protocol):
+    """Where a network comes from; see `Checkpoint`."""
+
+    @property
+    def key(self) -> str:
+        """The same for the same weights."""
+        ...
+
+    def load(self) -> ImageModelDescriptor[torch.nn.Module]:
+        """The network, float32 on the CPU, each time anew."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A way to compute: not every network works in each."""
+
+    dtype: torch.dtype
+    autocast: bool = False
+    """Weights stay float32; PyTorch chooses the type of each operation."""
+
 
 class NetworkEngine:
     """One network on one device in one precision. Holds no state between calls."""
 
     def __init__(
         self,
-        file: Path,
+        weights: Weights,
         *,
-        name: str | None = None,
+        name: str,
         device: str | None = None,
         precision: str = "auto",
         reach: int | None = None,
+        cuts: Cuts | None = None,
         plain: bool = False,
     ) -> None:
-        """`reach` in source pixels; None has it measured. `plain` computes without oneDNN's kernels.
+        """`reach` in source pixels: what is known of `cuts`; with neither they are measured. `plain` computes without
+        oneDNN's kernels.
 
         Raises ModelError when the file holds no network that can be used here, PlanError for device and precision.
         """
-        self._file = file
-        self._name = name or file.stem
+        self._weights = weights
+        self._name = name
         self._plain = plain
         self._device = pick_device(device)
         self._lock = threading.Lock()
         self._safer: Engine | None = None
-        self._network = _load(file)
+        self._network = weights.load().eval()
         network = self._network
-        self._dtype = pick_precision(precision, self._device, network.supports_half, network.supports_bfloat16)
-        channels = _channels(network, file)
-        memory = measure_memory(self._as_function(), channels, max(64, network.size_requirements.minimum))
-        if reach is None:
-            reach = measure_reach(self._as_function(), file, channels, network.scale, _multiple(network))
-        network.model.to(device=self._device, dtype=self._dtype, memory_format=torch.channels_last)
-        half = self._dtype.itemsize / 4
+        channels = _channels(network, name)
+        trial = self._tried_out(sample(channels, network.size_requirements.minimum))
+        self._draws = trial.draws
+        half, bfloat16 = ((not trial.looks_up and it) for it in (network.supports_half, network.supports_bfloat16))
+        self._dtype = pick_precision(precision, self._device, half, bfloat16)
+        grid = _multiple(network)
+        self._cuts = cuts or (
+            remembered(weights.key, lambda: measure_cuts(self._on_cpu, channels, network.scale, grid))
+            if reach is None
+            else Cuts(reach)
+        )
+        self._way = self._prepare(trial, precision)
+        memory = trial.bytes_per_pixel * (1.0 if self._way.autocast else self._way.dtype.itemsize / 4)
         on_cpu = self._device.type == "cpu"
         discouraged = network.tiling.name == "DISCOURAGED"
-        if discouraged:
-            log.warning("%s: its makers advise against tiles; they are large and widely blended.", self._name)
+        as_wholes = discouraged or not self._cuts.is_local
         self.info = EngineInfo(
             name=self._name,
             needs=Needs(
                 scale=network.scale,
-                reach=reach,
-                multiple=_multiple(network),
+                reach=self._cuts.reach,
+                multiple=int(np.lcm(self._cuts.multiple, grid)),
                 minimum=max(network.size_requirements.minimum, 1),
-                ramp=32 if discouraged else 4,
-                bytes_per_pixel=memory * half * 1.2,
-                fast_pixels=CPU_CACHE / (memory * half) if on_cpu and not discouraged else 2.0**62,
-                batch_pixels=0 if on_cpu else GPU_BATCH,
+                ramp=WIDE_RAMP if as_wholes else RAMP,
+                bytes_per_pixel=memory * 1.2,
+                fast_pixels=CPU_CACHE / memory if on_cpu and not as_wholes else 2.0**62,
+                batch_pixels=0 if on_cpu or not self._cuts.together else GPU_BATCH,
                 divisible=network.tiling.name != "INTERNAL",
             ),
             channels=channels,
             device=str(self._device),
-            precision=next(name for name, dtype in PRECISIONS.items() if dtype == self._dtype),
-            keeps_tone=network.purpose in ("SR", "FaceSR"),
+            precision=next(name for name, dtype in PRECISIONS.items() if dtype == self._way.dtype),
+            keeps_tone=network.purpose == "SR",
             free_memory=free_memory(self._device),
         )
+        if as_wholes and cuts is None:  # a safer version, which is given its cuts, need not say it again
+            reason = "its makers advise against tiles" if discouraged else "it looks at the whole of a tile at once"
+            log.warning("%s: %s; its tiles are large and widely blended.", self._name, reason)
 
     def run(self, tiles: FloatArray) -> FloatArray:
         """See `Engine.run`."""
         try:
-            with torch.inference_mode(), _plain_kernels() if self._plain else nullcontext():
-                batch = torch.from_numpy(tiles).permute(0, 3, 1, 2)  # which is channels_last already
-                batch = batch.to(device=self._device, dtype=self._dtype)
-                return _to_numpy(self._network(batch))
+            if self._cuts.together:
+                return self._result(tiles)
+            return np.concatenate([self._result(tiles[index : index + 1]) for index in range(len(tiles))])
         except torch.OutOfMemoryError as error:
             _empty_cache(self._device)
             raise OutOfMemory(str(error)) from error
@@ -109,59 +149,102 @@ class NetworkEngine:
                 raise OutOfMemory(str(error)) from error
             raise
 
+    def _result(self, tiles: FloatArray) -> FloatArray:
+        return _to_numpy(self._compute(torch.from_numpy(tiles).permute(0, 3, 1, 2), self._way))
+
     def safer(self) -> Engine | None:
         """float32 on the same device, float32 on the CPU, the CPU without oneDNN."""
         with self._lock:
             if self._safer is None and not self._plain:
-                exact = self._dtype == torch.float32
+                exact = self._way.dtype == torch.float32
                 on_cpu = self._device.type == "cpu"
                 self._safer = NetworkEngine(
-                    self._file,
+                    self._weights,
                     name=self._name,
                     device="cpu" if exact else str(self._device),
                     precision="fp32",
-                    reach=self.info.needs.reach,
+                    cuts=self._cuts,
                     plain=exact and on_cpu,
                 )
             return self._safer
 
-    def _as_function(self) -> _Function:
-        return _Function(self._network)
+    def _tried_out(self, tile: torch.Tensor) -> Trial:
+        """Of a tile, in float32 on the CPU, in the layout that is fastest if the network can be computed so."""
+        for layout in (torch.channels_last, torch.contiguous_format):
+            self._layout = layout
+            try:
+                self._network.model.to(memory_format=layout)
+                return try_out(self._on_cpu, tile)
+            except UpscalerError:
+                raise
+            except Exception as error:  # whatever a network raises whose author never tried this
+                if layout == torch.contiguous_format:
+                    reason = (str(error).splitlines() or [type(error).__name__])[0]
+                    raise ModelError(
+                        f"{self._name}: does not run at first try ({reason}). Check model and device."
+                    ) from error
+                log.debug("%s: cannot be computed with channels last (%s).", self._name, error)
+        raise AssertionError
+
+    def _prepare(self, trial: Trial, precision: str) -> _Way:
+        """Brings the network to the device in the first way that gives the result of the trial there.
+
+        Raises PlanError when the precision that was asked for does not, ModelError when none does.
+        """
+        dtypes = [self._dtype, torch.float32] if precision == "auto" else [self._dtype]
+        for way in (way for dtype in dtypes for way in _ways(dtype)):
+            self._network.model.to(self._device, torch.float32 if way.autocast else way.dtype)
+            if self._device.type == "cpu" and way.dtype == torch.float32:
+                return way
+            try:
+                difference = (self._compute(trial.tile, way).float().cpu() - trial.result).abs()
+                if difference.square().mean().sqrt() < HALF_ERROR and difference.max() < HALF_ERROR_ANYWHERE:
+                    return way
+                log.debug("%s: is wrong if computed with %s.", self._name, way)
+            except torch.OutOfMemoryError as error:
+                raise OutOfMemory(f"{self._name}: does not fit into the memory of {self._device}.") from error
+            except Exception as error:  # as above
+                log.debug("%s: cannot be computed with %s (%s).", self._name, way, error)
+            self._network = self._weights.load().eval()  # whose weights are not rounded
+            self._network.model.to(memory_format=self._layout)
+        if torch.float32 in dtypes:
+            raise ModelError(f"{self._name}: cannot be computed on {self._device}. Use --device cpu.")
+        raise PlanError(f"--precision {precision}: this model cannot be computed so. Use auto or fp32.")
+
+    def _compute(self, batch: torch.Tensor, way: _Way) -> torch.Tensor:
+        """(tiles, channels, height, width) on the CPU to the same on the device, enlarged."""
+        with (
+            torch.inference_mode(),
+            _same_noise(self._device) if self._draws else nullcontext(),
+            _plain_kernels() if self._plain else nullcontext(),
+            torch.autocast(self._device.type, way.dtype) if way.autocast else nullcontext(),
+        ):
+            dtype = torch.float32 if way.autocast else way.dtype
+            # A copy, because some networks write into what they are given.
+            copy = batch.to(device=self._device, dtype=dtype, memory_format=self._layout, copy=True)
+            result: torch.Tensor = self._network(copy)
+        return result
+
+    def _on_cpu(self, batch: torch.Tensor) -> torch.Tensor:
+        """float32 on the CPU, before the network is brought to its device."""
+        with (
+            torch.inference_mode(),
+            _same_noise(torch.device("cpu")),
+            _plain_kernels() if self._plain else nullcontext(),
+        ):
+            result: torch.Tensor = self._network(batch.clone(memory_format=self._layout))
+        return result
 
 
-class _Function:
-    """A network as a function on float32 tensors on the CPU, for measuring."""
-
-    def __init__(self, network: ImageModelDescriptor[torch.nn.Module]) -> None:
-        self._network = network
-
-    def __call__(self, batch: torch.Tensor) -> torch.Tensor:
-        with torch.inference_mode():
-            result: torch.Tensor = self._network(batch)
-            return result
+def _ways(dtype: torch.dtype) -> list[_Way]:
+    """The fastest first."""
+    return [_Way(dtype)] if dtype == torch.float32 else [_Way(dtype), _Way(dtype, autocast=True)]
 
 
-def _load(file: Path) -> ImageModelDescriptor[torch.nn.Module]:
-    import spandrel
-
-    try:
-        network = spandrel.ModelLoader(device="cpu").load_from_file(file)
-    except FileNotFoundError as error:
-        raise ModelError(f"{file}: no such file.") from error
-    except spandrel.UnsupportedModelError as error:
-        raise ModelError(f"{file}: holds no network of a known architecture.") from error
-    except Exception as error:  # whatever a foreign file makes the loaders raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{file}: cannot be read as a network ({reason}).") from error
-    if not isinstance(network, spandrel.ImageModelDescriptor):
-        raise ModelError(f"{file}: is a network for filling masked holes, not for enlarging pictures.")
-    return network.eval()
-
-
-def _channels(network: ImageModelDescriptor[torch.nn.Module], file: Path) -> Literal[1, 3]:
+def _channels(network: ImageModelDescriptor[torch.nn.Module], name: str) -> Literal[1, 3]:
     ways = network.input_channels, network.output_channels
     if ways not in ((1, 1), (3, 3)):
-        raise ModelError(f"{file}: takes {ways[0]} channels and gives {ways[1]}; 1 to 1 and 3 to 3 are supported.")
+        raise ModelError(f"{name}: takes {ways[0]} channels and gives {ways[1]}; 1 to 1 and 3 to 3 are supported.")
     return 1 if ways[0] == 1 else 3
 
 
@@ -174,6 +257,15 @@ def _to_numpy(result: torch.Tensor) -> FloatArray:
     """(tiles, channels, height, width) of any type on any device to float32 (tiles, height, width, channels)."""
     pixels: FloatArray = result.permute(0, 2, 3, 1).float().contiguous().cpu().numpy()
     return pixels
+
+
+@contextmanager
+def _same_noise(device: torch.device) -> Iterator[None]:
+    """What a network draws at random is the same for every tile, or their edges would not meet."""
+    on_device = device.type in ("cuda", "xpu")
+    with torch.random.fork_rng([device] if on_device else [], device_type=device.type if on_device else "cuda"):
+        torch.manual_seed(0)
+        yield
 
 
 @contextmanager

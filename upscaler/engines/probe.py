@@ -1,51 +1,94 @@
-"""Measures what a network file does not say: how much memory a pixel takes, and how far a cut changes the result."""
+"""Measures what a network file does not say: memory for each pixel, how a cut changes the result, whether tiles can be
+run together."""
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import logging
 import os
 import weakref
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from platformdirs import user_cache_path
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from ..arrays import FloatArray, to_float
+from ..catalog import home, models
 
 log = logging.getLogger("upscaler")
 
 Function = Callable[[torch.Tensor], torch.Tensor]
 """float32, 0..1, (tiles, channels, height, width), to the same enlarged."""
 
-FARTHEST = 128
-"""Source pixels up to which the reach is looked for."""
-
 HALF_A_LEVEL = 0.5 / 255
 
 STRIP = 64
-"""Height in source pixels of the picture on which the reach is measured."""
+"""Height in source pixels of the picture on which cuts are measured."""
+
+WIDTH = 384
+"""Its width."""
+
+GRIDS = (1, 2, 4, 8, 16, 32, 48, 64, 112, 128)
+"""Distances between places to cut that are tried: strides and windows in use are 2 to 64, 12 and 7."""
+
+PRIMES = (127, 61, 31, 17, 13, 11, 5, 3, 1)
+"""A cut lies at a prime multiple of the grid that is tried, so that it does not fall on a coarser one by chance."""
+
+LAST_CUT = 192
+"""Cuts lie at most so far to the right."""
+
+FAR = slice(-64, -16)
+"""Columns from the end of the picture that are far from any cut, and not at the end itself."""
 
 
-class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of tensors alive at once."""
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """How results change where a picture is cut. Lengths are source pixels."""
+
+    reach: int
+    """Distance from a cut over which they change by more than half an 8-bit level."""
+    multiple: int = 1
+    """Cuts must lie at multiples of this, so that windows and strides fall as they would in the whole picture."""
+    is_local: bool = True
+    """False: something is seen of the whole tile at once, so that results change wherever the cut is."""
+    together: bool = True
+    """Whether several tiles at once give what they give one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A tile and its result, and what was seen of the computation."""
+
+    tile: torch.Tensor
+    result: torch.Tensor
+    bytes_per_pixel: float
+    """Alive at once for each source pixel, in float32."""
+    looks_up: bool
+    """Pixels by their coordinates, for which half precision has too few digits: it moves them."""
+    draws: bool
+    """Random numbers."""
+
+
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the bytes of tensors alive at once, and notes which operations there are."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.peak: int = 0
+        self.operations: set[str] = set()
         self._now = 0
         self._known: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
+        self.operations.add(str(func))
         for value in tree_iter(result):
             if isinstance(value, torch.Tensor):
                 self._count(value.untyped_storage())
@@ -64,35 +107,99 @@ class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._now -= size
 
 
-def measure_memory(function: Function, channels: int, side: int) -> float:
-    """Bytes alive at once for each source pixel of a tile, in float32: run once on `side` x `side` pixels."""
-    with _LiveBytes() as live, torch.inference_mode():
-        function(torch.zeros(1, channels, side, side))
-    return float(live.peak) / side**2
+def try_out(function: Function, tile: torch.Tensor) -> Trial:
+    """Computes one tile in float32 and watches."""
+    with _Watch() as watch, torch.inference_mode():
+        result = function(tile)
+    return Trial(
+        tile,
+        result,
+        bytes_per_pixel=watch.peak / (tile.shape[2] * tile.shape[3]),
+        looks_up=any("grid_sampler" in name for name in watch.operations),
+        draws=any("rand" in name or "normal_" in name for name in watch.operations),
+    )
 
 
-def measure_reach(function: Function, file: Path, channels: int, scale: int, multiple: int) -> int:
-    """Source pixels over which a cut changes the result by more than half an 8-bit level.
+def sample(channels: int, minimum: int) -> torch.Tensor:
+    """A tile to try a network with, which is not square: float32, 0..1, (1, channels, height, width)."""
+    return _strip(max(STRIP, minimum), max(STRIP, minimum) + 32, channels)
 
-    Measured once on a drawn picture, left and right of a cut, and remembered under the file's hash.
+
+def measure_cuts(function: Function, channels: int, scale: int, multiple: int) -> Cuts:
+    """Cuts a drawn picture at multiples of ever coarser grids until nothing changes any more far from the cut.
+
+    If it always does, the network is not local: the finest grid that does about as well as any will do, and the reach
+    is where the change has come down to what remains everywhere.
     """
-    memory = _cache_folder() / "reach.json"
-    key = hashlib.sha256(file.read_bytes()).hexdigest()
-    known = _read_json(memory)
-    if key in known:
-        return int(known[key])
-    log.info("%s: measuring how far its tiles must overlap; this is done once.", file.name)
-    at = -(-FARTHEST // multiple) * multiple
-    picture = torch.from_numpy(_picture(STRIP, 2 * at)).permute(2, 0, 1)[None, :channels]
+    picture = _strip(STRIP, WIDTH, channels)
     whole = function(picture)
-    right = (function(picture[..., at:]) - whole[..., at * scale :]).abs()
-    left = (function(picture[..., :at]) - whole[..., : at * scale]).abs().flip(-1)
-    change = torch.maximum(right, left).amax(dim=(0, 1, 2)).reshape(at, scale).amax(dim=1)
-    wrong = torch.nonzero(change > HALF_A_LEVEL)
-    reach = 0 if len(wrong) == 0 else int(wrong[-1]) + 1
-    known[key] = reach
-    _write_json(memory, known)
-    return reach
+    changes: dict[int, torch.Tensor] = {}
+    for grid in [multiple, *(grid for grid in GRIDS if grid > multiple and grid % multiple == 0)]:
+        at = _cut(grid)
+        changes[grid] = _change(function(picture[..., at:]), whole[..., at * scale :], scale)
+        if changes[grid][FAR].max() <= HALF_A_LEVEL / 2:
+            break
+    least = min(float(change[FAR].max()) for change in changes.values())
+    settles = least <= HALF_A_LEVEL / 2
+    grid = next(grid for grid, change in changes.items() if change[FAR].max() <= least * (1 if settles else 4))
+    at, right = _cut(grid), changes[grid]
+    left = _change(function(picture[..., :at]), whole[..., : at * scale], scale).flip(0)
+    reach = max(_last_above(HALF_A_LEVEL, side[:at]) for side in (left, right))
+    is_local = settles and reach <= at - 16
+    if not is_local:
+        reach = _last_above(max(HALF_A_LEVEL, 1.5 * float(right[FAR].max())), right[:at])
+    return Cuts(reach, grid, is_local, _runs_together(function, picture))
+
+
+def _last_above(limit: float, change: torch.Tensor) -> int:
+    """How many columns there are up to the last one that changes more."""
+    columns = torch.nonzero(change > limit)
+    return int(columns[-1]) + 1 if len(columns) else 0
+
+
+def _cut(grid: int) -> int:
+    return next(grid * prime for prime in PRIMES if grid * prime <= LAST_CUT or prime == 1)
+
+
+def remembered(key: str, measure: Callable[[], Cuts]) -> Cuts:
+    """The cuts of the network of that key: measured once, and written down beside the weights."""
+    known = _known(key)
+    if known is not None:
+        return known
+    log.info("measuring how the tiles of this network must overlap; this is done once.")
+    cuts = measure()
+    _write_json(_memory(), {**_read_json(_memory()), key: cuts})
+    return cuts
+
+
+def known_reach(key: str) -> int | None:
+    """What the catalog says of the network of that key, or what was measured of it here; None if nothing was."""
+    known = _known(key)
+    return None if known is None else known.reach
+
+
+def _known(key: str) -> Cuts | None:
+    recorded = {model.download.sha256: model.reach for model in models() if model.download is not None}
+    reach = recorded.get(key)
+    return _read_json(_memory()).get(key) if reach is None else Cuts(reach)
+
+
+def _change(result: torch.Tensor, right: torch.Tensor, scale: int) -> torch.Tensor:
+    """The greatest difference in each source column: float32, (width,)."""
+    return (result - right).abs().amax(dim=(0, 1, 2)).reshape(-1, scale).amax(dim=1)
+
+
+def _runs_together(function: Function, picture: torch.Tensor) -> bool:
+    tiles = picture[..., :STRIP], picture[..., -STRIP:]
+    try:
+        both = function(torch.cat(tiles))
+    except Exception:  # whatever a network raises that was written for one picture at a time
+        return False
+    return all(float((function(tile) - both[i]).abs().max()) < HALF_A_LEVEL for i, tile in enumerate(tiles))
+
+
+def _strip(height: int, width: int, channels: int) -> torch.Tensor:
+    return torch.from_numpy(_picture(height, width)).permute(2, 0, 1)[None, :channels].contiguous()
 
 
 def _picture(height: int, width: int) -> FloatArray:
@@ -114,23 +221,24 @@ def _picture(height: int, width: int) -> FloatArray:
     return to_float(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8))
 
 
-def _cache_folder() -> Path:
-    return Path(os.environ.get("UPSCALER_HOME") or user_cache_path("upscaler", appauthor=False))
+def _memory() -> Path:
+    return home() / "cuts.json"
 
 
-def _read_json(file: Path) -> dict[str, int]:
+def _read_json(file: Path) -> dict[str, Cuts]:
+    """What is written there; nothing of what was written otherwise."""
     try:
-        return dict(json.loads(file.read_text()))
-    except (OSError, ValueError):
+        return {str(key): Cuts(**value) for key, value in json.loads(file.read_text()).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
 
-def _write_json(file: Path, content: dict[str, int]) -> None:
+def _write_json(file: Path, content: dict[str, Cuts]) -> None:
     """Whole or not at all; a cache that cannot be written is none."""
     temporary = file.with_name(f"{file.name}.{os.getpid()}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(content))
+        temporary.write_text(json.dumps({key: asdict(cuts) for key, cuts in content.items()}))
         temporary.replace(file)
     except OSError:
         log.debug("%s: cannot be written.", file)

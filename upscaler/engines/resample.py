@@ -9,12 +9,15 @@ from ..picture import resize
 from ..tiling import Needs, Size
 from .base import Engine, EngineInfo
 
+REACH = 4
+"""Source pixels on which a pixel of an enlargement depends, to either side."""
+
 
 class ResampleEngine:
     """Enlarges by a whole factor without any network."""
 
     def __init__(self, scale: int = 4) -> None:
-        self.info = EngineInfo("lanczos", Needs(scale, reach=4, bytes_per_pixel=32.0 * scale**2, fast_pixels=2**18))
+        self.info = EngineInfo("lanczos", Needs(scale, reach=REACH, bytes_per_pixel=32.0 * scale**2, fast_pixels=2**18))
 
     def run(self, tiles: FloatArray) -> FloatArray:
         count, height, width, _ = tiles.shape

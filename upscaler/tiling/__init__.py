@@ -3,6 +3,6 @@
 from .blend import Band, blend
 from .cut import Batch, Tile, cut
 from .geometry import Region, Size
-from .plan import Axis, Budget, Needs, Plan, plan
+from .plan import RAMP, Axis, Budget, Needs, Plan, plan
 
-__all__ = ["Axis", "Band", "Batch", "Budget", "Needs", "Plan", "Region", "Size", "Tile", "blend", "cut", "plan"]
+__all__ = ["RAMP", "Axis", "Band", "Batch", "Budget", "Needs", "Plan", "Region", "Size", "Tile", "blend", "cut", "plan"]

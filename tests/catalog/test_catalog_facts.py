@@ -1,0 +1,300 @@
+"""The catalog as data: each block complete, well-formed and unmistakable. Read without `upscaler.catalog`."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+MODELS = Path(__file__).parents[2] / "models"
+
+Block = dict[str, Any]
+
+REQUIRED: dict[str, type] = {
+    "name": str,
+    "kind": str,
+    "scale": int,
+    "architecture": str,
+    "purpose": str,
+    "licence": str,
+    "commercial": bool,
+    "author": str,
+}
+
+FETCHED: dict[str, type] = {"home": str, "size": int, "sha256": str}
+"""Needed as well by what is neither a filter nor embedded."""
+
+OPTIONAL: dict[str, type] = {
+    **FETCHED,
+    "aliases": list,
+    "notes": str,
+    "reach": int,
+    "embedded": str,
+    "url": str,
+    "urls": list,
+    "filename": str,
+    "denoise_with": str,
+    "package": dict,
+}
+
+PACKAGE = {"module", "param", "param_sha256", "bin", "bin_sha256"}
+
+LICENCES = {
+    "Apache-2.0": True,
+    "BSD-3-Clause": True,
+    "CC-BY-4.0": True,
+    "CC-BY-NC-4.0": False,
+    "CC-BY-NC-SA-4.0": False,
+    "CC0-1.0": True,
+    "MIT": True,
+}
+"""By SPDX identifier, whether commercial use is allowed."""
+
+ARCHITECTURES = {
+    "ATD",
+    "DAT",
+    "DRCT",
+    "FBCNN",
+    "HAT",
+    "MoSR",
+    "RCAN",
+    "RRDBNet",
+    "RealPLKSR",
+    "SCUNet",
+    "SPAN",
+    "SRVGGNetCompact",
+    "SwinIR",
+}
+
+MEASURED = {
+    "faithful": 10,
+    "lanczos": 4,
+    "realesrgan-x4plus": 98,
+    "realesrgan-x4plus-anime-6b": 54,
+    "realesr-animevideov3": 12,
+}
+"""Reaches; no other model has had its own measured."""
+
+REAL_ESRGAN = {
+    "RealESRGAN_x4plus.pth",
+    "RealESRGAN_x2plus.pth",
+    "RealESRNet_x4plus.pth",
+    "RealESRGAN_x4plus_anime_6B.pth",
+    "realesr-animevideov3.pth",
+    "realesr-general-x4v3.pth",
+    "realesr-general-wdn-x4v3.pth",
+}
+
+
+def _blocks() -> list[Block]:
+    with (MODELS / "catalog.toml").open("rb") as file:
+        blocks: list[Block] = tomllib.load(file)["model"]
+    return blocks
+
+
+BLOCKS = _blocks()
+
+
+def _for(blocks: list[Block]) -> pytest.MarkDecorator:
+    """A test for each of the blocks, called after the model."""
+    return pytest.mark.parametrize("block", blocks, ids=[str(block.get("name")) for block in blocks])
+
+
+def _is_fetched(block: Block) -> bool:
+    return block.get("kind") == "network" and "embedded" not in block
+
+
+each = _for(BLOCKS)
+
+each_network = _for([block for block in BLOCKS if block.get("kind") == "network"])
+
+each_fetched = _for([block for block in BLOCKS if _is_fetched(block)])
+
+
+def _with(key: str) -> pytest.MarkDecorator:
+    return _for([block for block in BLOCKS if key in block])
+
+
+def _urls(block: Block) -> list[str]:
+    return block.get("urls") or ([block["url"]] if "url" in block else [])
+
+
+def _filename(block: Block) -> str:
+    """What it is called in the cache, which has no folders for models."""
+    return block["filename"] if "filename" in block else unquote(urlsplit(_urls(block)[0]).path).rpartition("/")[2]
+
+
+def _plain(word: str) -> str:
+    """As names are compared."""
+    return word.lower().replace("_", "-").replace(" ", "-")
+
+
+def _words(block: Block) -> list[str]:
+    return [_plain(word) for word in (block["name"], *block.get("aliases", ()))]
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@each
+def test_block_has_the_keys_of_its_kind_and_no_others(block: Block) -> None:
+    assert block["kind"] in ("network", "resample")
+    needed = REQUIRED | (FETCHED if _is_fetched(block) else {})
+    assert needed.keys() <= block.keys() <= needed.keys() | OPTIONAL.keys()
+    assert all(type(value) is (REQUIRED | OPTIONAL)[key] for key, value in block.items())
+    assert all(value not in ("", []) for value in block.values())
+
+
+@each
+def test_block_says_one_way_to_have_its_file(block: Block) -> None:
+    ways = block.keys() & {"embedded", "url", "urls", "filename"}
+    assert len(ways) == (block["kind"] == "network")
+
+
+@each
+def test_name_is_regular_and_aliases_can_be_typed(block: Block) -> None:
+    assert re.fullmatch(r"[a-z0-9]+([.-][a-z0-9]+)*", block["name"])
+    assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 .+_-]*", alias) for alias in block.get("aliases", ()))
+
+
+def test_names_and_aliases_each_mean_one_model() -> None:
+    words = Counter(word for block in BLOCKS for word in _words(block))
+    assert [word for word, count in words.items() if count > 1] == []
+
+
+@each_fetched
+def test_file_name_is_a_name_of_the_model(block: Block) -> None:
+    assert _plain(Path(_filename(block)).stem) in _words(block)
+
+
+@each
+def test_purpose_and_notes_are_one_line_of_a_table(block: Block) -> None:
+    assert len(block["purpose"]) <= 100
+    assert not any("\n" in block.get(key, "") for key in ("purpose", "notes", "author"))
+
+
+@each
+def test_architecture_is_one_that_the_authors_named(block: Block) -> None:
+    assert block["architecture"] in (ARCHITECTURES if block["kind"] == "network" else {"Lanczos"})
+
+
+@each
+def test_licence_is_known_and_commercial_agrees_with_it(block: Block) -> None:
+    assert block["licence"] in LICENCES
+    assert block["commercial"] is LICENCES[block["licence"]]
+    assert block["commercial"] is ("-NC" not in block["licence"])
+
+
+@_for([block for block in BLOCKS if block.get("licence", "").startswith("CC-BY")])
+def test_author_is_named_as_the_licence_asks(block: Block) -> None:
+    is_of_phips = any("/Phhofm/" in url or "/Phips/" in url for url in (*_urls(block), block["home"]))
+    assert re.search(r"\w", block["author"])
+    assert is_of_phips == (block["author"] == "Philip Hofmann (Phips)")
+
+
+@each_fetched
+def test_addresses_are_https_and_lead_straight_to_a_file(block: Block) -> None:
+    for url in (*_urls(block), block["home"]):
+        parts = urlsplit(url)
+        assert parts.scheme == "https"
+        assert re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", parts.netloc)
+        assert not parts.query
+        assert not parts.fragment
+        assert not re.search(r"\s", url)
+    for url in _urls(block):
+        assert url.endswith((".pth", ".safetensors"))
+        assert "/blob/" not in url
+
+
+@_with("urls")
+def test_several_addresses_differ_and_lead_to_one_format(block: Block) -> None:
+    assert len(set(block["urls"])) == len(block["urls"]) > 1
+    assert len({url.rpartition(".")[2] for url in block["urls"]}) == 1
+
+
+@each_network
+def test_size_and_hash_are_plausible(block: Block) -> None:
+    assert re.fullmatch(r"[0-9a-f]{64}", block["sha256"])
+    assert 1000 < block["size"] < 10**9
+
+
+def test_hashes_and_file_names_are_each_of_one_model() -> None:
+    hashes = Counter(block["sha256"] for block in BLOCKS if "sha256" in block)
+    names = Counter(_filename(block).lower() for block in BLOCKS if _is_fetched(block))
+    assert [value for value, count in (hashes + names).items() if count > 1] == []
+
+
+@each_fetched
+def test_file_name_is_fit_for_every_file_system(block: Block) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*\.(pth|safetensors)", _filename(block))
+
+
+@each
+def test_scale_is_that_of_the_names(block: Block) -> None:
+    assert block["scale"] in (1, 2, 4, 8)
+    words = [*_words(block), *([_plain(_filename(block))] if _is_fetched(block) else [])]
+    said = {int(found[1]) for word in words if (found := re.match(r"([1-8])x", word))}
+    said |= {int(found[1]) for word in words if (found := re.search(r"-(?:sr)?x([1-8])\b", word))}
+    assert said <= {block["scale"]}
+
+
+@each
+def test_reach_is_given_only_where_it_was_measured(block: Block) -> None:
+    assert block.get("reach") == MEASURED.get(block["name"])
+
+
+@_with("denoise_with")
+def test_denoise_with_names_another_model_of_the_same_make(block: Block) -> None:
+    other = next(other for other in BLOCKS if other["name"] == block["denoise_with"])
+    assert other is not block
+    assert all(other[key] == block[key] for key in ("architecture", "scale", "size", "licence"))
+
+
+@_with("embedded")
+def test_embedded_file_is_there_with_its_size_its_hash_and_a_card(block: Block) -> None:
+    path = MODELS / block["embedded"]
+    assert (path.stat().st_size, _sha256(path)) == (block["size"], block["sha256"])
+    assert path.with_name("CARD.md").is_file()
+
+
+@_with("package")
+def test_package_carries_the_files_with_these_hashes(block: Block) -> None:
+    package = block["package"]
+    assert package.keys() == PACKAGE
+    assert all(re.fullmatch(r"[0-9a-f]{64}", package[key]) for key in ("param_sha256", "bin_sha256"))
+    found = importlib.util.find_spec(package["module"])
+    if found is None or found.origin is None:
+        pytest.skip(f"{package['module']} is not installed")
+    folder = Path(found.origin).parent
+    assert _sha256(folder / package["param"]) == package["param_sha256"]
+    assert _sha256(folder / package["bin"]) == package["bin_sha256"]
+
+
+def test_catalog_has_the_seven_weights_of_real_esrgan() -> None:
+    releases = "https://github.com/xinntao/Real-ESRGAN/releases/download/"
+    files = {_filename(block) for block in BLOCKS if any(url.startswith(releases) for url in _urls(block))}
+    assert files == REAL_ESRGAN
+    assert {block["licence"] for block in BLOCKS if "xinntao" in block.get("home", "")} == {"BSD-3-Clause"}
+
+
+def test_catalog_begins_with_the_embedded_and_ends_with_the_not_commercial() -> None:
+    ranks = [0 if not _is_fetched(block) else 1 if block["commercial"] else 2 for block in BLOCKS]
+    assert ranks == sorted(ranks)
+
+
+def test_default_model_is_embedded() -> None:
+    (default,) = (block for block in BLOCKS if "photo" in _words(block))
+    assert "embedded" in default

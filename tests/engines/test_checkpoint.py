@@ -1,0 +1,121 @@
+"""Files of weights: of every suffix, mixed in pairs, and those that hold something else."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.networks import tiny_compact
+from upscaler.engines.checkpoint import Checkpoint, save, weights
+from upscaler.errors import ModelError
+
+
+class Bomb:
+    """What a malicious checkpoint does when an ordinary unpickler reads it."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self._file,)
+
+
+class Program(torch.nn.Module):
+    """A TorchScript archive runs this when `torch.jit.load` reads it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.weight
+
+
+def output(checkpoint: Checkpoint) -> torch.Tensor:
+    torch.manual_seed(1)
+    with torch.inference_mode():
+        return checkpoint.load()(torch.rand(1, 3, 12, 12))
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".ckpt", ".PTH"])
+@pytest.mark.parametrize("key", [None, "params_ema", "params", "state_dict"])
+def test_every_suffix_and_wrapping_gives_the_same_network(tmp_path: Path, suffix: str, key: str | None) -> None:
+    file = tiny_compact(tmp_path)
+    state = load_file(file)
+    wrapped = tmp_path / f"wrapped{suffix}"
+    torch.save(state if key is None else {key: state, "epoch": 3}, wrapped)
+    assert torch.equal(output(Checkpoint(wrapped)), output(Checkpoint(file)))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_mixed_weights_are_the_weighted_mean(tmp_path: Path, share: float) -> None:
+    one, other = tiny_compact(tmp_path, seed=1), tiny_compact(tmp_path, seed=2)
+    mixed = Checkpoint(one, other, share).load().model.state_dict()
+    first, second = weights(one), weights(other)
+    for name, value in mixed.items():
+        np.testing.assert_allclose(value, share * first[name] + (1 - share) * second[name], rtol=0, atol=1e-6)
+
+
+def test_mixtures_have_keys_of_their_own(tmp_path: Path) -> None:
+    one, other = tiny_compact(tmp_path, seed=1), tiny_compact(tmp_path, seed=2)
+    checkpoints = [Checkpoint(one), Checkpoint(other), Checkpoint(one, other, 0.5), Checkpoint(one, other, 0.25)]
+    assert len({checkpoint.key for checkpoint in checkpoints}) == 4
+
+
+def test_networks_of_different_shapes_are_not_mixed(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="They cannot be mixed"):
+        Checkpoint(tiny_compact(tmp_path, seed=1), tiny_compact(tmp_path, convolutions=3, seed=2), 0.5).load()
+
+
+def test_saved_weights_make_the_same_network(tmp_path: Path) -> None:
+    state = load_file(tiny_compact(tmp_path))
+    torch.save({"params_ema": state, "params": {}, "note": "hello"}, tmp_path / "a.pth")
+    save(Checkpoint(tmp_path / "a.pth"), tmp_path / "b.safetensors", {"source": "a.pth"})
+    assert torch.equal(output(Checkpoint(tmp_path / "b.safetensors")), output(Checkpoint(tmp_path / "a.pth")))
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".ckpt"])
+def test_a_malicious_pickle_runs_nothing(tmp_path: Path, suffix: str) -> None:
+    proof = tmp_path / "was-here"
+    bare, archive = tmp_path / f"bare{suffix}", tmp_path / f"archive{suffix}"
+    bare.write_bytes(pickle.dumps({"params": Bomb(proof)}, protocol=2))
+    torch.save({"params": Bomb(proof)}, archive)
+    for file in (bare, archive):
+        with pytest.raises(ModelError, match=rf"{file.name}: .*nothing of it was run"):
+            Checkpoint(file).load()
+    assert not proof.exists()
+    pickle.loads(bare.read_bytes())
+    assert proof.exists(), "the test must be able to fail"
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".ckpt"])
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_a_torchscript_program_is_refused(tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"program{suffix}"
+    torch.jit.script(Program()).save(str(file))
+    with pytest.raises(ModelError, match="is a TorchScript program"):
+        Checkpoint(file).load()
+
+
+def test_files_that_hold_no_network_are_one_sentence(tmp_path: Path) -> None:
+    good = tiny_compact(tmp_path).read_bytes()
+    save_file({"some.weight": torch.zeros(3)}, tmp_path / "unknown.safetensors")
+    torch.save([1, 2, 3], tmp_path / "list.pth")
+    torch.save({"params": {"body.0.weight": torch.zeros(3), "body.1.weight": "text"}}, tmp_path / "mixed.pth")
+    (tmp_path / "short.safetensors").write_bytes(good[: len(good) // 2])
+    (tmp_path / "empty.safetensors").write_bytes(b"")
+    (tmp_path / "empty.pth").write_bytes(b"")
+    (tmp_path / "text.pth").write_text("not a network")
+    (tmp_path / "page.safetensors").write_text("<html>404</html>" * 100)
+    for file in sorted(tmp_path.glob("*.*")):
+        if file.name.startswith("compact"):
+            continue
+        with pytest.raises(ModelError, match=file.name) as caught:
+            Checkpoint(file).load()
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ModelError, match="no such file"):
+        Checkpoint(tmp_path / "missing.pth").load()

@@ -1,0 +1,81 @@
+"""Reads networks in the form of ncnn, a graph and its weights, as checkpoints of the architecture that was exported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...arrays import FloatArray
+from ...errors import ModelError
+from .compact import compact
+from .graph import Graph, read_graph
+from .rrdbnet import rrdbnet
+from .span import span
+from .upcunet import upcunet
+from .walk import Blob, Walk
+from .weights import read_weights
+
+__all__ = ["Converted", "pair", "read"]
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """What a graph and its weights amount to."""
+
+    architecture: str
+    """"RRDBNet", "SRVGGNetCompact", "SPAN" or "UpCunet"."""
+    weights: dict[str, FloatArray]
+    """The state dict of the published PyTorch network, float32."""
+    scale: int
+    """Of the network itself."""
+    result_scale: int
+    """Of what the graph gives: smaller than `scale` where it ends with a reduction, which no state dict can hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Architecture:
+    name: str
+    sign: str
+    """A kind of layer that none of those below it has."""
+    follow: Callable[[Walk], Blob]
+
+
+_ARCHITECTURES = (
+    _Architecture("UpCunet", "Deconvolution", upcunet),
+    _Architecture("SPAN", "Swish", span),
+    _Architecture("RRDBNet", "Concat", rrdbnet),
+    _Architecture("SRVGGNetCompact", "Convolution", compact),
+)
+
+
+def pair(file: Path) -> tuple[Path, Path]:
+    """Graph and weights, x.param and x.bin, of which `file` is one. Raises ModelError when the other is missing."""
+    if file.name.lower().endswith(".param.bin"):
+        raise ModelError(f"{file}: is a graph in ncnn's binary form. Give the text form, {file.stem}, and its weights.")
+    param, bin = file.with_suffix(".param"), file.with_suffix(".bin")
+    missing = next((half for half in (param, bin) if not half.is_file()), None)
+    if missing is not None:
+        raise ModelError(f"{missing}: no such file. A network in ncnn's form is {param.name} and {bin.name} together.")
+    return param, bin
+
+
+def read(param: Path, bin: Path) -> Converted:
+    """The network that a text graph and its weights make up; nothing of them is run.
+
+    It is compared with its architecture layer by layer, so that the checkpoint computes what the graph computes. Raises
+    ModelError naming what is broken, or what no known architecture computes.
+    """
+    graph = read_graph(param)
+    architecture = _architecture(graph)
+    walk = Walk(graph, read_weights(graph, bin), architecture.name)
+    network = architecture.follow(walk)
+    result = walk.end(network)
+    return Converted(architecture.name, walk.weights, walk.scale(network), walk.scale(result))
+
+
+def _architecture(graph: Graph) -> _Architecture:
+    kinds = {layer.kind for layer in graph.layers}
+    if "Convolution" not in kinds:
+        raise ModelError(f"{graph.file}: has no convolution, so it is no network for enlarging pictures.")
+    return next(known for known in _ARCHITECTURES if known.sign in kinds)

@@ -1,0 +1,289 @@
+"""The text form of an ncnn graph: its layers with their parameters by name, in the order of the file.
+
+The format is that of the repository Tencent/ncnn: src/net.cpp and src/paramdict.cpp; names and defaults of parameters
+are those of src/layer/.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from ...errors import ModelError
+
+Value: TypeAlias = float | tuple[float, ...]
+
+INSTEAD = "Get the model as .pth or .safetensors."
+DAMAGED = "It is damaged; get it again."
+
+_MAGIC = "7767517"
+_BINARY_MAGIC = int(_MAGIC).to_bytes(4, "little")
+_MAX_BYTES = 1 << 24
+"""More than any network for enlarging pictures needs for its graph."""
+
+_ARRAYS = -23300
+"""What the number of an array is subtracted from."""
+
+_HINTS = (30, 31)
+"""Parameters of any layer that change nothing of its result: the size to expect, and what not to accelerate with."""
+
+_CONVOLUTION: dict[str, tuple[int, Value | str]] = {
+    "outputs": (0, 0),
+    "kernel": (1, 0),
+    "dilation": (2, 1),
+    "stride": (3, 1),
+    "padding": (4, 0),
+    "bias": (5, 0),
+    "size": (6, 0),
+    "activation": (9, 0),
+    "slope": (10, ()),
+    "kernel_height": (11, "kernel"),
+    "dilation_height": (12, "dilation"),
+    "stride_height": (13, "stride"),
+    "padding_top": (14, "padding"),
+    "padding_right": (15, "padding"),
+    "padding_bottom": (16, "padding_top"),
+}
+
+PARAMETERS: dict[str, dict[str, tuple[int, Value | str]]] = {
+    "Input": {"width": (0, 0), "height": (1, 0), "channels": (2, 0), "depth": (11, 0)},
+    "Split": {},
+    "Convolution": _CONVOLUTION | {"int8": (8, 0), "padding_value": (18, 0), "dynamic": (19, 0)},
+    "Deconvolution": _CONVOLUTION
+    | {
+        "output_padding": (18, 0),
+        "output_padding_bottom": (19, "output_padding"),
+        "output_width": (20, 0),
+        "output_height": (21, "output_width"),
+        "dynamic": (28, 0),
+    },
+    "InnerProduct": {
+        "outputs": (0, 0),
+        "bias": (1, 0),
+        "size": (2, 0),
+        "int8": (8, 0),
+        "activation": (9, 0),
+        "slope": (10, ()),
+    },
+    "PReLU": {"count": (0, 0)},
+    "ReLU": {"slope": (0, 0)},
+    "Sigmoid": {},
+    "Swish": {},
+    "Eltwise": {"operation": (0, 0), "coefficients": (1, ())},
+    "BinaryOp": {"operation": (0, 0), "scalar": (1, 0), "value": (2, 0)},
+    "Concat": {"axis": (0, 0)},
+    "MemoryData": {"width": (0, 0), "height": (1, 0), "channels": (2, 0), "depth": (11, 0)},
+    "Interp": {
+        "filter": (0, 0),
+        "factor_y": (1, 1),
+        "factor_x": (2, 1),
+        "output_height": (3, 0),
+        "output_width": (4, 0),
+        "dynamic": (5, 0),
+        "aligned": (6, 0),
+    },
+    "PixelShuffle": {"factor": (0, 1), "mode": (1, 0)},
+    "Reorg": {"factor": (0, 1), "mode": (1, 0)},
+    "Pooling": {
+        "method": (0, 0),
+        "kernel": (1, 0),
+        "stride": (2, 1),
+        "padding": (3, 0),
+        "whole": (4, 0),
+        "padding_mode": (5, 0),
+        "count_padding": (6, 0),
+        "adaptive": (7, 0),
+        "output_width": (8, 0),
+    },
+    "Crop": {"starts": (9, ()), "ends": (10, ()), "axes": (11, ())},
+}
+"""Of each kind of layer that can be read, by name: number, and default, which may be the value of another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One operation: what it takes, the one blob it gives, and its parameters, all of them."""
+
+    kind: str
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+    parameters: Mapping[str, Value]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+    def number(self, name: str) -> float:
+        """A parameter that is one number."""
+        value = self.parameters[name]
+        assert not isinstance(value, tuple)
+        return value
+
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """A parameter that is an array."""
+        value = self.parameters[name]
+        assert isinstance(value, tuple)
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Layers in an order in which they can be computed. Copies are dissolved and activations stand on their own."""
+
+    file: Path
+    layers: tuple[Layer, ...]
+    input: str
+    input_width: float
+    """0 stands for any, as in `input_height`."""
+    input_height: float
+    output: str
+
+
+def complete(kind: str, parameters: Mapping[str, Value]) -> dict[str, Value]:
+    """All parameters of a kind of layer, from those that are not at their default."""
+    values: dict[str, Value] = {}
+    for name, (_, default) in PARAMETERS[kind].items():
+        values[name] = parameters.get(name, values[default] if isinstance(default, str) else default)
+    return values
+
+
+def spoken(name: str) -> str:
+    """The name of a parameter in a sentence."""
+    return name.replace("_", " ")
+
+
+def whole(file: Path, layer: Layer, name: str) -> int:
+    """A parameter that counts something: 1 or more. Raises ModelError."""
+    value = layer.number(name)
+    if value % 1 or not 1 <= value < 1 << 31:
+        raise ModelError(f"{file}: {layer} has {spoken(name)} {value:g}. {DAMAGED}")
+    return int(value)
+
+
+def read_graph(file: Path) -> Graph:
+    """The graph in a text file. Raises ModelError when it is none, is broken, or has layers that are not known here."""
+    layers: list[Layer] = []
+    inputs: list[Layer] = []
+    source: dict[str, str] = {}
+    """Of every blob so far, the blob that it is a copy of, or itself."""
+    for line in _lines(file):
+        layer, outputs = _layer(file, line)
+        if not source.keys() >= set(layer.inputs):
+            raise ModelError(f"{file}: {layer} takes what no layer before it gives. {DAMAGED}")
+        if not source.keys().isdisjoint(outputs):
+            raise ModelError(f"{file}: {layer} gives what a layer before it gives. {DAMAGED}")
+        layer = replace(layer, inputs=tuple(source[blob] for blob in layer.inputs))
+        if layer.kind == "Split":
+            source |= dict.fromkeys(outputs, layer.inputs[0])
+            continue
+        source[layer.output] = layer.output
+        if layer.kind == "Input":
+            inputs.append(layer)
+        else:
+            layers += _apart(file, layer)
+    taken = {blob for layer in layers for blob in layer.inputs}
+    results = [layer.output for layer in layers if layer.output not in taken]
+    if len(inputs) != 1 or len(results) != 1:
+        raise ModelError(
+            f"{file}: takes {len(inputs)} pictures and gives {len(results)}. Only a network that takes one and gives "
+            "one can be imported."
+        )
+    width, height = inputs[0].number("width"), inputs[0].number("height")
+    return Graph(file, tuple(layers), inputs[0].output, width, height, results[0])
+
+
+def _lines(file: Path) -> list[str]:
+    """The lines of a text graph that hold its layers."""
+    try:
+        size = file.stat().st_size
+        content = file.read_bytes() if size <= _MAX_BYTES else b""
+    except OSError as error:
+        raise ModelError(f"{file}: cannot be read ({error.strerror}).") from error
+    if content.startswith(_BINARY_MAGIC):
+        raise ModelError(f"{file}: is a graph in ncnn's binary form, which cannot be imported. Give the text form.")
+    try:
+        lines = [line for line in content.decode().splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{file}: is no graph of ncnn: it is no text.") from error
+    if len(lines) < 2 or lines[0].strip() != _MAGIC:
+        raise ModelError(f"{file}: is no graph of ncnn: it does not begin with {_MAGIC}.")
+    announced = lines[1].split()[0]
+    if announced != str(len(lines) - 2):
+        raise ModelError(f"{file}: announces {announced} layers and holds {len(lines) - 2}. {DAMAGED}")
+    return lines[2:]
+
+
+def _layer(file: Path, line: str) -> tuple[Layer, list[str]]:
+    """A layer as its line has it, and all that it gives."""
+    try:
+        kind, name, takes, gives, *rest = line.split()
+        inputs, outputs = rest[: int(takes)], rest[int(takes) : int(takes) + int(gives)]
+        numbers = dict(_parameter(field) for field in rest[int(takes) + int(gives) :])
+        if not line.replace("\t", " ").isprintable() or len(inputs) != int(takes) or len(outputs) != int(gives):
+            raise ValueError
+    except ValueError as error:
+        raise ModelError(f"{file}: {line[:60]!r} is no layer of a graph. {DAMAGED}") from error
+    if kind not in PARAMETERS:
+        raise ModelError(
+            f"{file}: has a layer of the kind {kind}, which none of the networks that can be imported has. {INSTEAD}"
+        )
+    if not outputs or (kind != "Split" and len(outputs) > 1) or (kind == "Split" and len(inputs) != 1):
+        raise ModelError(f"{file}: {kind} {name} takes {len(inputs)} blobs and gives {len(outputs)}. {DAMAGED}")
+    parameters = _named(file, f"{kind} {name}", kind, numbers)
+    return Layer(kind, name, tuple(inputs), outputs[0], complete(kind, parameters)), outputs
+
+
+def _parameter(field: str) -> tuple[int, Value]:
+    """Number and value from 0=3, 1=0.2,1.0 or, as arrays were written at first, -23301=2,0.2,1.0."""
+    number, value = field.split("=")
+    values = tuple(map(_value, value.split(",")))
+    if int(number) > _ARRAYS:
+        return int(number), values if len(values) > 1 else values[0]
+    if values[0] != len(values) - 1:
+        raise ValueError
+    return _ARRAYS - int(number), values[1:]
+
+
+def _value(text: str) -> float:
+    """A number as it was before it was rounded to float32, so that it can be compared."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError
+    return value if value.is_integer() else float(f"{value:.6g}")
+
+
+def _named(file: Path, layer: str, kind: str, numbers: Mapping[int, Value]) -> dict[str, Value]:
+    """The parameters of a layer by name, arrays where arrays belong."""
+    known = {number: (name, isinstance(default, tuple)) for name, (number, default) in PARAMETERS[kind].items()}
+    values: dict[str, Value] = {}
+    for number, value in numbers.items():
+        if number in _HINTS:
+            continue
+        name, is_array = known.get(number, ("", False))
+        if not name or (isinstance(value, tuple) and not is_array):
+            raise ModelError(f"{file}: {layer} has a parameter {number}, which is not known here. {INSTEAD}")
+        values[name] = (value,) if is_array and not isinstance(value, tuple) else value
+    return values
+
+
+def _apart(file: Path, layer: Layer) -> list[Layer]:
+    """The layer, and after it, as a layer of its own, the activation that is fused into it."""
+    if not layer.parameters.get("activation"):
+        return [layer]
+    activation = layer.number("activation")
+    between = f"{layer.output} before activation"  # no blob has this name: it has spaces
+    bare = complete(layer.kind, {**layer.parameters, "activation": 0, "slope": ()})
+    after: dict[str, Value] = {}
+    slope = layer.numbers("slope")
+    if activation == 2 and len(slope) == 1:
+        after["slope"] = slope[0]
+    elif activation not in (1, 4):
+        raise ModelError(f"{file}: {layer} has an activation {activation:g}, which is not known here. {INSTEAD}")
+    kind = "Sigmoid" if activation == 4 else "ReLU"
+    return [
+        replace(layer, output=between, parameters=bare),
+        Layer(kind, layer.name, (between,), layer.output, complete(kind, after)),
+    ]

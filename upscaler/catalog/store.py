@@ -1,0 +1,223 @@
+"""Where models' files are on this machine: embedded, the user's own, imported, fetched, in an installed package."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from platformdirs import user_cache_path
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from ..errors import ModelError
+from . import ncnn
+from .fetch import Progress, fetch, sha256_of
+from .model import Model, Package
+
+log = logging.getLogger("upscaler")
+
+
+def home() -> Path:
+    """The folder of everything that is kept between runs: UPSCALER_HOME, or the platform's folder for caches."""
+    return Path(os.environ.get("UPSCALER_HOME") or user_cache_path("upscaler", appauthor=False))
+
+
+def folder() -> Path:
+    """Of models: those fetched lie in it, those imported and converted in folders below."""
+    return home() / "models"
+
+
+def is_offline() -> bool:
+    """Whether UPSCALER_OFFLINE forbids to fetch anything."""
+    return os.environ.get("UPSCALER_OFFLINE", "0") not in ("", "0")
+
+
+def present(model: Model) -> Path | None:
+    """A file of the model on this machine, unchecked; None when it would have to be fetched."""
+    places = [model.file, _converted(model.package) if model.package else None, _target(model)]
+    found = next((place for place in places if place is not None and place.is_file()), None)
+    return found or (_package_file(model.package, model.package.bin) if model.package else None)
+
+
+def locate(model: Model, progress: Progress | None = None, *, offline: bool | None = None) -> Path:
+    """A file of the model that is whole and right: a checkpoint. Fetched if need be and allowed.
+
+    Sought in this order: its own file, the cache, an installed package (converted once), the network. What has a known
+    hash is checked against it, each time. Raises ModelError.
+    """
+    if model.kind == "resample":
+        raise ModelError(f"{model.name}: is a plain filter and has no file.")
+    if model.file is not None:
+        return model.file
+    target = _target(model)
+    if target is not None and target.is_file() and _is_right(target, model):
+        return target
+    if model.package is not None and (converted := _from_package(model.name, model.package)):
+        return converted
+    if target is None or model.download is None or not model.download.urls:
+        raise ModelError(f"{model.name}: {_by_hand(model, target)}")
+    if is_offline() if offline is None else offline:
+        raise ModelError(f"{model.name}: is not on this machine, and fetching is forbidden. {_by_hand(model, target)}")
+    _say_licence(model)
+    sha256 = fetch(model.download, target, progress)
+    if model.download.sha256 is None:
+        log.warning("%s: not checked, since its address has no hash. Add #sha256=%s to it.", model.name, sha256)
+    return target
+
+
+def adopt(model: Model, file: Path) -> Path:
+    """Copies a file that was checked to be the model's download to where that would lie."""
+    target = _target(model)
+    assert target is not None
+    if not (target.is_file() and target.samefile(file)):
+        written(target, lambda temporary: shutil.copyfile(file, temporary))
+    return target
+
+
+def imported() -> tuple[Model, ...]:
+    """The models that `upscaler models import` has put here."""
+    return tuple(_imported(file) for file in sorted((folder() / "imported").glob("*.safetensors")))
+
+
+def import_path(name: str) -> Path:
+    """Where an imported model of that name lies, or shall lie."""
+    return folder() / "imported" / f"{name}.safetensors"
+
+
+def from_ncnn(file: Path) -> Model:
+    """The network in a pair of ncnn files, one of which is named; converted once. Raises ModelError."""
+    param, bin = ncnn.pair(file)
+    path = folder() / "converted" / f"{param.stem}-{sha256_of(bin)[:12]}-{sha256_of(param)[:12]}.safetensors"
+    if not path.is_file():
+        _convert(param, bin, path)
+    return Model(param.stem, file=path, scale=_scale(path))
+
+
+def remove(model: Model) -> list[Path]:
+    """Deletes what was fetched, converted or imported of a model; the files that are gone. Raises ModelError."""
+    target = _target(model)
+    places = [_converted(model.package) if model.package else None, target]
+    if target is not None:
+        places += [target.with_name(f"{target.name}.part"), target.with_name(f"{target.name}.lock")]
+    if model.file is not None and model.file.parent == folder() / "imported":
+        places = [model.file]
+    gone = [place for place in places if place is not None and place.is_file()]
+    if not gone:
+        raise ModelError(f"{model.name}: nothing of it was fetched or imported here, so nothing can be removed.")
+    try:
+        for place in gone:
+            place.unlink()
+    except OSError as error:
+        raise ModelError(f"{error.filename}: cannot be removed ({error.strerror}).") from error
+    return gone
+
+
+def written(path: Path, write: Callable[[Path], object]) -> None:
+    """Has a file written beside `path` and put in its place: whole, or not at all. Raises ModelError."""
+    temporary = path.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(f"{path}: cannot be written ({reason}). Set UPSCALER_HOME to a folder that can.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _target(model: Model) -> Path | None:
+    """Where its download lies, or shall lie. What has no known hash lies in a folder named after its address."""
+    download = model.download
+    if download is None:
+        return None
+    if download.sha256 is None:
+        return folder() / uuid.uuid5(uuid.NAMESPACE_URL, download.urls[0]).hex / download.filename
+    return folder() / download.filename
+
+
+def _is_right(file: Path, model: Model) -> bool:
+    expected = model.download.sha256 if model.download else None
+    if expected is None or sha256_of(file) == expected:
+        return True
+    log.warning("%s: is not the file that belongs there (its SHA-256 is another), and is not used.", file)
+    return False
+
+
+def _from_package(name: str, package: Package) -> Path | None:
+    """The converted file; None if the package is not installed, or another version of it."""
+    converted = _converted(package)
+    if converted.is_file():
+        return converted
+    param, bin = _package_file(package, package.param), _package_file(package, package.bin)
+    if param is None or bin is None:
+        return None
+    if (sha256_of(param), sha256_of(bin)) != (package.param_sha256, package.bin_sha256):
+        log.warning("%s: the files in %s are not those known, and are not used.", name, package.module)
+        return None
+    _convert(param, bin, converted)
+    return converted
+
+
+def _converted(package: Package) -> Path:
+    stem = Path(package.param).stem
+    hashes = f"{package.bin_sha256[:12]}-{package.param_sha256[:12]}"
+    return folder() / "converted" / f"{stem}-{hashes}.safetensors"
+
+
+def _package_file(package: Package, path: str) -> Path | None:
+    """Found without importing the package: it may need libraries that are not here."""
+    spec = importlib.util.find_spec(package.module)
+    places = spec.submodule_search_locations if spec else None
+    file = Path(places[0]) / path if places else None
+    return file if file is not None and file.is_file() else None
+
+
+def _convert(param: Path, bin: Path, path: Path) -> None:
+    network = ncnn.read(param, bin)
+    about = {"scale": str(network.result_scale), "architecture": network.architecture, "source": param.name}
+    written(path, lambda temporary: save_file(network.weights, temporary, about))
+
+
+def _imported(file: Path) -> Model:
+    about = _about(file)
+    return Model(
+        file.stem,
+        file=file,
+        scale=_scale(file),
+        architecture=about.get("architecture", ""),
+        purpose=f"imported from {about.get('source', 'elsewhere')}",
+    )
+
+
+def _scale(file: Path) -> int | None:
+    text = _about(file).get("scale", "")
+    return int(text) if text.isdecimal() else None
+
+
+def _about(file: Path) -> dict[str, str]:
+    """What was noted in a file's header when it was converted."""
+    try:
+        with safe_open(file, "np") as content:
+            return content.metadata() or {}
+    except (OSError, SafetensorError):
+        return {}
+
+
+def _say_licence(model: Model) -> None:
+    if model.commercial is False:
+        log.warning("%s: by %s, %s: commercial use is not allowed.", model.name, model.author, model.licence)
+    elif model.licence:
+        log.info("%s: by %s, %s.", model.name, model.author, model.licence)
+
+
+def _by_hand(model: Model, target: Path | None) -> str:
+    if target is None or model.download is None:
+        return "none of its files is on this machine."
+    source = model.download.urls[0] if model.download.urls else model.home
+    return f"Get {target.name} from {source} and put it into {target.parent}."

@@ -1,0 +1,175 @@
+"""One HTTP request that brings a file, or what is still missing of it, and the ways in which it can fail.
+
+What is done about a failure is `fetch`'s business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from ..errors import ModelError
+
+if TYPE_CHECKING:
+    from requests import Response
+
+CHUNK = 2**16
+"""Bytes; at most so many are lost when a connection breaks."""
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds."""
+
+READ_TIMEOUT = 30.0
+"""Seconds of silence after which a connection is given up."""
+
+
+class Broken(Exception):
+    """The request failed, and the next may not."""
+
+    def __init__(self, reason: str, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait = wait
+        """Seconds that the server asks for."""
+
+
+class Refused(Exception):
+    """This address does not give the file, however often it is asked."""
+
+
+class Wrong(Exception):
+    """What has arrived is not the file, nor the beginning of it."""
+
+
+class Part:
+    """A file that is arriving: how much of it there is, its hash so far, and what is known of the whole."""
+
+    def __init__(self, path: Path, file: BinaryIO, full_size: int | None, full_sha256: str | None) -> None:
+        """`file` is that at `path`, open for reading and writing; what is in it already is taken for the beginning."""
+        self.path = path
+        self.full_size = full_size
+        self.full_sha256 = full_sha256
+        self.size = 0
+        self.version: str | None = None
+        """The server's word for what it began with: tells whether that can be resumed where no hash will tell."""
+        self._file = file
+        self._hash = hashlib.sha256()
+        for chunk in iter(lambda: file.read(CHUNK), b""):
+            self._hash.update(chunk)
+            self.size += len(chunk)
+
+    @property
+    def sha256(self) -> str:
+        """Of what has arrived."""
+        return self._hash.hexdigest()
+
+    @property
+    def is_right(self) -> bool:
+        """Whether it is known to be the file."""
+        return self.sha256 == self.full_sha256
+
+    def append(self, chunk: bytes) -> None:
+        """Raises Wrong when that would be too much."""
+        if self.full_size is not None and self.size + len(chunk) > self.full_size:
+            raise Wrong(f"it sends more than the {self.full_size} bytes of the file")
+        self._file.write(chunk)
+        self._hash.update(chunk)
+        self.size += len(chunk)
+
+    def clear(self) -> None:
+        """Begins anew."""
+        self._file.seek(0)
+        self._file.truncate()
+        self._hash = hashlib.sha256()
+        self.size, self.version = 0, None
+
+
+def receive(url: str, part: Part, report: Callable[[int, int | None], None] | None) -> None:
+    """Appends what is missing; begins anew if that cannot be had alone. Nothing is decoded, nothing is checked.
+
+    `report` is told the bytes so far, resumed ones included, and in all if that is known. Raises Broken, Refused and
+    Wrong, OSError, and ModelError when there is no room for the file.
+    """
+    import requests  # late: takes as long as the rest of the command line
+    from urllib3.exceptions import HTTPError
+
+    if part.full_sha256 is None and part.version is None:
+        part.clear()
+    headers = {"Accept-Encoding": "identity"}
+    if part.size:
+        headers["Range"] = f"bytes={part.size}-"
+        if part.version is not None:
+            headers["If-Range"] = part.version
+    try:
+        with requests.get(url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT)) as response:
+            total = _begin(response, part)
+            for chunk in response.raw.stream(CHUNK, decode_content=False):
+                part.append(chunk)
+                if report is not None:
+                    report(part.size, total)
+    except (requests.RequestException, HTTPError) as error:
+        raise _failure(error) from error
+    if total is not None and part.size < total:
+        raise Broken(f"the connection ended after {part.size} of {total} bytes")
+
+
+def _begin(response: Response, part: Part) -> int | None:
+    """Judges the head of an answer, and clears the part unless the body continues it; the bytes in all, if known."""
+    status, headers = response.status_code, response.headers
+    said = f"HTTP {status} {response.reason}"
+    if status in (408, 429) or status >= 500:
+        wait = headers.get("Retry-After", "")
+        raise Broken(said, float(wait) if wait.isdecimal() else 0.0)
+    span = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", "")) if status == 206 else None
+    continues = span is not None and int(span[1]) == part.size
+    if part.size and status in (206, 416) and not continues:
+        part.clear()
+        raise Broken("it cannot go on in the middle of the file")
+    if status != 200 and not continues:
+        raise Refused(said)
+    if headers.get("Content-Type", "").startswith("text/html"):
+        raise Refused("it sends a web page instead of the file, perhaps one to log in")
+    if headers.get("Content-Encoding", "") not in ("", "identity"):
+        raise Refused(f"it sends the file encoded ({headers['Content-Encoding']})")
+    length = response.raw.length_remaining
+    total = None if length is None else length + (part.size if continues else 0)
+    if span is not None and span[2] != "*":
+        total = int(span[2])
+    if part.full_size is not None and total not in (None, part.full_size):
+        raise Refused(f"the file there has {total} bytes instead of {part.full_size}")
+    if not continues:
+        part.clear()
+    if part.full_sha256 is None:
+        etag = headers.get("ETag", "W/")
+        part.version = headers.get("Last-Modified") if etag.startswith("W/") else etag
+    _refuse_without_room(part, total or 0)
+    return total or part.full_size
+
+
+def _refuse_without_room(part: Part, total: int) -> None:
+    needed, free = total - part.size, shutil.disk_usage(part.path.parent).free
+    if needed > free:
+        raise ModelError(
+            f"{part.path.parent}: has room for {free / 2**20:.0f} MiB, and {needed / 2**20:.0f} are needed. "
+            "Make room, or set UPSCALER_HOME to another folder."
+        )
+
+
+def _failure(error: Exception) -> Broken | Refused:
+    """What an error of requests or urllib3 means."""
+    from requests import ConnectionError, Timeout, TooManyRedirects
+    from requests.exceptions import ProxyError
+    from urllib3.exceptions import TimeoutError
+
+    if isinstance(error, (ValueError, TooManyRedirects)):  # the former: whatever is wrong with an address
+        return Refused(str(error).rstrip("."))
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return Refused("its certificate is not trusted; REQUESTS_CA_BUNDLE can name a file of those that are")
+    if isinstance(error, (Timeout, TimeoutError)):
+        return Broken("it does not answer any more")
+    if isinstance(error, ProxyError):
+        return Broken("the proxy gives no connection to it")
+    return Broken("no connection to it" if isinstance(error, ConnectionError) else "the connection broke")

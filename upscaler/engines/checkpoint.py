@@ -1,0 +1,120 @@
+"""The weights of a network on disk: read without running anything they contain, two of them mixed where asked for."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from ..catalog import sha256_of
+from ..errors import ModelError
+
+if TYPE_CHECKING:
+    from spandrel import ImageModelDescriptor
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One file, or two of one architecture whose weights are mixed.
+
+    Deep network interpolation (Wang et al., CVPR 2019) is how Real-ESRGAN sets its strength of denoising.
+    """
+
+    file: Path
+    other: Path | None = None
+    share: float = 1.0
+    """Of `file`, 0..1; the rest is `other`'s."""
+
+    @property
+    def key(self) -> str:
+        """The same for the same weights: what is measured of a network is remembered under it."""
+        parts = [sha256_of(self.file)]
+        if self.other is not None:
+            parts += [sha256_of(self.other), f"{self.share:.3f}"]
+        return "-".join(parts)
+
+    def load(self) -> ImageModelDescriptor[torch.nn.Module]:
+        """The network, float32 on the CPU. Raises ModelError when a file holds none that can be used here."""
+        network = _network(self.file, weights(self.file))
+        if self.other is None or self.share == 1:
+            return network
+        other = _network(self.other, weights(self.other))
+        state, added = network.model.state_dict(), other.model.state_dict()
+        if {name: value.shape for name, value in state.items()} != {name: value.shape for name, value in added.items()}:
+            raise ModelError(
+                f"{self.other}: is not of the same architecture as {self.file.name}. They cannot be mixed."
+            )
+        mixed = {
+            name: torch.lerp(added[name], value, self.share) if value.is_floating_point() else value
+            for name, value in state.items()
+        }
+        network.model.load_state_dict(mixed)
+        return network
+
+
+def weights(file: Path) -> dict[str, torch.Tensor]:
+    """The tensors in a file, by name, out of whatever wrapping their trainer put around them.
+
+    Raises ModelError when it is missing, broken, or would have to be run to be read: pickles go through PyTorch's
+    unpickler for weights only, TorchScript programs are refused.
+    """
+    try:
+        if file.suffix.lower() == ".safetensors":
+            return _tensors(load_file(file))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _tensors(torch.load(file, map_location="cpu", weights_only=True))
+    except FileNotFoundError as error:
+        raise ModelError(f"{file}: no such file.") from error
+    except Exception as error:  # whatever a foreign file makes the loaders raise
+        raise ModelError(f"{file}: {_reason(error)}") from error
+
+
+def _tensors(content: Any) -> dict[str, torch.Tensor]:
+    import spandrel
+
+    if not isinstance(content, dict):
+        raise ValueError(f"it holds a {type(content).__name__}, not weights by name")
+    state = spandrel.canonicalize_state_dict(content)
+    return {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
+
+
+def save(checkpoint: Checkpoint, path: Path, about: dict[str, str]) -> None:
+    """Writes the weights of a checkpoint of one file as safetensors, `about` in its header. Raises OSError."""
+    plain = {name: value.contiguous().clone() for name, value in weights(checkpoint.file).items()}
+    save_file(plain, path, about)
+
+
+def _network(file: Path, state: dict[str, Any]) -> ImageModelDescriptor[torch.nn.Module]:
+    import spandrel
+
+    try:
+        network = spandrel.ModelLoader(device="cpu").load_from_state_dict(state)
+    except spandrel.UnsupportedModelError as error:
+        raise ModelError(f"{file}: holds no network of a known architecture.") from error
+    except Exception as error:
+        raise ModelError(f"{file}: {_reason(error)}") from error
+    if not isinstance(network, spandrel.ImageModelDescriptor):
+        raise ModelError(f"{file}: is a network for filling masked holes, not for enlarging pictures.")
+    if network.purpose == "FaceSR":
+        raise ModelError(f"{file}: is a network for cropped faces, not for whole pictures.")
+    return network.eval()
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    if "TorchScript" in text:
+        return "is a TorchScript program, which would have to be run to be read. Save its state dict as .safetensors."
+    if "loading state_dict" in text:
+        return "holds weights that do not fit the architecture they look like. Get a complete file."
+    if "Weights only load failed" in text:
+        found = re.search(r"GLOBAL ([\w.]+)", text)
+        if found:
+            return f"refers to {found[1]}, which is no weight; nothing of it was run. Get a file of weights only."
+        return "cannot be read as a network: it is no checkpoint, or holds more than weights; nothing of it was run."
+    return f"cannot be read as a network ({(text.splitlines() or [type(error).__name__])[0]})."
