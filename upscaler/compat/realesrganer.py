@@ -1,0 +1,196 @@
+"""The class of Real-ESRGAN, on the engines of this package: its results to one 8-bit level, without its seams."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from .. import catalog, engines, tiling
+from ..arrays import FloatArray, PixelArray
+from ..engines.checkpoint import Checkpoint
+from ..engines.network import NetworkEngine
+from ..errors import ModelError, PictureError, PlanError, UpscalerError
+from ..finish import collect
+from ..pipeline import CPU_MEMORY
+from ..tiling import Band, Budget, Plan, Size
+from .given import given
+from .networks import SHUFFLES
+
+OVERLAPS = 2
+"""Of neighbours that fit into the side of a tile at least; with less, most would be computed more than four times."""
+
+
+class RealESRGANer:
+    """Enlarges arrays with one network, as the class of this name in `realesrgan` 0.3.0 does. Keeps nothing between
+    calls and may be used from several threads; `tile_size`, `tile_pad` and `pre_pad` may be changed."""
+
+    def __init__(
+        self,
+        scale: int,
+        model_path: str | Path | Sequence[str | Path],
+        dni_weight: Sequence[float] | None = None,
+        model: nn.Module | None = None,
+        tile: int = 0,
+        tile_pad: int = 10,
+        pre_pad: int = 10,
+        half: bool = False,
+        device: torch.device | str | None = None,
+        gpu_id: int | None = None,
+    ) -> None:
+        """`scale`: the network's. `model_path`: a file, a URL or a name of the catalog; or two of them, whose weights
+        are mixed in the shares `dni_weight`. `model`: the network that the weights are put into; None takes the one
+        they are known to belong to. `tile`: tiles have at most tile + 2 * tile_pad source pixels a side, or as many as
+        it takes to have no seams; 0: no tiles unless memory is short. `pre_pad`: source pixels by which the picture is
+        extended to the right and below. `half`: float16 on a GPU, bfloat16 on a CPU that has it, else float32.
+        `device`: None takes `gpu_id`, or the best there is.
+
+        Raises ModelError when the weights cannot be had or do not fit the network, PlanError for the device and for
+        what cannot be mixed.
+        """
+        for name, value in (("tile", tile), ("tile_pad", tile_pad), ("pre_pad", pre_pad)):
+            if value < 0:
+                raise PlanError(f"{name}={value}: is less than 0.")
+        self.scale = scale
+        self.tile_size = tile
+        self.tile_pad = tile_pad
+        self.pre_pad = pre_pad
+        self.half = half
+        self.model = model
+        if device is None and gpu_id is not None and torch.cuda.is_available():
+            device = f"cuda:{gpu_id}"
+        found, checkpoint = _found(model_path, dni_weight)
+        try:
+            self._engine = NetworkEngine(
+                checkpoint if model is None else given(model, scale, checkpoint),
+                name=found.name,
+                device=None if device is None else str(device),
+                precision="auto" if half else "fp32",
+                reach=found.reach if checkpoint.other is None else None,
+            )
+        except UpscalerError:
+            raise
+        except Exception as error:  # whatever a network made elsewhere may raise
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ModelError(f"{found.name}: does not run at first try ({reason}). Check model and device.") from error
+        own = self._engine.info.needs.scale
+        if own != scale:
+            raise ModelError(f"{found.name}: enlarges by {own}, and scale is {scale}. Pass scale={own}.")
+        self.device = torch.device(self._engine.info.device)
+
+    def enhance(
+        self, img: NDArray[Any], outscale: float | None = None, alpha_upsampler: str = "realesrgan"
+    ) -> tuple[PixelArray, str]:
+        """The picture `scale` times as large, then resized to `outscale` times; and "L", "RGB" or "RGBA".
+
+        `img`: grey (height, width), BGR or BGRA (height, width, 3 or 4), as of cv2.imread; the result is laid out
+        alike. If any value is above 256, all are out of 65535 and the result is uint16; else out of 255, and uint8.
+        `alpha_upsampler`: "realesrgan" has the network compute alpha; with any other it is resized.
+
+        Raises PictureError for another array, PlanError for `outscale`, EngineError when a tile cannot be computed.
+        """
+        pixels, depth = _read(img)
+        height, width, channels = pixels.shape
+        size = Size(width, height).scaled(self.scale)
+        target = size
+        if outscale is not None and outscale != self.scale:
+            target = Size(int(width * outscale), int(height * outscale))  # not rounded there either
+        if min(target.width, target.height) < 1:
+            raise PlanError(f"outscale={outscale:g}: makes {target} of {width}x{height}. Use a larger one.")
+        canvas: Any = np.empty((size.height, size.width, channels), depth)
+        if channels == 1:
+            collect(self._grey(pixels), canvas)
+        else:
+            collect(self._colour(pixels[:, :, 2::-1]), canvas[:, :, 2::-1])
+        if channels == 4:
+            alpha = pixels[:, :, 3:]
+            by_network = alpha_upsampler == "realesrgan"
+            collect(self._grey(alpha) if by_network else [_resized(alpha, size)], canvas[:, :, 3:])
+        if channels == 1:
+            canvas = canvas[:, :, 0]
+        if target != size:
+            canvas = cv2.resize(canvas, (target.width, target.height), interpolation=cv2.INTER_LANCZOS4)
+        return canvas, {1: "L", 3: "RGB", 4: "RGBA"}[channels]
+
+    def _grey(self, pixels: FloatArray) -> Iterator[Band]:
+        """(height, width, 1), computed as three equal channels; of the result the luma is taken."""
+        for band in self._colour(np.repeat(pixels, 3, axis=2)):
+            luma: Any = cv2.cvtColor(band.pixels, cv2.COLOR_RGB2GRAY)
+            yield Band(band.y, luma[:, :, None])
+
+    def _colour(self, pixels: FloatArray) -> Iterator[Band]:
+        """(height, width, 3), RGB: extended, computed, and cut to `scale` times its size."""
+        height, width = (side * self.scale for side in pixels.shape[:2])
+        extended = _extended(pixels, self.pre_pad, SHUFFLES.get(self.scale, 1))
+        plan = self._plan(Size(extended.shape[1], extended.shape[0]))
+        tiles = engines.run(engines.adapted(self._engine, 3), tiling.cut(extended, plan))
+        for band in tiling.blend(tiles, plan):
+            if band.y < height:
+                yield Band(band.y, band.pixels[: height - band.y, :width])
+
+    def _plan(self, size: Size) -> Plan:
+        """Without a border: the original network sees the edges of the picture, and its zeros beyond."""
+        info = self._engine.info
+        needs = info.needs
+        memory = info.free_memory if info.device != "cpu" else min(info.free_memory, CPU_MEMORY)
+        side = max(size.width, size.height, needs.minimum) + needs.multiple
+        if self.tile_size > 0:
+            side = max(self.tile_size + 2 * self.tile_pad, OVERLAPS * (2 * needs.reach + needs.ramp))
+        with suppress(PlanError):  # when the network cannot work in tiles, or in none so small
+            asked = tiling.plan(size, needs, Budget(memory, tile=side), border=0)
+            if asked.memory <= memory:
+                return asked
+        return tiling.plan(size, needs, Budget(memory), border=0)
+
+
+def _found(
+    model_path: str | Path | Sequence[str | Path], dni_weight: Sequence[float] | None
+) -> tuple[catalog.Model, Checkpoint]:
+    """The model, or the first of two, and its weights, which are fetched if need be."""
+    if isinstance(model_path, str | Path):
+        model = catalog.find(str(model_path))
+        return model, Checkpoint(catalog.locate(model))
+    shares = list(dni_weight or ())
+    if len(model_path) != 2 or len(shares) != 2 or not math.isclose(sum(shares), 1, abs_tol=1e-6):
+        raise PlanError(
+            f"dni_weight={shares}: does not say how to mix {len(model_path)} files. "
+            "Pass two files and two shares whose sum is 1."
+        )
+    model, other = (catalog.find(str(path)) for path in model_path)
+    return model, Checkpoint(catalog.locate(model), catalog.locate(other), shares[0])
+
+
+def _read(img: Any) -> tuple[FloatArray, type[np.uint8] | type[np.uint16]]:
+    """0..1, (height, width, channels), and the type of the result. The depth is told by the greatest value, for want of
+    anything else in an array of another type."""
+    if img is None:
+        raise PictureError("img: is None. If it came from cv2.imread, the file is missing or no picture.")
+    if not isinstance(img, np.ndarray) or img.dtype.kind not in "buif":
+        kind = f"an array of {img.dtype}" if isinstance(img, np.ndarray) else f"a {type(img).__name__}"
+        raise PictureError(f"img: is {kind}. Pass an array of numbers, such as cv2.imread returns.")
+    if img.size == 0 or not (img.ndim == 2 or (img.ndim == 3 and img.shape[2] in (3, 4))):
+        raise PictureError(f"img: has the shape {img.shape}. Pass (height, width) or (height, width, 3 or 4).")
+    depth = np.uint16 if img.max() > 256 else np.uint8
+    pixels: FloatArray = img.astype(np.float32) / np.float32(np.iinfo(depth).max)
+    return pixels if pixels.ndim == 3 else pixels[:, :, None], depth
+
+
+def _extended(pixels: FloatArray, border: int, multiple: int) -> FloatArray:
+    """Reflected at the right and the lower edge: by `border` pixels, then by as many as make the sides divisible."""
+    height, width = (side + border for side in pixels.shape[:2])
+    for right, below in ((border, border), (-width % multiple, -height % multiple)):
+        pixels = np.pad(pixels, ((0, below), (0, right), (0, 0)), "reflect")
+    return pixels
+
+
+def _resized(alpha: FloatArray, size: Size) -> Band:
+    large: Any = cv2.resize(alpha, (size.width, size.height), interpolation=cv2.INTER_LINEAR)
+    return Band(0, large[:, :, None])
