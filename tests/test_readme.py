@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from upscaler import catalog
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
@@ -44,6 +46,18 @@ def test_library_lines_of_the_readme_run(place: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == "1200x800 (800, 1200, 3)"
     assert done.stdout.count("done") == 2
+
+
+def test_the_model_of_the_readme_is_a_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (block,) = blocks("toml")
+    (tmp_path / "catalog.toml").write_text(block)
+    monkeypatch.setenv("UPSCALER_HOME", str(tmp_path))
+    assert catalog.find("my-network").download is not None
+
+
+def test_models_of_the_readme_are_in_the_catalog() -> None:
+    for name in re.findall(r"-m ([a-z0-9-]+)(?= |$)", README, re.MULTILINE):
+        assert catalog.find(name)
 
 
 def test_make_commands_of_the_readme_exist() -> None:
