@@ -7,11 +7,10 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from spandrel import Architecture, ImageModelDescriptor, SizeRequirements
 from torch import Tensor, nn
 
-from ..engines.checkpoint import Checkpoint, weights
+from ..engines.checkpoint import Checkpoint, mixed, weights
 from ..errors import ModelError
 from .networks import SHUFFLES
 
@@ -70,11 +69,7 @@ def given(network: nn.Module, scale: int, checkpoint: Checkpoint) -> Given:
     if checkpoint.other is not None:
         state = copy.deepcopy(network.state_dict())
         _put(network, checkpoint.other)
-        mixed = {
-            name: torch.lerp(value, state[name], checkpoint.share) if value.is_floating_point() else state[name]
-            for name, value in network.state_dict().items()
-        }
-        network.load_state_dict(mixed)
+        network.load_state_dict(mixed(state, network.state_dict(), checkpoint.share))
     form = hashlib.sha256(repr(network).encode()).hexdigest()
     return Given(network.eval(), scale, f"{checkpoint.key}-{form}")
 

@@ -49,12 +49,16 @@ class Checkpoint:
             raise ModelError(
                 f"{self.other}: is not of the same architecture as {self.file.name}. They cannot be mixed."
             )
-        mixed = {
-            name: torch.lerp(added[name], value, self.share) if value.is_floating_point() else value
-            for name, value in state.items()
-        }
-        network.model.load_state_dict(mixed)
+        network.model.load_state_dict(mixed(state, added, self.share))
         return network
+
+
+def mixed(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], share: float) -> dict[str, torch.Tensor]:
+    """`share` of the weights of one network and the rest of another's, whose names and shapes are the same."""
+    return {
+        name: torch.lerp(other[name], value, share) if value.is_floating_point() else value
+        for name, value in one.items()
+    }
 
 
 def weights(file: Path) -> dict[str, torch.Tensor]:
