@@ -78,13 +78,7 @@ ARCHITECTURES = {
     "SwinIR",
 }
 
-MEASURED = {
-    "faithful": 10,
-    "lanczos": 4,
-    "realesrgan-x4plus": 98,
-    "realesrgan-x4plus-anime-6b": 54,
-    "realesr-animevideov3": 12,
-}
+MEASURED = {"faithful", "lanczos", "realesrgan-x4plus", "realesrgan-x4plus-anime-6b", "realesr-animevideov3"}
 """Reaches; no other model has had its own measured."""
 
 REAL_ESRGAN = {
@@ -253,7 +247,7 @@ def test_scale_is_that_of_the_names(block: Block) -> None:
 
 @each
 def test_reach_is_given_only_where_it_was_measured(block: Block) -> None:
-    assert block.get("reach") == MEASURED.get(block["name"])
+    assert ("reach" in block) == (block["name"] in MEASURED)
 
 
 @_with("denoise_with")
