@@ -178,6 +178,19 @@ class Upscaler:
         self.close()
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """What its results depend on, as JSON can hold it; the model by its hash. The model's files are fetched."""
+        files = [catalog.locate(model) for model in self.models if model.kind == "network"]
+        return {
+            "model": self.model.name,
+            "weights": [catalog.sha256_of(file) for file in files],
+            "precision": self._precision,
+            "strength": self._strength,
+            "fidelity": self._fidelity,
+            "denoise": self._denoise,
+        }
+
+    @property
     def models(self) -> list[Model]:
         """Those whose files are needed: the model, and what is mixed with it."""
         other = self._mixed()[0]

@@ -79,7 +79,7 @@ ARCHITECTURES = {
 }
 
 MEASURED = {"faithful", "lanczos", "realesrgan-x4plus", "realesrgan-x4plus-anime-6b", "realesr-animevideov3"}
-"""Reaches; no other model has had its own measured."""
+"""The models that have a recorded reach; no other has had its own measured."""
 
 REAL_ESRGAN = {
     "RealESRGAN_x4plus.pth",

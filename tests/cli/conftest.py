@@ -17,6 +17,7 @@ from tests.pictures import SAMPLES
 from upscaler.cli.app import main
 from upscaler.cli.console import FOREIGN
 from upscaler.cli.interrupt import SIGNALS
+from upscaler.jobs.manifest import FOLDER
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def sizes(folder: Path) -> dict[str, tuple[int, int]]:
     """Every picture below a folder, by its relative name."""
     found = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix != ".txt":
+        if path.is_file() and path.suffix != ".txt" and FOLDER not in path.parts:
             with Image.open(path) as image:
                 found[path.relative_to(folder).as_posix()] = image.size
     return found

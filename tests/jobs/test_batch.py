@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -54,10 +56,16 @@ def test_bad_picture_is_an_outcome_and_the_others_are_done(here: Path, lanczos: 
 
 
 def test_outcomes_come_as_pictures_are_done(lanczos: Upscaler) -> None:
-    outcomes = run(lanczos, jobs(), Target(scale=2))
-    assert next(outcomes).source.name == "a.png"
-    assert Path("out/a.png").exists()
-    assert not Path("out/wide.png").exists()
+    def endless() -> Iterator[Job]:
+        yield from jobs()
+        yield from itertools.repeat(jobs("in/missing.png")[0])
+
+    outcomes = run(lanczos, endless(), Target(scale=2))
+    found = by_name_of([next(outcomes) for _ in range(4)])
+    outcomes.close()
+    assert "missing.png" in found or len(found) == 4
+    for outcome in found.values():
+        assert outcome.error is not None or outcome.output.exists()
 
 
 def test_dry_run_does_all_but_the_work(lanczos: Upscaler) -> None:
@@ -149,9 +157,9 @@ def test_reading_options_reach_the_decoder(lanczos: Upscaler) -> None:
 
 
 def test_progress_is_told_for_each_picture(lanczos: Upscaler) -> None:
-    told: list[tuple[int, int]] = []
+    told: list[tuple[Path, int, int]] = []
     list(run(lanczos, jobs("in/a.png", "in/deep/b.png"), Target(scale=2), progress=lambda *at: told.append(at)))
-    assert [at for at in told if at[0] == at[1]] == [(1, 1), (1, 1)]
+    assert [at for at in told if at[1] == at[2]] == [(Path("in/a.png"), 1, 1), (Path("in/deep/b.png"), 1, 1)]
 
 
 def test_folder_of_a_library_user(here: Path) -> None:

@@ -90,11 +90,8 @@ class Bars:
     """
 
     def __init__(self, names: Sequence[str], visible: bool) -> None:
-        """`names` of the pictures, in the order in which they will be done."""
-        self._names = [
-            _printable(name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…") for name in names
-        ]
-        self._column = max(map(len, ["all", *self._names]))
+        """`names` of the pictures."""
+        self._column = max(map(len, ["all", *map(_short, names)]))
         self._on_terminal = sys.stderr is not None and sys.stderr.isatty()
         several = len(names) > 1
         self._run = self._bar("all", len(names), "{n:.1f}", "pictures", visible and several)
@@ -102,17 +99,22 @@ class Bars:
         self._tiles: tqdm[NoReturn] | None = None
         self._finished = 0
 
-    def tiles(self, done: int, total: int) -> None:
-        """For `Upscaler`'s progress."""
-        if self._tiles is None:
-            self._tiles = self._bar(self._names[self._finished], total, "{n}", "tiles", self._shows_tiles)
+    def tiles(self, name: str, done: int, total: int) -> None:
+        """How many tiles of that picture are done."""
+        if self._tiles is None or done == 0:
+            self._close_tiles()
+            self._tiles = self._bar(_short(name), total, "{n}", "tiles", self._shows_tiles)
         self._tiles.update(done - self._tiles.n)
-        self._run.update(self._finished + done / max(total, 1) - self._run.n)
+        self._advance(done / max(total, 1))
 
     def picture_done(self) -> None:
-        self._close_tiles()
+        """Its result is written, or never will be; another one may be computed meanwhile."""
         self._finished += 1
-        self._run.update(self._finished - self._run.n)
+        self._advance(0)
+
+    def _advance(self, part: float) -> None:
+        """Never back: the next picture begins before this one is written."""
+        self._run.update(max(self._finished + part - self._run.n, 0))
 
     def close(self) -> None:
         self._close_tiles()
@@ -172,6 +174,10 @@ def download_bar(name: str, visible: bool) -> Iterator[Callable[[int, int | None
     finally:
         if bar is not None:
             bar.close()
+
+
+def _short(name: str) -> str:
+    return _printable(name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…")
 
 
 def _printable(text: str) -> str:

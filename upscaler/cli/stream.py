@@ -35,7 +35,12 @@ def make_streamed(work: Work, inputs: list[str], output: str | None) -> None:
         return
     with bars([Path(picture.name).name], work.bars) as shown:
         workspace = work.reading.get("workspace")
-        result = work.upscaler(picture, target=work.target, progress=shown.tiles, workspace=workspace)
+        result = work.upscaler(
+            picture,
+            target=work.target,
+            progress=lambda done, total: shown.tiles(Path(picture.name).name, done, total),
+            workspace=workspace,
+        )
     if sink is None:
         codecs.encode(result, writing)
     else:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+import time
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -126,6 +128,15 @@ def upscale(  # the options of a command are its parameters
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be done: sizes, model, device, tiles, memory.")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Make again what an earlier run into the same folder has made.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try again what an earlier run could not make of its source.")
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a row for every picture: .json or .csv.")
+    ] = None,
     progress: Annotated[bool, typer.Option("--progress", help="Progress bars, terminal or not.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say everything.")] = False,
@@ -178,6 +189,9 @@ def upscale(  # the options of a command are its parameters
             "workspace": workspace,
         },
         dry_run=dry_run,
+        force=force,
+        retry_failed=retry_failed,
+        report=report,
         bars=shows_bars,
         quiet=quiet,
         verbose=verbose,
@@ -204,6 +218,9 @@ class Work:
     """Its path is not used."""
     reading: Reading
     dry_run: bool
+    force: bool
+    retry_failed: bool
+    report: Path | None
     bars: bool
     quiet: bool
     verbose: bool
@@ -211,31 +228,50 @@ class Work:
 
 def _make_files(work: Work, inputs: list[str], output: str | None) -> None:
     """Raises SystemExit(1) when a picture failed; all failures have been said by then, however it ends."""
+    from ..jobs import report
     from ..jobs.batch import describe, run
     from ..jobs.output import collect
 
+    if work.report is not None:
+        report.check(work.report)
     found = collect(inputs, output, work.writing, _tag(work))
     if not work.quiet:
         _say_skipped(found.skipped, work.verbose)
-    failures = []
+    start, outcomes = time.perf_counter(), []
     try:
-        with bars([job.source.name for job in found.jobs], work.bars and not work.dry_run) as shown:
-            outcomes = run(
-                work.upscaler, found.jobs, work.target, progress=shown.tiles, dry_run=work.dry_run, **work.reading
-            )
-            for outcome in outcomes:
+        with (
+            bars([job.source.name for job in found.jobs], work.bars and not work.dry_run) as shown,
+            closing(
+                run(
+                    work.upscaler,
+                    found.jobs,
+                    work.target,
+                    folder=found.folder,
+                    force=work.force,
+                    retry_failed=work.retry_failed,
+                    progress=lambda source, done, total: shown.tiles(source.name, done, total),
+                    dry_run=work.dry_run,
+                    **work.reading,
+                )
+            ) as done,
+        ):
+            for outcome in done:
                 shown.picture_done()
-                if outcome.error is not None:
-                    failures.append(outcome.error)
-                elif work.dry_run and outcome.estimate is not None:
+                outcomes.append(replace(outcome, estimate=None))  # there may be ten thousand
+                if work.dry_run and outcome.estimate is not None:
                     show(describe(outcome.estimate, str(outcome.source), str(outcome.output)))
-                elif not work.quiet:
+                elif outcome.error is None and not work.quiet and not outcome.was_done:
                     say(f"{outcome.output}  {outcome.size}  {outcome.seconds:.1f} s")
     finally:
+        failures = [outcome.error for outcome in outcomes if outcome.error is not None]
         for error in failures:
             say(f"error: {error}")
-    if failures and len(found.jobs) > 1:
-        say(f"{len(failures)} of {len(found.jobs)} pictures failed.")
+        if outcomes and not work.quiet and not work.dry_run and (len(found.jobs) > 1 or outcomes[0].was_done):
+            say(report.summary(outcomes, len(found.skipped), time.perf_counter() - start))
+        if work.dry_run and failures and len(found.jobs) > 1:
+            say(f"{len(failures)} of {len(found.jobs)} pictures failed.")
+        if work.report is not None:
+            report.write(work.report, outcomes, found.skipped)
     if failures:
         raise SystemExit(1)
 

@@ -78,9 +78,43 @@ def encode(picture: Picture, output: Output) -> None:
 
     Raises OutputError when it exists and `overwrite` is not set, when the format cannot hold it, when writing fails.
     """
+    place(encode_part(picture, output, output.path.parent), output)
+
+
+def encode_part(picture: Picture, output: Output, folder: Path) -> Path:
+    """Writes one file under a name of its own in `folder`: complete, on the disk, the caller's to `place` or delete.
+
+    Raises OutputError as `encode` does; then nothing is left.
+    """
     check(output, picture.size)
-    with _complete_or_absent(output) as path:
-        _write(picture, path, output)
+    final = output.path
+    part = folder / f".{final.name[:40]}.{secrets.token_hex(4)}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        part.touch(exist_ok=False)
+    except FileExistsError as error:
+        raise OutputError(f"{final}: cannot be written ({folder} is a file).") from error
+    except OSError as error:
+        raise OutputError(f"{final}: cannot be written ({error.strerror}).") from error
+    try:
+        with _named(final):
+            _write(picture, part, output)
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    return part
+
+
+def place(part: Path, output: Output) -> None:
+    """Gives a complete file its name; the part is gone afterwards, whatever happens. Raises OutputError."""
+    try:
+        with _named(output.path):
+            output.path.parent.mkdir(parents=True, exist_ok=True)
+            _take_name(part, output.path, output.overwrite)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def encode_stream(picture: Picture, stream: BinaryIO, output: Output) -> None:
@@ -111,28 +145,16 @@ def _write(picture: Picture, path: Path, output: Output) -> None:
 
 
 @contextmanager
-def _complete_or_absent(output: Output) -> Iterator[Path]:
-    """A temporary sibling to write to, which takes its final name at the end, or is removed."""
-    final = output.path
-    temporary = final.with_name(f".{final.name[:40]}.{secrets.token_hex(4)}.part")
+def _named(final: Path) -> Iterator[None]:
+    """Whatever fails inside is said of the file as it will be called."""
     try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch(exist_ok=False)
+        yield
     except FileExistsError as error:
         raise OutputError(f"{final}: cannot be written ({final.parent} is a file).") from error
-    except OSError as error:
-        raise OutputError(f"{final}: cannot be written ({error.strerror}).") from error
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        _take_name(temporary, final, output.overwrite)
     except OutputError as error:
         raise OutputError(f"{final}: {error}") from error
     except OSError as error:
         raise OutputError(f"{final}: cannot be written ({error.strerror}).") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _take_name(temporary: Path, final: Path, overwrite: bool) -> None:

@@ -1,31 +1,39 @@
 """Many files to many outcomes: one bad picture is one reported failure, the others are done.
 
-Which files, and what their results are called, is `output`'s.
+Which files, and what their results are called, is `output`'s; what was done by an earlier run, `manifest`'s.
 """
 
 from __future__ import annotations
 
+import errno
+import json
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import codecs
 from ..codecs import Output
-from ..errors import ModelError, PictureError, PlanError, UpscalerError
+from ..errors import ModelError, OutputError, PictureError, PlanError, UpscalerError
 from ..picture import Picture
-from ..pipeline import Estimate, Progress, Reading, Upscaler
+from ..pipeline import Estimate, Reading, Upscaler
 from ..target import Target
 from ..tiling import Size
+from . import line
+from .manifest import Manifest, Row, stamp
 from .output import Job, collect, folder_for
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 log = logging.getLogger("upscaler")
+
+Progress = Callable[[Path, int, int], None]
+"""Called as tiles are done: the source, how many, of how many in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +44,31 @@ class Outcome:
     output: Path
     error: str | None
     """One sentence that names a file; None: the output is complete."""
-    estimate: Estimate | None
-    """What was done, or in a dry run would be; None when it failed."""
+    size: Size | None
+    """Of the result; None when it failed."""
     seconds: float
+    """Of reading, computing and writing; waiting is not counted."""
+    departure: float | None = None
+    """See `Picture.departure`."""
+    was_done: bool = False
+    """By an earlier run: the output is what this one would have made."""
+    estimate: Estimate | None = None
+    """What was done, or in a dry run would be; None when it failed, or was done before."""
 
-    @property
-    def size(self) -> Size | None:
-        """Of the result."""
-        return None if self.estimate is None else self.estimate.result
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One picture on its way through the line."""
+
+    job: Job
+    seconds: float = 0.0
+    row: Row | None = None
+    """What the manifest shall hold of it."""
+    estimate: Estimate | None = None
+    picture: Picture | None = None
+    """The source, then the result."""
+    departure: float | None = None
+    outcome: Outcome | None = None
 
 
 def run(
@@ -51,25 +76,38 @@ def run(
     jobs: Iterable[Job],
     target: Target,
     *,
+    folder: Path | None = None,
+    force: bool = False,
+    retry_failed: bool = False,
     progress: Progress | None = None,
     dry_run: bool = False,
     **reading: Unpack[Reading],
-) -> Iterator[Outcome]:
-    """Makes one picture after the other; a `dry_run` stops before each is computed. `reading`: as of `codecs.decode`.
+) -> Generator[Outcome]:
+    """Makes the pictures: one is read and others are written while one is computed. `reading`: as of `codecs.decode`.
+
+    With `folder`, the output folder, a manifest is kept there: what is done already, from the same input with the same
+    settings, is not done again unless `force`; nor is what failed for the input's own fault, unless `retry_failed`. A
+    `dry_run` computes and writes nothing.
 
     Failures are outcomes, not exceptions. Raises ModelError and PlanError all the same when no picture could be made:
-    it is the model, the device, the tile or the scale, and the rest would fail the same way.
+    it is the model, the device, the tile or the scale, and the rest would fail the same way; and OutputError when the
+    disk is full, or the manifest cannot be kept.
     """
-    for job in jobs:
-        start = time.perf_counter()
-        estimate, error = None, None
-        try:
-            estimate = _make(upscaler, job, target, progress, dry_run, reading)
-        except (ModelError, PlanError):
-            raise
-        except Exception as problem:
-            error = _sentence(problem, job)
-        yield Outcome(job.source, job.output.path, error, estimate, time.perf_counter() - start)
+    manifest = None if folder is None or dry_run else Manifest(folder)
+    settings = {} if manifest is None else {**upscaler.settings, "target": asdict(target), **_kept(reading)}
+    maker = _Maker(upscaler, target, reading, settings, manifest, force, retry_failed, progress)
+    try:
+        if dry_run:
+            yield from (_outcome(maker.looked_at(_Work(job))) for job in jobs)
+            return
+        stages = line.Stages(maker.read, maker.compute, maker.write)
+        works = line.run((_Work(job) for job in jobs), stages, lambda work: work.outcome is not None, _bytes)
+        with closing(works):
+            for work in works:
+                yield _outcome(work)
+    finally:
+        if manifest is not None:
+            manifest.close()
 
 
 def run_folder(
@@ -80,6 +118,8 @@ def run_folder(
     scale: float | None = None,
     target: Target | None = None,
     writing: Output | None = None,
+    force: bool = False,
+    retry_failed: bool = False,
     progress: Progress | None = None,
     **reading: Unpack[Reading],
 ) -> Iterator[Outcome]:
@@ -87,8 +127,17 @@ def run_folder(
     PlanError when there is nothing to do."""
     if not source.is_dir():
         raise PlanError(f"{source}: is not a folder. For one picture, call the Upscaler.")
-    jobs = collect([str(source)], f"{output}{os.sep}", writing or Output(output), "").jobs
-    yield from run(upscaler, jobs, target or Target(scale=scale), progress=progress, **reading)
+    found = collect([str(source)], f"{output}{os.sep}", writing or Output(output), "")
+    yield from run(
+        upscaler,
+        found.jobs,
+        target or Target(scale=scale),
+        folder=found.folder,
+        force=force,
+        retry_failed=retry_failed,
+        progress=progress,
+        **reading,
+    )
 
 
 def read(source: Path, **reading: Unpack[Reading]) -> Picture:
@@ -133,21 +182,168 @@ def describe(estimate: Estimate, source: str, output: str) -> str:
     )
 
 
-def _make(
-    upscaler: Upscaler, job: Job, target: Target, progress: Progress | None, dry_run: bool, reading: Reading
-) -> Estimate:
-    if job.problem is not None:
-        raise PictureError(job.problem)
-    folder = folder_for(job.output.path)
-    codecs.check(job.output, Size(1, 1))  # that it exists already is worth knowing before it is read
-    reading = {**reading, "workspace": reading.get("workspace") or folder}
-    picture = read(job.source, **reading)
-    estimate = prepare(upscaler, picture, job.output, target)
-    log.info("%s", describe(estimate, str(job.source), str(job.output.path)))
-    if not dry_run:
-        result = upscaler(picture, target=target, progress=progress, workspace=reading["workspace"])
-        codecs.encode(result, job.output)
-    return estimate
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """The stages of one run. Each takes a work and gives it on further done, or with its outcome."""
+
+    upscaler: Upscaler
+    target: Target
+    reading: Reading
+    settings: dict[str, Any]
+    """What results depend on, the way of writing left out."""
+    manifest: Manifest | None
+    force: bool
+    retry_failed: bool
+    progress: Progress | None
+
+    def read(self, work: _Work) -> _Work:
+        return self._guarded(self._read, work)
+
+    def compute(self, work: _Work) -> _Work:
+        return self._guarded(self._compute, work)
+
+    def write(self, work: _Work) -> _Work:
+        return self._guarded(self._write, work)
+
+    def looked_at(self, work: _Work) -> _Work:
+        """As far as a dry run goes."""
+        work = self.read(work)
+        if work.outcome is not None or work.estimate is None:
+            return work
+        return _done(replace(work, picture=None), None)
+
+    def _read(self, work: _Work) -> _Work:
+        job = work.job
+        if job.problem is not None:
+            raise PictureError(job.problem)
+        row = None if self.manifest is None else self.manifest.row(job.output.path)
+        replaced = ""
+        if row is not None and self.manifest is not None and os.path.isfile(job.source):
+            if row.settings == self._settings(job) and not self.force and self.manifest.is_same(row, job.source):
+                if self.manifest.is_done(row, job.output.path):
+                    return replace(work, outcome=_before(job, row))
+                if row.outcome == "failed" and not self.retry_failed:
+                    raise PictureError(row.error)
+            replaced = self.manifest.own_hash(row, job.output.path)
+        if replaced:
+            job = replace(job, output=replace(job.output, overwrite=True))
+        place = folder_for(job.output.path)
+        codecs.check(job.output, Size(1, 1))  # that it exists already is worth knowing before it is read
+        row = self._begun(job, replaced) if self.manifest is not None and os.path.isfile(job.source) else None
+        work = replace(work, job=job, row=row)
+        reading: Reading = {**self.reading, "workspace": self.reading.get("workspace") or place}
+        try:
+            picture = read(job.source, **reading)
+            estimate = prepare(self.upscaler, picture, job.output, self.target)
+        except PictureError as error:
+            if row is not None and self.manifest is not None:
+                self.manifest.note_failure(job.output.path, replace(row, error=_sentence(error, job)))
+            raise
+        log.info("%s", describe(estimate, str(job.source), str(job.output.path)))
+        return replace(work, estimate=estimate, picture=picture)
+
+    def _begun(self, job: Job, replaced: str) -> Row:
+        seen = stamp(job.source)
+        return Row(
+            output="",
+            source=str(job.source),
+            settings=self._settings(job),
+            outcome="placing",
+            source_size=seen.size,
+            source_mtime_ns=seen.mtime_ns,
+            source_sha256=seen.sha256,
+            replaced_sha256=replaced,
+        )
+
+    def _settings(self, job: Job) -> str:
+        output = job.output
+        writing = {
+            "format": output.resolved().name,
+            "quality": output.quality,
+            "lossless": output.lossless,
+            "compression": output.compression,
+            "strip": output.strip,
+        }
+        return json.dumps({**self.settings, **writing}, sort_keys=True)
+
+    def _compute(self, work: _Work) -> _Work:
+        assert work.picture is not None
+        source, progress = work.job.source, self.progress
+        workspace = self.reading.get("workspace") or folder_for(work.job.output.path)
+        result = self.upscaler(
+            work.picture,
+            target=self.target,
+            progress=None if progress is None else lambda done, total: progress(source, done, total),
+            workspace=workspace,
+        )
+        return replace(work, picture=result, departure=result.departure)
+
+    def _write(self, work: _Work) -> _Work:
+        assert work.picture is not None
+        output, size = work.job.output, work.picture.size
+        if self.manifest is None or work.row is None:
+            codecs.encode(work.picture, output)
+        else:
+            part = codecs.encode_part(work.picture, output, self.manifest.parts)
+            row = replace(work.row, width=size.width, height=size.height, seconds=round(work.seconds, 3))
+            self.manifest.place(part, output, row)
+        return replace(work, picture=None)
+
+    def _guarded(self, stage: Callable[[_Work], _Work], work: _Work) -> _Work:
+        """A stage, its time added; what it raises for this picture alone is an outcome."""
+        start = time.perf_counter()
+        error = None
+        try:
+            work = stage(work)
+        except (ModelError, PlanError):
+            raise
+        except Exception as problem:
+            if _is_full(problem):
+                raise OutputError(
+                    f"{work.job.output.path}: the disk is full. Make room, and run the same command again to go on."
+                ) from problem
+            error = _sentence(problem, work.job)
+        work = replace(work, seconds=work.seconds + time.perf_counter() - start)
+        return _done(work, error) if error is not None or _is_written(work) else work
+
+
+def _done(work: _Work, error: str | None) -> _Work:
+    estimate = None if error else work.estimate
+    size = None if estimate is None else estimate.result
+    departure = None if error else work.departure
+    outcome = Outcome(work.job.source, work.job.output.path, error, size, work.seconds, departure, estimate=estimate)
+    return replace(work, picture=None, outcome=outcome)
+
+
+def _is_written(work: _Work) -> bool:
+    return work.outcome is None and work.estimate is not None and work.picture is None
+
+
+def _before(job: Job, row: Row) -> Outcome:
+    return Outcome(job.source, job.output.path, None, Size(row.width, row.height), row.seconds, was_done=True)
+
+
+def _outcome(work: _Work) -> Outcome:
+    assert work.outcome is not None
+    return work.outcome
+
+
+def _bytes(work: _Work) -> int:
+    return 0 if work.picture is None else work.picture.pixels.nbytes
+
+
+def _kept(reading: Reading) -> dict[str, object]:
+    """What of the ways of reading changes a result."""
+    return {"accept_damaged": bool(reading.get("accept_damaged", False))}
+
+
+def _is_full(problem: BaseException) -> bool:
+    cause: BaseException | None = problem
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        cause = cause.__cause__
+    return isinstance(problem, OutputError) and "No space left" in str(problem)
 
 
 def _sentence(problem: Exception, job: Job) -> str:

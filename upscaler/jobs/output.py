@@ -44,6 +44,8 @@ class Jobs:
 
     jobs: tuple[Job, ...]
     skipped: tuple[Skipped, ...]
+    folder: Path | None = None
+    """Into which all results go; None: beside their sources, or into one file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +83,15 @@ def collect(inputs: Iterable[str], output: str | None, template: Output, tag: st
         found = [item for item in found if item not in results]
     if not found:
         raise PlanError(f"{', '.join(inputs)}: no picture in there.")
-    if output is not None and _names_file(output, inputs, found, template.format):
+    folder = None if output is None or _names_file(output, inputs, found, template.format) else Path(output)
+    if output is not None and folder is None:
         jobs = [Job(item.path, replace(template, path=Path(output)), item.problem) for item in found]
     else:
         jobs = [_job(item, output, template, tag) for item in found]
     if template.format is None:
         jobs = _told_apart(jobs)
     _refuse_losses(jobs)
-    return Jobs(tuple(jobs), tuple(skipped))
+    return Jobs(tuple(jobs), tuple(skipped), folder)
 
 
 def expand(text: str) -> list[Path]:

@@ -1,0 +1,151 @@
+"""A line of three stages that work at the same time: reading, computing, writing.
+
+What waits between two of them is bounded by its bytes, so that many small pictures wait where few large ones would.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+WAITING = 256 * 2**20
+"""Bytes of pixels that wait between two stages at most, or one picture."""
+
+WRITERS = 2
+"""Threads that write: encoding is work for one core, and slower than a fast network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stages(Generic[Item]):
+    """What is done with an item, one after the other."""
+
+    read: Callable[[Item], Item]
+    compute: Callable[[Item], Item]
+    write: Callable[[Item], Item]
+
+
+class Stopped(Exception):
+    """The line has been stopped; what is in it is dropped."""
+
+
+class Belt(Generic[Item]):
+    """A queue from one stage to the next."""
+
+    def __init__(self, limit: int) -> None:
+        """`limit` in bytes."""
+        self._limit = limit
+        self._items: deque[tuple[Item, int]] = deque()
+        self._bytes = 0
+        self._changed = threading.Condition()
+        self._ended = False
+        self._stopped = False
+
+    def put(self, item: Item, size: int) -> None:
+        """Waits until there is room: one thing may always wait, however large. Raises Stopped."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped or not self._items or self._bytes + size <= self._limit)
+            if self._stopped:
+                raise Stopped
+            self._items.append((item, size))
+            self._bytes += size
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """Nothing more will be put."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Whoever waits here, or comes, is sent away."""
+        with self._changed:
+            self._stopped = True
+            self._items.clear()
+            self._changed.notify_all()
+
+    def __iter__(self) -> Iterator[Item]:
+        """Everything that is put, until the end or until it is stopped."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopped or self._ended or bool(self._items))
+                if self._stopped or not self._items:
+                    return
+                item, size = self._items.popleft()
+                self._bytes -= size
+                self._changed.notify_all()
+            yield item
+
+
+def run(
+    items: Iterable[Item], stages: Stages[Item], is_done: Callable[[Item], bool], size: Callable[[Item], int]
+) -> Generator[Item]:
+    """Every item as its last stage gives it, as soon as it does; or an earlier one, if it is done then.
+
+    `compute` is called in the caller's thread, the others in threads of their own. Whatever a stage raises ends the
+    line and is raised here, as soon as what was being written has been written. `size` in bytes.
+    """
+    ready: Belt[Item] = Belt(WAITING)
+    waiting: Belt[Item] = Belt(WAITING)
+    done: SimpleQueue[Item] = SimpleQueue()
+    failures: list[BaseException] = []
+
+    def reading() -> None:
+        for item in items:
+            read = stages.read(item)
+            ready.put(read, size(read))
+        ready.end()
+
+    def writing() -> None:
+        for item in waiting:
+            done.put(stages.write(item))
+
+    def begun(stage: Callable[[], None]) -> threading.Event:
+        """Starts a thread; the event is set at its end. (To join it would not do: CPython 3.11 takes a thread for ended
+        when joining it is interrupted.)"""
+        ended = threading.Event()
+
+        def work() -> None:
+            try:
+                stage()
+            except Stopped:
+                pass
+            except BaseException as error:
+                failures.append(error)
+                ready.stop()
+                waiting.stop()
+            finally:
+                ended.set()
+
+        threading.Thread(target=work, daemon=True).start()
+        return ended
+
+    threads = [begun(stage) for stage in (reading, *[writing] * WRITERS)]
+    try:
+        for item in ready:
+            product = item if is_done(item) else stages.compute(item)
+            if is_done(product):
+                yield product
+            else:
+                waiting.put(product, size(product))
+            while not done.empty():
+                yield done.get()
+        waiting.end()
+        for ended in threads:
+            ended.wait()
+        while not done.empty():
+            yield done.get()
+    except Stopped:
+        pass  # a failure of another thread, raised below
+    finally:
+        ready.stop()
+        waiting.stop()
+        for ended in threads:
+            ended.wait()
+    if failures:
+        raise failures[0]

@@ -1,0 +1,185 @@
+"""What is done already: a row for every picture of a job, in a database in its output folder.
+
+Done means that the output is whole and was made from this input with these settings. A row is written before an output
+takes its name, with the hash it will have, and again afterwards: whenever a run is killed, the next one can tell its
+own results from other files.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import threading
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ..catalog import sha256_of
+from ..codecs import Output, place
+from ..errors import ModelError, OutputError
+
+FOLDER = ".upscaler"
+"""In the output folder: the manifest, its lock, and outputs that are not complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A file as it is: whether it is the same later can be told from it."""
+
+    size: int
+    mtime_ns: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What became of one picture."""
+
+    output: str
+    """Relative to the output folder."""
+    source: str
+    settings: str
+    outcome: str
+    """"made", "failed", or "placing": complete, and about to take its name."""
+    source_size: int
+    source_mtime_ns: int
+    source_sha256: str
+    output_size: int = 0
+    output_mtime_ns: int = 0
+    output_sha256: str = ""
+    replaced_sha256: str = ""
+    """Of what an earlier run had made there, until this one takes its place."""
+    width: int = 0
+    height: int = 0
+    seconds: float = 0.0
+    error: str = ""
+
+
+_COLUMNS = tuple(field.name for field in fields(Row))
+
+
+class Manifest:
+    """The database of one output folder, for one run at a time; may be used from several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises OutputError when it cannot be read or written, or when another run is at work in the folder."""
+        self._folder = folder
+        own = folder / FOLDER
+        self.parts = own / "parts"
+        """A folder for outputs that are not complete. What an earlier run has left there is gone."""
+        self._mutex = threading.Lock()
+        self._lock = FileLock(own / "lock")
+        try:
+            own.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+            shutil.rmtree(self.parts, ignore_errors=True)
+            self.parts.mkdir(exist_ok=True)
+            self._database = sqlite3.connect(own / "manifest.sqlite", check_same_thread=False, isolation_level=None)
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=NORMAL")
+            self._database.execute(
+                f"CREATE TABLE IF NOT EXISTS pictures (output TEXT PRIMARY KEY, {', '.join(_COLUMNS[1:])})"
+            )
+            self._database.execute(f"SELECT {', '.join(_COLUMNS)} FROM pictures LIMIT 1")
+        except Timeout as error:
+            raise OutputError(f"{folder}: another run is at work in this folder. Wait for it, or stop it.") from error
+        except OSError as error:
+            self._lock.release()
+            raise OutputError(f"{own}: cannot be written ({error.strerror}). Choose another folder.") from error
+        except sqlite3.Error as error:
+            self._lock.release()
+            raise OutputError(
+                f"{own}: holds no manifest that can be read ({error}). Remove it to begin anew."
+            ) from error
+
+    def close(self) -> None:
+        """Another run may begin. The folder for incomplete outputs is gone."""
+        with self._mutex:
+            self._database.close()
+        shutil.rmtree(self.parts, ignore_errors=True)
+        self._lock.release()
+
+    def row(self, output: Path) -> Row | None:
+        """What is known of an output."""
+        with self._mutex:
+            found = self._database.execute(
+                f"SELECT {', '.join(_COLUMNS)} FROM pictures WHERE output = ?", (self._key(output),)
+            ).fetchone()
+        return None if found is None else Row(*found)
+
+    def is_done(self, row: Row, output: Path) -> bool:
+        """Whether the file at `output` is, byte for byte, what the row says that was made. Notes when it was seen."""
+        try:
+            seen = os.stat(output)
+        except OSError:
+            return False
+        if row.outcome == "made" and (seen.st_size, seen.st_mtime_ns) == (row.output_size, row.output_mtime_ns):
+            return True
+        if row.outcome == "failed" or seen.st_size != row.output_size or _hash(output) != row.output_sha256:
+            return False
+        self._write(replace(row, outcome="made", output_mtime_ns=seen.st_mtime_ns, replaced_sha256=""))
+        return True
+
+    def own_hash(self, row: Row, output: Path) -> str:
+        """Of the file at `output`, if it was made by a run that the row tells of and so may be replaced; else empty."""
+        if self.is_done(row, output):
+            return row.output_sha256
+        return row.replaced_sha256 if row.replaced_sha256 and _hash(output) == row.replaced_sha256 else ""
+
+    def is_same(self, row: Row, source: Path) -> bool:
+        """Whether the file at `source` is what it was when the row was written. Notes when it was seen."""
+        seen = os.stat(source)
+        if (seen.st_size, seen.st_mtime_ns) == (row.source_size, row.source_mtime_ns):
+            return True
+        if seen.st_size != row.source_size or _hash(source) != row.source_sha256:
+            return False
+        self._write(replace(row, source_mtime_ns=seen.st_mtime_ns))
+        return True
+
+    def place(self, part: Path, output: Output, row: Row) -> None:
+        """Gives a complete output its name, and notes it. Raises OutputError."""
+        made = stamp(part)
+        row = replace(row, output=self._key(output.path), output_size=made.size, output_sha256=made.sha256)
+        self._write(replace(row, outcome="placing"))
+        place(part, output)
+        seen = os.stat(output.path)
+        self._write(replace(row, outcome="made", output_mtime_ns=seen.st_mtime_ns, replaced_sha256=""))
+
+    def note_failure(self, output: Path, row: Row) -> None:
+        """That a picture cannot be made of this input."""
+        self._write(replace(row, output=self._key(output), outcome="failed"))
+
+    def rows(self) -> list[Row]:
+        """Everything, in order of output."""
+        with self._mutex:
+            found = self._database.execute(f"SELECT {', '.join(_COLUMNS)} FROM pictures ORDER BY output").fetchall()
+        return [Row(*values) for values in found]
+
+    def _key(self, output: Path) -> str:
+        return Path(os.path.relpath(output, self._folder)).as_posix()
+
+    def _write(self, row: Row) -> None:
+        values = tuple(getattr(row, name) for name in _COLUMNS)
+        try:
+            with self._mutex:
+                self._database.execute(
+                    f"INSERT OR REPLACE INTO pictures ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(values))})",
+                    values,
+                )
+        except sqlite3.Error as error:
+            raise OutputError(f"{self._folder / FOLDER}: the manifest cannot be written ({error}).") from error
+
+
+def stamp(file: Path) -> Stamp:
+    """Of a file as it is now. Raises OSError when it is not there, ModelError when it cannot be read."""
+    seen = os.stat(file)
+    return Stamp(seen.st_size, seen.st_mtime_ns, sha256_of(file))
+
+
+def _hash(file: Path) -> str:
+    try:
+        return sha256_of(file)
+    except ModelError:
+        return ""

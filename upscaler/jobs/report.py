@@ -1,0 +1,76 @@
+"""What became of a job: counts, and a row for every picture in a file."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import OutputError, PlanError
+from .batch import Outcome
+from .output import Skipped
+
+COLUMNS = ("source", "output", "outcome", "width", "height", "seconds", "departure", "reason")
+
+_EMPTY: dict[str, object] = dict.fromkeys(COLUMNS, "")
+
+KINDS = ("made", "done before", "failed", "skipped")
+
+
+def check(path: Path) -> None:
+    """Raises PlanError when no report can be called so: worth knowing before the work is done."""
+    if path.suffix.lower() not in (".json", ".csv"):
+        raise PlanError(f"--report {path}: its name must end in .json or .csv.")
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise PlanError(f"--report {path}: cannot be written there. Name a file in a folder that exists.")
+
+
+def kind(outcome: Outcome) -> str:
+    """One of KINDS."""
+    if outcome.error is not None:
+        return "failed"
+    return "done before" if outcome.was_done else "made"
+
+
+def summary(outcomes: Sequence[Outcome], skipped: int, seconds: float) -> str:
+    """One line: how many of each kind, and how long it took in all and for each picture that was made."""
+    counts = Counter(map(kind, outcomes))
+    counts["skipped"] = skipped
+    said = ", ".join(f"{counts[name]} {name}" for name in KINDS if counts[name])
+    each = f", {seconds / counts['made']:.2f} s a picture" if counts["made"] > 1 else ""
+    return f"{said}; {seconds:.1f} s{each}"
+
+
+def write(path: Path, outcomes: Sequence[Outcome], skipped: Sequence[Skipped]) -> None:
+    """A row for every picture, as JSON or CSV by the suffix; whole, or not at all. Raises OutputError."""
+    rows = [_row(outcome) for outcome in outcomes]
+    rows += [{**_EMPTY, "source": str(item.path), "outcome": "skipped", "reason": item.reason} for item in skipped]
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+            if path.suffix.lower() == ".csv":
+                table = csv.DictWriter(file, COLUMNS)
+                table.writeheader()
+                table.writerows(rows)
+            else:
+                json.dump(rows, file, indent=1)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OutputError(f"{path}: the report cannot be written ({error.strerror}).") from error
+
+
+def _row(outcome: Outcome) -> dict[str, object]:
+    size = outcome.size
+    return {
+        "source": str(outcome.source),
+        "output": str(outcome.output),
+        "outcome": kind(outcome),
+        "width": size.width if size else "",
+        "height": size.height if size else "",
+        "seconds": round(outcome.seconds, 3),
+        "departure": "" if outcome.departure is None else round(outcome.departure, 3),
+        "reason": outcome.error or "",
+    }
