@@ -135,6 +135,26 @@ def test_a_url_is_a_model_too(run: Run, here: Path, checkpoint: bytes) -> None:
     assert made["x.png"] == made["y.png"] == (120, 80)
 
 
+def test_denoise_fetches_the_other_model_and_mixes(run: Run, here: Path, tmp_path: Path) -> None:
+    files = [tiny_compact(tmp_path, seed=seed).read_bytes() for seed in (1, 2)]
+    with Server() as server:
+        blocks = [
+            f'[[model]]\nname = "{name}"\nurl = "{server.put(f"/{name}.safetensors", content)}"\n'
+            f'sha256 = "{hashlib.sha256(content).hexdigest()}"\n'
+            for name, content in zip(("clean", "noisy"), files, strict=True)
+        ]
+        catalog.home().mkdir(parents=True)
+        (catalog.home() / "catalog.toml").write_text(f'{blocks[0]}denoise_with = "noisy"\n{blocks[1]}')
+        for share in ("1", "0", "0.25"):
+            done = run("a.jpg", "-m", "clean", "--denoise", share, "-o", f"{share}.png", "--fidelity", "0")
+            assert (done.code, "error" in done.err) == (0, False)
+        assert [request.path for request in server.requests] == ["/clean.safetensors", "/noisy.safetensors"]
+        assert run("a.jpg", "-m", "noisy", "-o", "noisy.png", "--fidelity", "0").code == 0
+    made = {name: (here / f"{name}.png").read_bytes() for name in ("1", "0", "0.25", "noisy")}
+    assert made["0"] == made["noisy"]
+    assert len(set(made.values())) == 3
+
+
 def test_without_a_connection_it_says_which_file_to_put_where(run: Run, here: Path, checkpoint: bytes) -> None:
     write_catalog("http://127.0.0.1:9/mine.pth", checkpoint)
     done = run("a.jpg", "-m", "mine", "--offline")

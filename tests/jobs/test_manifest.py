@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from upscaler import OutputError, Target, Upscaler
+from upscaler import OutputError, Size, Target, Upscaler
 from upscaler.codecs import Output
-from upscaler.jobs.batch import Outcome, run
+from upscaler.jobs.batch import Choice, Outcome, run
 from upscaler.jobs.manifest import FOLDER, Manifest
 from upscaler.jobs.output import collect
 
@@ -34,12 +34,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def job(upscaler: str = "lanczos", scale: float = 2, quality: int | None = None, **options: object) -> dict[str, str]:
     """Runs in/ into out/: what became of each picture, by its name."""
     found = collect(["in"], "out/", Output(Path(), quality=quality, overwrite=bool(options.pop("overwrite", 0))), "")
-    outcomes = run(Upscaler(upscaler), found.jobs, Target(scale=scale), folder=found.folder, **options)  # type: ignore
+    choice = Choice(**options)  # type: ignore[arg-type]
+    outcomes = run(Upscaler(upscaler), found.jobs, Target(scale=scale), folder=found.folder, choice=choice)
     return {outcome.source.name: said(outcome) for outcome in outcomes}
 
 
 def said(outcome: Outcome) -> str:
-    return outcome.error or ("kept" if outcome.was_done else "made")
+    return outcome.error or outcome.skipped or ("kept" if outcome.was_done else "made")
 
 
 def tree(folder: Path) -> dict[str, str]:
@@ -116,6 +117,15 @@ def test_what_failed_is_tried_again_only_when_asked_for(monkeypatch: pytest.Monk
     assert tried == []
     job(retry_failed=True)
     assert tried == ["bad.png"]
+
+
+def test_sources_of_some_sizes_are_left_out() -> None:
+    found = job(skip_larger_than=Size(100, 15))
+    assert {name for name in GOOD if found[name] == "made"} == {"0.png", "1.png", "2.png", "3.png"}
+    assert found["5.jpg"] == "it has 20x17 pixels, more than 100x15"
+    found = job(skip_at_least=Size(20, 15))
+    assert {name for name in GOOD if found[name] == "kept"} == {"0.png", "1.png", "2.png", "3.png"}
+    assert found["4.jpg"] == "it has 20x16 pixels, 20x15 or more"
 
 
 def test_files_of_others_are_not_replaced(here: Path) -> None:

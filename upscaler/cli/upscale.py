@@ -16,6 +16,7 @@ from .models import have
 
 if TYPE_CHECKING:
     from ..codecs import Format, Output
+    from ..jobs.batch import Choice
     from ..jobs.output import Skipped
     from ..pipeline import Reading, Upscaler
     from ..target import Target
@@ -134,6 +135,12 @@ def upscale(  # the options of a command are its parameters
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try again what an earlier run could not make of its source.")
     ] = False,
+    skip_larger_than: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Leave out sources that are wider or higher.")
+    ] = None,
+    skip_at_least: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Leave out sources that are as wide and as high, or more.")
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a row for every picture: .json or .csv.")
     ] = None,
@@ -149,6 +156,7 @@ def upscale(  # the options of a command are its parameters
     set_up_logging(quiet, verbose)
     from ..codecs import Output
     from ..errors import ModelError, PlanError
+    from ..jobs.batch import Choice
     from ..pipeline import Upscaler
     from ..target import Target, parse_size
 
@@ -189,8 +197,12 @@ def upscale(  # the options of a command are its parameters
             "workspace": workspace,
         },
         dry_run=dry_run,
-        force=force,
-        retry_failed=retry_failed,
+        choice=Choice(
+            force,
+            retry_failed,
+            None if skip_larger_than is None else parse_size(skip_larger_than),
+            None if skip_at_least is None else parse_size(skip_at_least),
+        ),
         report=report,
         bars=shows_bars,
         quiet=quiet,
@@ -218,8 +230,7 @@ class Work:
     """Its path is not used."""
     reading: Reading
     dry_run: bool
-    force: bool
-    retry_failed: bool
+    choice: Choice
     report: Path | None
     bars: bool
     quiet: bool
@@ -247,8 +258,7 @@ def _make_files(work: Work, inputs: list[str], output: str | None) -> None:
                     found.jobs,
                     work.target,
                     folder=found.folder,
-                    force=work.force,
-                    retry_failed=work.retry_failed,
+                    choice=work.choice,
                     progress=lambda source, done, total: shown.tiles(source.name, done, total),
                     dry_run=work.dry_run,
                     **work.reading,
@@ -260,6 +270,8 @@ def _make_files(work: Work, inputs: list[str], output: str | None) -> None:
                 outcomes.append(replace(outcome, estimate=None))  # there may be ten thousand
                 if work.dry_run and outcome.estimate is not None:
                     show(describe(outcome.estimate, str(outcome.source), str(outcome.output)))
+                elif outcome.skipped is not None and not work.quiet:
+                    say(f"{outcome.source}: skipped, {outcome.skipped}.")
                 elif outcome.error is None and not work.quiet and not outcome.was_done:
                     say(f"{outcome.output}  {outcome.size}  {outcome.seconds:.1f} s")
     finally:

@@ -37,6 +37,29 @@ Progress = Callable[[Path, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """Which pictures of a job are made."""
+
+    force: bool = False
+    """Also those that an earlier run has made."""
+    retry_failed: bool = False
+    """Also those of which an earlier run found that they cannot be made."""
+    skip_larger_than: Size | None = None
+    """Leaves out sources that are wider or higher."""
+    skip_at_least: Size | None = None
+    """Leaves out sources that are as wide and as high, or more."""
+
+    def against(self, size: Size) -> str | None:
+        """Why a source of that size is left out; None if it is not."""
+        largest, enough = self.skip_larger_than, self.skip_at_least
+        if largest is not None and (size.width > largest.width or size.height > largest.height):
+            return f"it has {size} pixels, more than {largest}"
+        if enough is not None and size.width >= enough.width and size.height >= enough.height:
+            return f"it has {size} pixels, {enough} or more"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one picture."""
 
@@ -52,6 +75,8 @@ class Outcome:
     """See `Picture.departure`."""
     was_done: bool = False
     """By an earlier run: the output is what this one would have made."""
+    skipped: str | None = None
+    """Why the source was left out."""
     estimate: Estimate | None = None
     """What was done, or in a dry run would be; None when it failed, or was done before."""
 
@@ -77,8 +102,7 @@ def run(
     target: Target,
     *,
     folder: Path | None = None,
-    force: bool = False,
-    retry_failed: bool = False,
+    choice: Choice | None = None,
     progress: Progress | None = None,
     dry_run: bool = False,
     **reading: Unpack[Reading],
@@ -86,8 +110,8 @@ def run(
     """Makes the pictures: one is read and others are written while one is computed. `reading`: as of `codecs.decode`.
 
     With `folder`, the output folder, a manifest is kept there: what is done already, from the same input with the same
-    settings, is not done again unless `force`; nor is what failed for the input's own fault, unless `retry_failed`. A
-    `dry_run` computes and writes nothing.
+    settings, is not done again, nor is what failed for the input's own fault, unless `choice` says so. A `dry_run`
+    computes and writes nothing.
 
     Failures are outcomes, not exceptions. Raises ModelError and PlanError all the same when no picture could be made:
     it is the model, the device, the tile or the scale, and the rest would fail the same way; and OutputError when the
@@ -95,7 +119,7 @@ def run(
     """
     manifest = None if folder is None or dry_run else Manifest(folder)
     settings = {} if manifest is None else {**upscaler.settings, "target": asdict(target), **_kept(reading)}
-    maker = _Maker(upscaler, target, reading, settings, manifest, force, retry_failed, progress)
+    maker = _Maker(upscaler, target, reading, settings, manifest, choice or Choice(), progress)
     try:
         if dry_run:
             yield from (_outcome(maker.looked_at(_Work(job))) for job in jobs)
@@ -118,8 +142,7 @@ def run_folder(
     scale: float | None = None,
     target: Target | None = None,
     writing: Output | None = None,
-    force: bool = False,
-    retry_failed: bool = False,
+    choice: Choice | None = None,
     progress: Progress | None = None,
     **reading: Unpack[Reading],
 ) -> Iterator[Outcome]:
@@ -133,8 +156,7 @@ def run_folder(
         found.jobs,
         target or Target(scale=scale),
         folder=found.folder,
-        force=force,
-        retry_failed=retry_failed,
+        choice=choice,
         progress=progress,
         **reading,
     )
@@ -192,8 +214,7 @@ class _Maker:
     settings: dict[str, Any]
     """What results depend on, the way of writing left out."""
     manifest: Manifest | None
-    force: bool
-    retry_failed: bool
+    choice: Choice
     progress: Progress | None
 
     def read(self, work: _Work) -> _Work:
@@ -219,10 +240,10 @@ class _Maker:
         row = None if self.manifest is None else self.manifest.row(job.output.path)
         replaced = ""
         if row is not None and self.manifest is not None and os.path.isfile(job.source):
-            if row.settings == self._settings(job) and not self.force and self.manifest.is_same(row, job.source):
+            if row.settings == self._settings(job) and not self.choice.force and self.manifest.is_same(row, job.source):
                 if self.manifest.is_done(row, job.output.path):
                     return replace(work, outcome=_before(job, row))
-                if row.outcome == "failed" and not self.retry_failed:
+                if row.outcome == "failed" and not self.choice.retry_failed:
                     raise PictureError(row.error)
             replaced = self.manifest.own_hash(row, job.output.path)
         if replaced:
@@ -234,6 +255,8 @@ class _Maker:
         reading: Reading = {**self.reading, "workspace": self.reading.get("workspace") or place}
         try:
             picture = read(job.source, **reading)
+            if reason := self.choice.against(picture.size):
+                return _skipped(work, reason)
             estimate = prepare(self.upscaler, picture, job.output, self.target)
         except PictureError as error:
             if row is not None and self.manifest is not None:
@@ -317,6 +340,11 @@ def _done(work: _Work, error: str | None) -> _Work:
 
 def _is_written(work: _Work) -> bool:
     return work.outcome is None and work.estimate is not None and work.picture is None
+
+
+def _skipped(work: _Work, reason: str) -> _Work:
+    job = work.job
+    return replace(work, outcome=Outcome(job.source, job.output.path, None, None, work.seconds, skipped=reason))
 
 
 def _before(job: Job, row: Row) -> Outcome:

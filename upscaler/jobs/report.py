@@ -31,13 +31,15 @@ def kind(outcome: Outcome) -> str:
     """One of KINDS."""
     if outcome.error is not None:
         return "failed"
+    if outcome.skipped is not None:
+        return "skipped"
     return "done before" if outcome.was_done else "made"
 
 
 def summary(outcomes: Sequence[Outcome], skipped: int, seconds: float) -> str:
     """One line: how many of each kind, and how long it took in all and for each picture that was made."""
     counts = Counter(map(kind, outcomes))
-    counts["skipped"] = skipped
+    counts["skipped"] += skipped
     said = ", ".join(f"{counts[name]} {name}" for name in KINDS if counts[name])
     each = f", {seconds / counts['made']:.2f} s a picture" if counts["made"] > 1 else ""
     return f"{said}; {seconds:.1f} s{each}"
@@ -72,5 +74,5 @@ def _row(outcome: Outcome) -> dict[str, object]:
         "height": size.height if size else "",
         "seconds": round(outcome.seconds, 3),
         "departure": "" if outcome.departure is None else round(outcome.departure, 3),
-        "reason": outcome.error or "",
+        "reason": outcome.error or outcome.skipped or "",
     }

@@ -1,0 +1,134 @@
+"""What results are called, and which files are called like results.
+
+Where they lie, and what two of one name mean, is `output`'s.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import string
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..codecs import Format, by_suffix, sniff, writable
+from ..errors import PlanError
+
+RESULT = re.compile(r"(?P<source>.+)_(\d+(\.\d+)?x|upscaled)")
+"""Names, without a suffix, that results get when they are written beside their sources."""
+
+FIELDS = ("stem", "suffix", "scale", "format", "parent")
+
+SHOWN = ", ".join(f"{{{field}}}" for field in FIELDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """A template for names, such as "{stem}_{scale}x{suffix}"; doubled braces stand for single ones.
+
+    stem: the source's name without its suffix; suffix: the result's, with its dot; scale: such as 4 or 2.5; format: such
+    as jpeg; parent: the name of the source's folder. Raises PlanError for a template that gives no names of pictures.
+    """
+
+    template: str
+    scale: float | None = None
+    """None: the size that is asked for is no scale, and a template that needs one is refused."""
+
+    def __post_init__(self) -> None:
+        try:
+            parsed = list(string.Formatter().parse(self.template))
+        except ValueError as error:
+            raise PlanError(
+                f"--name {self.template!r}: has a brace without its other half, or something between braces that is no "
+                f"field ({SHOWN}). Write {{{{ and }}}} for braces that belong to the name."
+            ) from error
+        for _, field, spec, conversion in parsed:
+            if field is not None and (field not in FIELDS or spec or conversion):
+                written = field + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
+                raise PlanError(
+                    f"--name {self.template!r}: {{{written}}} is no field ({SHOWN}). "
+                    "Choose one of these, with nothing else between the braces."
+                )
+            if field == "scale" and self.scale is None:
+                raise PlanError(
+                    f"--name {self.template!r}: {{scale}} is not known, for the size asked for is no scale. "
+                    "Leave it out, or ask for a size with --scale."
+                )
+        self._refuse_no_name()
+
+    def name(self, source: Path, format: Format) -> str:
+        """Of the result in that format. Raises PlanError if the name's suffix is not the format's."""
+        suffix = source.suffix if source.suffix.lower() in format.suffixes else format.suffixes[0]
+        name = self._filled(stem(source), suffix, format.name.lower(), _parent(source))
+        if by_suffix(Path(name).suffix) is not format:
+            raise PlanError(
+                f"--name {self.template!r}: {source} would become {name}, which is no name for its format, "
+                f"{format.name}. End it with {{suffix}}."
+            )
+        return name
+
+    def sources_of(self, path: Path) -> set[Path]:
+        """Those, without suffix, of which a file of that name would be the result at any scale, in any format."""
+        matches = (RESULT.fullmatch(stem(path)), self._pattern(_parent(path)).fullmatch(path.name))
+        return {path.parent / match["source"] for match in matches if match} - {bare(path)}
+
+    def _filled(self, stem: str, suffix: str, format: str, parent: str) -> str:
+        scale = "" if self.scale is None else f"{self.scale:g}"
+        values = {"stem": stem, "suffix": suffix, "scale": scale, "format": format, "parent": parent}
+        parsed = string.Formatter().parse(self.template)
+        return "".join(literal + (values[field] if field else "") for literal, field, _, _ in parsed)
+
+    def _refuse_no_name(self) -> None:
+        """Tried on a source that could be, before any is looked for."""
+        name = self._filled("picture", ".png", "png", "folder")
+        if name in ("", ".", "..") or any(character in name for character in "/\\\0"):
+            raise PlanError(
+                f"--name {self.template!r}: {name!r} cannot be the name of a file. "
+                "Choose a name without / and \\; a folder is named with --output."
+            )
+        if by_suffix(Path(name).suffix) is None:
+            raise PlanError(f"--name {self.template!r}: gives names without a picture's suffix. End it with {{suffix}}.")
+
+    def _pattern(self, parent: str) -> re.Pattern[str]:
+        """The names that the template gives in a folder of that name; what it matches of a template without stem is no
+        result of anything, and has an empty source.
+        """
+        values = {
+            "stem": "(?P<source>.+)",
+            "suffix": r"\.[^.]+",
+            "scale": r"\d+(\.\d+)?",
+            "format": r"\w+",
+            "parent": re.escape(parent),
+        }
+        pattern = ""
+        for literal, field, _, _ in string.Formatter().parse(self.template):
+            pattern += re.escape(literal) + (values[field] if field else "")
+            if field == "stem":
+                values["stem"] = "(?P=source)"
+        return re.compile(pattern if "(?P<source>" in pattern else "(?!)(?P<source>)")
+
+
+def stem(path: Path) -> str:
+    """The name without its suffix, if that is one of a picture: of `scan.v2` nothing is taken away."""
+    return path.stem if by_suffix(path.suffix) else path.name
+
+
+def bare(path: Path) -> Path:
+    """The path without its suffix, if that is one of a picture."""
+    return path.parent / stem(path)
+
+
+def format_of(source: Path) -> Format:
+    """The source's own format by content, else by name, if it can be written."""
+    named = by_suffix(source.suffix)
+    if not os.path.isfile(source):
+        return writable(named)
+    try:
+        with source.open("rb") as file:
+            return writable(sniff(file.read(64)) or named)
+    except OSError:
+        return writable(named)
+
+
+def _parent(path: Path) -> str:
+    return Path(os.path.abspath(path)).parent.name
