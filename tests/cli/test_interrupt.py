@@ -105,3 +105,34 @@ def test_signal_that_is_ignored_stays_so() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     interrupt.install()
     signal.raise_signal(signal.SIGHUP)
+
+
+def test_watch_goes_on_with_what_arrives_until_it_is_interrupted(tmp_path: Path, large: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    process = start(
+        folder, "-o", tmp_path / "out", "-m", "lanczos", "-s", "2", "--watch", "--report", tmp_path / "r.csv"
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith(f"watching {folder}")
+    for name in ("one.png", "two.png"):
+        Image.new("RGB", (40, 30)).save(folder / name)
+        assert process.stderr.readline().startswith(str(tmp_path / "out" / name))
+    (folder / "bad.png").write_bytes(b"\x89PNG but no picture")
+    assert process.stderr.readline().startswith(f"error: {folder / 'bad.png'}: ")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 130
+    assert errors.splitlines()[0].startswith("2 made, 1 failed; ")
+    assert errors.splitlines()[-1] == "interrupted."
+    assert len((tmp_path / "r.csv").read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    "arguments", [["x.png", "-o", "out"], [".", "-o", "-"], [".", "--dry-run", "-o", "out"], ["."]]
+)
+def test_watch_is_from_folder_to_folder(tmp_path: Path, arguments: list[str]) -> None:
+    process = start("--watch", *arguments)
+    _, errors = process.communicate()
+    assert process.returncode == 2
+    assert errors.startswith("error: --watch: works from folder to folder")

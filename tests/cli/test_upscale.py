@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import io
+import json
 import os
 import shutil
 import sys
@@ -284,7 +286,7 @@ def test_broken_network_ends_the_run(run: Run, here: Path) -> None:
 def test_source_that_vanishes_is_a_failure_of_its_own(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from upscaler.jobs import output
 
-    format_of = output._format_of
+    format_of = output.format_of
 
     def removed_afterwards(source: Path) -> object:
         format = format_of(source)
@@ -292,7 +294,7 @@ def test_source_that_vanishes_is_a_failure_of_its_own(run: Run, here: Path, monk
             source.unlink()
         return format
 
-    monkeypatch.setattr(output, "_format_of", removed_afterwards)
+    monkeypatch.setattr(output, "format_of", removed_afterwards)
     done = run("a.jpg", "b.png", *L, "-o", "out")
     assert done.code == 1
     assert "error: a.jpg: no such file." in done.err
@@ -305,3 +307,38 @@ def test_same_tree_in_the_output_folder(run: Run, here: Path) -> None:
     assert sorted(sizes(here / "out")) == ["a.jpg", "b.png", "other/d.webp", "sub/d.webp"]
     assert run("sub", "other", *L, "-o", "two", "-q").code == 0
     assert sorted(sizes(here / "two")) == ["other/d.webp", "sub/d.webp"]
+
+
+def test_folders_are_filtered_and_results_named(run: Run, here: Path) -> None:
+    shutil.copy("a.jpg", "sub/raw.jpg")
+    done = run(
+        ".", *L, "-s", "2", "-o", "out", "--exclude", "b.*", "--include", "*.jpg", "--name", "{stem}-{scale}x{suffix}"
+    )
+    assert done.code == 0
+    assert sizes(here / "out") == {"a-2x.jpg": (120, 80), "sub/raw-2x.jpg": (120, 80)}
+    done = run(".", *L, "--width", "90", "-o", "out", "--name", "{stem}-{scale}{suffix}")
+    assert done.code == 2
+    assert done.err.startswith("error: --name ")
+
+
+def test_report_has_a_row_for_every_picture(run: Run, here: Path) -> None:
+    (here / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n but no picture")
+    done = run(".", *L, "-o", "out", "--report", "r.json", "--skip-larger-than", "50x50")
+    assert done.code == 1
+    rows = {Path(row["source"]).name: row for row in json.loads(Path("r.json").read_text())}
+    assert {name: row["outcome"] for name, row in rows.items()} == {
+        "a.jpg": "skipped",
+        "b.png": "skipped",
+        "d.webp": "skipped",
+        "bad.png": "failed",
+        "notes.txt": "skipped",
+    }
+    assert rows["a.jpg"]["reason"] == "it has 60x40 pixels, more than 50x50"
+    assert run(".", *L, "-o", "out", "--report", "r.csv").code == 1
+    with Path("r.csv").open() as file:
+        made = [row for row in csv.DictReader(file) if row["outcome"] == "made"]
+    assert [(row["width"], row["height"]) for row in made] == [("240", "160")] * 3
+    for name in ("r.txt", "nowhere/r.json"):
+        done = run(".", *L, "-o", "out", "--report", name)
+        assert done.code == 2
+        assert done.err.startswith(f"error: --report {name}: ")

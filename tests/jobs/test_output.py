@@ -204,6 +204,132 @@ def test_output_folder_inside_the_input_is_not_read(here: Path) -> None:
     assert outputs(again)["in/deep/c.webp"] == "out/deep/c.webp"
 
 
+def test_hidden_folder_of_the_manifest_is_not_read(here: Path) -> None:
+    picture(here / "in/.upscaler/a.png")
+    for inputs in (["in"], ["in/**"], ["in/*", "in/*/*"]):
+        assert not any(".upscaler" in path for path in outputs(collect(inputs, "in/out", PLAIN, TAG)))
+
+
+def test_include_takes_only_what_matches() -> None:
+    found = collect(["in"], "out", PLAIN, TAG, include=["*.PNG", "DEEP/*"])
+    assert outputs(found) == {"in/b.PNG": "out/b.PNG", "in/deep/c.webp": "out/deep/c.webp"}
+    assert skipped(found) == {"in/a.jpg": "left out by --include", "in/notes.txt": "left out by --include"}
+    assert list(outputs(collect(["in"], "out", PLAIN, TAG, include=["c.*"]))) == ["in/deep/c.webp"]
+
+
+def test_exclude_wins_over_include() -> None:
+    found = collect(["in"], "out", PLAIN, TAG, include=["*.jpg", "*.png"], exclude=["A.*"])
+    assert list(outputs(found)) == ["in/b.PNG"]
+    assert skipped(found)["in/a.jpg"] == "left out by --exclude"
+
+
+@pytest.mark.parametrize("pattern", ["deep", "deep/", "DEEP", "d??p", "**/deep", "[d]*"])
+def test_excluded_folder_is_not_entered(here: Path, pattern: str) -> None:
+    picture(here / "in/deep/deeper/e.png")
+    found = collect(["in"], "out", PLAIN, TAG, exclude=[pattern])
+    assert list(outputs(found)) == ["in/a.jpg", "in/b.PNG"]
+    assert skipped(found) == {"in/deep": "left out by --exclude", "in/notes.txt": "not a picture"}
+
+
+def test_filters_count_from_the_folder_that_was_named(here: Path) -> None:
+    shutil.copytree("in", "more/in")
+    assert "in/a.jpg" in outputs(collect(["in", "more"], "out", PLAIN, TAG, exclude=["in/a.jpg"]))
+    assert "more/in/a.jpg" not in outputs(collect(["in", "more"], "out", PLAIN, TAG, exclude=["in/a.jpg"]))
+    assert list(outputs(collect(["in"], "out", PLAIN, TAG, include=["**/*.jpg", "**/deep/*.webp"]))) == [
+        "in/a.jpg",
+        "in/deep/c.webp",
+    ]
+    assert list(outputs(collect(["in"], "out", PLAIN, TAG, exclude=["*/*"]))) == ["in/a.jpg", "in/b.PNG"]
+
+
+@pytest.mark.parametrize("inputs", [["in/*"], ["in/**"], ["in/**/*.*"], ["i?"], ["in", "in/*/*"]])
+def test_filters_hold_for_globs_and_the_folders_they_find(inputs: list[str]) -> None:
+    found = collect(inputs, "out", PLAIN, TAG, exclude=["deep", "b.png"])
+    assert list(outputs(found)) == ["in/a.jpg"]
+    assert [item.path.as_posix() for item in found.skipped].count("in/deep") == 1
+
+
+def test_filters_do_not_hold_for_what_is_named() -> None:
+    found = collect(["in", "in/a.jpg", "in/deep"], "out", PLAIN, TAG, exclude=["a.jpg", "deep", "b.*"])
+    assert sorted(outputs(found)) == ["in/a.jpg", "in/deep/c.webp"]
+    assert "in/a.jpg" not in skipped(found)
+
+
+def test_filters_that_leave_nothing_say_so() -> None:
+    with pytest.raises(PlanError, match=r"^in: no picture in there that --include and --exclude leave\.$"):
+        collect(["in"], None, PLAIN, TAG, include=["*.tif"])
+
+
+@pytest.mark.parametrize("pattern", ["", "/"])
+def test_empty_pattern_is_refused(pattern: str) -> None:
+    with pytest.raises(PlanError, match=rf"^--include '{pattern}': an empty pattern matches nothing"):
+        collect(["in"], None, PLAIN, TAG, include=["*", pattern])
+    with pytest.raises(PlanError, match=rf"^--exclude '{pattern}': an empty pattern matches nothing"):
+        collect(["in"], None, PLAIN, TAG, exclude=[pattern])
+
+
+def test_result_of_an_excluded_source_is_a_result(here: Path) -> None:
+    picture(here / "in/a_4x.jpg")
+    assert list(outputs(collect(["in"], None, PLAIN, TAG, exclude=["a.jpg", "deep"]))) == ["in/b.PNG"]
+    assert list(outputs(collect(["in"], None, PLAIN, TAG, include=["*_4x*"]))) == ["in/a_4x.jpg"]
+
+
+def test_template_names_results_in_their_places() -> None:
+    name = "{parent}-{stem}_{scale}x{suffix}"
+    assert list(outputs(collect(["in"], "out", PLAIN, TAG, name=name, scale=4.0)).values()) == [
+        "out/in-a_4x.jpg",
+        "out/in-b_4x.PNG",
+        "out/deep/deep-c_4x.webp",
+    ]
+    assert list(outputs(collect(["in"], None, PLAIN, TAG, name="big {stem}{suffix}")).values()) == [
+        "in/big a.jpg",
+        "in/big b.PNG",
+        "in/deep/big c.webp",
+    ]
+    assert outputs(collect(["in/a.jpg"], "out", PLAIN, TAG, name="x{suffix}")) == {"in/a.jpg": "out/x.jpg"}
+
+
+def test_template_that_makes_two_results_one_is_refused(here: Path) -> None:
+    with pytest.raises(PlanError, match=r"in/a\.jpg and in/b\.jpg: both would .* in/x\.jpg.*, or change --name\.$"):
+        collect(["in/a.jpg", str(picture(here / "in/b.jpg").relative_to(here))], None, PLAIN, TAG, name="x{suffix}")
+    picture(here / "more/a.gif")
+    picture(here / "more/a.png")
+    with pytest.raises(PlanError, match=r"^more/a\.gif and more/a\.png: both would become out/a_2x\.png\."):
+        collect(["more"], "out", PLAIN, TAG, name="{stem}_2x{suffix}")
+
+
+def test_template_that_names_the_source_is_refused() -> None:
+    with pytest.raises(
+        PlanError, match=r"^in/a\.jpg: would be overwritten by its own result\. .*, or change --name\.$"
+    ):
+        collect(["in/a.jpg"], None, Output(Path(), overwrite=True), TAG, name="{stem}{suffix}")
+
+
+def test_template_beside_a_named_file_is_refused() -> None:
+    with pytest.raises(PlanError, match=r"^--name '{stem}{suffix}': the result has its name already, x\.png\."):
+        collect(["in/a.jpg"], "x.png", PLAIN, TAG, name="{stem}{suffix}")
+
+
+def test_template_is_refused_before_anything_is_looked_for() -> None:
+    with pytest.raises(PlanError, match=r"^--name ''"):
+        collect(["nowhere/*"], None, PLAIN, TAG, name="")
+
+
+@pytest.mark.parametrize(
+    "name", ["big {stem}{suffix}", "{stem}@{scale}x{suffix}", "{stem}{{{format}}}-{parent}{suffix}"]
+)
+def test_second_run_by_template_leaves_the_results_of_the_first_alone(name: str) -> None:
+    first = collect(["in"], None, PLAIN, TAG, name=name, scale=2.5)
+    for job in first.jobs:
+        picture(job.output.path)
+    for scale in (2.5, 4.0):
+        second = collect(["in"], None, PLAIN, TAG, name=name, scale=scale)
+        assert list(outputs(second)) == list(outputs(first))
+        assert {item.path for item in second.skipped if "earlier" in item.reason} == {
+            job.output.path for job in first.jobs
+        }
+
+
 def test_results_of_earlier_runs_are_left_alone_beside_their_sources(here: Path) -> None:
     for name in ("a_4x.jpg", "a_2.5x.png", "b_upscaled.png", "deep/c_4x_2x.webp", "deep/c_4x.webp", "other_2x.png"):
         picture(here / "in" / name)
@@ -256,8 +382,12 @@ NAMES = st.builds(lambda folders, stem, suffix: "/".join([*folders, stem + suffi
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(names=st.sets(NAMES, min_size=1, max_size=6), output=st.sampled_from(["out/", "tree", None]))
-def test_no_result_is_lost_or_lies_elsewhere(here: Path, names: set[str], output: str | None) -> None:
+@given(
+    names=st.sets(NAMES, min_size=1, max_size=6),
+    output=st.sampled_from(["out/", "tree", None]),
+    rule=st.sampled_from([None, None, "{stem}_2x{suffix}", "{parent}{stem}{stem}{suffix}", "{stem}{suffix}"]),
+)
+def test_no_result_is_lost_or_lies_elsewhere(here: Path, names: set[str], output: str | None, rule: str | None) -> None:
     shutil.rmtree("tree", ignore_errors=True)
     made = set()
     for name in names:
@@ -265,7 +395,7 @@ def test_no_result_is_lost_or_lies_elsewhere(here: Path, names: set[str], output
         if not any(parent.is_file() for parent in path.parents) and not path.is_dir():
             made.add(picture(path, "PNG"))
     try:
-        found = collect(["tree"], output, PLAIN, TAG)
+        found = collect(["tree"], output, PLAIN, TAG, name=rule)
     except PlanError as error:
         assert "both would become" in str(error) or "would be overwritten" in str(error)  # noqa: PT017
         return

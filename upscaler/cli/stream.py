@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..codecs import Output
     from ..picture import Picture
     from ..pipeline import Reading
-    from .upscale import Work
+    from .files import Work
 
 INPUT, OUTPUT = "standard input", "standard output"
 

@@ -1,25 +1,19 @@
-"""`upscaler upscale`: files, folders and globs, enlarged; what comes from or goes to a pipe is `stream`'s."""
+"""`upscaler upscale`: its options. What is done with files is in `files`, with pipes in `stream`."""
 
 from __future__ import annotations
 
 import sys
-import time
-from contextlib import closing
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import bars, say, set_up_logging, show
+from .console import set_up_logging
+from .files import Work, make_files
 from .models import have
 
 if TYPE_CHECKING:
-    from ..codecs import Format, Output
-    from ..jobs.batch import Choice
-    from ..jobs.output import Skipped
-    from ..pipeline import Reading, Upscaler
-    from ..target import Target
+    from ..codecs import Format
 
 
 def upscale(  # the options of a command are its parameters
@@ -56,6 +50,16 @@ def upscale(  # the options of a command are its parameters
             help="A file; or a folder, in which an input folder is mirrored; or -, standard output. "
             "Default: beside the source, as photo_4x.jpg.",
         ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="TEMPLATE", help="Of results' names: {stem}, {suffix}, {scale}, {format}, {parent}."),
+    ] = None,
+    include: Annotated[
+        list[str] | None, typer.Option(metavar="PATTERN", help="Of folders, take only files like this: *.tif, raw/*.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="PATTERN", help="Of folders, leave out files and folders like this.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
     format: Annotated[
@@ -129,6 +133,9 @@ def upscale(  # the options of a command are its parameters
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be done: sizes, model, device, tiles, memory.")
     ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on with what arrives in the folders, until interrupted.")
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Make again what an earlier run into the same folder has made.")
     ] = False,
@@ -160,6 +167,8 @@ def upscale(  # the options of a command are its parameters
     from ..pipeline import Upscaler
     from ..target import Target, parse_size
 
+    if watch and (dry_run or "-" in inputs or output == "-"):
+        raise PlanError(f"--watch: works from folder to folder, not with {'--dry-run' if dry_run else '-'}.")
     if quiet and (verbose or progress):
         raise PlanError(f"--quiet and {'--verbose' if verbose else '--progress'}: are opposites. Choose one of them.")
     try:
@@ -197,6 +206,10 @@ def upscale(  # the options of a command are its parameters
             "workspace": workspace,
         },
         dry_run=dry_run,
+        watch=watch,
+        include=include or [],
+        exclude=exclude or [],
+        name=name,
         choice=Choice(
             force,
             retry_failed,
@@ -213,95 +226,7 @@ def upscale(  # the options of a command are its parameters
 
         make_streamed(work, inputs, output)
     else:
-        _make_files(work, inputs, output)
-
-
-MENTIONED = 20
-"""Files that are named one by one when they are skipped for the same reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a command does with every picture."""
-
-    upscaler: Upscaler
-    target: Target
-    writing: Output
-    """Its path is not used."""
-    reading: Reading
-    dry_run: bool
-    choice: Choice
-    report: Path | None
-    bars: bool
-    quiet: bool
-    verbose: bool
-
-
-def _make_files(work: Work, inputs: list[str], output: str | None) -> None:
-    """Raises SystemExit(1) when a picture failed; all failures have been said by then, however it ends."""
-    from ..jobs import report
-    from ..jobs.batch import describe, run
-    from ..jobs.output import collect
-
-    if work.report is not None:
-        report.check(work.report)
-    found = collect(inputs, output, work.writing, _tag(work))
-    if not work.quiet:
-        _say_skipped(found.skipped, work.verbose)
-    start, outcomes = time.perf_counter(), []
-    try:
-        with (
-            bars([job.source.name for job in found.jobs], work.bars and not work.dry_run) as shown,
-            closing(
-                run(
-                    work.upscaler,
-                    found.jobs,
-                    work.target,
-                    folder=found.folder,
-                    choice=work.choice,
-                    progress=lambda source, done, total: shown.tiles(source.name, done, total),
-                    dry_run=work.dry_run,
-                    **work.reading,
-                )
-            ) as done,
-        ):
-            for outcome in done:
-                shown.picture_done()
-                outcomes.append(replace(outcome, estimate=None))  # there may be ten thousand
-                if work.dry_run and outcome.estimate is not None:
-                    show(describe(outcome.estimate, str(outcome.source), str(outcome.output)))
-                elif outcome.skipped is not None and not work.quiet:
-                    say(f"{outcome.source}: skipped, {outcome.skipped}.")
-                elif outcome.error is None and not work.quiet and not outcome.was_done:
-                    say(f"{outcome.output}  {outcome.size}  {outcome.seconds:.1f} s")
-    finally:
-        failures = [outcome.error for outcome in outcomes if outcome.error is not None]
-        for error in failures:
-            say(f"error: {error}")
-        if outcomes and not work.quiet and not work.dry_run and (len(found.jobs) > 1 or outcomes[0].was_done):
-            say(report.summary(outcomes, len(found.skipped), time.perf_counter() - start))
-        if work.dry_run and failures and len(found.jobs) > 1:
-            say(f"{len(failures)} of {len(found.jobs)} pictures failed.")
-        if work.report is not None:
-            report.write(work.report, outcomes, found.skipped)
-    if failures:
-        raise SystemExit(1)
-
-
-def _tag(work: Work) -> str:
-    """What is put after the names of results that are written beside their sources."""
-    scale = work.target.scale or work.upscaler.model.scale
-    return f"_{scale:g}x" if work.target.is_scale and scale else "_upscaled"
-
-
-def _say_skipped(skipped: tuple[Skipped, ...], verbose: bool) -> None:
-    """A line for each file; for the first MENTIONED of a reason, unless verbose."""
-    for reason in dict.fromkeys(item.reason for item in skipped):
-        paths = [item.path for item in skipped if item.reason == reason]
-        for path in paths if verbose else paths[:MENTIONED]:
-            say(f"{path}: skipped, {reason}.")
-        if not verbose and len(paths) > MENTIONED:
-            say(f"{len(paths) - MENTIONED} more: skipped, {reason}.")
+        make_files(work, inputs, output)
 
 
 def _format(name: str | None) -> Format | None:

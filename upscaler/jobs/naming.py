@@ -1,4 +1,4 @@
-"""What results are called, and which files are called like results.
+"""What results are called, which files are called like results, and whether an output is called like a file.
 
 Where they lie, and what two of one name mean, is `output`'s.
 """
@@ -11,7 +11,7 @@ import string
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..codecs import Format, by_suffix, sniff, writable
+from ..codecs import FORMATS, Format, by_suffix, sniff, writable
 from ..errors import PlanError
 
 RESULT = re.compile(r"(?P<source>.+)_(\d+(\.\d+)?x|upscaled)")
@@ -26,8 +26,9 @@ SHOWN = ", ".join(f"{{{field}}}" for field in FIELDS)
 class Naming:
     """A template for names, such as "{stem}_{scale}x{suffix}"; doubled braces stand for single ones.
 
-    stem: the source's name without its suffix; suffix: the result's, with its dot; scale: such as 4 or 2.5; format: such
-    as jpeg; parent: the name of the source's folder. Raises PlanError for a template that gives no names of pictures.
+    stem is the source's name without its suffix, suffix the result's with its dot, scale a number such as 4 or 2.5,
+    format a word such as jpeg, parent the name of the source's folder. Raises PlanError for a template that gives no
+    names of pictures.
     """
 
     template: str
@@ -70,7 +71,8 @@ class Naming:
     def sources_of(self, path: Path) -> set[Path]:
         """Those, without suffix, of which a file of that name would be the result at any scale, in any format."""
         matches = (RESULT.fullmatch(stem(path)), self._pattern(_parent(path)).fullmatch(path.name))
-        return {path.parent / match["source"] for match in matches if match} - {bare(path)}
+        found = [match["source"] for match in matches if match and "source" in match.re.groupindex]
+        return {path.parent / source for source in found} - {bare(path)}
 
     def _filled(self, stem: str, suffix: str, format: str, parent: str) -> str:
         scale = "" if self.scale is None else f"{self.scale:g}"
@@ -87,12 +89,12 @@ class Naming:
                 "Choose a name without / and \\; a folder is named with --output."
             )
         if by_suffix(Path(name).suffix) is None:
-            raise PlanError(f"--name {self.template!r}: gives names without a picture's suffix. End it with {{suffix}}.")
+            raise PlanError(
+                f"--name {self.template!r}: gives names without a picture's suffix. End it with {{suffix}}."
+            )
 
     def _pattern(self, parent: str) -> re.Pattern[str]:
-        """The names that the template gives in a folder of that name; what it matches of a template without stem is no
-        result of anything, and has an empty source.
-        """
+        """The names that the template gives in a folder of that name; the group `source` is the stem, if it has one."""
         values = {
             "stem": "(?P<source>.+)",
             "suffix": r"\.[^.]+",
@@ -105,7 +107,7 @@ class Naming:
             pattern += re.escape(literal) + (values[field] if field else "")
             if field == "stem":
                 values["stem"] = "(?P=source)"
-        return re.compile(pattern if "(?P<source>" in pattern else "(?!)(?P<source>)")
+        return re.compile(pattern)
 
 
 def stem(path: Path) -> str:
@@ -116,6 +118,31 @@ def stem(path: Path) -> str:
 def bare(path: Path) -> Path:
     """The path without its suffix, if that is one of a picture."""
     return path.parent / stem(path)
+
+
+def names_file(output: str, inputs: list[str], count: int, format: Format | None) -> bool:
+    """Whether the output for `count` pictures is one file and not a folder. Raises PlanError when it can be neither."""
+    path = Path(output)
+    if output.endswith(("/", os.sep)) or os.path.isdir(path):
+        return False
+    named = by_suffix(path.suffix)
+    if count > 1 or any(os.path.isdir(text) for text in inputs):
+        if named or os.path.exists(path):
+            raise PlanError(f"{output}: is one file, where a folder is needed for {', '.join(inputs)}. Name a folder.")
+        return False
+    if not path.suffix and not os.path.exists(path):
+        return False
+    if format is None and (named is None or named.writer is None):
+        known = ", ".join(format.suffixes[0] for format in FORMATS if format.writer)
+        raise PlanError(
+            f"{output}: {path.suffix or 'without a suffix it'} is no format that can be written ({known}). "
+            "Choose one of these, or end the name with / if it is a folder."
+        )
+    if format is not None and named is not None and named is not format:
+        raise PlanError(
+            f"{output}: its name says {named.name}, but --format says {format.name}. Leave one of them out."
+        )
+    return True
 
 
 def format_of(source: Path) -> Format:

@@ -1,23 +1,25 @@
-"""From what the user typed to pairs of source and output: folders, globs, names, formats.
+"""From what the user typed to pairs of source and output: folders, globs, filters, places.
 
-What the files hold is not looked at beyond their first bytes; reading and writing are `batch`'s.
+What results are called is `naming`'s. What the files hold is not looked at beyond their first bytes; reading and
+writing are `batch`'s.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..codecs import FORMATS, Format, Output, by_suffix, looks_like_picture, sniff, writable
+from ..codecs import Output, looks_like_picture
 from ..errors import OutputError, PlanError
+from .naming import Naming, bare, format_of, names_file
 
-RESULT = re.compile(r"(?P<source>.+)_(\d+(\.\d+)?x|upscaled)")
-"""Names that results get when they are written beside their sources."""
+EXCLUDED = "left out by --exclude"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,40 +59,85 @@ class _Found:
     problem: str | None = None
 
 
-def collect(inputs: Iterable[str], output: str | None, template: Output, tag: str) -> Jobs:
+@dataclass(frozen=True, slots=True)
+class _Filter:
+    """What of folders and glob patterns is taken; paths are matched from the folder where the search began."""
+
+    include: tuple[re.Pattern[str], ...]
+    exclude: tuple[re.Pattern[str], ...]
+
+    def folder(self, path: Path, base: Path) -> Skipped | None:
+        """Itself or the first folder above it, below `base`, that is left out."""
+        parts = path.relative_to(base).parts
+        for depth in range(len(parts)):
+            if _matches(self.exclude, parts[: depth + 1]):
+                return Skipped(base.joinpath(*parts[: depth + 1]), EXCLUDED)
+        return None
+
+    def file(self, path: Path, base: Path) -> Skipped | None:
+        excluded = self.folder(path, base)
+        if excluded is None and self.include and not _matches(self.include, path.relative_to(base).parts):
+            return Skipped(path, "left out by --include")
+        return excluded
+
+
+def collect(
+    inputs: Iterable[str],
+    output: str | None,
+    template: Output,
+    tag: str,
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    name: str | None = None,
+    scale: float | None = None,
+) -> Jobs:
     """The jobs for files, folders (searched recursively) and glob patterns; what is named twice is done once.
 
     `output` is a file for a single picture, else a folder: it mirrors an input folder, or several of them under their
     own names. None writes beside each source, with `tag` after its name, and leaves results of earlier runs alone.
     `template` says how files are written. Hidden files and links to folders are left out. An input that does not exist
-    becomes a job, which fails. Raises PlanError when there is nothing to do, when the output cannot be meant so, when
+    becomes a job, which fails.
+
+    `include` and `exclude` are shell patterns, in any case of letters, for what is found in folders and by globs: for
+    bare names, and for paths from the folder that was named, with slashes, which * matches too. A folder that is
+    excluded is not entered. `name` is a template for `Naming`, in place of the source's name and `tag`, and `scale` is
+    what it calls so.
+
+    Raises PlanError when there is nothing to do, when the output or a pattern or the template cannot be meant so, when
     two sources would become one file, or a result would take the place of a source.
     """
     inputs = list(inputs)
     if "" in inputs or output == "":
         raise PlanError("an empty name: no file or folder is called so. Check the variable that it came from.")
+    naming = Naming(name if name is not None else f"{{stem}}{tag if output is None else ''}{{suffix}}", scale)
+    filter = _Filter(_compiled("--include", include), _compiled("--exclude", exclude))
     unique: dict[str, _Found] = {}
-    skipped: list[Skipped] = []
-    for item in _search(inputs, output):
+    left: list[Skipped] = []
+    for item in _search(inputs, output, filter):
         if isinstance(item, Skipped):
-            skipped.append(item)
+            left.append(item)
         else:
             unique.setdefault(os.path.abspath(item.path), item)
     found = list(unique.values())
+    skipped = [item for item in dict.fromkeys(left) if os.path.abspath(item.path) not in unique]
     if output is None:
-        results = _earlier_results(found)
+        results = _earlier_results(found, skipped, naming)
         skipped += [Skipped(item.path, "a result of an earlier run") for item in found if item in results]
         found = [item for item in found if item not in results]
     if not found:
-        raise PlanError(f"{', '.join(inputs)}: no picture in there.")
-    folder = None if output is None or _names_file(output, inputs, found, template.format) else Path(output)
+        filtered = " that --include and --exclude leave" if include or exclude else ""
+        raise PlanError(f"{', '.join(inputs)}: no picture in there{filtered}.")
+    folder = None if output is None or names_file(output, inputs, len(found), template.format) else Path(output)
     if output is not None and folder is None:
+        if name is not None:
+            raise PlanError(f"--name {name!r}: the result has its name already, {output}. Leave out one of them.")
         jobs = [Job(item.path, replace(template, path=Path(output)), item.problem) for item in found]
     else:
-        jobs = [_job(item, output, template, tag) for item in found]
-    if template.format is None:
+        jobs = [_job(item, output, template, naming) for item in found]
+    if template.format is None and name is None:
         jobs = _told_apart(jobs)
-    _refuse_losses(jobs)
+    _refuse_losses(jobs, "" if name is None else ", or change --name")
     return Jobs(tuple(jobs), tuple(skipped), folder)
 
 
@@ -114,26 +161,50 @@ def folder_for(output: Path) -> Path:
     return place
 
 
-def _search(inputs: list[str], output: str | None) -> Iterator[_Found | Skipped]:
+def _compiled(option: str, patterns: Sequence[str]) -> tuple[re.Pattern[str], ...]:
+    """For `_matches`. A slash at the end is taken off; **/ at the beginning may also stand for no folder."""
+    result = []
+    for text in patterns:
+        pattern = text.rstrip("/")
+        if not pattern:
+            raise PlanError(f"{option} {text!r}: an empty pattern matches nothing. Leave it out, or say which files.")
+        anywhere = "(.*/)?" if pattern.startswith("**/") else ""
+        result.append(re.compile(anywhere + fnmatch.translate(pattern.removeprefix("**/")), re.IGNORECASE))
+    return tuple(result)
+
+
+def _matches(patterns: tuple[re.Pattern[str], ...], parts: tuple[str, ...]) -> bool:
+    return any(pattern.match("/".join(parts)) or pattern.match(parts[-1]) for pattern in patterns)
+
+
+def _search(inputs: list[str], output: str | None, filter: _Filter) -> Iterator[_Found | Skipped]:
     own = None if output is None else os.path.realpath(output)
     expanded = [(path, text) for text in dict.fromkeys(inputs) for path in expand(text)]
     folders = {os.path.realpath(path) for path, _ in expanded if os.path.isdir(path)}
     if len(expanded) > 1:
         folders.discard(str(own))
     for path, text in expanded:
-        if os.path.isdir(path) and os.path.realpath(path) not in folders:
+        named, is_folder = path == Path(text), os.path.isdir(path)
+        base = _fixed_part(text) if not named else path
+        left_out = filter.folder(path, base) if is_folder else None
+        if is_folder and os.path.realpath(path) not in folders:
             yield Skipped(path, "the output folder")
-        elif os.path.isdir(path):
+        elif left_out:
+            yield left_out
+        elif is_folder:
             above = Path(os.path.abspath(path)).parent
-            yield from _below(path, above if len(folders) > 1 else path, own)
-        elif path != Path(text):
-            yield _picture_or_not(path, _fixed_part(text))
+            yield from _below(path, above if len(folders) > 1 else path, base, own, filter)
+        elif not named:
+            yield filter.file(path, base) or _picture_or_not(path, base)
         else:
             yield _Found(path, path.parent)
 
 
-def _below(folder: Path, root: Path, own: str | None) -> Iterator[_Found | Skipped]:
-    """Every file below a folder, in order of name, without hidden ones and without `own`, the output folder."""
+def _below(folder: Path, root: Path, base: Path, own: str | None, filter: _Filter) -> Iterator[_Found | Skipped]:
+    """Every file below a folder, in order of name, without hidden ones and without `own`, the output folder.
+
+    `base` is the folder from which the filter counts.
+    """
     errors: list[OSError] = []
     for place, folders, files in os.walk(folder, onerror=errors.append):
         visible = sorted(name for name in folders if not name.startswith("."))
@@ -143,11 +214,12 @@ def _below(folder: Path, root: Path, own: str | None) -> Iterator[_Found | Skipp
                 yield Skipped(path, "a link to a folder")
             elif os.path.realpath(path) == own:
                 yield Skipped(path, "the output folder")
+            elif left_out := filter.folder(path, base):
+                yield left_out
             else:
                 folders.append(path.name)
-        for name in sorted(files):
-            if not name.startswith("."):
-                yield _picture_or_not(Path(place, name), root)
+        for path in (Path(place, name) for name in sorted(files) if not name.startswith(".")):
+            yield filter.file(path, base) or _picture_or_not(path, root)
     for error in errors:
         path = Path(error.filename)
         yield _Found(path, root, f"{path}: the folder cannot be read ({error.strerror}).")
@@ -170,65 +242,18 @@ def _fixed_part(pattern: str) -> Path:
     return fixed
 
 
-def _earlier_results(found: list[_Found]) -> set[_Found]:
+def _earlier_results(found: list[_Found], skipped: list[Skipped], naming: Naming) -> set[_Found]:
     """Those named as the result of another would be: a second run must not enlarge what the first has made."""
-    sources = {item.path.with_name(_stem(item.path)) for item in found}
-    matches = [(item, RESULT.fullmatch(_stem(item.path))) for item in found]
-    return {item for item, match in matches if match and item.path.with_name(match["source"]) in sources}
+    sources = {bare(item.path) for item in found} | {bare(item.path) for item in skipped if item.reason == EXCLUDED}
+    return {item for item in found if not sources.isdisjoint(naming.sources_of(item.path))}
 
 
-def _names_file(output: str, inputs: list[str], found: list[_Found], format: Format | None) -> bool:
-    """Whether the output is one file and not a folder. Raises PlanError when it can be neither."""
-    path = Path(output)
-    if output.endswith(("/", os.sep)) or os.path.isdir(path):
-        return False
-    named = by_suffix(path.suffix)
-    if len(found) > 1 or any(os.path.isdir(text) for text in inputs):
-        if named or os.path.exists(path):
-            raise PlanError(f"{output}: is one file, where a folder is needed for {', '.join(inputs)}. Name a folder.")
-        return False
-    if not path.suffix and not os.path.exists(path):
-        return False
-    if format is None and (named is None or named.writer is None):
-        known = ", ".join(format.suffixes[0] for format in FORMATS if format.writer)
-        raise PlanError(
-            f"{output}: {path.suffix or 'without a suffix it'} is no format that can be written ({known}). "
-            "Choose one of these, or end the name with / if it is a folder."
-        )
-    if format is not None and named is not None and named is not format:
-        raise PlanError(
-            f"{output}: its name says {named.name}, but --format says {format.name}. Leave one of them out."
-        )
-    return True
-
-
-def _job(item: _Found, output: str | None, template: Output, tag: str) -> Job:
+def _job(item: _Found, output: str | None, template: Output, naming: Naming) -> Job:
     """The result beside its source, or at the same place in the output folder, in its source's format if need be."""
-    source = item.path
-    format = template.format or _format_of(source)
-    suffix = source.suffix if source.suffix.lower() in format.suffixes else format.suffixes[0]
-    if output is None:
-        path = source.with_name(f"{_stem(source)}{tag}{suffix}")
-    else:
-        path = Path(output, os.path.relpath(source.parent, item.root), f"{_stem(source)}{suffix}")
-    return Job(source, replace(template, path=path, format=format), item.problem)
-
-
-def _stem(path: Path) -> str:
-    """The name without its suffix, if that is one of a picture: of `scan.v2` nothing is taken away."""
-    return path.stem if by_suffix(path.suffix) else path.name
-
-
-def _format_of(source: Path) -> Format:
-    """The source's own format by content, else by name, if it can be written."""
-    named = by_suffix(source.suffix)
-    if not os.path.isfile(source):
-        return writable(named)
-    try:
-        with source.open("rb") as file:
-            return writable(sniff(file.read(64)) or named)
-    except OSError:
-        return writable(named)
+    format = template.format or format_of(item.path)
+    name = naming.name(item.path, format)
+    place = item.path.parent if output is None else Path(output, os.path.relpath(item.path.parent, item.root))
+    return Job(item.path, replace(template, path=place / name, format=format), item.problem)
 
 
 def _told_apart(jobs: list[Job]) -> list[Job]:
@@ -243,15 +268,20 @@ def _told_apart(jobs: list[Job]) -> list[Job]:
     return result
 
 
-def _refuse_losses(jobs: list[Job]) -> None:
-    """Raises PlanError when a result would replace another, or a source: its own, or one still to be read."""
+def _refuse_losses(jobs: list[Job], way_out: str) -> None:
+    """Raises PlanError when a result would replace another, or a source: its own, or one still to be read.
+
+    `way_out` is the end of the advice: what else there is to choose.
+    """
     sources = {os.path.realpath(job.source): job.source for job in jobs}
     outputs: dict[str, Path] = {}
     for job in jobs:
         place = os.path.realpath(job.output.path)
         other = outputs.setdefault(place, job.source)
         if other != job.source:
-            raise PlanError(f"{other} and {job.source}: both would become {job.output.path}. Rename one of them.")
+            raise PlanError(
+                f"{other} and {job.source}: both would become {job.output.path}. Rename one of them{way_out}."
+            )
         if place in sources and os.path.lexists(place):
             which = "its own result" if sources[place] == job.source else f"the result of {job.source}"
-            raise PlanError(f"{sources[place]}: would be overwritten by {which}. Choose another folder.")
+            raise PlanError(f"{sources[place]}: would be overwritten by {which}. Choose another folder{way_out}.")

@@ -1,0 +1,65 @@
+"""Watching: what arrives is given once, complete, and again when it has changed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from upscaler.codecs import Output
+from upscaler.jobs.output import Job
+from upscaler.jobs.watch import arriving
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> Iterator[Iterator[list[str]]]:
+    """The names of what arrives in tmp_path, below it too."""
+
+    def look() -> list[Job]:
+        return [Job(path, Output(Path())) for path in sorted(tmp_path.rglob("*.txt"))]
+
+    jobs = arriving([tmp_path], look, settled=0.3)
+    yield ([job.source.name for job in group] for group in jobs)
+    jobs.close()
+
+
+def test_what_is_there_comes_first_and_what_arrives_follows(tmp_path: Path, given: Iterator[list[str]]) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    assert next(given) == ["a.txt"]
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/b.txt").write_text("b")
+    assert next(given) == ["b.txt"]
+    (tmp_path / "a.txt").write_text("another")
+    assert next(given) == ["a.txt"]
+
+
+def test_a_file_is_given_when_it_is_complete(tmp_path: Path, given: Iterator[list[str]]) -> None:
+    def write_slowly() -> None:
+        with (tmp_path / "slow.txt").open("w") as file:
+            for _ in range(12):
+                file.write("part")
+                file.flush()
+                time.sleep(0.1)
+
+    writer = threading.Thread(target=write_slowly)
+    writer.start()
+    assert next(given) == ["slow.txt"]
+    assert (tmp_path / "slow.txt").read_text() == "part" * 12
+    writer.join()
+
+
+def test_a_file_that_vanishes_before_it_is_complete_is_forgotten(tmp_path: Path, given: Iterator[list[str]]) -> None:
+    (tmp_path / "a.txt").write_text("a")
+
+    def replace() -> None:
+        time.sleep(0.1)
+        (tmp_path / "a.txt").unlink()
+        (tmp_path / "b.txt").write_text("b")
+
+    other = threading.Thread(target=replace)
+    other.start()
+    assert next(given) == ["b.txt"]
+    other.join()

@@ -1,0 +1,166 @@
+"""Pictures from file to file: what is done with them, and what is said of it; what comes from or goes to a pipe is
+`stream`'s."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .console import bars, say, show
+
+if TYPE_CHECKING:
+    from ..codecs import Output
+    from ..jobs.batch import Choice, Outcome
+    from ..jobs.output import Job, Jobs, Skipped
+    from ..pipeline import Reading, Upscaler
+    from ..target import Target
+
+MENTIONED = 20
+"""Files that are named one by one when they are skipped for the same reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a command does with every picture."""
+
+    upscaler: Upscaler
+    target: Target
+    writing: Output
+    """Its path is not used."""
+    reading: Reading
+    dry_run: bool
+    watch: bool
+    include: list[str]
+    exclude: list[str]
+    name: str | None
+    choice: Choice
+    report: Path | None
+    bars: bool
+    quiet: bool
+    verbose: bool
+
+
+def make_files(work: Work, inputs: list[str], output: str | None) -> None:
+    """Raises SystemExit(1) when a picture failed; all failures have been said by then, however it ends."""
+    from ..jobs import report
+
+    if work.report is not None:
+        report.check(work.report)
+    start = time.perf_counter()
+    outcomes: list[Outcome] = []
+    skipped: list[Skipped] = []
+    try:
+        for found in _arriving(work, inputs, output) if work.watch else _found(work, inputs, output):
+            if not work.quiet:
+                _say_skipped(found.skipped, work.verbose)
+            skipped += found.skipped
+            for outcome in _made(work, found):
+                outcomes.append(replace(outcome, estimate=None))  # there may be ten thousand
+                if work.watch and outcome.error is not None:
+                    say(f"error: {outcome.error}")
+    finally:
+        failures = [outcome.error for outcome in outcomes if outcome.error is not None]
+        for error in () if work.watch else failures:
+            say(f"error: {error}")
+        if work.dry_run and failures and len(outcomes) > 1:
+            say(f"{len(failures)} of {len(outcomes)} pictures failed.")
+        elif not work.dry_run and not work.quiet and (len(outcomes) > 1 or any(each.was_done for each in outcomes)):
+            say(report.summary(outcomes, len(skipped), time.perf_counter() - start))
+        if work.report is not None:
+            report.write(work.report, outcomes, skipped)
+    if failures:
+        raise SystemExit(1)
+
+
+def _made(work: Work, found: Jobs) -> Iterator[Outcome]:
+    """Runs the jobs and says what became of each, failures left out."""
+    from ..jobs.batch import describe, run
+
+    with (
+        bars([job.source.name for job in found.jobs], work.bars and not work.dry_run) as shown,
+        closing(
+            run(
+                work.upscaler,
+                found.jobs,
+                work.target,
+                folder=found.folder,
+                choice=work.choice,
+                progress=lambda source, done, total: shown.tiles(source.name, done, total),
+                dry_run=work.dry_run,
+                **work.reading,
+            )
+        ) as outcomes,
+    ):
+        for outcome in outcomes:
+            shown.picture_done()
+            if work.dry_run and outcome.estimate is not None:
+                show(describe(outcome.estimate, str(outcome.source), str(outcome.output)))
+            elif outcome.skipped is not None and not work.quiet:
+                say(f"{outcome.source}: skipped, {outcome.skipped}.")
+            elif outcome.error is None and not work.quiet and not outcome.was_done:
+                say(f"{outcome.output}  {outcome.size}  {outcome.seconds:.1f} s")
+            yield outcome
+
+
+def _found(work: Work, inputs: list[str], output: str | None) -> Iterator[Jobs]:
+    """What is there now."""
+    yield _collected(work, inputs, output)
+
+
+def _arriving(work: Work, inputs: list[str], output: str | None) -> Iterator[Jobs]:
+    """What is there now, and what arrives, for ever. Raises PlanError unless folders go to a folder."""
+    from ..errors import PlanError
+    from ..jobs.output import Jobs
+    from ..jobs.watch import arriving
+
+    folders = [Path(text) for text in inputs]
+    if output is None or not all(map(os.path.isdir, folders)):
+        raise PlanError(
+            "--watch: works from folder to folder. Name folders that exist, and one for the results with -o."
+        )
+
+    def look() -> tuple[Job, ...]:
+        try:
+            return _collected(work, inputs, f"{output}{os.sep}").jobs
+        except PlanError as error:
+            logging.getLogger("upscaler").info("%s", error)  # there is no picture yet, mostly
+            return ()
+
+    if not work.quiet:
+        say(f"watching {', '.join(inputs)}; interrupt to end.")
+    with closing(arriving(folders, look)) as groups:
+        for jobs in groups:
+            yield Jobs(tuple(jobs), (), Path(output))
+
+
+def _collected(work: Work, inputs: list[str], output: str | None) -> Jobs:
+    from ..jobs.output import collect
+
+    scale = (work.target.scale or work.upscaler.model.scale) if work.target.is_scale else None
+    tag = f"_{scale:g}x" if scale else "_upscaled"
+    return collect(
+        inputs,
+        output,
+        work.writing,
+        tag,
+        include=work.include,
+        exclude=work.exclude,
+        name=work.name,
+        scale=scale,
+    )
+
+
+def _say_skipped(skipped: tuple[Skipped, ...], verbose: bool) -> None:
+    """A line for each file; for the first MENTIONED of a reason, unless verbose."""
+    for reason in dict.fromkeys(item.reason for item in skipped):
+        paths = [item.path for item in skipped if item.reason == reason]
+        for path in paths if verbose else paths[:MENTIONED]:
+            say(f"{path}: skipped, {reason}.")
+        if not verbose and len(paths) > MENTIONED:
+            say(f"{len(paths) - MENTIONED} more: skipped, {reason}.")
