@@ -25,6 +25,7 @@ from .tiff_exif import Value
 
 log = logging.getLogger("upscaler")
 logging.getLogger("pyvips").addHandler(logging.NullHandler())  # what matters of it comes with its exceptions
+pyvips.cache_set_max(0)  # of operations: each picture is read and written once
 
 MILLIMETRES = 25.4
 USUAL_DPI = (72.0, 72.0)

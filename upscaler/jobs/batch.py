@@ -36,6 +36,10 @@ Progress = Callable[[Path, int, int], None]
 """Called as tiles are done: the source, how many, of how many in all."""
 
 
+OVERHEAD = 4 * 2**20
+"""Bytes that a waiting picture counts for beyond its pixels, or thousands of tiny ones would wait."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """Which pictures of a job are made."""
@@ -357,7 +361,7 @@ def _outcome(work: _Work) -> Outcome:
 
 
 def _bytes(work: _Work) -> int:
-    return 0 if work.picture is None else work.picture.pixels.nbytes
+    return OVERHEAD + (0 if work.picture is None else work.picture.pixels.nbytes)
 
 
 def _kept(reading: Reading) -> dict[str, object]:

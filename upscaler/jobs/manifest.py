@@ -79,6 +79,7 @@ class Manifest:
             self._database = sqlite3.connect(own / "manifest.sqlite", check_same_thread=False, isolation_level=None)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=NORMAL")
+            self._database.execute("PRAGMA cache_size=-256")  # KiB: every row is written once
             self._database.execute(
                 f"CREATE TABLE IF NOT EXISTS pictures (output TEXT PRIMARY KEY, {', '.join(_COLUMNS[1:])})"
             )

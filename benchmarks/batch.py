@@ -1,0 +1,252 @@
+"""Compares a folder as one job with the bare network on the same pixels, with a loop over commands, with Real-ESRGAN's
+script; `--flat` instead measures whether memory stays the same as pictures pass.
+
+The pictures are crops of the samples, the same at each run. Job, bare network and rival take turns, so that a machine
+whose speed drifts is the same for all; the ratios are medians over the rounds. Prints a table and writes JSON. See
+README.md beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLES = ("astronaut.jpg", "camera.jpg", "chelsea.png", "coffee.jpg", "lineart.png")
+SIDES = (96, 320)
+"""Pixels of the shortest and the longest side of a picture."""
+UNUSUAL = 20
+"""Of so many pictures one is grey, one has alpha, one has 16 bits."""
+SMALL = 16
+"""Pixels of a side of the pictures of `--flat`."""
+EARLY = 500
+"""Pictures after which memory is first looked at."""
+MIB = 2**20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, help="of the pictures (default: 200, with --flat 10000)")
+    parser.add_argument("--model", help="default: photo, with --flat lanczos")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--calls", type=int, default=5, help="pictures of the loop over commands; 0 leaves it out")
+    parser.add_argument("--rival", type=Path, help="the Python of an environment that has Real-ESRGAN; see README.md")
+    parser.add_argument("--flat", action="store_true", help="measure memory instead")
+    parser.add_argument("--json", type=Path, default=ROOT / "build" / "benchmarks" / "batch.json")
+    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--loop", type=json.loads, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.loop:
+        print(script_loop(arguments.loop))
+        return
+    if arguments.child:
+        print(json.dumps(measure(arguments.child, arguments.model)))
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "sources").mkdir()
+        if arguments.flat:
+            report = flat(folder, arguments.model or "lanczos", arguments.count or 10000)
+        else:
+            make_mixed(folder / "sources", arguments.count or 200)
+            report = compare(folder, arguments)
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps(report, indent=1))
+
+
+def make_mixed(folder: Path, count: int) -> None:
+    """Crops of all samples, of many sizes and shapes: JPEG and PNG by turns, some of them unusual."""
+    random = np.random.default_rng(0)
+    samples = [np.asarray(cv2.imread(str(ROOT / "samples" / name), cv2.IMREAD_COLOR)) for name in SAMPLES]
+    for index in range(count):
+        sample = samples[index % len(samples)]
+        height, width = (min(int(random.integers(*SIDES, endpoint=True)), side) for side in sample.shape[:2])
+        top, left = int(random.integers(len(sample) - height + 1)), int(random.integers(sample.shape[1] - width + 1))
+        crop = sample[top : top + height, left : left + width]
+        suffix = ".jpg" if index % 2 else ".png"
+        match index % UNUSUAL:
+            case 1:
+                crop = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
+            case 4:
+                crop = np.dstack([crop, np.broadcast_to(np.linspace(0, 255, width), (height, width)).astype(np.uint8)])
+            case 10:
+                crop = crop * np.uint16(257)
+        cv2.imwrite(str(folder / f"{index:05}{suffix}"), crop)
+
+
+def compare(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of each contestant for all pictures, and their ratios to the job."""
+    from upscaler import Upscaler
+
+    sources = sorted((folder / "sources").iterdir())
+    upscaler = Upscaler(arguments.model or "photo")
+    contestants = {"the job": job(upscaler, folder), "the bare network": bare(upscaler, sources)}
+    if arguments.rival:
+        contestants["Real-ESRGAN's script loop"] = rival(arguments.rival, upscaler.model, folder)
+    for run in contestants.values():
+        run()
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(arguments.rounds):
+        for name, run in contestants.items():
+            seconds[name].append(run())
+    if arguments.calls:
+        some = sources[:: max(len(sources) // arguments.calls, 1)][: arguments.calls]
+        name = f"a loop over commands, from {len(some)} pictures"
+        seconds[name] = [commands(upscaler.model.name, some, folder) * len(sources) / len(some)]
+    print(
+        f"{upscaler.model.name}, {len(sources)} pictures\n{'pictures/s':>11}  {'seconds':>8}  {'ratio to the job':>17}"
+    )
+    ratios = {}
+    for name, values in seconds.items():
+        ratios[name] = statistics.median(value / own for value, own in zip(values, seconds["the job"], strict=False))
+        median = statistics.median(values)
+        print(f"{len(sources) / median:11.2f}  {median:8.2f}  {ratios[name]:17.3f}  {name}")
+    return {"model": upscaler.model.name, "pictures": len(sources), "seconds": seconds, "ratios": ratios}
+
+
+def job(upscaler: Any, folder: Path) -> Callable[[], float]:
+    """The whole job, into a new folder each time: reading, computing, writing, the manifest."""
+
+    def run() -> float:
+        with tempfile.TemporaryDirectory(dir=folder) as results:
+            start = time.perf_counter()
+            outcomes = list(upscaler.batch(folder / "sources", results))
+            seconds = time.perf_counter() - start
+        for outcome in outcomes:
+            if outcome.error:
+                raise RuntimeError(outcome.error)
+        return seconds
+
+    return run
+
+
+def bare(upscaler: Any, sources: list[Path]) -> Callable[[], float]:
+    """The job's own engines on the job's own tiles, all of which have been cut before."""
+    from upscaler import codecs
+    from upscaler.pipeline import _parts, _varies
+    from upscaler.tiling import cut
+
+    work = []
+    for source in sources:
+        picture = codecs.decode(source)
+        engine = upscaler._engine(picture)
+        colour, alpha = _parts(picture, None)
+        layers = [colour] if alpha is None or not _varies(alpha) else [colour, alpha]
+        for plan in upscaler.estimate(picture).plans:
+            for layer in layers:
+                pixels = layer if layer.shape[2] == 3 else np.repeat(layer, 3, axis=2)
+                work += [(engine, batch.pixels) for batch in cut(pixels, plan)]
+
+    def run() -> float:
+        start = time.perf_counter()
+        for engine, tiles in work:
+            engine.run(tiles)
+        return time.perf_counter() - start
+
+    return run
+
+
+def commands(model: str, sources: list[Path], folder: Path) -> float:
+    """Seconds of one `upscaler` process for each picture, one after the other."""
+    with tempfile.TemporaryDirectory(dir=folder) as results:
+        start = time.perf_counter()
+        for source in sources:
+            command = [sys.executable, "-m", "upscaler", str(source), "-m", model, "-o", f"{results}/", "--quiet"]
+            subprocess.run(command, check=True, cwd=ROOT)
+        return time.perf_counter() - start
+
+
+def rival(python: Path, model: Any, folder: Path) -> Callable[[], float]:
+    """The loop in a process of its own; the network's kind and sizes are read from its weights."""
+    from safetensors import safe_open
+
+    from upscaler import catalog
+
+    weights = catalog.locate(model)
+    with safe_open(weights, "numpy") as file:
+        shapes = {name: file.get_slice(name).get_shape() for name in list(file.keys())}
+    kernels = [shape for shape in shapes.values() if len(shape) == 4]
+    if "body.0.weight" not in shapes:
+        raise SystemExit(f"{model.name}: the rival is compared with compact networks only. Leave --rival out.")
+    sizes = {"features": shapes["body.0.weight"][0], "convolutions": len(kernels) - 2, "scale": 4}
+    task = {
+        "weights": str(weights),
+        "network": {"kind": "compact", **sizes},
+        "sources": str(folder / "sources"),
+        "tile": 0,
+        "tile_pad": 10,
+    }
+    command = [str(python), __file__, "--loop", json.dumps(task)]
+
+    def run() -> float:
+        return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+    return run
+
+
+def script_loop(task: dict[str, Any]) -> float:
+    """Seconds of what `inference_realesrgan.py` does with a folder, its class made and run once before: in the rival's
+    environment."""
+    from rival import build_rival, enhance, supply_functional_tensor
+
+    supply_functional_tensor()
+    upsampler = build_rival(task)
+    enhance(upsampler, np.zeros((64, 64, 3), np.uint8))
+    with tempfile.TemporaryDirectory() as results:
+        start = time.perf_counter()
+        for source in sorted(Path(task["sources"]).iterdir()):
+            result, _ = enhance(upsampler, cv2.imread(str(source), cv2.IMREAD_UNCHANGED))
+            cv2.imwrite(str(Path(results, source.name)), result)
+        return time.perf_counter() - start
+
+
+def flat(folder: Path, model: str, count: int) -> dict[str, Any]:
+    """Memory of a job of many small pictures, in a process of its own."""
+    sample = np.asarray(cv2.imread(str(ROOT / "samples" / "chelsea.png")))
+    random = np.random.default_rng(0)
+    for index in range(count):
+        top, left = (int(random.integers(side - SMALL)) for side in sample.shape[:2])
+        crop = sample[top : top + SMALL, left : left + SMALL]
+        cv2.imwrite(str(folder / "sources" / f"{index:05}.png"), crop)
+    command = [sys.executable, __file__, "--model", model, "--child", str(folder)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    report: dict[str, Any] = json.loads(done.stdout)
+    for name, value in report.items():
+        print(f"{value:10}  {name}")
+    return {"model": model, **report}
+
+
+def measure(folder: Path, model: str) -> dict[str, float]:
+    """One job in this process: its highest anonymous memory so far, after the early pictures and after all."""
+    from memory import anonymous
+
+    from upscaler import Upscaler
+
+    highest = early = done = 0
+    start = time.perf_counter()
+    for done, outcome in enumerate(Upscaler(model).batch(folder / "sources", folder / "results"), 1):
+        if outcome.error:
+            raise RuntimeError(outcome.error)
+        highest = max(highest, anonymous())
+        early = highest if done <= EARLY else early
+    return {
+        f"MiB after {min(EARLY, done)} pictures": round(early / MIB, 1),
+        f"MiB after {done} pictures": round(highest / MIB, 1),
+        "ratio": round(highest / early, 4),
+        "seconds": round(time.perf_counter() - start, 1),
+    }
+
+
+if __name__ == "__main__":
+    main()
