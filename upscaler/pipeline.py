@@ -26,7 +26,7 @@ from .tiling import Band, Budget, Plan, Size, Tile
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from .jobs.batch import Outcome
+    from .jobs.outcome import Outcome
 
 Progress = Callable[[int, int], None]
 """Called as tiles are done: how many, of how many in all."""

@@ -14,7 +14,8 @@ from PIL import Image
 from tests.networks import tiny_compact
 from upscaler import ModelError, OutputError, Picture, PictureError, PlanError, Size, Target, Upscaler, codecs
 from upscaler.codecs import Output, by_name
-from upscaler.jobs.batch import Outcome, describe, prepare, read, run, run_folder
+from upscaler.jobs.batch import prepare, read, run, run_folder
+from upscaler.jobs.outcome import Outcome, describe
 from upscaler.jobs.output import Job, collect
 
 

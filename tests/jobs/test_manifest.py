@@ -14,8 +14,9 @@ from PIL import Image
 
 from upscaler import OutputError, Size, Target, Upscaler
 from upscaler.codecs import Output
-from upscaler.jobs.batch import Choice, Outcome, run
+from upscaler.jobs.batch import run
 from upscaler.jobs.manifest import FOLDER, Manifest
+from upscaler.jobs.outcome import Choice, Outcome
 from upscaler.jobs.output import collect
 
 

@@ -16,7 +16,7 @@ from .console import bars, say, show
 
 if TYPE_CHECKING:
     from ..codecs import Output
-    from ..jobs.batch import Choice, Outcome
+    from ..jobs.outcome import Choice, Outcome
     from ..jobs.output import Job, Jobs, Skipped
     from ..pipeline import Reading, Upscaler
     from ..target import Target
@@ -80,7 +80,8 @@ def make_files(work: Work, inputs: list[str], output: str | None) -> None:
 
 def _made(work: Work, found: Jobs) -> Iterator[Outcome]:
     """Runs the jobs and says what became of each, failures left out."""
-    from ..jobs.batch import describe, run
+    from ..jobs.batch import run
+    from ..jobs.outcome import describe
 
     with (
         bars([job.source.name for job in found.jobs], work.bars and not work.dry_run) as shown,

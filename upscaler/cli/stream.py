@@ -22,7 +22,8 @@ INPUT, OUTPUT = "standard input", "standard output"
 def make_streamed(work: Work, inputs: list[str], output: str | None) -> None:
     """Standard input goes to standard output unless a file is named. Raises PlanError when the names make no sense."""
     from .. import codecs
-    from ..jobs.batch import describe, prepare
+    from ..jobs.batch import prepare
+    from ..jobs.outcome import describe
 
     source = _source(inputs)
     file = None if output in (None, "-") else _file(work.writing, str(output))

@@ -163,7 +163,7 @@ def upscale(  # the options of a command are its parameters
     set_up_logging(quiet, verbose)
     from ..codecs import Output
     from ..errors import ModelError, PlanError
-    from ..jobs.batch import Choice
+    from ..jobs.outcome import Choice
     from ..pipeline import Upscaler
     from ..target import Target, parse_size
 

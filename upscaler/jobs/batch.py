@@ -25,6 +25,7 @@ from ..target import Target
 from ..tiling import Size
 from . import line
 from .manifest import Manifest, Row, stamp
+from .outcome import Choice, Outcome, describe
 from .output import Job, collect, folder_for
 
 if TYPE_CHECKING:
@@ -38,51 +39,6 @@ Progress = Callable[[Path, int, int], None]
 
 OVERHEAD = 4 * 2**20
 """Bytes that a waiting picture counts for beyond its pixels, or thousands of tiny ones would wait."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Which pictures of a job are made."""
-
-    force: bool = False
-    """Also those that an earlier run has made."""
-    retry_failed: bool = False
-    """Also those of which an earlier run found that they cannot be made."""
-    skip_larger_than: Size | None = None
-    """Leaves out sources that are wider or higher."""
-    skip_at_least: Size | None = None
-    """Leaves out sources that are as wide and as high, or more."""
-
-    def against(self, size: Size) -> str | None:
-        """Why a source of that size is left out; None if it is not."""
-        largest, enough = self.skip_larger_than, self.skip_at_least
-        if largest is not None and (size.width > largest.width or size.height > largest.height):
-            return f"it has {size} pixels, more than {largest}"
-        if enough is not None and size.width >= enough.width and size.height >= enough.height:
-            return f"it has {size} pixels, {enough} or more"
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one picture."""
-
-    source: Path
-    output: Path
-    error: str | None
-    """One sentence that names a file; None: the output is complete."""
-    size: Size | None
-    """Of the result; None when it failed."""
-    seconds: float
-    """Of reading, computing and writing; waiting is not counted."""
-    departure: float | None = None
-    """See `Picture.departure`."""
-    was_done: bool = False
-    """By an earlier run: the output is what this one would have made."""
-    skipped: str | None = None
-    """Why the source was left out."""
-    estimate: Estimate | None = None
-    """What was done, or in a dry run would be; None when it failed, or was done before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,24 +144,6 @@ def prepare(upscaler: Upscaler, picture: Picture, output: Output, target: Target
         raise PictureError(f"{picture.name}: {error}") from error
     codecs.check(output, estimate.result)
     return estimate
-
-
-def describe(estimate: Estimate, source: str, output: str) -> str:
-    """One line: sizes, model, device, precision, passes, tiles, memory."""
-    info = estimate.engine
-    sizes = f"{source} {estimate.source} -> {output} {estimate.result}"
-    if not estimate.plans:
-        return f"{sizes}: {'written as it is' if estimate.source == estimate.result else 'resized, without the model'}"
-    grids = [
-        f"{plan.count} {'tile' if plan.count == 1 else 'tiles'} of {plan.tile}"
-        + (f", {plan.batch} at a time" if plan.batch > 1 else "")
-        for plan in estimate.plans
-    ]
-    passes = "1 pass" if len(grids) == 1 else f"{len(grids)} passes"
-    return (
-        f"{sizes}: {info.name} on {info.device}, {info.precision}; {passes}: {', then '.join(grids)}; "
-        f"at most {max(round(estimate.memory / 2**20), 1)} MiB for tiles"
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import OutputError, PlanError
-from .batch import Outcome
+from .outcome import Outcome
 from .output import Skipped
 
 COLUMNS = ("source", "output", "outcome", "width", "height", "seconds", "departure", "reason")

@@ -1,0 +1,72 @@
+"""Which pictures of a job are made, what became of each, and how that is said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..pipeline import Estimate
+from ..tiling import Size
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which pictures of a job are made."""
+
+    force: bool = False
+    """Also those that an earlier run has made."""
+    retry_failed: bool = False
+    """Also those of which an earlier run found that they cannot be made."""
+    skip_larger_than: Size | None = None
+    """Leaves out sources that are wider or higher."""
+    skip_at_least: Size | None = None
+    """Leaves out sources that are as wide and as high, or more."""
+
+    def against(self, size: Size) -> str | None:
+        """Why a source of that size is left out; None if it is not."""
+        largest, enough = self.skip_larger_than, self.skip_at_least
+        if largest is not None and (size.width > largest.width or size.height > largest.height):
+            return f"it has {size} pixels, more than {largest}"
+        if enough is not None and size.width >= enough.width and size.height >= enough.height:
+            return f"it has {size} pixels, {enough} or more"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one picture."""
+
+    source: Path
+    output: Path
+    error: str | None
+    """One sentence that names a file; None: the output is complete."""
+    size: Size | None
+    """Of the result; None when it failed."""
+    seconds: float
+    """Of reading, computing and writing; waiting is not counted."""
+    departure: float | None = None
+    """See `Picture.departure`."""
+    was_done: bool = False
+    """By an earlier run: the output is what this one would have made."""
+    skipped: str | None = None
+    """Why the source was left out."""
+    estimate: Estimate | None = None
+    """What was done, or in a dry run would be; None when it failed, or was done before."""
+
+
+def describe(estimate: Estimate, source: str, output: str) -> str:
+    """One line: sizes, model, device, precision, passes, tiles, memory."""
+    info = estimate.engine
+    sizes = f"{source} {estimate.source} -> {output} {estimate.result}"
+    if not estimate.plans:
+        return f"{sizes}: {'written as it is' if estimate.source == estimate.result else 'resized, without the model'}"
+    grids = [
+        f"{plan.count} {'tile' if plan.count == 1 else 'tiles'} of {plan.tile}"
+        + (f", {plan.batch} at a time" if plan.batch > 1 else "")
+        for plan in estimate.plans
+    ]
+    passes = "1 pass" if len(grids) == 1 else f"{len(grids)} passes"
+    return (
+        f"{sizes}: {info.name} on {info.device}, {info.precision}; {passes}: {', then '.join(grids)}; "
+        f"at most {max(round(estimate.memory / 2**20), 1)} MiB for tiles"
+    )
