@@ -1,4 +1,7 @@
-"""The main path: one picture from source to result, tile by tile; the Upscaler, which loads its model once."""
+"""The main path: one picture from source to result, tile by tile; the Upscaler, which loads its model once.
+
+Over 300 lines, because the path is to be read in one place.
+"""
 
 from __future__ import annotations
 

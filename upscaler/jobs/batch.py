@@ -1,6 +1,7 @@
 """Many files to many outcomes: one bad picture is one reported failure, the others are done.
 
-Which files, and what their results are called, is `output`'s; what was done by an earlier run, `manifest`'s.
+Over 300 lines, because the stages of a picture belong together. Which files, and what their results are called, is
+`output`'s; what was done by an earlier run, `manifest`'s.
 """
 
 from __future__ import annotations
