@@ -20,7 +20,7 @@ from tests.networks import tiny_compact
 from tests.pictures import sample
 from upscaler import catalog
 from upscaler.compat import RealESRGANer, RRDBNet, SRVGGNetCompact
-from upscaler.engines.device import cpu_has_bfloat16
+from upscaler.device import cpu_has_bfloat16
 from upscaler.errors import EngineError, ModelError, PictureError, PlanError
 
 SEEN: list[tuple[int, ...]] = []

@@ -19,7 +19,9 @@ LAYERS = {
     "picture": 2,
     "catalog": 2,
     "target": 2,
+    "device": 2,
     "codecs": 3,
+    "diffusion": 3,
     "engines": 3,
     "fidelity": 3,
     "finish": 3,
@@ -35,10 +37,14 @@ CONVENIENCES = {("picture/picture.py", "codecs"), ("pipeline.py", "jobs")}
 """Methods that open a door upwards, by an import inside of them: `Picture.save`, `Upscaler.batch`."""
 
 FOREIGN = {
-    "torch": ("engines", "compat"),
+    "torch": ("device", "engines", "diffusion", "compat"),
     "spandrel": ("engines", "compat"),
     "pyvips": ("codecs",),
+    "diffusers": ("diffusion",),
+    "transformers": ("diffusion",),
     "requests": ("catalog",),
+    "ray": ("jobs",),
+    "fsspec": ("jobs",),
     "typer": ("cli",),
     "rich": ("cli",),
     "tqdm": ("cli",),

@@ -12,7 +12,7 @@ from tests.pictures import ALL, sample
 from upscaler import catalog
 from upscaler.engines import engine_for
 from upscaler.engines.checkpoint import Checkpoint
-from upscaler.engines.device import cpu_has_bfloat16
+from upscaler.device import cpu_has_bfloat16
 from upscaler.engines.network import NetworkEngine
 from upscaler.errors import PlanError
 

@@ -30,7 +30,7 @@ def doctor() -> None:
 
 
 def _show_devices() -> None:
-    from ..engines import device
+    from .. import device
 
     chosen = device.pick_device()
     table(

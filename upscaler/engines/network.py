@@ -17,7 +17,7 @@ from ..arrays import FloatArray
 from ..errors import ModelError, OutOfMemory, PlanError, UpscalerError
 from ..tiling import RAMP, Needs
 from .base import Engine, EngineInfo
-from .device import PRECISIONS, free_memory, pick_device, pick_precision
+from ..device import PRECISIONS, free_memory, pick_device, pick_precision
 from .probe import Cuts, Trial, measure_cuts, remembered, sample, try_out
 
 if TYPE_CHECKING:

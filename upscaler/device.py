@@ -9,7 +9,7 @@ from typing import Final
 import psutil
 import torch
 
-from ..errors import PlanError
+from .errors import PlanError
 
 PRECISIONS: Final[dict[str, torch.dtype]] = {
     "fp32": torch.float32,
