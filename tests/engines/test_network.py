@@ -10,9 +10,9 @@ import torch
 from tests.networks import tiny_compact, tiny_swinir
 from tests.pictures import ALL, sample
 from upscaler import catalog
+from upscaler.device import cpu_has_bfloat16
 from upscaler.engines import engine_for
 from upscaler.engines.checkpoint import Checkpoint
-from upscaler.device import cpu_has_bfloat16
 from upscaler.engines.network import NetworkEngine
 from upscaler.errors import PlanError
 

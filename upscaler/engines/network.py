@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from ..arrays import FloatArray
+from ..device import PRECISIONS, free_memory, pick_device, pick_precision
 from ..errors import ModelError, OutOfMemory, PlanError, UpscalerError
 from ..tiling import RAMP, Needs
 from .base import Engine, EngineInfo
-from ..device import PRECISIONS, free_memory, pick_device, pick_precision
 from .probe import Cuts, Trial, measure_cuts, remembered, sample, try_out
 
 if TYPE_CHECKING:
