@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -65,6 +65,17 @@ class Estimate:
     engine: engines.EngineInfo
     memory: int
     """Bytes expected at most, beyond the loaded libraries and the model."""
+
+    @property
+    def together(self) -> int:
+        """So many small pictures like this one may be computed in one batch; 1: it is computed alone."""
+        is_small = len(self.plans) == 1 and self.plans[0].count == 1 and self.engine.channels == 3
+        return self.plans[0].room if is_small else 1
+
+    @property
+    def alike(self) -> tuple[Size, str] | None:
+        """Equal for pictures that may be computed in one batch; None for those that are computed alone."""
+        return None if self.together == 1 else (self.plans[0].tile, self.engine.precision)
 
 
 class Upscaler:
@@ -132,8 +143,19 @@ class Upscaler:
         reading.setdefault("workspace", self._workspace)
         picture = codecs.decode(source, **reading)
         estimate = self.estimate(picture, scale, target=target)
-        engine = self._engine(picture)
-        workspace = reading["workspace"]
+        return self.make(picture, estimate, workspace=reading["workspace"], progress=progress)
+
+    def make(
+        self,
+        picture: Picture,
+        estimate: Estimate,
+        *,
+        engine: Engine | None = None,
+        workspace: Path | None = None,
+        progress: Progress | None = None,
+    ) -> Picture:
+        """What `self.estimate(picture, …)` has said, by an engine of `ahead` perhaps. Raises as a call does."""
+        engine = engine or self._engine(picture)
         layers = 2 if picture.has_alpha and _varies(picture.pixels[:, :, -1:]) else 1
         count = _Counter(progress, layers * sum(plan.count for plan in estimate.plans))
         if not estimate.plans:
@@ -161,6 +183,14 @@ class Upscaler:
         starts = [picture.size, *sizes[:-1]] if sizes else []
         plans = tuple(tiling.plan(size, info.needs, budget) for size in starts)
         return Estimate(picture.size, result, plans, info, max((plan.memory for plan in plans), default=0))
+
+    def ahead(self, pictures: Sequence[Picture], estimates: Sequence[Estimate]) -> list[Engine]:
+        """For `make`: engines that have the tiles of several small pictures already, computed in one batch. All
+        estimates have the same `alike`, which is not None."""
+        engine = self._engine(pictures[0])
+        colours = (_parts(picture, None)[0] for picture in pictures)
+        batches = (next(tiling.cut(pixels, each.plans[0])) for pixels, each in zip(colours, estimates, strict=True))
+        return engines.ahead(engine, [batch.pixels[0] for batch in batches])
 
     def batch(self, source: str | Path, output: str | Path, **options: Any) -> Iterator[Outcome]:
         """Every picture of a folder into another, its tree mirrored: one outcome each, failures included, as they are

@@ -11,14 +11,16 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import codecs
 from ..codecs import Output
+from ..engines import Engine
 from ..errors import ModelError, OutputError, PictureError, PlanError, UpscalerError
 from ..picture import Picture
 from ..pipeline import Estimate, Reading, Upscaler
@@ -85,7 +87,7 @@ def run(
         if dry_run:
             yield from (_outcome(maker.looked_at(_Work(job))) for job in jobs)
             return
-        stages = line.Stages(maker.read, maker.compute, maker.write)
+        stages = line.Stages(maker.read, maker.compute, maker.write, _alike)
         works = line.run((_Work(job) for job in jobs), stages, lambda work: work.outcome is not None, _bytes)
         with closing(works):
             for work in works:
@@ -163,8 +165,18 @@ class _Maker:
     def read(self, work: _Work) -> _Work:
         return self._guarded(self._read, work)
 
-    def compute(self, work: _Work) -> _Work:
-        return self._guarded(self._compute, work)
+    def compute(self, works: list[_Work]) -> Iterator[_Work]:
+        """One, or several that are alike."""
+        if works[0].estimate is None or works[0].estimate.alike is None:
+            yield from (self._guarded(self._compute, work) for work in works)
+            return
+        start = time.perf_counter()
+        pictures = [work.picture for work in works if work.picture is not None]
+        estimates = [work.estimate for work in works if work.estimate is not None]
+        own = self.upscaler.ahead(pictures, estimates)
+        share = (time.perf_counter() - start) / len(works)
+        for work, engine in zip(works, own, strict=True):
+            yield self._guarded(partial(self._compute, engine=engine), replace(work, seconds=work.seconds + share))
 
     def write(self, work: _Work) -> _Work:
         return self._guarded(self._write, work)
@@ -232,13 +244,15 @@ class _Maker:
         }
         return json.dumps({**self.settings, **writing}, sort_keys=True)
 
-    def _compute(self, work: _Work) -> _Work:
+    def _compute(self, work: _Work, engine: Engine | None = None) -> _Work:
         assert work.picture is not None
+        assert work.estimate is not None
         source, progress = work.job.source, self.progress
         workspace = self.reading.get("workspace") or folder_for(work.job.output.path)
-        result = self.upscaler(
+        result = self.upscaler.make(
             work.picture,
-            target=self.target,
+            work.estimate,
+            engine=engine,
             progress=None if progress is None else lambda done, total: progress(source, done, total),
             workspace=workspace,
         )
@@ -279,6 +293,10 @@ def _done(work: _Work, error: str | None) -> _Work:
     departure = None if error else work.departure
     outcome = Outcome(work.job.source, work.job.output.path, error, size, work.seconds, departure, estimate=estimate)
     return replace(work, picture=None, outcome=outcome)
+
+
+def _alike(work: _Work) -> tuple[Hashable, int]:
+    return (None, 1) if work.estimate is None else (work.estimate.alike, work.estimate.together)
 
 
 def _is_written(work: _Work) -> bool:

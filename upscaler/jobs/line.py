@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Generic, TypeVar
@@ -26,8 +26,11 @@ class Stages(Generic[Item]):
     """What is done with an item, one after the other."""
 
     read: Callable[[Item], Item]
-    compute: Callable[[Item], Item]
+    compute: Callable[[list[Item]], Iterable[Item]]
+    """Gets together what is waiting and alike, one item mostly."""
     write: Callable[[Item], Item]
+    alike: Callable[[Item], tuple[Hashable, int]] = lambda _: (None, 1)
+    """What is equal for alike items, and how many of them are computed together at most."""
 
 
 class Stopped(Exception):
@@ -71,15 +74,25 @@ class Belt(Generic[Item]):
 
     def __iter__(self) -> Iterator[Item]:
         """Everything that is put, until the end or until it is stopped."""
+        return (item for group in self.groups(lambda _: (None, 1)) for item in group)
+
+    def groups(self, alike: Callable[[Item], tuple[Hashable, int]]) -> Iterator[list[Item]]:
+        """The same, each with what else is waiting and alike; see `Stages.alike`."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._stopped or self._ended or bool(self._items))
                 if self._stopped or not self._items:
                     return
-                item, size = self._items.popleft()
-                self._bytes -= size
+                key, most = alike(self._items[0][0])
+                group: list[tuple[Item, int]] = []
+                rest: deque[tuple[Item, int]] = deque()
+                for entry in self._items:
+                    belongs = not group or (len(group) < most and alike(entry[0])[0] == key)
+                    (group if belongs else rest).append(entry)
+                self._items = rest
+                self._bytes -= sum(size for _, size in group)
                 self._changed.notify_all()
-            yield item
+            yield [item for item, _ in group]
 
 
 def run(
@@ -127,14 +140,14 @@ def run(
 
     threads = [begun(stage) for stage in (reading, *[writing] * WRITERS)]
     try:
-        for item in ready:
-            product = item if is_done(item) else stages.compute(item)
-            if is_done(product):
-                yield product
-            else:
-                waiting.put(product, size(product))
-            while not done.empty():
-                yield done.get()
+        for group in ready.groups(stages.alike):
+            for product in group if is_done(group[0]) else stages.compute(group):
+                if is_done(product):
+                    yield product
+                else:
+                    waiting.put(product, size(product))
+                while not done.empty():
+                    yield done.get()
         waiting.end()
         for ended in threads:
             ended.wait()

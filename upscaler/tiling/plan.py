@@ -99,6 +99,8 @@ class Plan:
     batch: int
     memory: int
     """Bytes expected for a batch of tiles and a row of results."""
+    room: int = 1
+    """Tiles of this size that may be run together, where other pictures have some."""
 
     @property
     def tile(self) -> Size:
@@ -141,11 +143,11 @@ def plan(size: Size, needs: Needs, budget: Budget, border: int = BORDER) -> Plan
         return too_large, memory(x, y, 1) if too_large else tiles * (pixels * slowdown + TILE_OVERHEAD)
 
     x, y = min(((x, y) for x in columns for y in rows), key=lambda pair: cost(*pair))
-    batch = budget.batch or max(1, needs.batch_pixels // (x.tile * y.tile))
-    batch = min(batch, len(x.starts) * len(y.starts))
-    while budget.batch is None and batch > 1 and memory(x, y, batch) > budget.memory:
-        batch //= 2
-    return Plan(size, needs.scale, x, y, batch, memory(x, y, batch))
+    room = budget.batch or max(1, needs.batch_pixels // (x.tile * y.tile))
+    while budget.batch is None and room > 1 and memory(x, y, room) > budget.memory:
+        room //= 2
+    batch = min(room, len(x.starts) * len(y.starts))
+    return Plan(size, needs.scale, x, y, batch, memory(x, y, batch), room)
 
 
 def _choices(length: int, border: int, overlap: int, smallest: int, needs: Needs, budget: Budget) -> list[Axis]:
