@@ -1,0 +1,111 @@
+"""Twenty steps of training, as from the command line: they learn, can be resumed, and what they write is a model."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from tests.pictures import SAMPLES, sample
+from training import label, train
+from training.configs import CONFIGS
+from upscaler import Upscaler
+
+PHOTOS = ("astronaut.jpg", "coffee.jpg", "camera.jpg", "chelsea.png")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """The samples, under names of which two are held out."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in PHOTOS:
+        with Image.open(SAMPLES / name) as image:
+            for number in range(4):
+                image.convert("RGB").rotate(90 * number, expand=True).save(folder / f"{number}-{name}")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The configurations, of tiny networks on tiny pieces."""
+    for name, config in CONFIGS.items():
+        tiny = replace(config, features=8, convolutions=2, batch=4, side=16, piece=24, fresh=2, rate=5e-3, warmup=5)
+        if config.contest:
+            tiny = replace(tiny, contest=replace(config.contest, features=4))
+        monkeypatch.setitem(CONFIGS, name, tiny)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, program: object, *arguments: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["program", *map(str, arguments), "--workers", "0"])
+    program.main()  # type: ignore[attr-defined]
+
+
+def log(folder: Path) -> list[dict[str, str]]:
+    with (folder / "log.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_twenty_steps_learn_and_write_a_model(monkeypatch: pytest.MonkeyPatch, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(monkeypatch, train, "faithful", "--photos", photos, "--out", out, "--pool", 16, "--steps", 1)
+    run(monkeypatch, train, "faithful", "--photos", photos, "--out", out, "--pool", 16, "--steps", 20)
+    first, last = log(out)
+    assert (first["step"], last["step"]) == ("1", "20")
+    for kind in ("clean", "poor"):
+        assert float(last[f"{kind} gain, dB"]) > float(first[f"{kind} gain, dB"]) + 0.2
+    assert list(out.glob("*-poor.png"))
+    coffee = sample("coffee.jpg")[:96, :128]
+    result = Upscaler(str(out / "faithful-x4.safetensors"))(coffee)
+    assert (result.size.width, result.size.height) == (512, 384)
+    shrunk = np.asarray(result.to_pil().reduce(4)) / 255
+    assert np.abs(shrunk - coffee).mean() < 0.02
+
+
+def test_contest_begins_with_given_weights_and_teaches_network_and_judge(
+    monkeypatch: pytest.MonkeyPatch, photos: Path, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(label, "AT_ONCE", 4)
+    labels = tmp_path / "labels"
+    for pieces in (4, 8):
+        run(
+            monkeypatch,
+            label,
+            "photo",
+            "--photos",
+            photos,
+            "--out",
+            labels,
+            "--teacher",
+            "faithful",
+            "--pieces",
+            pieces,
+        )
+    assert len(list(labels.iterdir())) == 2
+    piece = load_file(labels / "00000.safetensors")
+    assert piece["taught"].shape == piece["truth"].shape == (4, 3, 96, 96)
+    out = tmp_path / "faithful"
+    run(monkeypatch, train, "faithful", "--photos", photos, "--out", out, "--pool", 4, "--steps", 1)
+    start = out / "faithful-x4.safetensors"
+    arguments = ["photo", "--photos", photos, "--labelled", labels, "--out", tmp_path / "photo", "--start", start]
+    run(monkeypatch, train, *arguments, "--steps", 1)
+    before = torch.load(tmp_path / "photo" / "checkpoint.pt", weights_only=True)
+    run(monkeypatch, train, *arguments, "--steps", 4)
+    after = torch.load(tmp_path / "photo" / "checkpoint.pt", weights_only=True)
+    for part in ("network", "average", "judge"):
+        assert any(not torch.equal(value, after[part][name]) for name, value in before[part].items()), part
+
+
+def test_contest_without_labels_is_refused(
+    monkeypatch: pytest.MonkeyPatch, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run(monkeypatch, train, "photo", "--photos", photos)
+    assert "photo learns from a teacher: --labelled is missing. Run training.label first." in capsys.readouterr().err

@@ -1,0 +1,86 @@
+"""A configuration for each embedded model, and the reason for each number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from .data import Mixture
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Against a judge, taught by a larger network."""
+
+    features: int = 16
+    """Of the judge: a step then takes thrice the time of one without it. Real-ESRGAN has 64 and a GPU."""
+    truth: float = 0.5
+    """Weight of the distance from the truth: keeps colours and shapes where they are."""
+    taught: float = 1.0
+    """Weight of the distance from the teacher's result: its edges follow from the source, so they can be learned, while
+    what the truth has beyond them can only be guessed."""
+    alike: float = 0.02
+    """Weight of the distance of the judge's features, which takes the place of a perceptual network's: at the start
+    their terms are about 1, the others about 0.02."""
+    judged: float = 0.002
+    """Weight of the judge's word, about 0.7 at the start: a tenth of the rest, as in Real-ESRGAN."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All that sets one model's training apart from another's."""
+
+    name: str
+    architecture: str
+    """See `networks.ARCHITECTURES`."""
+    features: int
+    convolutions: int
+    """Between the first and the last."""
+    mixture: Mixture
+    batch: int = 16
+    """On two cores a step of these takes some 0.3 s; fewer make the gradients noisier, more make too few steps."""
+    side: int = 48
+    """Source pixels of a part: nearly three times the reach of 18 convolutions. Larger ones were no faster a pixel."""
+    piece: int = 64
+    """Source pixels of the pieces in the pool, of which the parts are cut: room for 17x17 different ones."""
+    pool: int = 2048
+    """Pieces at hand: 430 MB, and minutes between two visits."""
+    fresh: int = 4
+    """New pieces a step: each is seen four times. At 9 ms a piece they cost a tenth of the time."""
+    rate: float = 6e-4
+    """Of learning, at its highest: half of what suits a network of half the width (1.2e-3)."""
+    warmup: int = 100
+    """Steps until the rate is reached: AdamW's estimates are wild before."""
+    average: float = 0.999
+    """Share of the weights' moving average that stays at each step: it looks back a thousand steps."""
+    frequencies: float = 0.1
+    """Weight of the spectra: their term is as large as the other at about 0.3, and should be the lesser."""
+    contest: Contest | None = None
+    """Without one the network learns from the truth alone."""
+
+
+FAITHFUL = Config(
+    "faithful",
+    "plain",
+    # 16 convolutions of 64 features: 0.62 million multiply-adds a source pixel, of 0.65 allowed. The README compares.
+    features=64,
+    convolutions=16,
+    # Half of what people enlarge is small but good, or saved once as a JPEG; severe cases teach what noise is.
+    mixture=Mixture(clean=0.4, mild=0.45, severe=0.15, pages=0.12),
+)
+
+PHOTO = Config(
+    "photo",
+    "plain",
+    features=64,
+    convolutions=16,
+    # What is sharp already needs no judge; poor sources are what it is asked for.
+    mixture=Mixture(clean=0.25, mild=0.55, severe=0.2, pages=0.12),
+    # A fifth of the other rate: it begins with the weights of `faithful`, and contests are lost by haste.
+    rate=2e-4,
+    contest=Contest(),
+)
+
+# 32 features and 12 convolutions: 0.13 million multiply-adds, a fifth of `photo`'s.
+PHOTO_FAST = replace(PHOTO, name="photo-fast", features=32, convolutions=12)
+
+CONFIGS = {config.name: config for config in (FAITHFUL, PHOTO, PHOTO_FAST)}

@@ -1,0 +1,59 @@
+"""Writes pieces with a teacher's results beside them, for `photo` to learn from: `python -m training.label photo`.
+
+The teacher takes far longer than a step of training, so each piece is labelled once. It can be stopped at any time and
+goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from spandrel import ModelLoader
+
+from upscaler import catalog
+
+from .configs import CONFIGS
+from .data import Pieces, batches, photographs
+
+AT_ONCE = 32
+"""Pieces in a file: 13 MB, and a minute's work of two cores."""
+
+
+def main() -> None:
+    """Labels until the folder holds as many pieces as are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=[name for name, config in CONFIGS.items() if config.contest])
+    parser.add_argument("--photos", type=Path, required=True, help="a folder of .jpg and .png")
+    parser.add_argument("--out", type=Path, default=Path("build/training/labelled"))
+    parser.add_argument("--teacher", default="realesrgan-x4plus", help="a model of upscaler's catalog, 4x")
+    parser.add_argument("--pieces", type=int, default=8192, help="3.3 GB")
+    parser.add_argument("--workers", type=int, default=1)
+    arguments = parser.parse_args()
+    config = CONFIGS[arguments.name]
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    teacher = ModelLoader(device).load_from_file(catalog.locate(catalog.find(arguments.teacher))).bfloat16().eval()
+    done = len(list(arguments.out.glob("*.safetensors")))
+    pieces = Pieces(photographs(arguments.photos, held_out=False), config.mixture, config.piece)
+    pairs = batches(pieces, AT_ONCE, arguments.workers, seed=done)
+    for number in range(done, -(-arguments.pieces // AT_ONCE)):
+        source, truth = next(pairs)
+        taught = torch.cat([_taught(teacher.model, each.to(device)) for each in source[:, None]])
+        file = arguments.out / f"{number:05d}.safetensors"
+        save_file({"source": source, "truth": truth, "taught": taught}, file.with_suffix(".new"))
+        file.with_suffix(".new").replace(file)
+        print(f"{(number + 1) * AT_ONCE} pieces", flush=True)
+
+
+@torch.inference_mode()
+def _taught(teacher: torch.nn.Module, source: torch.Tensor) -> torch.Tensor:
+    """uint8 on the CPU, (1, 3, height, width), of a source that is a quarter of it."""
+    result: torch.Tensor = teacher((source.bfloat16() / 255).to(memory_format=torch.channels_last))
+    return (255 * result.float().clamp(0, 1)).round().byte().cpu().contiguous()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""How far a result is from the truth. Results and truths are float32, (count, 3, height, width), 0..1."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+LUMA = (0.299, 0.587, 0.114)
+"""Brightness as BT.601 weighs the colours."""
+ROUND = 0.02
+"""Errors below five 8-bit levels count by their square, as PSNR counts all of them; larger ones by their size, so that
+a few strong edges do not rule."""
+COLOUR = 0.3
+"""Weight of the three colours beside brightness, which the eye resolves far better."""
+
+
+def charbonnier(result: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Charbonnier et al. 1994, of brightness and of colours."""
+    error = result - truth
+    return _round(luma(error)).mean() + COLOUR * _round(error).mean()
+
+
+def _round(error: torch.Tensor) -> torch.Tensor:
+    return torch.sqrt(error**2 + ROUND**2) - ROUND
+
+
+def frequencies(result: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Mean distance of the spectra (as in MIMO-UNet, Cho et al. 2021): strokes and textures are few large numbers
+    there, and many small ones among the pixels."""
+    spectrum = torch.fft.rfft2(luma(result - truth), norm="ortho")
+    return torch.view_as_real(spectrum).abs().mean()
+
+
+def alike(result: list[torch.Tensor], wanted: list[torch.Tensor]) -> torch.Tensor:
+    """Mean distance of features, each layer's counted in terms of its own size."""
+    distances = [
+        functional.l1_loss(mine, its) / (its.abs().mean() + 1e-6) for mine, its in zip(result, wanted, strict=True)
+    ]
+    return torch.stack(distances).mean()
+
+
+def luma(picture: torch.Tensor) -> torch.Tensor:
+    """(count, 1, height, width)."""
+    return (picture * picture.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
+
+
+def psnr(result: torch.Tensor, truth: torch.Tensor, border: int = 4) -> float:
+    """In dB, of brightness as BT.601 codes it, of 219 of 255 levels, without the border."""
+    error = luma(result.clamp(0, 1) - truth)[..., border:-border, border:-border] * (219 / 255)
+    return float(-10 * torch.log10((error**2).mean()))
+
+
+def bicubic(source: torch.Tensor) -> torch.Tensor:
+    """Four times larger, the baseline."""
+    return functional.interpolate(source, scale_factor=4, mode="bicubic", antialias=True).clamp(0, 1)

@@ -1,0 +1,265 @@
+"""Trains one of the embedded networks: `python -m training.train faithful --photos FOLDER`. See README.md.
+
+It can be stopped at any time and goes on where it was. Beside its checkpoint it writes the weights as spandrel loads
+them, a log and samples.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import signal
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn import functional
+
+from .configs import CONFIGS, Config
+from .data import Pair, Pieces, Pool, batches, labelled, measured, photographs
+from .losses import alike, bicubic, charbonnier, frequencies, psnr
+from .networks import ARCHITECTURES, Judge, averaged, start_from, weights
+
+SAVE_EVERY = 240.0
+"""Seconds: what a crash costs at most."""
+SAMPLES = 4
+"""Held-out photographs whose results are kept to be looked at."""
+
+HeldOut = dict[str, dict[str, Pair]]
+"""By the photograph's name and the kind of its source."""
+
+
+def main() -> None:
+    """Trains until the steps or the minutes are used up, or until it is interrupted."""
+    arguments = _arguments()
+    config = CONFIGS[arguments.name]
+    if arguments.architecture:
+        features, convolutions = (int(number) for number in arguments.size.split("x"))
+        config = replace(config, architecture=arguments.architecture, features=features, convolutions=convolutions)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` interrupts as control-C does
+    run = Run(config, arguments.out or Path("build/training") / config.name)
+    if arguments.start and run.step == 0:
+        run.start_from(arguments.start)
+    if config.contest:
+        pool = labelled(arguments.labelled, run.device)
+    else:
+        pieces = Pieces(photographs(arguments.photos, held_out=False), config.mixture, config.piece)
+        pairs = batches(pieces, config.fresh, arguments.workers, seed=run.step)
+        pool = Pool.made(pairs, arguments.pool or config.pool, run.device)
+    held_out = {file.stem: measured(file) for file in photographs(arguments.photos, held_out=True)}
+    try:
+        run.train(pool, held_out, arguments.steps, 60 * arguments.minutes)
+    except KeyboardInterrupt:
+        print("interrupted")
+    run.save(held_out)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=CONFIGS)
+    parser.add_argument("--photos", type=Path, required=True, help="a folder of .jpg and .png, as large as they come")
+    parser.add_argument("--out", type=Path, help="default: build/training/NAME; goes on from the checkpoint there")
+    parser.add_argument("--start", type=Path, help="weights to begin with, as this program writes them")
+    parser.add_argument("--labelled", type=Path, help="what training.label wrote; a contest learns from it alone")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="of the schedule, earlier runs counted")
+    parser.add_argument("--steps", type=int, default=10**6, help="of the schedule, earlier runs counted")
+    parser.add_argument("--workers", type=int, default=1, help="processes that make pairs; 12 or more for a GPU")
+    parser.add_argument("--pool", type=int, help="pieces at hand; fewer than usual start sooner")
+    parser.add_argument("--architecture", choices=ARCHITECTURES, help="another one, to compare")
+    parser.add_argument("--size", default="64x16", help="of another architecture: features x convolutions")
+    arguments = parser.parse_args()
+    if CONFIGS[arguments.name].contest and not arguments.labelled:
+        parser.error(f"{arguments.name} learns from a teacher: --labelled is missing. Run training.label first.")
+    return arguments
+
+
+class Run:
+    """The state of one training, and its folder."""
+
+    def __init__(self, config: Config, folder: Path) -> None:
+        """From the folder's checkpoint if it has one."""
+        torch.manual_seed(0)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.config = config
+        self.step = 0
+        self.seconds = 0.0
+        self.loss = 0.0
+        self.network = ARCHITECTURES[config.architecture](config.features, config.convolutions)
+        self.network.to(self.device).to(memory_format=torch.channels_last)
+        self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
+        self._optimizer = _optimizer(self.network)
+        self._judge = Judge(config.contest.features if config.contest else 1)
+        self._judge.to(self.device).to(memory_format=torch.channels_last)
+        self._judge_optimizer = _optimizer(self._judge)
+        # Compiling pays on a GPU, where each small operation otherwise waits for its launch.
+        self._compute = torch.compile(self.network) if self.device.type == "cuda" else self.network
+        # On a CPU each core learns from parts of its own: threads that share a convolution wait for each other inside
+        # of it, and where other programs use the cores too, a step takes five times as long.
+        cores = torch.get_num_threads() if self.device.type == "cpu" else 1
+        self._threads = ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,))
+        self._parts = 1 if cores == 1 else 2 * cores  # a core that is less disturbed takes more of them
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        if self._checkpoint.exists():
+            self._load()
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self._folder / "checkpoint.pt"
+
+    def start_from(self, file: Path) -> None:
+        """The weights of an earlier run, whose optimizer is lost."""
+        start_from(self.network, load_file(file))
+        self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
+
+    def train(self, pool: Pool, held_out: HeldOut, steps: int, seconds: float) -> None:
+        """Until the schedule is at its end, saving now and then."""
+        begun, saved = time.monotonic() - self.seconds, time.monotonic()
+        while (progress := max(self.step / steps, self.seconds / seconds)) < 1:
+            self._learn(pool, progress)
+            self.step += 1
+            self.seconds = time.monotonic() - begun
+            if time.monotonic() - saved > SAVE_EVERY:
+                self.save(held_out)
+                saved = time.monotonic()
+
+    def _learn(self, pool: Pool, progress: float) -> None:
+        config = self.config
+        for optimizer in (self._optimizer, self._judge_optimizer):
+            for group in optimizer.param_groups:  # a cosine to a hundredth: the last steps only settle
+                falling = 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
+                group["lr"] = config.rate * falling * min(1, (self.step + 1) / config.warmup)
+        pool.renew()
+        parts = [each.chunk(self._parts) for each in pool.batch(config.batch, config.side)]
+        if config.contest:
+            self._judge.settle()
+            self._descend(self._judge, self._judge_optimizer, self._judge_loss, parts)
+        loss = self._descend(self.network, self._optimizer, self._loss, parts)
+        self.loss += max(0.01, 1 / (self.step + 1)) * (loss - self.loss)
+        share = min(config.average, (1 + self.step) / (10 + self.step))  # of young averages less is kept
+        for name, value in self.network.state_dict().items():
+            self.average[name].lerp_(value, 1 - share)
+
+    def _descend(
+        self,
+        module: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        loss_of: Callable[..., torch.Tensor],
+        parts: Sequence[Sequence[torch.Tensor]],
+    ) -> float:
+        """One step of the module's weights down a loss, which is the mean of that of the parts."""
+        learned = [parameter for parameter in module.parameters() if parameter.requires_grad]
+
+        def gradients(*part: torch.Tensor) -> tuple[float, tuple[torch.Tensor, ...]]:
+            loss = loss_of(*part)
+            return loss.item(), torch.autograd.grad(loss, learned)
+
+        found = list(self._threads.map(gradients, *parts))
+        for number, parameter in enumerate(learned):
+            parameter.grad = torch.stack([each[number] for _, each in found]).mean(0)
+        nn.utils.clip_grad_norm_(learned, 1.0)
+        optimizer.step()
+        return sum(loss for loss, _ in found) / len(found)
+
+    def _loss(self, source: torch.Tensor, truth: torch.Tensor, *taught: torch.Tensor) -> torch.Tensor:
+        """The network's: distance from the truth and, in a contest, from the teacher's result, and the judge's word."""
+        result = self._result(source)
+        loss = charbonnier(result, truth) + self.config.frequencies * frequencies(result, truth)
+        contest = self.config.contest
+        if not contest:
+            return loss
+        with torch.autocast(self.device.type, torch.bfloat16):
+            likeness = alike(self._judge.features(result), self._judge.features(taught[0]))
+            verdict = self._judge(result)
+        lesson = contest.taught * charbonnier(result, taught[0]) + contest.alike * likeness
+        return contest.truth * loss + lesson + contest.judged * functional.softplus(-verdict.float()).mean()
+
+    def _judge_loss(self, source: torch.Tensor, truth: torch.Tensor, *taught: torch.Tensor) -> torch.Tensor:
+        """The judge's: truths are to be called real, results not."""
+        with torch.no_grad():
+            result = self._result(source)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            real, made = self._judge(truth), self._judge(result)
+        return functional.softplus(-real.float()).mean() + functional.softplus(made.float()).mean()
+
+    def _result(self, source: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16):
+            result: torch.Tensor = self._compute(source)
+        return result.float()
+
+    @torch.no_grad()
+    def save(self, held_out: HeldOut) -> None:
+        """Writes the checkpoint, the averaged weights, a line of the log, and samples."""
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average,
+            "optimizer": self._optimizer.state_dict(),
+            "judge": self._judge.state_dict(),
+            "judge optimizer": self._judge_optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "loss": self.loss,
+        }
+        fresh = self._checkpoint.with_suffix(".new")
+        torch.save(state, fresh)
+        fresh.replace(self._checkpoint)
+        network = averaged(self.network, self.average)
+        save_file(weights(network), self._folder / f"{self.config.name}-x4.safetensors")
+        self._log(self._measure(network, held_out))
+
+    def _load(self) -> None:
+        state = torch.load(self._checkpoint, weights_only=True, map_location=self.device)
+        self.network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._judge.load_state_dict(state["judge"])
+        self._judge_optimizer.load_state_dict(state["judge optimizer"])
+        self.average, self.step = state["average"], state["step"]
+        self.seconds, self.loss = state["seconds"], state["loss"]
+
+    def _measure(self, network: nn.Module, held_out: HeldOut) -> dict[str, float]:
+        """What is gained over bicubic, in dB, for each kind of source; writes the first few pictures.
+
+        It is the median: drawings among the photographs gain ten times as much, and say nothing of the others.
+        """
+        gains: dict[str, list[float]] = {}
+        for number, (name, sources) in enumerate(held_out.items()):
+            for kind, pair in sources.items():
+                source, truth = (each[None].to(self.device).float() / 255 for each in pair)
+                with torch.autocast(self.device.type, torch.bfloat16):
+                    result = network(source).float().clamp(0, 1)
+                gains.setdefault(kind, []).append(psnr(result, truth) - psnr(bicubic(source), truth))
+                if number < SAMPLES:
+                    strip = torch.cat([bicubic(source), result, truth], 3)[0]
+                    levels = (255 * strip).round().byte().permute(1, 2, 0).cpu().numpy()
+                    Image.fromarray(levels).save(self._folder / f"{name}-{kind}.png")
+        return {kind: statistics.median(each) for kind, each in gains.items()}
+
+    def _log(self, gains: dict[str, float]) -> None:
+        rate = self._optimizer.param_groups[0]["lr"]
+        row = {"step": self.step, "seconds": round(self.seconds), "rate": f"{rate:.2e}", "loss": f"{self.loss:.5f}"}
+        row |= {f"{kind} gain, dB": f"{gain:.3f}" for kind, gain in gains.items()}
+        file = self._folder / "log.csv"
+        is_new = not file.exists()
+        with file.open("a", newline="") as log:
+            writer = csv.DictWriter(log, row)
+            if is_new:
+                writer.writeheader()
+            writer.writerow(row)
+        print(", ".join(f"{name} {value}" for name, value in row.items()), flush=True)
+
+
+def _optimizer(module: nn.Module) -> torch.optim.Optimizer:
+    """A second moment over a hundred steps instead of a thousand follows the short schedules of small machines."""
+    return torch.optim.AdamW(module.parameters(), betas=(0.9, 0.99), weight_decay=1e-4)
+
+
+if __name__ == "__main__":
+    main()
