@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from upscaler.errors import PlanError
-from upscaler.target import LARGEST_SCALE, NAMED_SIZES, STRETCH, Target, parse_size, passes
+from upscaler.target import LARGEST_SCALE, NAMED_SIZES, STRETCH, Target, parse_memory, parse_size, passes
 from upscaler.tiling import Size
 
 SIDES = st.integers(1, 20000)
@@ -200,3 +200,25 @@ def test_size_is_read_as_it_is_written(size: Size) -> None:
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(PlanError, match=r"not a size\. Write WIDTHxHEIGHT, such as 3840x2160, or hd, fullhd, 2k, 4k"):
         parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("8GB", 8 * 10**9),
+        ("8", 8 * 10**9),
+        (" 7.5 gb ", 75 * 10**8),
+        ("8GiB", 8 * 2**30),
+        ("800MB", 8 * 10**8),
+        ("0.5TB", 5 * 10**11),
+        ("512MiB", 2**29),
+    ],
+)
+def test_amount_of_memory_is_read(text: str, amount: int) -> None:
+    assert parse_memory(text) == amount
+
+
+@pytest.mark.parametrize("text", ["", "GB", "0GB", "-8GB", "8 apples", "8GB each", "1e9", "٨GB", "8,5GB"])
+def test_amount_that_is_none_is_one_sentence(text: str) -> None:
+    with pytest.raises(PlanError, match=r"is no amount of memory\. Write it as 8GB"):
+        parse_memory(text)

@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .diffusion.options import Diffusion
     from .errors import EngineError, ModelError, OutOfMemory, OutputError, PictureError, PlanError, UpscalerError
     from .picture import Metadata, Picture
     from .pipeline import Estimate, Upscaler, upscale
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Diffusion": "diffusion.options",
     "EngineError": "errors",
     "Estimate": "pipeline",
     "Metadata": "picture",
@@ -39,6 +41,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Diffusion",
     "EngineError",
     "Estimate",
     "Metadata",

@@ -60,6 +60,15 @@ class _Block:
     difference: FloatArray
 
 
+def coarser(fidelity: float, ratio: float) -> float:
+    """The fidelity, for a picture that was enlarged `ratio` times, that locks it as loosely as `fidelity` did before:
+    what is finer than the pixels it had then is left alone, even with 1."""
+    if fidelity == 0:
+        return 0.0
+    deviation = ratio * (HALFWAY * (1 - fidelity) / fidelity + 0.5)
+    return HALFWAY / (HALFWAY + deviation)
+
+
 def locked(
     bands: Iterable[Band], source: PixelArray, scale: int, fidelity: float, departure: Departure
 ) -> Iterator[Band]:

@@ -5,10 +5,10 @@ Over 300 lines, because the path is to be read in one place.
 
 from __future__ import annotations
 
+import copy
 import logging
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -18,9 +18,10 @@ from . import catalog, codecs, engines, tiling
 from .arrays import PixelArray
 from .catalog import Model
 from .codecs import Source
-from .engines import Engine
+from .diffusion.options import Diffusion
+from .engines import CanvasEngine, CanvasPlan, Engine, Loaded
 from .errors import PlanError
-from .fidelity import Departure, locked
+from .fidelity import Departure, coarser, locked
 from .finish import collect, resized, rows_of
 from .picture import Picture, allocate, bleed, within_source
 from .target import Target, passes
@@ -60,7 +61,7 @@ class Estimate:
 
     source: Size
     result: Size
-    plans: tuple[Plan, ...]
+    plans: tuple[Plan | CanvasPlan, ...]
     """One a pass; none when the picture is only resized."""
     engine: engines.EngineInfo
     memory: int
@@ -69,8 +70,10 @@ class Estimate:
     @property
     def together(self) -> int:
         """So many small pictures like this one may be computed in one batch; 1: it is computed alone."""
-        is_small = len(self.plans) == 1 and self.plans[0].count == 1 and self.engine.channels == 3
-        return self.plans[0].room if is_small else 1
+        first, *others = self.plans or (None,)
+        if isinstance(first, Plan) and first.count == 1 and not others and self.engine.channels == 3:
+            return first.room
+        return 1
 
     @property
     def alike(self) -> tuple[Size, str] | None:
@@ -93,12 +96,15 @@ class Upscaler:
         strength: float = 1.0,
         fidelity: float | None = None,
         denoise: float | None = None,
+        memory: int | None = None,
         workspace: str | Path | None = None,
+        diffusion: Diffusion | None = None,
     ) -> None:
         """`model`: a name of the catalog, a file or a URL. `device`: "cuda", "cuda:1", "xpu", "mps", "cpu"; None takes
         the best. `precision`: "auto", "fp32", "fp16", "bf16"; auto is fp32 for 16-bit pictures. `tile`, `overlap` in
-        source pixels and `batch` in tiles; None has them chosen. `workspace`: a folder for large pictures while they
-        are computed; None is the system's temporary one.
+        source pixels and `batch` in tiles; None has them chosen. `memory`: bytes for the tiles, and for the model if it
+        is a diffusion model; None is what is free. `workspace`: a folder for large pictures while they are computed;
+        None is the system's temporary one. `diffusion`: how diffusion models shall work.
 
         Each in 0..1: `strength` of the model, the rest is a plain filter's; `fidelity`, how much the result is locked
         to the source (see `fidelity.locked`), None takes FIDELITY for networks that keep the tone; `denoise`, for the
@@ -110,19 +116,13 @@ class Upscaler:
             if value is not None and not 0 <= value <= 1:
                 raise PlanError(f"--{name} {value:g}: is not between 0 and 1.")
         self.model = catalog.find(model)
-        if denoise is not None and self.model.denoise_with is None:
-            raise PlanError(f"--denoise: {self.model.name} leaves no choice. Use --strength, which suits every model.")
-        self._device = device
-        self._precision = precision
+        self._engines = Loaded(self.model, device, precision, strength, denoise, memory, diffusion)
         self._tile = tile
         self._batch = batch
         self._overlap = overlap
-        self._strength = strength
         self._fidelity = fidelity
-        self._denoise = denoise
+        self._memory = memory
         self._workspace = None if workspace is None else Path(workspace)
-        self._engines: dict[str, Engine] = {}
-        self._lock = threading.Lock()
 
     def __call__(
         self,
@@ -155,15 +155,23 @@ class Upscaler:
         progress: Progress | None = None,
     ) -> Picture:
         """What `self.estimate(picture, …)` has said, by an engine of `ahead` perhaps. Raises as a call does."""
-        engine = engine or self._engine(picture)
-        layers = 2 if picture.has_alpha and _varies(picture.pixels[:, :, -1:]) else 1
-        count = _Counter(progress, layers * sum(plan.count for plan in estimate.plans))
         if not estimate.plans:
             return _resize(picture, estimate.result, workspace)
+        first = engine or self._engines.enlarging(picture.depth)
+        varies = picture.has_alpha and _varies(picture.pixels[:, :, -1:])
+        layers = [2 if varies and isinstance(plan, Plan) else 1 for plan in estimate.plans]
+        total = sum(plan.count * times for plan, times in zip(estimate.plans, layers, strict=True))
+        count = _Counter(progress, total)
         depth = picture.depth
         departures = []
+        source = picture.size
         for plan, size in zip(estimate.plans, _after_each(estimate), strict=True):
-            job = _Pass(engine, plan, size, depth if plan is estimate.plans[-1] else 16, self._locking(engine))
+            refines = self._engines.refines and plan is estimate.plans[-1]
+            passing = self._engines.refining() if refines else first
+            fidelity = self._locking(passing)
+            if refines:
+                fidelity = coarser(fidelity, max(size.width / source.width, size.height / source.height, 1.0))
+            job = _Pass(passing, plan, size, depth if plan is estimate.plans[-1] else 16, fidelity)
             picture = job.run(picture, workspace, count)
             departures.append(job.departure.levels)
         log.info("shrunk back, the result departs from its source by %.2f of 255 levels.", max(departures))
@@ -173,36 +181,48 @@ class Upscaler:
         """What `self(source, …)` would do: sizes, tiles, memory. Loads the model. Raises PlanError."""
         picture = codecs.decode(source)
         target = target or Target(scale=scale)
-        info = self._engine(picture).info
+        engine = self._engines.enlarging(picture.depth)
+        info = engine.info
         own = self.model.scale or info.needs.scale
         result = target.size(picture.size, own)
         keeps_size = target.is_scale and (target.scale or own) >= 1
         sizes = passes(picture.size, result, info.needs.scale, at_least_one=keeps_size)
-        memory = info.free_memory if info.device != "cpu" else min(info.free_memory, CPU_MEMORY)
-        budget = Budget(memory, self._tile, self._batch, self._overlap)
         starts = [picture.size, *sizes[:-1]] if sizes else []
-        plans = tuple(tiling.plan(size, info.needs, budget) for size in starts)
-        return Estimate(picture.size, result, plans, info, max((plan.memory for plan in plans), default=0))
+        plans = [self._plan(engine, size) for size in starts]
+        if sizes and self._engines.refines:
+            plans.append(self._plan(self._engines.refining(), result))
+        memory = max((plan.memory for plan in plans), default=0)
+        return Estimate(picture.size, result, tuple(plans), info, memory)
 
     def ahead(self, pictures: Sequence[Picture], estimates: Sequence[Estimate]) -> list[Engine]:
         """For `make`: engines that have the tiles of several small pictures already, computed in one batch. All
         estimates have the same `alike`, which is not None."""
-        engine = self._engine(pictures[0])
-        colours = (_parts(picture, None)[0] for picture in pictures)
-        batches = (next(tiling.cut(pixels, each.plans[0])) for pixels, each in zip(colours, estimates, strict=True))
-        return engines.ahead(engine, [batch.pixels[0] for batch in batches])
+        engine = self._engines.enlarging(pictures[0].depth)
+        assert not engines.is_canvas(engine)
+        tiles = []
+        for picture, estimate in zip(pictures, estimates, strict=True):
+            plan = estimate.plans[0]
+            assert isinstance(plan, Plan)
+            tiles.append(next(tiling.cut(_parts(picture, None)[0], plan)).pixels[0])
+        return engines.ahead(engine, tiles)
 
     def batch(self, source: str | Path, output: str | Path, **options: Any) -> Iterator[Outcome]:
         """Every picture of a folder into another, its tree mirrored: one outcome each, failures included, as they are
         done. `options` are those of `jobs.batch.run`."""
         from .jobs.batch import run_folder
 
-        yield from run_folder(self, Path(source), Path(output), **options)
+        yield from run_folder(self, source, output, **options)
+
+    def on(self, device: str | None, model: Model | None = None) -> Upscaler:
+        """Another like this one for that device, with nothing loaded. `model`: the same one, from another place."""
+        other = copy.copy(self)
+        other.model = model or self.model
+        other._engines = self._engines.on(device, model)
+        return other
 
     def close(self) -> None:
         """Lets go of the model. A later call loads it again."""
-        with self._lock:
-            self._engines.clear()
+        self._engines.clear()
 
     def __enter__(self) -> Upscaler:
         return self
@@ -213,38 +233,28 @@ class Upscaler:
     @property
     def settings(self) -> dict[str, Any]:
         """What its results depend on, as JSON can hold it; the model by its hash. The model's files are fetched."""
-        files = [catalog.locate(model) for model in self.models if model.kind == "network"]
         return {
             "model": self.model.name,
-            "weights": [catalog.sha256_of(file) for file in files],
-            "precision": self._precision,
-            "strength": self._strength,
+            "weights": self._engines.identities,
+            "precision": self._engines.precision,
+            "strength": self._engines.strength,
             "fidelity": self._fidelity,
-            "denoise": self._denoise,
+            "denoise": self._engines.denoise,
+            "diffusion": asdict(self._engines.diffusion) if self._engines.diffusion else None,
         }
 
     @property
     def models(self) -> list[Model]:
-        """Those whose files are needed: the model, and what is mixed with it."""
-        other = self._mixed()[0]
-        return [self.model] if other is None else [self.model, other]
+        """Those whose files are needed: the model, and what is mixed or used with it."""
+        return self._engines.models
 
-    def _mixed(self) -> tuple[Model | None, float]:
-        """The model mixed into this one, and the share of this one."""
-        if self._denoise is None or self._denoise == 1 or self.model.denoise_with is None:
-            return None, 1.0
-        return catalog.find(self.model.denoise_with), self._denoise
+    def _plan(self, engine: Engine | CanvasEngine, size: Size) -> Plan | CanvasPlan:
+        info = engine.info
+        memory = info.free_memory if info.device != "cpu" else min(info.free_memory, CPU_MEMORY)
+        budget = Budget(self._memory or memory, self._tile, self._batch, self._overlap)
+        return engine.plan(size, budget) if engines.is_canvas(engine) else tiling.plan(size, info.needs, budget)
 
-    def _engine(self, picture: Picture) -> Engine:
-        """Half precision has too few digits for the 65,536 levels of a 16-bit picture."""
-        precision = "fp32" if self._precision == "auto" and picture.depth == 16 else self._precision
-        with self._lock:
-            if precision not in self._engines:
-                engine = engines.engine_for(self.model, self._device, precision, *self._mixed())
-                self._engines[precision] = engine if self._strength == 1 else engines.Tempered(engine, self._strength)
-            return self._engines[precision]
-
-    def _locking(self, engine: Engine) -> float:
+    def _locking(self, engine: Engine | CanvasEngine) -> float:
         """Networks that relight or dehaze are not held to the tone of their sources unless that is asked for."""
         if self._fidelity is not None:
             return self._fidelity
@@ -271,8 +281,8 @@ def upscale(
 class _Pass:
     """One pass of an engine over a picture: what of the path does not change from band to band."""
 
-    engine: Engine
-    plan: Plan
+    engine: Engine | CanvasEngine
+    plan: Plan | CanvasPlan
     size: Size
     """Of the result."""
     depth: int
@@ -285,7 +295,7 @@ class _Pass:
         canvas = _canvas(self.size, picture.pixels.shape[2], self.depth, workspace)
         colour, alpha = _parts(picture, workspace)
         full = self.plan.size.scaled(self.plan.scale)
-        if alpha is not None and _varies(alpha):
+        if alpha is not None and _varies(alpha) and isinstance(self.plan, Plan):
             bands = within_source(self._bands(alpha, count), alpha, self.plan.scale)
             collect(resized(bands, full, self.size), canvas[:, :, -1:])
         elif alpha is not None:
@@ -295,6 +305,10 @@ class _Pass:
         return replace(picture, pixels=canvas)
 
     def _bands(self, pixels: PixelArray, count: _Counter) -> Iterator[Band]:
+        if isinstance(self.plan, CanvasPlan):
+            assert engines.is_canvas(self.engine)
+            return self.engine.run(pixels, self.plan, count.advance)
+        assert not engines.is_canvas(self.engine)
         fitting = engines.adapted(self.engine, pixels.shape[2])
         return tiling.blend(count(engines.run(fitting, tiling.cut(pixels, self.plan))), self.plan)
 
@@ -355,7 +369,11 @@ class _Counter:
 
     def __call__(self, tiles: Iterable[Tile]) -> Iterator[Tile]:
         for tile in tiles:
-            self._done += 1
-            if self._report is not None:
-                self._report(self._done, self._total)
+            self.advance(1)
             yield tile
+
+    def advance(self, count: int) -> None:
+        """So many more are done."""
+        self._done += count
+        if self._report is not None:
+            self._report(self._done, self._total)

@@ -1,4 +1,4 @@
-"""The exact size a job asks for, and the sizes that lead there pass by pass."""
+"""The exact size a job asks for, and the sizes that lead there pass by pass; how sizes and memory are written."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ NAMED_SIZES = {
     "5k": Size(5120, 2880),
     "8k": Size(7680, 4320),
 }
+
+MEMORY_UNITS = {"": 1e9, "MB": 1e6, "GB": 1e9, "TB": 1e12, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Target:
             if not all(0 < number < BEYOND_ALL for number in numbers):
                 shown = f"{value:g}" if isinstance(value, float) else value
                 raise PlanError(f"--{name.replace('_', '-')} {shown}: must be more than 0 and less than 10^10.")
+        if self.scale is not None:
+            object.__setattr__(self, "scale", float(self.scale))  # 2 and 2.0 are the same job
         if self.scale is not None and self.scale > LARGEST_SCALE:
             raise PlanError(
                 f"--scale {self.scale:g}: more than {LARGEST_SCALE:g} is not supported. Ask for a smaller one."
@@ -102,6 +106,18 @@ def parse_size(text: str) -> Size:
     if match is None:
         raise PlanError(f"{text!r}: not a size. Write WIDTHxHEIGHT, such as 3840x2160, or {', '.join(NAMED_SIZES)}.")
     return Size(int(match[1]), int(match[2]))
+
+
+def parse_memory(text: str) -> int:
+    """Bytes of "8GB", "7.5 GiB", "800MB" or "8", which is GB: those of a thousand, unless the unit has an i in it.
+
+    Raises PlanError.
+    """
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([A-Za-z]*)", text.strip())
+    unit = MEMORY_UNITS.get(found[2].upper()) if found else None
+    if found is None or unit is None or not float(found[1]):
+        raise PlanError(f"--memory {text}: is no amount of memory. Write it as 8GB, 7.5GiB or 800MB.")
+    return int(float(found[1]) * unit)
 
 
 def passes(source: Size, result: Size, scale: int, at_least_one: bool = False) -> list[Size]:

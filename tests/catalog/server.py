@@ -58,6 +58,7 @@ Fault = Cut | Pause | Status
 class Request:
     """One that the server got."""
 
+    method: str
     path: str
     headers: Mapping[str, str]
     through_proxy: bool
@@ -163,10 +164,13 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = PATIENCE
     server: _Listener
 
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
     def do_GET(self) -> None:
         self.close_connection = True
         server, url = self.server.server, urlsplit(self.path)
-        request = Request(url.path, dict(self.headers), bool(url.netloc))
+        request = Request(self.command, url.path, dict(self.headers), bool(url.netloc))
         server.requests.append(request)
         page = server._pages.get(url.path)
         fault = next(page.faults, None) if page is not None else Status(404)
@@ -216,6 +220,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _send(self, body: bytes, page: _Page, request: Request) -> None:
+        if self.command == "HEAD":
+            return
         for start in range(0, len(body), 2**14):
             piece = body[start : start + 2**14]
             self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if page.chunked else piece)

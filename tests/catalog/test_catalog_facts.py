@@ -25,19 +25,37 @@ Block = dict[str, Any]
 REQUIRED: dict[str, type] = {
     "name": str,
     "kind": str,
-    "scale": int,
     "architecture": str,
     "purpose": str,
     "licence": str,
-    "commercial": bool,
     "author": str,
 }
+
+SCALED: dict[str, type] = {"scale": int, "commercial": bool}
+"""Needed as well by what enlarges."""
 
 FETCHED: dict[str, type] = {"home": str, "size": int, "sha256": str}
 """Needed as well by what is neither a filter nor embedded."""
 
+REFINE: dict[str, type] = {"enlarge_with": str, "generator": str, "sampling": dict}
+
+DIFFUSION: dict[str, type] = {"home": str, "repository": dict, "memory": int}
+"""Needed as well by what diffusers loads."""
+
+KINDS: dict[str, dict[str, type]] = {
+    "network": SCALED,
+    "resample": SCALED,
+    "refine": SCALED | REFINE,
+    "diffusion": SCALED | DIFFUSION | {"sampling": dict},
+    "generator": DIFFUSION | {"sampling": dict},
+    "control": DIFFUSION,
+}
+"""What each kind needs beyond the rest."""
+
 OPTIONAL: dict[str, type] = {
     **FETCHED,
+    "commercial": bool,
+    "diffusers": str,
     "aliases": list,
     "notes": str,
     "reach": int,
@@ -49,6 +67,10 @@ OPTIONAL: dict[str, type] = {
     "package": dict,
 }
 
+REPOSITORY: dict[str, type] = {"id": str, "revision": str, "variant": str, "gated": bool, "size": int}
+
+SAMPLING: dict[str, type] = {"steps": int, "guidance": float, "side": int, "strength": float, "noise": int}
+
 PACKAGE = {"module", "param", "param_sha256", "bin", "bin_sha256"}
 
 LICENCES = {
@@ -58,9 +80,13 @@ LICENCES = {
     "CC-BY-NC-4.0": False,
     "CC-BY-NC-SA-4.0": False,
     "CC0-1.0": True,
+    "CreativeML Open RAIL-M": True,
+    "CreativeML Open RAIL++-M": True,
     "MIT": True,
+    "Stability AI Community": None,
+    "those of its network and its generator": True,
 }
-"""By SPDX identifier, whether commercial use is allowed."""
+"""By SPDX identifier or name, whether commercial use is allowed; None: on conditions."""
 
 ARCHITECTURES = {
     "ATD",
@@ -77,6 +103,23 @@ ARCHITECTURES = {
     "SRVGGNetCompact",
     "SwinIR",
 }
+
+PIPELINES = {
+    "diffusion": {"StableDiffusionUpscalePipeline", "StableDiffusionLatentUpscalePipeline"},
+    "generator": {
+        "Flux2KleinPipeline",
+        "FluxPipeline",
+        "SanaSprintPipeline",
+        "StableDiffusionPipeline",
+        "StableDiffusionXLPipeline",
+        "ZImagePipeline",
+    },
+    "control": {"ControlNetModel"},
+    "refine": {"a network, then image-to-image"},
+    "resample": {"Lanczos"},
+    "network": ARCHITECTURES,
+}
+"""What may be an architecture, by kind."""
 
 MEASURED = {"faithful", "lanczos", "realesrgan-x4plus", "realesrgan-x4plus-anime-6b", "realesr-animevideov3"}
 """The models that have a recorded reach; no other has had its own measured."""
@@ -114,6 +157,8 @@ each = _for(BLOCKS)
 
 each_network = _for([block for block in BLOCKS if block.get("kind") == "network"])
 
+each_of_diffusers = _for([block for block in BLOCKS if "repository" in block])
+
 each_fetched = _for([block for block in BLOCKS if _is_fetched(block)])
 
 
@@ -145,17 +190,16 @@ def _sha256(path: Path) -> str:
 
 @each
 def test_block_has_the_keys_of_its_kind_and_no_others(block: Block) -> None:
-    assert block["kind"] in ("network", "resample")
-    needed = REQUIRED | (FETCHED if _is_fetched(block) else {})
+    needed = REQUIRED | KINDS[block["kind"]] | (FETCHED if _is_fetched(block) else {})
     assert needed.keys() <= block.keys() <= needed.keys() | OPTIONAL.keys()
-    assert all(type(value) is (REQUIRED | OPTIONAL)[key] for key, value in block.items())
+    assert all(type(value) is (needed | OPTIONAL)[key] for key, value in block.items())
     assert all(value not in ("", []) for value in block.values())
 
 
 @each
 def test_block_says_one_way_to_have_its_file(block: Block) -> None:
-    ways = block.keys() & {"embedded", "url", "urls", "filename"}
-    assert len(ways) == (block["kind"] == "network")
+    ways = block.keys() & {"embedded", "url", "urls", "filename", "repository"}
+    assert len(ways) == (block["kind"] not in ("resample", "refine"))
 
 
 @each
@@ -182,14 +226,14 @@ def test_purpose_and_notes_are_one_line_of_a_table(block: Block) -> None:
 
 @each
 def test_architecture_is_one_that_the_authors_named(block: Block) -> None:
-    assert block["architecture"] in (ARCHITECTURES if block["kind"] == "network" else {"Lanczos"})
+    assert block["architecture"] in PIPELINES[block["kind"]]
 
 
 @each
 def test_licence_is_known_and_commercial_agrees_with_it(block: Block) -> None:
-    assert block["licence"] in LICENCES
-    assert block["commercial"] is LICENCES[block["licence"]]
-    assert block["commercial"] is ("-NC" not in block["licence"])
+    assert block.get("commercial") is LICENCES[block["licence"]]
+    assert (block.get("commercial") is False) == ("-NC" in block["licence"])
+    assert "commercial" in block or "ommercial use" in block["notes"]
 
 
 @_for([block for block in BLOCKS if block.get("licence", "").startswith("CC-BY")])
@@ -236,7 +280,7 @@ def test_file_name_is_fit_for_every_file_system(block: Block) -> None:
     assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*\.(pth|safetensors)", _filename(block))
 
 
-@each
+@_with("scale")
 def test_scale_is_that_of_the_names(block: Block) -> None:
     assert block["scale"] in (1, 2, 4, 8)
     words = [*_words(block), *([_plain(_filename(block))] if _is_fetched(block) else [])]
@@ -285,8 +329,55 @@ def test_catalog_has_the_seven_weights_of_real_esrgan() -> None:
 
 
 def test_catalog_begins_with_the_embedded_and_ends_with_the_not_commercial() -> None:
-    ranks = [0 if not _is_fetched(block) else 1 if block["commercial"] else 2 for block in BLOCKS]
-    assert ranks == sorted(ranks)
+    embedded = [block for block in BLOCKS if "embedded" in block or block["kind"] == "resample"]
+    closed = [block for block in BLOCKS if block.get("commercial") is False]
+    assert BLOCKS[: len(embedded)] == embedded
+    assert BLOCKS[-len(closed) :] == closed
+
+
+@each_of_diffusers
+def test_repository_is_one_of_the_hub_at_a_commit(block: Block) -> None:
+    repository = block["repository"]
+    assert {"id", "size"} <= repository.keys()
+    assert all(type(value) is REPOSITORY[key] for key, value in repository.items())
+    assert re.fullmatch(r"[\w.-]+/[\w.-]+", repository["id"])
+    assert re.fullmatch("[0-9a-f]{40}", repository.get("revision", "0" * 40))
+    assert block["home"] == f"https://huggingface.co/{repository['id']}"
+    assert 10**9 < repository["size"] < 10**11
+
+
+@each_of_diffusers
+def test_memory_holds_at_least_a_third_of_the_weights(block: Block) -> None:
+    """Parts that are moved in one at a time, and weights that are stored in single precision, take no less."""
+    assert block["repository"]["size"] / 3 < block["memory"] < 64 * 10**9
+
+
+@_with("sampling")
+def test_sampling_is_within_what_the_pipelines_take(block: Block) -> None:
+    sampling = block["sampling"]
+    assert sampling
+    assert all(type(value) is SAMPLING[key] for key, value in sampling.items())
+    assert 1 <= sampling.get("steps", 1) <= 75
+    assert 0 <= sampling.get("guidance", 0) <= 10
+    assert sampling.get("side", 512) in (512, 1024)
+    assert 0 < sampling.get("strength", 0.5) < 1
+    assert 0 <= sampling.get("noise", 0) <= 350
+
+
+def test_generators_are_those_that_were_promised() -> None:
+    names = {block["name"] for block in BLOCKS if block["kind"] == "generator"}
+    assert {"flux2-klein-4b", "z-image-turbo", "sana-sprint", "sdxl", "sd15", "sdxl-turbo", "sd-turbo"} <= names
+
+
+@_with("generator")
+def test_refine_names_a_network_and_a_generator(block: Block) -> None:
+    kinds = {word: other["kind"] for other in BLOCKS for word in _words(other)}
+    assert (kinds[block["enlarge_with"]], kinds[block["generator"]]) == ("network", "generator")
+
+
+@_with("diffusers")
+def test_version_of_diffusers_is_one(block: Block) -> None:
+    assert re.fullmatch(r"0\.\d+", block["diffusers"])
 
 
 def test_default_model_is_embedded() -> None:

@@ -52,6 +52,47 @@ def test_a_file_is_found_by_its_path(tmp_path: Path) -> None:
         catalog.find("missing.pth")
 
 
+def test_a_folder_is_found_by_what_it_holds(tmp_path: Path) -> None:
+    for name, kind in (("StableDiffusionUpscalePipeline", "diffusion"), ("FluxPipeline", "generator")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "model_index.json").write_text(f'{{"_class_name": "{name}"}}')
+        model = catalog.find(str(folder))
+        assert (model.kind, model.file, model.name) == (kind, folder, name)
+    with pytest.raises(ModelError, match="is a folder without a diffusion model"):
+        catalog.find(str(tmp_path))
+
+
+def test_a_repository_is_found_by_its_owner_and_name() -> None:
+    model = catalog.find("some-owner/Some.Model_v2@refs/pr/4")
+    assert (model.name, model.kind) == ("some-owner/Some.Model_v2", "diffusion")
+    assert model.repository is not None
+    assert (model.repository.id, model.repository.revision) == ("some-owner/Some.Model_v2", "refs/pr/4")
+
+
+@pytest.mark.parametrize("name", ["../name", "owner/", "/name", "a/b/c", "owner/name@", "own er/name"])
+def test_what_cannot_be_a_repository_is_none(name: str) -> None:
+    with pytest.raises(ModelError):
+        catalog.find(name)
+
+
+def test_a_repository_of_the_catalog_is_that_model_in_another_revision_too() -> None:
+    model = catalog.find("sdxl-turbo")
+    assert model.repository is not None
+    assert catalog.find(model.repository.id) == model
+    other = catalog.find(f"{model.repository.id}@main")
+    assert other.repository is not None
+    assert (other.name, other.sampling, other.repository.revision) == ("sdxl-turbo", model.sampling, "main")
+
+
+def test_a_block_of_the_user_can_be_a_repository(own: Path) -> None:
+    block = '[[model]]\nname = "mine"\nkind = "generator"\n[model.repository]\nid = "me/mine"\n'
+    own.write_text(f"{block}[model.sampling]\nsteps = 3\n")
+    model = catalog.find("mine")
+    assert model.repository == catalog.Repository("me/mine")
+    assert model.sampling == catalog.Sampling(steps=3)
+
+
 def test_a_url_of_the_catalog_is_that_model() -> None:
     model = catalog.find("realesrgan-x4plus")
     assert model.download is not None
@@ -103,6 +144,8 @@ def test_a_block_of_the_user_cannot_take_the_name_of_another(own: Path) -> None:
         ("[[model]]\nscale = 4", "a block has no 'name'"),
         ('[[model]]\nname = "mine"\nurl = "https://example.org/mine.pth"', "a block has no 'sha256'"),
         ('[[model]]\nname = "mine"\n[model.package]\nmodul = "x"', "cannot be read as a catalog"),
+        ('[[model]]\nname = "mine"\n[model.repository]\nname = "x"', "cannot be read as a catalog"),
+        ('[[model]]\nname = "mine"\n[model.sampling]\nsteps_ = 3', "cannot be read as a catalog"),
         ("\x00", "cannot be read as a catalog"),
     ],
 )

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tests.catalog.server import Cut, Server, Status
 from tests.cli.conftest import Run, sizes
+from tests.diffusion.hub import Hub
+from tests.diffusion.tiny import build_sd
 from tests.networks import tiny_compact
 from upscaler import catalog
 
@@ -246,6 +248,68 @@ def test_where_is_the_folder_or_a_file(run: Run) -> None:
     done = run("models", "where", "ultrasharp")
     assert done.code == 1
     assert "upscaler models fetch ultrasharp" in done.err
+
+
+def test_a_repository_is_fetched_shown_and_removed(run: Run, tmp_path: Path) -> None:
+    build_sd().save_pretrained(tmp_path / "tiny")
+    with Hub() as hub:
+        hub.publish("me/tiny", tmp_path / "tiny")
+        assert run("models", "where", "me/tiny").code == 1
+        done = run("models", "fetch", "me/tiny")
+    folder = catalog.present(catalog.find("me/tiny"))
+    assert folder is not None
+    assert (done.code, done.out.decode()) == (0, f"me/tiny  {folder}\n")
+    assert "me/tiny: 0.0 GB are fetched into " in done.err
+    shown = run("models", "show", "me/tiny").out.decode()
+    assert "repository  me/tiny" in shown
+    assert str(folder) in shown
+    assert run("models", "where", "me/tiny").out.decode() == f"{folder}\n"
+    assert run("models", "remove", "me/tiny").out.decode() == f"{folder}: removed.\n"
+    assert run("models", "where", "me/tiny").code == 1
+
+
+def test_the_hub_that_the_environment_names_is_asked(tmp_path: Path) -> None:
+    build_sd().save_pretrained(tmp_path / "tiny")
+    command = [sys.executable, "-m", "upscaler", "models", "fetch", "me/tiny"]
+    with Hub() as hub:
+        hub.publish("me/tiny", tmp_path / "tiny")
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | hub.environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines() == [
+        f"warning: me/tiny: 0.0 GB are fetched into {catalog.home() / 'hub'}. Its licence: mit."
+    ]
+
+
+def test_what_is_made_of_others_is_fetched_and_shown_as_those(run: Run, tmp_path: Path) -> None:
+    build_sd().save_pretrained(tmp_path / "tiny")
+    catalog.home().mkdir(parents=True, exist_ok=True)
+    (catalog.home() / "catalog.toml").write_text(
+        '[[model]]\nname = "mine"\nkind = "generator"\n[model.repository]\nid = "me/tiny"\n'
+        '[[model]]\nname = "mine-too"\nkind = "refine"\nenlarge_with = "photo"\ngenerator = "mine"\n'
+    )
+    assert "made of  faithful, mine" in run("models", "show", "mine-too").out.decode()
+    with Hub() as hub:
+        hub.publish("me/tiny", tmp_path / "tiny")
+        done = run("models", "fetch", "mine-too")
+    assert [line.split()[0] for line in done.out.decode().splitlines()] == ["faithful", "mine"]
+    here = [line.split()[0] for line in run("models", "list", "--here").out.decode().splitlines()]
+    assert {"mine", "mine-too"} <= set(here)
+    assert run("models", "where", "mine-too").out.decode().count("\n") == 2
+
+
+def test_show_of_a_generator_says_how_it_is_used_and_on_what_conditions(run: Run) -> None:
+    text = run("models", "show", "FLUX.1-schnell").out.decode()
+    for word in ("33.7 GB", "741f7c3ce8b383c54771c7003378a50191e9efe9", "gated", "1024 pixels", "36 GB", "steps"):
+        assert word in text
+    assert "below a revenue of one million" in run("models", "show", "sd-turbo").out.decode()
+
+
+def test_import_refuses_a_diffusion_model(run: Run, tmp_path: Path) -> None:
+    name = "model.diffusion_model.input_blocks.0.0.weight"
+    save_file({name: torch.zeros(8, 4, 3, 3)}, tmp_path / "sd.safetensors")
+    done = run("models", "import", tmp_path / "sd.safetensors")
+    assert done.code == 2
+    assert "is a diffusion model" in done.err
 
 
 def test_models_alone_is_wrong_usage_and_helps(run: Run) -> None:

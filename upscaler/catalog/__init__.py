@@ -1,8 +1,9 @@
 """Models by name: what is known of them, where their files are, how they are had."""
 
 from .fetch import Download, Progress, sha256_of
-from .model import Model, Package
-from .store import adopt, folder, home, import_path, imported, is_offline, locate, present, remove, written
+from .model import Model, Package, Repository, Sampling
+from .places import folder, home, is_offline
+from .store import adopt, identity, import_path, imported, locate, present, remove, written
 from .table import SUFFIXES, find, models, plain
 
 __all__ = [
@@ -11,10 +12,13 @@ __all__ = [
     "Model",
     "Package",
     "Progress",
+    "Repository",
+    "Sampling",
     "adopt",
     "find",
     "folder",
     "home",
+    "identity",
     "import_path",
     "imported",
     "is_offline",

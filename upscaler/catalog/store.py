@@ -2,58 +2,52 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import logging
-import os
 import shutil
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from platformdirs import user_cache_path
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from ..errors import ModelError
-from . import ncnn
+from . import hub, ncnn
 from .fetch import Progress, fetch, sha256_of
 from .model import Model, Package
+from .places import folder, is_offline
 
 log = logging.getLogger("upscaler")
 
 
-def home() -> Path:
-    """The folder of everything that is kept between runs: UPSCALER_HOME, or the platform's folder for caches."""
-    return Path(os.environ.get("UPSCALER_HOME") or user_cache_path("upscaler", appauthor=False))
-
-
-def folder() -> Path:
-    """Of models: those fetched lie in it, those imported and converted in folders below."""
-    return home() / "models"
-
-
-def is_offline() -> bool:
-    """Whether UPSCALER_OFFLINE forbids to fetch anything."""
-    return os.environ.get("UPSCALER_OFFLINE", "0") not in ("", "0")
-
-
 def present(model: Model) -> Path | None:
-    """A file of the model on this machine, unchecked; None when it would have to be fetched."""
+    """A file of the model on this machine, or its folder, unchecked; None when it would have to be fetched."""
+    if model.repository is not None:
+        return hub.present(model.repository)
     places = [model.file, _converted(model.package) if model.package else None, _target(model)]
-    found = next((place for place in places if place is not None and place.is_file()), None)
+    found = next((place for place in places if place is not None and place.exists()), None)
     return found or (_package_file(model.package, model.package.bin) if model.package else None)
 
 
-def locate(model: Model, progress: Progress | None = None, *, offline: bool | None = None) -> Path:
+def locate(
+    model: Model, progress: Progress | None = None, *, offline: bool | None = None, allow_pickle: bool = False
+) -> Path:
     """A file of the model that is whole and right: a checkpoint. Fetched if need be and allowed.
 
     Sought in this order: its own file, the cache, an installed package (converted once), the network. What has a known
-    hash is checked against it, each time. Raises ModelError.
+    hash is checked against it, each time. Of a model in a repository it is the folder; its weights are safetensors
+    unless pickles are allowed. Raises ModelError.
     """
     if model.kind == "resample":
         raise ModelError(f"{model.name}: is a plain filter and has no file.")
+    if model.kind == "refine":
+        raise ModelError(f"{model.name}: has no file of its own, but is {model.enlarge_with} and {model.generator}.")
     if model.file is not None:
         return model.file
+    if model.repository is not None:
+        return hub.locate(model, progress, offline=offline, allow_pickle=allow_pickle)
     target = _target(model)
     if target is not None and target.is_file() and _is_right(target, model):
         return target
@@ -68,6 +62,19 @@ def locate(model: Model, progress: Progress | None = None, *, offline: bool | No
     if model.download.sha256 is None:
         log.warning("%s: not checked, since its address has no hash. Add #sha256=%s to it.", model.name, sha256)
     return target
+
+
+def identity(model: Model, allow_pickle: bool = False) -> str:
+    """The same for the same weights: the hash of a file, the commit of a repository; of a folder, a hash of what it
+    lists, since its weights may be many gigabytes. Fetched if need be and allowed. Raises ModelError."""
+    place = locate(model, allow_pickle=allow_pickle)
+    if model.repository is not None:
+        return place.name
+    if place.is_file():
+        return sha256_of(place)
+    seen = [(path, path.stat()) for path in sorted(place.rglob("*")) if path.is_file()]
+    listed = [(path.relative_to(place).as_posix(), about.st_size, about.st_mtime_ns) for path, about in seen]
+    return hashlib.sha256(repr(listed).encode()).hexdigest()
 
 
 def adopt(model: Model, file: Path) -> Path:
@@ -107,6 +114,8 @@ def remove(model: Model) -> list[Path]:
     if model.file is not None and model.file.parent == folder() / "imported":
         places = [model.file]
     gone = [place for place in places if place is not None and place.is_file()]
+    if model.repository is not None and (removed := hub.remove(model.repository)):
+        return removed
     if not gone:
         raise ModelError(f"{model.name}: nothing of it was fetched or imported here, so nothing can be removed.")
     try:

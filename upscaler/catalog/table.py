@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import difflib
 import functools
+import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urldefrag, urlsplit
 
 from ..errors import ModelError
-from . import store
+from . import layout, store
 from .fetch import Download
-from .model import Model, Package
+from .model import Model, Package, Repository, Sampling
+from .places import home
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -25,10 +28,14 @@ NCNN = (".param", ".bin")
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", *NCNN)
 """Of the files that are taken for networks."""
 
+REPOSITORY = re.compile(r"(?P<id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>\w[\w./-]*))?", re.ASCII)
+"""Of the hub, with or without a revision."""
+
 
 def find(name: str) -> Model:
-    """The model of that name or alias, the network in that file, or at that URL (with #sha256=… if that is known).
+    """The model of that name or alias, in that file, or at that URL (with #sha256=… if that is known).
 
+    Of diffusion models also that in a folder, or in a repository of the hub: owner/name, or owner/name@revision.
     Upper case, hyphens, underscores and spaces make no difference in a name. Raises ModelError, naming the nearest.
     """
     if "://" in name:
@@ -37,10 +44,16 @@ def find(name: str) -> Model:
     if plain(name) in known:
         return known[plain(name)]
     path = Path(name)
+    if path.is_dir():
+        return _in_folder(path)
     if path.suffix.lower() in SUFFIXES:
         if not path.is_file():
             raise ModelError(f"{name}: no such file.")
-        return store.from_ncnn(path) if path.suffix.lower() in NCNN else Model(path.stem, file=path)
+        if path.suffix.lower() in NCNN:
+            return store.from_ncnn(path)
+        return Model(path.stem, layout.kind_of_file(path), file=path)
+    if repository := REPOSITORY.fullmatch(name):
+        return _in_repository(Repository(repository["id"], repository["revision"]))
     near = difflib.get_close_matches(plain(name), known, 1)
     hint = f"Did you mean {near[0]}?" if near else "See upscaler models list."
     raise ModelError(f"{name}: no model has this name, and it is no file of a network ({', '.join(SUFFIXES)}). {hint}")
@@ -51,7 +64,7 @@ def models() -> tuple[Model, ...]:
 
     Raises ModelError when the user's own cannot be read.
     """
-    own = store.home() / "catalog.toml"
+    own = home() / "catalog.toml"
     return *_published(), *(_read(own) if own.is_file() else ()), *store.imported()
 
 
@@ -80,19 +93,43 @@ def _line(error: Exception) -> str:
 
 def _model(block: dict[str, Any], folder: Path) -> Model:
     """Raises KeyError for what is missing, TypeError for what is not of its kind."""
-    texts = ("kind", "architecture", "purpose", "licence", "author", "home", "notes", "denoise_with")
+    texts = ("kind", "architecture", "purpose", "licence", "author", "home", "notes")
+    names = ("denoise_with", "enlarge_with", "generator")
+    facts = ("scale", "reach", "commercial", "memory", "diffusers")
     urls = tuple(block.get("urls", ())) or ((block["url"],) if "url" in block else ())
     download = None
     if urls or "filename" in block:
         download = Download(urls, block.get("size"), block["sha256"], block.get("filename"))
     return Model(
         block["name"],
-        **{key: block[key] for key in (*texts, "scale", "reach", "commercial") if key in block},
+        **{key: block[key] for key in (*texts, *names, *facts) if key in block},
         aliases=tuple(block.get("aliases", ())),
         file=folder / block["embedded"] if "embedded" in block else None,
         download=download,
+        repository=Repository(**block["repository"]) if "repository" in block else None,
         package=Package(**block["package"]) if "package" in block else None,
+        sampling=Sampling(**block["sampling"]) if "sampling" in block else None,
     )
+
+
+def _in_folder(path: Path) -> Model:
+    index = layout.index_of(path)
+    if index is None:
+        raise ModelError(f"{path}: is a folder without a diffusion model in it (there is no {layout.INDEX}).")
+    return Model(path.resolve().name, layout.read(index).kind, file=path)
+
+
+def _in_repository(repository: Repository) -> Model:
+    """A model of the catalog if that is its repository, in another revision perhaps."""
+    for model in models():
+        if model.repository is not None and model.repository.id == repository.id:
+            if repository.revision is None:
+                return model
+            return replace(model, repository=replace(model.repository, revision=repository.revision, size=None))
+    model = Model(repository.id, "diffusion", repository=repository)
+    folder = store.present(model)
+    index = layout.index_of(folder) if folder is not None else None
+    return model if index is None else replace(model, kind=layout.read(index).kind)
 
 
 def _at_url(text: str) -> Model:

@@ -20,7 +20,9 @@ app = typer.Typer(
     help="The models there are: list them, fetch, import or remove them.",
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A model's name, a file of a network, or its URL.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="A model's name, a file, a folder, a URL, or a repository of the hub.")
+]
 
 
 @app.command("list")
@@ -29,15 +31,14 @@ def list_(
 ) -> None:
     """A table of all models, imported ones included."""
     from .. import catalog
-    from ..jobs.models import licence, size_of
+    from ..jobs.models import is_here, licence, size_of, use
 
     rows = []
     for model in catalog.models():
-        is_here = model.kind == "resample" or catalog.present(model) is not None
-        if is_here or not here:
-            scale = f"{model.scale}x" if model.scale else "any"
-            here_too = "yes" if is_here else ""
-            rows.append((model.name, scale, size_of(model), here_too, licence(model), model.purpose))
+        needs_nothing = is_here(model)
+        if needs_nothing or not here:
+            here_too = "yes" if needs_nothing else ""
+            rows.append((model.name, use(model), size_of(model), here_too, licence(model), model.purpose))
     table(("model", "scale", "size", "here", "licence", "for"), rows)
 
 
@@ -52,12 +53,17 @@ def show_(name: Name) -> None:
 
 @app.command()
 def fetch(
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Models' names, or URLs.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every model whose licence allows commercial use.")] = False,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Models' names, URLs, or repositories of the hub.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every network whose licence allows commercial use.")
+    ] = False,
 ) -> None:
     """Download models, so that they are here when there is no connection."""
     from .. import catalog
     from ..errors import ModelError, PlanError
+    from ..jobs.models import pieces
 
     set_up_logging(quiet=False, verbose=False)
     if bool(names) == everything:
@@ -66,7 +72,7 @@ def fetch(
     if everything:
         wanted = [model for model in catalog.models() if model.commercial and model.download and model.download.urls]
     failures = []
-    for model in wanted:
+    for model in [piece for named in wanted for piece in pieces(named)]:
         try:
             path = have(model)
         except ModelError as error:
@@ -111,21 +117,24 @@ def remove(names: Annotated[list[str], typer.Argument(metavar="NAME", help="Fetc
 
 @app.command()
 def where(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One model.")] = None) -> None:
-    """The folder in which models are kept, or the file of one of them."""
+    """The folder in which models are kept, or the file or folder of one of them."""
     from .. import catalog
     from ..errors import ModelError
+    from ..jobs.models import pieces
 
     if name is None:
         show(str(catalog.folder()))
         return
-    model = _found(name)
-    path = catalog.present(model)
-    if path is None:
-        raise ModelError(f"{model.name}: is not on this machine. Get it with upscaler models fetch {model.name}.")
-    show(str(path))
+    for model in pieces(_found(name)):
+        path = catalog.present(model)
+        if path is None:
+            raise ModelError(f"{model.name}: is not on this machine. Get it with upscaler models fetch {model.name}.")
+        show(str(path))
 
 
-def have(model: Model, offline: bool | None = None, visible: bool | None = None) -> Path | None:
+def have(
+    model: Model, offline: bool | None = None, visible: bool | None = None, allow_pickle: bool = False
+) -> Path | None:
     """The model's file, fetched under a progress bar if it must be; None if it needs none. Raises ModelError."""
     from .. import catalog
 
@@ -133,7 +142,7 @@ def have(model: Model, offline: bool | None = None, visible: bool | None = None)
         return None
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
     with download_bar(model.name, on_terminal if visible is None else visible) as progress:
-        return catalog.locate(model, progress, offline=offline)
+        return catalog.locate(model, progress, offline=offline, allow_pickle=allow_pickle)
 
 
 def _found(name: str) -> Model:

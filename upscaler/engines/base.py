@@ -1,12 +1,16 @@
-"""The contract between the pipeline and whatever computes tiles."""
+"""The contracts between the pipeline and whatever computes tiles, or whole canvases."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from ..arrays import FloatArray
-from ..tiling import Needs
+from ..arrays import FloatArray, PixelArray
+from ..tiling import Band, Budget, Needs, Size
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +45,53 @@ class Engine(Protocol):
     def safer(self) -> Engine | None:
         """The same network computed more carefully (fp32, then on the CPU, then by plain kernels); None at the end."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class CanvasPlan:
+    """How a picture is computed as a whole: all windows of its canvas, at every step."""
+
+    size: Size
+    """Of the picture."""
+    scale: int
+    tile: Size
+    """Of every window, in pixels of the picture."""
+    window: int
+    """The same in cells of the canvas, latents mostly, were the canvas large enough."""
+    overlap: int
+    """Cells that neighbouring windows share at least."""
+    windows: int
+    steps: int
+    batch: int
+    """Windows computed together."""
+    memory: int
+    """Bytes expected at most, the model included."""
+
+    @property
+    def count(self) -> int:
+        return self.windows * self.steps
+
+
+class CanvasEngine(Protocol):
+    """Computes whole pictures, for none of their tiles stands alone: what is denoised is the canvas. One at a time, and
+    may be called from several threads."""
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    def plan(self, size: Size, budget: Budget) -> CanvasPlan:
+        """How a picture of that size would be computed. Raises PlanError when it cannot be so."""
+        ...
+
+    def run(self, pixels: PixelArray, plan: CanvasPlan, progress: Callable[[int], None]) -> Iterator[Band]:
+        """Bands of the enlarged picture, from top to bottom, with the channels of `pixels`, (height, width, 1 or 3).
+
+        `progress` is told how many more of `plan.count` are done; what it raises ends the run. Raises EngineError when
+        it cannot be computed, OutOfMemory when there was too little.
+        """
+        ...
+
+
+def is_canvas(engine: Engine | CanvasEngine) -> TypeIs[CanvasEngine]:
+    """Which of the two contracts an engine meets."""
+    return hasattr(engine, "plan")

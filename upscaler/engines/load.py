@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..catalog import Model, locate
+from ..diffusion.options import Diffusion
 from ..errors import ModelError
-from .base import Engine
+from .base import CanvasEngine, Engine
 from .resample import ResampleEngine
 
 
@@ -33,3 +34,18 @@ def engine_for(
     return NetworkEngine(
         Checkpoint(file, mixed, share), name=model.name, device=device, precision=precision, reach=reach
     )
+
+
+def canvas_engine_for(
+    model: Model, options: Diffusion, device: str | None = None, precision: str = "auto", memory: int | None = None
+) -> CanvasEngine:
+    """The engine for a diffusion model, which is fetched if need be: one that enlarges, or a generator that refines.
+
+    `memory` in bytes; None is what is free. Raises ModelError, PlanError, OutOfMemory.
+    """
+    try:
+        from .canvas import Enlarging, Refining
+    except (ImportError, OSError) as error:
+        raise ModelError(f"torch or diffusers cannot be loaded ({error}). See upscaler doctor.") from error
+    kind = Refining if model.kind == "generator" else Enlarging
+    return kind(model, options, device=device, precision=precision, memory=memory)

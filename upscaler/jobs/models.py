@@ -32,6 +32,8 @@ def import_file(file: Path, name: str | None = None) -> Model:
         raise PlanError(f"{name}: a model has this name already. Choose another with --name, or remove that one first.")
     source = catalog.find(str(file.absolute()))
     assert source.file is not None
+    if source.kind != "network":
+        raise PlanError(f"{file}: is a diffusion model, and those are used from where they are. Name the file with -m.")
     from ..engines.checkpoint import Checkpoint, save
 
     checkpoint = Checkpoint(source.file)
@@ -45,6 +47,17 @@ def import_file(file: Path, name: str | None = None) -> Model:
     path = catalog.import_path(name)
     catalog.written(path, lambda temporary: save(checkpoint, temporary, about))
     return catalog.find(name)
+
+
+def pieces(model: Model) -> tuple[Model, ...]:
+    """The models that it is made of: itself, unless it is a network and a generator. Raises ModelError."""
+    names = [name for name in (model.enlarge_with, model.generator) if name is not None]
+    return tuple(catalog.find(name) for name in names) or (model,)
+
+
+def is_here(model: Model) -> bool:
+    """Whether nothing of it has to be fetched."""
+    return all(piece.kind == "resample" or catalog.present(piece) is not None for piece in pieces(model))
 
 
 def facts(model: Model) -> list[tuple[str, str]]:
@@ -61,9 +74,11 @@ def facts(model: Model) -> list[tuple[str, str]]:
         ("author", model.author),
         ("page", model.home),
         ("notes", model.notes),
+        ("made of", ", ".join(piece.name for piece in pieces(model) if piece != model)),
         ("denoises less", f"with {model.denoise_with}: --denoise 0..1" if model.denoise_with else ""),
         *(("address", url) for url in (download.urls if download else ())),
         ("size", size_of(model)),
+        *_diffusion_facts(model),
         ("SHA-256", (download.sha256 or "") if download else ""),
         ("package", f"{model.package.module} carries it too" if model.package else ""),
         ("here", str(here) if here else "no"),
@@ -80,10 +95,41 @@ def licence(model: Model) -> str:
 
 
 def size_of(model: Model) -> str:
-    """Of the file that is fetched, or that is here."""
+    """Of what is fetched, or of the file that is here."""
+    if model.repository is not None:
+        return f"{model.repository.size / 1e9:.1f} GB" if model.repository.size else ""
     here = catalog.present(model)
-    size = model.download.size if model.download else here.stat().st_size if here else None
+    size = model.download.size if model.download else here.stat().st_size if here and here.is_file() else None
     return f"{size / 2**20:.1f} MiB" if size else ""
+
+
+def use(model: Model) -> str:
+    """How much larger it makes pictures, or what else it does."""
+    words = {"generator": "text", "control": "guide"}
+    return words.get(model.kind, f"{model.scale}x" if model.scale else "any")
+
+
+def _diffusion_facts(model: Model) -> list[tuple[str, str]]:
+    repository, sampling = model.repository, model.sampling
+    known: list[tuple[str, str]] = []
+    if repository is not None:
+        known += [
+            ("repository", repository.id),
+            ("revision", repository.revision or "the newest"),
+            ("gated", "yes: accept the conditions on its page, then hf auth login" if repository.gated else ""),
+        ]
+    if sampling is not None:
+        known += [
+            ("steps", f"{sampling.steps}" if sampling.steps else ""),
+            ("guidance", f"{sampling.guidance:g}" if sampling.guidance is not None else ""),
+            ("made for", f"{sampling.side} pixels" if sampling.side else ""),
+            ("strength", f"{sampling.strength:g}" if sampling.strength else ""),
+        ]
+    return [
+        *known,
+        ("memory", f"{model.memory / 1e9:.0f} GB" if model.memory else ""),
+        ("diffusers", f"{model.diffusers} or later" if model.diffusers else ""),
+    ]
 
 
 def _network_facts(model: Model) -> list[tuple[str, str]]:

@@ -1,0 +1,195 @@
+"""Decodes latents to pixels and encodes pixels to latents in tiles that leave no seams, for canvases of any size.
+
+What could make a tile differ from the same place of the whole is its border, its statistics, and its attention. Tiles
+have a halo as wide as the network sees; group norms use statistics of the canvas, frozen for all tiles (after Tiled
+VAE, github.com/pkuliyi2015/multidiffusion-upscaler-for-automatic1111); and the middle block, in which every cell
+attends to every other, is computed at once while the canvas is small, and in overlapping windows beyond.
+
+| VAE | in tiles |
+|---|---|
+| AutoencoderTiny (TAESD) | equal to the whole: it has neither norms nor attention |
+| AutoencoderKL (SD, SDXL, x4, x2, Flux, SD3, Z-Image), AutoencoderKLFlux2; exact | equal to the whole |
+| the same, not exact | statistics are pooled over samples: tones of the whole canvas shift a little, never those of a tile |
+| the same, beyond MIDDLE x MIDDLE latents | and attention reaches as far as a window of MIDDLE latents |
+| any other | diffusers' own tiles, or everything at once where it has none: seams may show, and a warning says so |
+
+In memory are, of a canvas: its latents; rows of features between the parts, of MIDDLE and a tile with its halo
+together, on the CPU, in the VAE's own precision; a row of tiles of the result. Exact statistics need all features.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..arrays import FloatArray, PixelArray, to_float
+from ..tiling import Band, Size
+from .coders import Coder, Part, decoder, encoder, is_divisible
+from .session import Session, opened
+from .stream import Rows, Stream, in_tiles, in_windows, present, tiles
+from .windows import grid
+
+log = logging.getLogger("upscaler")
+
+MIDDLE = 128
+"""Latents a side up to which a middle block is computed at once, and of its windows beyond: attention costs the fourth
+power of it."""
+
+SAMPLE = 24
+"""Latents a side of a sample for statistics. What counts is that much of the canvas is seen: smaller samples have too
+much border, larger ones are too few for the same memory."""
+
+SAMPLES = 6
+"""Along a side, or as many as it takes to see all of it; more of them on canvases of which that would be under half."""
+
+
+def decode(vae: Any, latents: torch.Tensor, *, tile: int, exact: bool = False) -> Iterator[Band]:
+    """Latents (1, channels, height, width), scaled as pipelines give them, to bands of pixels, float32, 0..1.
+
+    `tile` is in latents, its halo not counted; a tile for which there is no memory is computed in halves. What half
+    precision turns into NaN or infinity is computed in float32, with a warning. Raises OutOfMemory, and EngineError
+    when float32 gives no numbers either.
+    """
+    values = _unscaled(vae.config, latents.float().cpu())
+    y = 0
+    with opened(vae) as session:
+        if is_divisible(vae):
+            size = Size(values.shape[-1], values.shape[-2])
+            pieces = _computed(decoder(vae), present(values), size, tile, exact, session)
+        else:
+            pieces = iter([_undivided(vae, lambda: vae.decode(session.there(values)).sample, session)])
+        for piece in pieces:
+            rows = (piece[0].float() / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).numpy()
+            yield Band(y, rows)
+            y += len(rows)
+
+
+def encode(vae: Any, pixels: FloatArray | PixelArray, *, tile: int, exact: bool = False) -> torch.Tensor:
+    """A picture (height, width, 3), which may be a file mapped into memory, to latents (1, channels, height, width).
+
+    They are the mode of the VAE's distribution, scaled, float32, on the CPU. The picture is extended by reflection to
+    sides that the VAE can reduce. `tile` and what is raised: as for `decode`.
+    """
+    with opened(vae) as session:
+        if is_divisible(vae):
+            coder = encoder(vae)
+            size = _extended(pixels, coder.head.down)
+            pieces = _computed(coder, _pixel_rows(pixels, size), size, tile, exact, session)
+        else:
+            size = _extended(pixels, vae.spatial_compression_ratio)
+            values = _pixel_rows(pixels, size)(0, size.height)
+            pieces = iter([_undivided(vae, lambda: _latents(vae.encode(session.there(values))), session)])
+        return _scaled(vae.config, torch.cat(list(pieces), -2).float())
+
+
+def _computed(coder: Coder, rows: Rows, size: Size, tile: int, exact: bool, session: Session) -> Iterator[torch.Tensor]:
+    """What an encoder or decoder makes of a canvas, from top to bottom."""
+    inner = Size(size.width // coder.head.down, size.height // coder.head.down)
+    whole = max(inner.width, inner.height)
+    windows = grid(inner, max(whole, MIDDLE) if exact else MIDDLE, MIDDLE // 4)
+    head_tile = tile * coder.head.down
+    if coder.middle and coder.tail and windows.count > 1:
+        samples = _samples(rows, size, coder.head.down)
+        session.learn_from_samples((coder.head, coder.middle, coder.tail), samples)
+    else:
+        _learn(coder.head, rows, size, head_tile, exact, session)
+    pieces = in_tiles(rows, size, coder.head, head_tile, session.run)
+    if coder.middle is None or coder.tail is None:
+        yield from pieces
+        return
+    if windows.count > 1:
+        features: Rows = Stream(in_windows(Stream(pieces), windows, coder.middle, session.run))
+    else:
+        features = present(session.run(coder.middle, torch.cat(list(pieces), -2)))
+        _learn(coder.tail, features, inner, tile, exact, session)
+    yield from in_tiles(features, inner, coder.tail, tile, session.run)
+
+
+def _learn(part: Part, rows: Rows, size: Size, tile: int, exact: bool, session: Session) -> None:
+    """Statistics for the norms of a part, unless it sees the whole canvas as one tile and needs none."""
+    if part.norms and max(size.width, size.height) > tile:
+        if exact:
+            session.learn_from_tiles(part, lambda: tiles(rows, size, part, tile))
+        else:
+            session.learn_from_samples((part,), _samples(rows, size, part.down))
+
+
+def _samples(rows: Rows, size: Size, cell: int) -> list[torch.Tensor]:
+    """Crops from all over a canvas, row by row; see SAMPLE and SAMPLES."""
+    side = SAMPLE * cell
+    across, down = (_places(length, side, cell) for length in (size.width, size.height))
+    return [rows(y, min(y + side, size.height))[..., x : x + side] for y in down for x in across]
+
+
+def _places(length: int, side: int, cell: int) -> list[int]:
+    """Where samples begin, evenly spread, at multiples of `cell`."""
+    count = max(min(SAMPLES, -(-length // side)), length // (2 * side))
+    middles = ((index + 0.5) * length / count for index in range(count))
+    return [int(min(max(middle - side / 2, 0), max(length - side, 0))) // cell * cell for middle in middles]
+
+
+def _undivided(vae: Any, compute: Any, session: Session) -> torch.Tensor:
+    """The result of a VAE that is built in another way, in the tiles diffusers has for it, if any."""
+    name = type(vae).__name__
+    if not hasattr(vae, "use_tiling"):
+        log.warning("%s: this kind of VAE cannot be computed in tiles; large pictures need much memory.", name)
+        return session.safely(compute)
+    log.warning("%s: this kind of VAE cannot be computed in tiles without seams; large pictures may show them.", name)
+    before = vae.use_tiling
+    vae.enable_tiling()
+    try:
+        return session.safely(compute)
+    finally:
+        vae.use_tiling = before
+
+
+def _latents(encoded: Any) -> torch.Tensor:
+    """What `encode` of any VAE of diffusers returns, as latents."""
+    if hasattr(encoded, "latent_dist"):
+        return encoded.latent_dist.mode()
+    latents: torch.Tensor = encoded[0]
+    return latents
+
+
+def _extended(pixels: FloatArray | PixelArray, factor: int) -> Size:
+    height, width = pixels.shape[:2]
+    return Size(-(-width // factor) * factor, -(-height // factor) * factor)
+
+
+def _pixel_rows(pixels: FloatArray | PixelArray, size: Size) -> Rows:
+    """Rows of a picture as networks see it, -1..1, reflected where `size` is larger."""
+
+    def rows(first: int, last: int) -> torch.Tensor:
+        part = pixels[first:last]
+        values: FloatArray = part if part.dtype == np.float32 else to_float(part)
+        below, right = last - first - len(part), size.width - part.shape[1]
+        if below or right:
+            values = np.pad(values, ((0, below), (0, right), (0, 0)), "symmetric")
+        return torch.from_numpy(values * np.float32(2) - np.float32(1)).permute(2, 0, 1)[None]
+
+    return rows
+
+
+def _scaled(config: Any, latents: torch.Tensor) -> torch.Tensor:
+    """From the VAE's latents to those a pipeline works with; those of Flux.2 are left as the VAE has them."""
+    shift, scale = _shift_and_scale(config, latents)
+    return (latents - shift) * scale
+
+
+def _unscaled(config: Any, latents: torch.Tensor) -> torch.Tensor:
+    shift, scale = _shift_and_scale(config, latents)
+    return latents / scale + shift
+
+
+def _shift_and_scale(config: Any, latents: torch.Tensor) -> tuple[torch.Tensor | float, torch.Tensor | float]:
+    """Some VAEs have a mean and a deviation for every channel, some one shift for all, most only a factor."""
+    factor = getattr(config, "scaling_factor", None) or 1.0
+    mean, deviation = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
+    if mean is None or deviation is None:
+        return getattr(config, "shift_factor", None) or 0.0, factor
+    shape = (1, latents.shape[1], 1, 1)
+    return torch.tensor(mean).reshape(shape), factor / torch.tensor(deviation).reshape(shape)

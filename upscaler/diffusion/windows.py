@@ -1,0 +1,131 @@
+"""Overlapping windows of a canvas of latents, and the weights that join what is predicted in them.
+
+Pure arithmetic. All numbers are cells of the canvas: latents, or tokens where a model packs latents into tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import pairwise
+
+import torch
+
+from ..errors import PlanError
+from ..tiling import Region, Size
+
+MARGIN = 2
+"""Cells at the edge of a window that count for nothing: there the network has seen the zeros beyond it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """The windows along one direction of a canvas, all of one length."""
+
+    length: int
+    """Of the canvas."""
+    window: int
+    """Of every window."""
+    starts: tuple[int, ...]
+    """Ascending multiples of `align`; the first is 0, the last `length - window`."""
+    align: int
+    """Cells from one place where a window may begin to the next."""
+
+    def between(self) -> Axis:
+        """Windows half a step further, and one more of them; itself where windows share a half as it is."""
+        steps = [after - before for before, after in pairwise(self.starts)]
+        if all(2 * step <= self.window for step in steps):
+            return self
+        inner = [start + step // 2 // self.align * self.align for start, step in zip(self.starts, steps, strict=False)]
+        return replace(self, starts=(0, *inner, self.starts[-1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The windows of a canvas: every combination of those along x and along y."""
+
+    x: Axis
+    y: Axis
+
+    @property
+    def size(self) -> Size:
+        return Size(self.x.length, self.y.length)
+
+    @property
+    def count(self) -> int:
+        return len(self.x.starts) * len(self.y.starts)
+
+    def between(self) -> Grid:
+        """The grid for every other step, whose windows lie where those of this one meet.
+
+        Measured with a denoiser whose windows differ by their means, beside a hard cut: windows that share a quarter
+        leave a largest step of 0.08, taken in turns with those in between 0.035, which is the picture's own; so do
+        windows that share a half, at 1.6 times the cost of taking turns.
+        """
+        return Grid(self.x.between(), self.y.between())
+
+    def regions(self) -> Iterator[Region]:
+        """Row by row, each row from left to right."""
+        for y in self.y.starts:
+            for x in self.x.starts:
+                yield Region(x, y, self.x.window, self.y.window)
+
+    def weights(self) -> Iterator[torch.Tensor]:
+        """Those of each window, in the order of `regions`: float32, (window height, window width), within 0..1.
+
+        At every cell of the canvas they sum to one.
+        """
+        columns = axis_weights(self.x)
+        for row in axis_weights(self.y):
+            for column in columns:
+                yield row[:, None] * column
+
+
+def grid(size: Size, tile: int, overlap: int, align: int = 1) -> Grid:
+    """The fewest windows of at most `tile` cells that overlap by at least `overlap`, spread evenly.
+
+    Raises PlanError for windows that would hardly get on beside such an overlap.
+    """
+    if tile - overlap < 2 * align:
+        raise PlanError(f"windows of {tile}: too small for an overlap of {overlap}. Use {overlap + 2 * align} or more.")
+    return Grid(*(_axis(length, tile, overlap, align) for length in (size.width, size.height)))
+
+
+@cache
+def axis_weights(axis: Axis) -> torch.Tensor:
+    """Float32, (windows, window): raised cosines across the overlaps there are, 0 at the margins, summing to one."""
+    ramps = [_ramps(axis, index) for index in range(len(axis.starts))]
+    total = torch.zeros(axis.length)
+    for start, ramp in zip(axis.starts, ramps, strict=True):
+        total[start : start + axis.window] += ramp
+    shares = [total[start : start + axis.window] for start in axis.starts]
+    return torch.stack([ramp / share for ramp, share in zip(ramps, shares, strict=True)])
+
+
+def _axis(length: int, tile: int, overlap: int, align: int) -> Axis:
+    """Windows begin at multiples of `align`, where the network's own reductions begin; so their length gives way."""
+    if length <= tile:
+        return Axis(length, length, (0,), align)
+    window = tile - (tile - length) % align
+    places = (length - window) // align
+    steps = math.ceil(places / ((window - overlap) // align))
+    return Axis(length, window, tuple(round(index * places / steps) * align for index in range(steps + 1)), align)
+
+
+def _ramps(axis: Axis, index: int) -> torch.Tensor:
+    """Weights of one window before they are made to sum to one; 1 where it is alone."""
+    weights = torch.ones(axis.window)
+    start = axis.starts[index]
+    if index > 0:
+        weights *= _rise(axis.window, axis.starts[index - 1] + axis.window - start)
+    if index < len(axis.starts) - 1:
+        weights *= _rise(axis.window, start + axis.window - axis.starts[index + 1]).flip(0)
+    return weights
+
+
+def _rise(window: int, overlap: int) -> torch.Tensor:
+    margin = min(MARGIN, overlap // 8)
+    position = (torch.arange(window, dtype=torch.float32) - margin + 0.5) / max(overlap - 2 * margin, 1)
+    return 0.5 - 0.5 * torch.cos(math.pi * position.clamp(0, 1))
