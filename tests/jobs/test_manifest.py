@@ -107,11 +107,11 @@ def test_force_makes_everything_again_and_retry_what_failed() -> None:
 
 
 def test_what_failed_is_tried_again_only_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    from upscaler.jobs import batch
+    from upscaler.jobs import maker
 
     tried = []
-    read = batch.read
-    monkeypatch.setattr(batch, "read", lambda source, **options: tried.append(source.name) or read(source, **options))
+    read = maker.read
+    monkeypatch.setattr(maker, "read", lambda source, **options: tried.append(source.name) or read(source, **options))
     job()
     tried.clear()
     job()
@@ -152,7 +152,7 @@ def test_a_run_killed_before_its_result_replaced_an_older_one_goes_on(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The row tells of a result that never came to lie there; what lies there is still ours."""
-    import upscaler.jobs.manifest as module
+    import upscaler.jobs.storage as module
 
     job()
     before = tree(here / "out")
@@ -171,7 +171,7 @@ def test_a_run_killed_before_its_result_replaced_an_older_one_goes_on(
 
 
 def test_a_result_that_took_its_name_before_that_was_noted_is_done(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import upscaler.jobs.manifest as module
+    import upscaler.jobs.storage as module
 
     place = module.place
 

@@ -42,7 +42,10 @@ def made(upscaler: Upscaler, sources: Path, output: Path) -> dict[str, Picture]:
         yield from collect([str(sources)], f"{output}/", Output(Path()), "").jobs
         everything_read.set()
 
-    outcomes = run(upscaler, jobs(), Target(scale=2), progress=lambda *_: None if everything_read.wait(20) else None)
+    def wait(*_: object) -> None:
+        everything_read.wait(20)
+
+    outcomes = run(upscaler, jobs(), Target(scale=2), progress=wait)
     return {outcome.source.name: codecs.decode(outcome.output) for outcome in outcomes}
 
 

@@ -16,8 +16,10 @@ from .console import bars, say, show
 
 if TYPE_CHECKING:
     from ..codecs import Output
+    from ..jobs.crew import Workers
+    from ..jobs.filter import Skipped
     from ..jobs.outcome import Choice, Outcome
-    from ..jobs.output import Job, Jobs, Skipped
+    from ..jobs.output import Job, Jobs
     from ..pipeline import Reading, Upscaler
     from ..target import Target
 
@@ -40,6 +42,7 @@ class Work:
     exclude: list[str]
     name: str | None
     choice: Choice
+    workers: Workers | None
     report: Path | None
     bars: bool
     quiet: bool
@@ -92,6 +95,7 @@ def _made(work: Work, found: Jobs) -> Iterator[Outcome]:
                 work.target,
                 folder=found.folder,
                 choice=work.choice,
+                workers=work.workers,
                 progress=lambda source, done, total: shown.tiles(source.name, done, total),
                 dry_run=work.dry_run,
                 **work.reading,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,8 @@ from .models import have
 
 if TYPE_CHECKING:
     from ..codecs import Format
+    from ..diffusion.options import Diffusion
+    from ..jobs.crew import Workers
 
 
 def upscale(  # the options of a command are its parameters
@@ -97,10 +99,48 @@ def upscale(  # the options of a command are its parameters
         float | None,
         typer.Option(metavar="0..1", help="For realesr-general-x4v3: how much noise is taken out. Default: 1."),
     ] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="For diffusion models: what is in the picture. Default: what they see in it."
+        ),
+    ] = None,
+    negative: Annotated[str | None, typer.Option(metavar="TEXT", help="Likewise: what shall not be in it.")] = None,
+    creativity: Annotated[
+        float | None, typer.Option(metavar="0..1", help="Likewise: how much may be drawn anew. Default: 0.25.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(metavar="N", help="Likewise: of the way from noise to picture. Default: the model's.")
+    ] = None,
+    guidance: Annotated[
+        float | None, typer.Option(metavar="N", help="Likewise: how much the text counts. Default: the model's.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Likewise: of the noise. Default: 0.")] = None,
+    control: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="For refine and generators: a ControlNet that holds the result to its source."
+        ),
+    ] = None,
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Compile the diffusion model first: minutes, worth it for many windows.")
+    ] = False,
+    allow_pickle: Annotated[
+        bool,
+        typer.Option("--allow-pickle", help="Load diffusion models that are not safetensors, which can run programs."),
+    ] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Fetch no model, whatever happens.")] = False,
     device: Annotated[
         str | None,
         typer.Option("--device", "-d", metavar="NAME", help="cuda, cuda:1, rocm, xpu, mps, cpu. Default: the best."),
+    ] = None,
+    devices: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Several at once, a process for each: cuda:0,cuda:1, or all; a name twice."),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Work on a Ray cluster: HOST:PORT, or local, one of this machine alone."),
     ] = None,
     precision: Annotated[
         str, typer.Option(metavar="NAME", help="fp32, fp16, bf16, or auto: the fastest that is safe.")
@@ -113,6 +153,12 @@ def upscale(  # the options of a command are its parameters
     ] = None,
     batch: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Tiles computed together. Default: chosen.")
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE", help="For tiles, and diffusion models themselves: 8GB, 800MB. Default: what is free."
+        ),
     ] = None,
     accept_damaged: Annotated[
         bool, typer.Option("--accept-damaged", help="Take what can be read of a broken file.")
@@ -165,10 +211,18 @@ def upscale(  # the options of a command are its parameters
     from ..errors import ModelError, PlanError
     from ..jobs.outcome import Choice
     from ..pipeline import Upscaler
-    from ..target import Target, parse_size
+    from ..target import Target, parse_memory, parse_size
 
     if watch and (dry_run or "-" in inputs or output == "-"):
         raise PlanError(f"--watch: works from folder to folder, not with {'--dry-run' if dry_run else '-'}.")
+    workers = None
+    if devices is not None or cluster is not None:
+        workers = _workers(devices, cluster)
+        option = "--devices" if devices is not None else "--cluster"
+        if device is not None:
+            raise PlanError(f"--device {device}: is one device, and {option} says who computes. Leave out one of them.")
+        if watch or "-" in inputs or output == "-":
+            raise PlanError(f"{option}: works on files that are there, not with {'--watch' if watch else '-'}.")
     if quiet and (verbose or progress):
         raise PlanError(f"--quiet and {'--verbose' if verbose else '--progress'}: are opposites. Choose one of them.")
     try:
@@ -182,12 +236,24 @@ def upscale(  # the options of a command are its parameters
             strength=strength,
             fidelity=fidelity,
             denoise=denoise,
+            memory=None if memory is None else parse_memory(memory),
+            diffusion=_diffusion(
+                prompt=prompt,
+                negative=negative,
+                creativity=creativity,
+                steps=steps,
+                guidance=guidance,
+                seed=seed,
+                control=control,
+                compile=compile or None,
+                allow_pickle=allow_pickle or None,
+            ),
         )
     except ModelError as error:
         raise PlanError(f"--model {error}") from error
     shows_bars = not quiet and (progress or (sys.stderr is not None and sys.stderr.isatty()))
     for needed in upscaler.models:
-        have(needed, offline or None, shows_bars)
+        have(needed, offline or None, shows_bars, allow_pickle)
     work = Work(
         upscaler=upscaler,
         target=Target(
@@ -216,6 +282,7 @@ def upscale(  # the options of a command are its parameters
             None if skip_larger_than is None else parse_size(skip_larger_than),
             None if skip_at_least is None else parse_size(skip_at_least),
         ),
+        workers=workers,
         report=report,
         bars=shows_bars,
         quiet=quiet,
@@ -227,6 +294,21 @@ def upscale(  # the options of a command are its parameters
         make_streamed(work, inputs, output)
     else:
         make_files(work, inputs, output)
+
+
+def _diffusion(**given: Any) -> Diffusion | None:
+    """What was given of it; None if nothing was."""
+    from ..diffusion.options import Diffusion
+
+    options = {name: value for name, value in given.items() if value is not None}
+    return Diffusion(**options) if options else None
+
+
+def _workers(devices: str | None, cluster: str | None) -> Workers:
+    from ..jobs.crew import Workers
+
+    names = [name.strip() for name in (devices or "").split(",")]
+    return Workers(tuple(name for name in names if name), cluster)
 
 
 def _format(name: str | None) -> Format | None:

@@ -3,12 +3,16 @@
 Done means that the output is whole and was made from this input with these settings. A row is written before an output
 takes its name, with the hash it will have, and again afterwards: whenever a run is killed, the next one can tell its
 own results from other files.
+
+A database cannot be kept in an object store: that of an output folder at a URL lies on this machine while a job is at
+work, and in the folder when it has ended. A job that was killed can be gone on with where it ran.
 """
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
-import shutil
 import sqlite3
 import threading
 from dataclasses import dataclass, fields, replace
@@ -16,9 +20,14 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from .. import catalog
 from ..catalog import sha256_of
-from ..codecs import Output, place
+from ..codecs import Output
 from ..errors import ModelError, OutputError
+from . import storage
+from .storage import Remote, Seen
+
+log = logging.getLogger("upscaler")
 
 FOLDER = ".upscaler"
 """In the output folder: the manifest, its lock, and outputs that are not complete."""
@@ -66,17 +75,21 @@ class Manifest:
     def __init__(self, folder: Path) -> None:
         """Raises OutputError when it cannot be read or written, or when another run is at work in the folder."""
         self._folder = folder
-        own = folder / FOLDER
-        self.parts = own / "parts"
-        """A folder for outputs that are not complete. What an earlier run has left there is gone."""
+        own = _kept_at(folder)
+        self._file = own / "manifest.sqlite"
+        self.parts = folder / FOLDER / "parts"
+        """A folder for outputs that are not named yet. What an earlier run has left there is gone."""
         self._mutex = threading.Lock()
         self._lock = FileLock(own / "lock")
         try:
             own.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
-            shutil.rmtree(self.parts, ignore_errors=True)
-            self.parts.mkdir(exist_ok=True)
-            self._database = sqlite3.connect(own / "manifest.sqlite", check_same_thread=False, isolation_level=None)
+            storage.remove(self.parts)
+            if isinstance(folder, Remote):
+                _bring(folder / FOLDER / self._file.name, self._file)
+            else:
+                self.parts.mkdir(exist_ok=True)
+            self._database = sqlite3.connect(self._file, check_same_thread=False, isolation_level=None)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=NORMAL")
             self._database.execute("PRAGMA cache_size=-256")  # KiB: every row is written once
@@ -99,7 +112,13 @@ class Manifest:
         """Another run may begin. The folder for incomplete outputs is gone."""
         with self._mutex:
             self._database.close()
-        shutil.rmtree(self.parts, ignore_errors=True)
+        storage.remove(self.parts)
+        if isinstance(self._folder, Remote):
+            try:
+                storage.send(self._file, self._folder / FOLDER / self._file.name)
+                self._file.unlink()
+            except OSError as error:
+                log.warning("%s: the manifest stays on this machine (%s).", self._folder, error.strerror)
         self._lock.release()
 
     def row(self, output: Path) -> Row | None:
@@ -112,15 +131,14 @@ class Manifest:
 
     def is_done(self, row: Row, output: Path) -> bool:
         """Whether the file at `output` is, byte for byte, what the row says that was made. Notes when it was seen."""
-        try:
-            seen = os.stat(output)
-        except OSError:
+        seen = storage.seen(output)
+        if seen is None:
             return False
-        if row.outcome == "made" and (seen.st_size, seen.st_mtime_ns) == (row.output_size, row.output_mtime_ns):
+        if row.outcome == "made" and seen == Seen(row.output_size, row.output_mtime_ns):
             return True
-        if row.outcome == "failed" or seen.st_size != row.output_size or _hash(output) != row.output_sha256:
+        if row.outcome == "failed" or seen.size != row.output_size or _hash(output) != row.output_sha256:
             return False
-        self._write(replace(row, outcome="made", output_mtime_ns=seen.st_mtime_ns, replaced_sha256=""))
+        self._write(replace(row, outcome="made", output_mtime_ns=seen.mtime_ns, replaced_sha256=""))
         return True
 
     def own_hash(self, row: Row, output: Path) -> str:
@@ -131,22 +149,22 @@ class Manifest:
 
     def is_same(self, row: Row, source: Path) -> bool:
         """Whether the file at `source` is what it was when the row was written. Notes when it was seen."""
-        seen = os.stat(source)
-        if (seen.st_size, seen.st_mtime_ns) == (row.source_size, row.source_mtime_ns):
+        seen = storage.seen(source)
+        if seen == Seen(row.source_size, row.source_mtime_ns):
             return True
-        if seen.st_size != row.source_size or _hash(source) != row.source_sha256:
+        if seen is None or seen.size != row.source_size or _hash(source) != row.source_sha256:
             return False
-        self._write(replace(row, source_mtime_ns=seen.st_mtime_ns))
+        self._write(replace(row, source_mtime_ns=seen.mtime_ns))
         return True
 
-    def place(self, part: Path, output: Output, row: Row) -> None:
-        """Gives a complete output its name, and notes it. Raises OutputError."""
-        made = stamp(part)
+    def place(self, part: Path, made: Stamp, output: Output, row: Row) -> None:
+        """Gives a complete output, of which `made` is the stamp, its name, and notes it. Raises OutputError."""
         row = replace(row, output=self._key(output.path), output_size=made.size, output_sha256=made.sha256)
         self._write(replace(row, outcome="placing"))
-        place(part, output)
-        seen = os.stat(output.path)
-        self._write(replace(row, outcome="made", output_mtime_ns=seen.st_mtime_ns, replaced_sha256=""))
+        storage.place(part, output)
+        seen = storage.seen(output.path)
+        mtime_ns = 0 if seen is None else seen.mtime_ns
+        self._write(replace(row, outcome="made", output_mtime_ns=mtime_ns, replaced_sha256=""))
 
     def note_failure(self, output: Path, row: Row) -> None:
         """That a picture cannot be made of this input."""
@@ -179,8 +197,25 @@ def stamp(file: Path) -> Stamp:
     return Stamp(seen.st_size, seen.st_mtime_ns, sha256_of(file))
 
 
-def _hash(file: Path) -> str:
+def _hash(path: Path) -> str:
+    """Empty if it cannot be read."""
     try:
-        return sha256_of(file)
-    except ModelError:
+        with storage.at_hand(path) as file:
+            return sha256_of(file)
+    except (OSError, ModelError):
         return ""
+
+
+def _kept_at(folder: Path) -> Path:
+    """Where the manifest of an output folder lies while a job is at work."""
+    if not isinstance(folder, Remote):
+        return folder / FOLDER
+    return catalog.home() / "jobs" / hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+
+
+def _bring(remote: Remote, file: Path) -> None:
+    """The manifest from the output folder, unless a job was killed here: then what it has left is newer."""
+    if not file.exists() and remote.exists():
+        part = file.with_suffix(".part")
+        storage.fetch(remote, part)
+        part.replace(file)

@@ -126,6 +126,10 @@ def names_file(output: str, inputs: list[str], count: int, format: Format | None
     if output.endswith(("/", os.sep)) or os.path.isdir(path):
         return False
     named = by_suffix(path.suffix)
+    if "://" in output and named:
+        raise PlanError(f"{output}: at a URL only folders can be written into. End it with / if it is one.")
+    if "://" in output:
+        return False
     if count > 1 or any(os.path.isdir(text) for text in inputs):
         if named or os.path.exists(path):
             raise PlanError(f"{output}: is one file, where a folder is needed for {', '.join(inputs)}. Name a folder.")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..engines import CanvasPlan
 from ..pipeline import Estimate
-from ..tiling import Size
+from ..tiling import Plan, Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +61,17 @@ def describe(estimate: Estimate, source: str, output: str) -> str:
     sizes = f"{source} {estimate.source} -> {output} {estimate.result}"
     if not estimate.plans:
         return f"{sizes}: {'written as it is' if estimate.source == estimate.result else 'resized, without the model'}"
-    grids = [
-        f"{plan.count} {'tile' if plan.count == 1 else 'tiles'} of {plan.tile}"
-        + (f", {plan.batch} at a time" if plan.batch > 1 else "")
-        for plan in estimate.plans
-    ]
+    grids = [_grid(plan) for plan in estimate.plans]
     passes = "1 pass" if len(grids) == 1 else f"{len(grids)} passes"
     return (
         f"{sizes}: {info.name} on {info.device}, {info.precision}; {passes}: {', then '.join(grids)}; "
         f"at most {max(round(estimate.memory / 2**20), 1)} MiB for tiles"
     )
+
+
+def _grid(plan: Plan | CanvasPlan) -> str:
+    together = f", {plan.batch} at a time" if plan.batch > 1 else ""
+    if isinstance(plan, CanvasPlan):
+        steps = "1 step" if plan.steps == 1 else f"{plan.steps} steps"
+        return f"{steps} of {plan.windows} {'window' if plan.windows == 1 else 'windows'} of {plan.tile}{together}"
+    return f"{plan.count} {'tile' if plan.count == 1 else 'tiles'} of {plan.tile}{together}"

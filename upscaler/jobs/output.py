@@ -1,25 +1,24 @@
-"""From what the user typed to pairs of source and output: folders, globs, filters, places.
+"""From what the user typed to pairs of source and output: folders, globs, places, URLs.
 
-What results are called is `naming`'s. What the files hold is not looked at beyond their first bytes; reading and
-writing are `batch`'s.
+What of folders is taken is `filter`'s, what results are called `naming`'s. What the files hold is not looked at beyond
+their first bytes, and at URLs not at all; reading and writing are `maker`'s.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import glob
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..codecs import Output, looks_like_picture
+from ..codecs import Output, by_suffix, looks_like_picture
 from ..errors import OutputError, PlanError
+from . import storage
+from .filter import EXCLUDED, Filter, Skipped, compiled
 from .naming import Naming, bare, format_of, names_file
-
-EXCLUDED = "left out by --exclude"
+from .storage import Remote, located
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +29,6 @@ class Job:
     output: Output
     problem: str | None = None
     """One sentence: why it cannot be made, where that is known beforehand."""
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """What lies in a folder of a run and is left alone."""
-
-    path: Path
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +50,6 @@ class _Found:
     problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Filter:
-    """What of folders and glob patterns is taken; paths are matched from the folder where the search began."""
-
-    include: tuple[re.Pattern[str], ...]
-    exclude: tuple[re.Pattern[str], ...]
-
-    def folder(self, path: Path, base: Path) -> Skipped | None:
-        """Itself or the first folder above it, below `base`, that is left out."""
-        parts = path.relative_to(base).parts
-        for depth in range(len(parts)):
-            if _matches(self.exclude, parts[: depth + 1]):
-                return Skipped(base.joinpath(*parts[: depth + 1]), EXCLUDED)
-        return None
-
-    def file(self, path: Path, base: Path) -> Skipped | None:
-        excluded = self.folder(path, base)
-        if excluded is None and self.include and not _matches(self.include, path.relative_to(base).parts):
-            return Skipped(path, "left out by --include")
-        return excluded
-
-
 def collect(
     inputs: Iterable[str],
     output: str | None,
@@ -95,7 +64,8 @@ def collect(
     """The jobs for files, folders (searched recursively) and glob patterns; what is named twice is done once.
 
     `output` is a file for a single picture, else a folder: it mirrors an input folder, or several of them under their
-    own names. None writes beside each source, with `tag` after its name, and leaves results of earlier runs alone.
+    own names. None writes beside each source, with `tag` after its name, and leaves results of earlier runs alone. Both
+    may be URLs, the output then of a folder.
     `template` says how files are written. Hidden files and links to folders are left out. An input that does not exist
     becomes a job, which fails.
 
@@ -111,7 +81,7 @@ def collect(
     if "" in inputs or output == "":
         raise PlanError("an empty name: no file or folder is called so. Check the variable that it came from.")
     naming = Naming(name if name is not None else f"{{stem}}{tag if output is None else ''}{{suffix}}", scale)
-    filter = _Filter(_compiled("--include", include), _compiled("--exclude", exclude))
+    filter = Filter(compiled("--include", include), compiled("--exclude", exclude))
     unique: dict[str, _Found] = {}
     left: list[Skipped] = []
     for item in _search(inputs, output, filter):
@@ -121,6 +91,9 @@ def collect(
             unique.setdefault(os.path.abspath(item.path), item)
     found = list(unique.values())
     skipped = [item for item in dict.fromkeys(left) if os.path.abspath(item.path) not in unique]
+    remote = next((item for item in found if isinstance(item.path, Remote)), None)
+    if output is None and remote is not None:
+        raise PlanError(f"{remote.path}: results are not written beside what is at a URL. Name a folder with --output.")
     if output is None:
         results = _earlier_results(found, skipped, naming)
         skipped += [Skipped(item.path, "a result of an earlier run") for item in found if item in results]
@@ -128,7 +101,7 @@ def collect(
     if not found:
         filtered = " that --include and --exclude leave" if include or exclude else ""
         raise PlanError(f"{', '.join(inputs)}: no picture in there{filtered}.")
-    folder = None if output is None or names_file(output, inputs, len(found), template.format) else Path(output)
+    folder = None if output is None or names_file(output, inputs, len(found), template.format) else located(output)
     if output is not None and folder is None:
         if name is not None:
             raise PlanError(f"--name {name!r}: the result has its name already, {output}. Leave out one of them.")
@@ -142,9 +115,9 @@ def collect(
 
 
 def expand(text: str) -> list[Path]:
-    """The file or folder of that name, else what the glob pattern matches, else the name as it is."""
-    if os.path.lexists(text):
-        return [Path(text)]
+    """The file or folder of that name, or at that URL, else what the glob pattern matches, else the name as it is."""
+    if os.path.lexists(text) or "://" in text:
+        return [located(text)]
     return [Path(match) for match in sorted(glob.glob(text, recursive=True))] or [Path(text)]
 
 
@@ -161,30 +134,14 @@ def folder_for(output: Path) -> Path:
     return place
 
 
-def _compiled(option: str, patterns: Sequence[str]) -> tuple[re.Pattern[str], ...]:
-    """For `_matches`. A slash at the end is taken off; **/ at the beginning may also stand for no folder."""
-    result = []
-    for text in patterns:
-        pattern = text.rstrip("/")
-        if not pattern:
-            raise PlanError(f"{option} {text!r}: an empty pattern matches nothing. Leave it out, or say which files.")
-        anywhere = "(.*/)?" if pattern.startswith("**/") else ""
-        result.append(re.compile(anywhere + fnmatch.translate(pattern.removeprefix("**/")), re.IGNORECASE))
-    return tuple(result)
-
-
-def _matches(patterns: tuple[re.Pattern[str], ...], parts: tuple[str, ...]) -> bool:
-    return any(pattern.match("/".join(parts)) or pattern.match(parts[-1]) for pattern in patterns)
-
-
-def _search(inputs: list[str], output: str | None, filter: _Filter) -> Iterator[_Found | Skipped]:
+def _search(inputs: list[str], output: str | None, filter: Filter) -> Iterator[_Found | Skipped]:
     own = None if output is None else os.path.realpath(output)
     expanded = [(path, text) for text in dict.fromkeys(inputs) for path in expand(text)]
-    folders = {os.path.realpath(path) for path, _ in expanded if os.path.isdir(path)}
+    folders = {os.path.realpath(path) for path, _ in expanded if storage.is_folder(path)}
     if len(expanded) > 1:
         folders.discard(str(own))
     for path, text in expanded:
-        named, is_folder = path == Path(text), os.path.isdir(path)
+        named, is_folder = path == located(text), os.path.realpath(path) in folders or os.path.isdir(path)
         base = _fixed_part(text) if not named else path
         left_out = filter.folder(path, base) if is_folder else None
         if is_folder and os.path.realpath(path) not in folders:
@@ -193,14 +150,15 @@ def _search(inputs: list[str], output: str | None, filter: _Filter) -> Iterator[
             yield left_out
         elif is_folder:
             above = Path(os.path.abspath(path)).parent
-            yield from _below(path, above if len(folders) > 1 else path, base, own, filter)
+            search = _at_url if isinstance(path, Remote) else _below
+            yield from search(path, above if len(folders) > 1 else path, base, own, filter)
         elif not named:
             yield filter.file(path, base) or _picture_or_not(path, base)
         else:
             yield _Found(path, path.parent)
 
 
-def _below(folder: Path, root: Path, base: Path, own: str | None, filter: _Filter) -> Iterator[_Found | Skipped]:
+def _below(folder: Path, root: Path, base: Path, own: str | None, filter: Filter) -> Iterator[_Found | Skipped]:
     """Every file below a folder, in order of name, without hidden ones and without `own`, the output folder.
 
     `base` is the folder from which the filter counts.
@@ -223,6 +181,20 @@ def _below(folder: Path, root: Path, base: Path, own: str | None, filter: _Filte
     for error in errors:
         path = Path(error.filename)
         yield _Found(path, root, f"{path}: the folder cannot be read ({error.strerror}).")
+
+
+def _at_url(folder: Path, root: Path, base: Path, own: str | None, filter: Filter) -> Iterator[_Found | Skipped]:
+    """As `_below`, by names alone: to look into each file would be a request."""
+    inner = f"{own}{os.sep}" if own is not None and own != os.path.realpath(folder) else None
+    try:
+        for path in storage.below(folder):
+            if inner is not None and os.path.realpath(path).startswith(inner):
+                yield Skipped(path, "in the output folder")
+            elif not any(part.startswith(".") for part in path.relative_to(folder).parts):
+                picture = _Found(path, root) if by_suffix(path.suffix) else Skipped(path, "not a picture")
+                yield filter.file(path, base) or picture
+    except OSError as error:
+        yield _Found(folder, root, f"{folder}: cannot be read ({error.strerror}).")
 
 
 def _picture_or_not(path: Path, root: Path) -> _Found | Skipped:
@@ -252,7 +224,7 @@ def _job(item: _Found, output: str | None, template: Output, naming: Naming) -> 
     """The result beside its source, or at the same place in the output folder, in its source's format if need be."""
     format = template.format or format_of(item.path)
     name = naming.name(item.path, format)
-    place = item.path.parent if output is None else Path(output, os.path.relpath(item.path.parent, item.root))
+    place = item.path.parent if output is None else located(output) / os.path.relpath(item.path.parent, item.root)
     return Job(item.path, replace(template, path=place / name, format=format), item.problem)
 
 
@@ -282,6 +254,6 @@ def _refuse_losses(jobs: list[Job], way_out: str) -> None:
             raise PlanError(
                 f"{other} and {job.source}: both would become {job.output.path}. Rename one of them{way_out}."
             )
-        if place in sources and os.path.lexists(place):
+        if place in sources and (isinstance(job.output.path, Remote) or os.path.lexists(place)):
             which = "its own result" if sources[place] == job.source else f"the result of {job.source}"
             raise PlanError(f"{sources[place]}: would be overwritten by {which}. Choose another folder{way_out}.")

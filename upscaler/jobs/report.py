@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import OutputError, PlanError
+from .filter import Skipped
 from .outcome import Outcome
-from .output import Skipped
 
 COLUMNS = ("source", "output", "outcome", "width", "height", "seconds", "departure", "reason")
 

@@ -1,0 +1,59 @@
+"""What of the files in folders is taken, and what is left alone: --include and --exclude."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import PlanError
+
+EXCLUDED = "left out by --exclude"
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """What lies in a folder of a run and is left alone."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What of folders and glob patterns is taken; paths are matched from the folder where the search began."""
+
+    include: tuple[re.Pattern[str], ...]
+    exclude: tuple[re.Pattern[str], ...]
+
+    def folder(self, path: Path, base: Path) -> Skipped | None:
+        """Itself or the first folder above it, below `base`, that is left out."""
+        parts = path.relative_to(base).parts
+        for depth in range(len(parts)):
+            if _matches(self.exclude, parts[: depth + 1]):
+                return Skipped(base.joinpath(*parts[: depth + 1]), EXCLUDED)
+        return None
+
+    def file(self, path: Path, base: Path) -> Skipped | None:
+        excluded = self.folder(path, base)
+        if excluded is None and self.include and not _matches(self.include, path.relative_to(base).parts):
+            return Skipped(path, "left out by --include")
+        return excluded
+
+
+def compiled(option: str, patterns: Sequence[str]) -> tuple[re.Pattern[str], ...]:
+    """For a `Filter`. A slash at the end is taken off; **/ at the beginning may also stand for no folder."""
+    result = []
+    for text in patterns:
+        pattern = text.rstrip("/")
+        if not pattern:
+            raise PlanError(f"{option} {text!r}: an empty pattern matches nothing. Leave it out, or say which files.")
+        anywhere = "(.*/)?" if pattern.startswith("**/") else ""
+        result.append(re.compile(anywhere + fnmatch.translate(pattern.removeprefix("**/")), re.IGNORECASE))
+    return tuple(result)
+
+
+def _matches(patterns: tuple[re.Pattern[str], ...], parts: tuple[str, ...]) -> bool:
+    return any(pattern.match("/".join(parts)) or pattern.match(parts[-1]) for pattern in patterns)
