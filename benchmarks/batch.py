@@ -140,7 +140,7 @@ def bare(upscaler: Any, sources: list[Path]) -> Callable[[], float]:
     work = []
     for source in sources:
         picture = codecs.decode(source)
-        engine = upscaler._engine(picture)
+        engine = upscaler._engines.enlarging(picture.depth)
         colour, alpha = _parts(picture, None)
         layers = [colour] if alpha is None or not _varies(alpha) else [colour, alpha]
         for plan in upscaler.estimate(picture).plans:
