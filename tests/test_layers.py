@@ -24,7 +24,9 @@ LAYERS = {
     "diffusion": 3,
     "fidelity": 3,
     "finish": 3,
+    "recipe": 3,
     "engines": 4,
+    "generation": 4,
     "pipeline": 5,
     "compat": 6,
     "jobs": 6,
@@ -37,11 +39,11 @@ CONVENIENCES = {("picture/picture.py", "codecs"), ("pipeline.py", "jobs")}
 """Methods that open a door upwards, by an import inside of them: `Picture.save`, `Upscaler.batch`."""
 
 FOREIGN = {
-    "torch": ("device", "engines", "diffusion", "compat"),
+    "torch": ("device", "diffusion", "engines", "generation", "compat"),
     "spandrel": ("engines", "compat"),
     "pyvips": ("codecs",),
-    "diffusers": ("diffusion",),
-    "transformers": ("diffusion",),
+    "diffusers": ("diffusion", "generation"),
+    "transformers": ("diffusion", "generation"),
     "accelerate": (),
     "huggingface_hub": ("catalog",),
     "requests": ("catalog",),

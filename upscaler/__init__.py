@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .diffusion.options import Diffusion
     from .errors import EngineError, ModelError, OutOfMemory, OutputError, PictureError, PlanError, UpscalerError
+    from .generation.generator import Generator, generate
+    from .generation.wish import Lora, Wish
     from .picture import Metadata, Picture
     from .pipeline import Estimate, Upscaler, upscale
     from .target import Target
@@ -26,6 +28,8 @@ _HOMES = {
     "Diffusion": "diffusion.options",
     "EngineError": "errors",
     "Estimate": "pipeline",
+    "Generator": "generation.generator",
+    "Lora": "generation.wish",
     "Metadata": "picture",
     "ModelError": "errors",
     "OutOfMemory": "errors",
@@ -37,6 +41,8 @@ _HOMES = {
     "Target": "target",
     "Upscaler": "pipeline",
     "UpscalerError": "errors",
+    "Wish": "generation.wish",
+    "generate": "generation.generator",
     "upscale": "pipeline",
 }
 
@@ -44,6 +50,8 @@ __all__ = [
     "Diffusion",
     "EngineError",
     "Estimate",
+    "Generator",
+    "Lora",
     "Metadata",
     "ModelError",
     "OutOfMemory",
@@ -55,6 +63,8 @@ __all__ = [
     "Target",
     "Upscaler",
     "UpscalerError",
+    "Wish",
+    "generate",
     "upscale",
 ]
 

@@ -247,5 +247,5 @@ def test_offloaded_vae_gives_the_same(place: str) -> None:
         pipeline.enable_model_cpu_offload(device="cpu")
     else:
         pipeline.enable_group_offload(onload_device=torch.device("cpu"), offload_type=place)
-    assert np.array_equal(decoded(pipeline.vae, latents, tile=16), pixels)
-    assert torch.equal(encode(pipeline.vae, pixels, tile=16), encoded)
+    assert largest(decoded(pipeline.vae, latents, tile=16) - pixels) < EXACT
+    assert largest(encode(pipeline.vae, pixels, tile=16) - encoded) < EXACT

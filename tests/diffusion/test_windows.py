@@ -21,7 +21,7 @@ def total(windows: Grid) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize(("tile", "overlap", "align"), [(64, 16, 8), (64, 32, 8), (64, 48, 1), (13, 4, 2), (3, 1, 1)])
+@pytest.mark.parametrize(("tile", "overlap", "align"), [(64, 16, 8), (64, 32, 8), (64, 48, 1), (13, 4, 2)])
 def test_weights_sum_to_one_everywhere(size: tuple[int, int], tile: int, overlap: int, align: int) -> None:
     windows = grid(Size(*size), tile, overlap, align)
     for turn in (windows, windows.between()):

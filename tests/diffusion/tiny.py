@@ -208,7 +208,7 @@ def build_sd3(seed: int = 0) -> StableDiffusion3Pipeline:
         pooled_projection_dim=2 * HIDDEN,
         pos_embed_max_size=48,
     )
-    _give_effect(transformer)
+    give_effect(transformer)
     return quiet(
         StableDiffusion3Pipeline(
             vae=kl(scaling_factor=1.5305, shift_factor=0.0609, quantised=False),
@@ -240,7 +240,7 @@ def build_flux(seed: int = 0) -> FluxPipeline:
         axes_dims_rope=(4, 6, 6),
         guidance_embeds=True,
     )
-    _give_effect(transformer)
+    give_effect(transformer)
     return quiet(
         FluxPipeline(
             vae=kl(scaling_factor=0.3611, shift_factor=0.1159, quantised=False),
@@ -268,7 +268,7 @@ def build_pixart(seed: int = 0) -> PixArtSigmaPipeline:
         caption_channels=T5_HIDDEN,
         use_additional_conditions=False,
     )
-    _give_effect(transformer)
+    give_effect(transformer)
     return quiet(
         PixArtSigmaPipeline(
             tokenizer=tokenizer,
@@ -294,7 +294,7 @@ def build_sana(seed: int = 0) -> SanaPipeline:
         cross_attention_dim=16,
         caption_channels=HIDDEN,
     )
-    _give_effect(transformer)
+    give_effect(transformer)
     return quiet(
         SanaPipeline(
             tokenizer=None,
@@ -320,7 +320,7 @@ def build_z_image(seed: int = 0) -> ZImagePipeline:
         axes_dims=[4, 6, 6],
         axes_lens=[1024, 512, 512],
     )
-    _give_effect(transformer)
+    give_effect(transformer)
     return quiet(
         ZImagePipeline(
             scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
@@ -346,7 +346,7 @@ def build_flux2(seed: int = 0) -> Flux2KleinPipeline:
         axes_dims_rope=(4, 4, 4, 4),
         guidance_embeds=False,
     )
-    _give_effect(transformer)
+    give_effect(transformer)
     return quiet(
         Flux2KleinPipeline(
             scheduler=FlowMatchEulerDiscreteScheduler(),
@@ -475,7 +475,7 @@ def _sd_unet() -> UNet2DConditionModel:
     )
 
 
-def _give_effect(transformer: torch.nn.Module) -> None:
+def give_effect(transformer: torch.nn.Module) -> None:
     """Random weights where a new transformer has zeros, so that it predicts something."""
     for weight in transformer.parameters():
         if not weight.any():

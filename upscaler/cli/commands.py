@@ -11,9 +11,18 @@ from .. import __version__
 from . import models
 from .console import show
 from .doctor import doctor
+from .generate import generate
+from .info import info
+from .rerun import rerun
 from .upscale import upscale
 
-COMMANDS: dict[str, Callable[..., None]] = {"upscale": upscale, "doctor": doctor}
+COMMANDS: dict[str, Callable[..., None]] = {
+    "upscale": upscale,
+    "generate": generate,
+    "rerun": rerun,
+    "info": info,
+    "doctor": doctor,
+}
 
 GROUPS: dict[str, typer.Typer] = {"models": models.app}
 
@@ -40,7 +49,7 @@ def options(
         bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_show_version)
     ] = False,
 ) -> None:
-    """Makes pictures larger.
+    """Makes pictures larger, and makes them from text.
 
     \b
       upscaler photo.jpg                         4 times as large: photo_4x.jpg
@@ -48,6 +57,11 @@ def options(
       upscaler holiday -o large --fit 4k         every picture of a folder
       upscaler *.png -o large --long-edge 6000   several pictures
       cat photo.jpg | upscaler - > large.jpg     from a pipe, into another
+
+    \b
+      upscaler generate "a lighthouse at dusk" -s 4 -o poster.png     from a prompt
+      upscaler rerun poster.png --seed 7                              the same with other noise
+      upscaler info poster.png                                        what made it
 
     Real-ESRGAN and other networks: upscaler photo.jpg -m realesrgan-x4plus; all are in upscaler models list.
 

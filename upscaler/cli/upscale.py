@@ -11,9 +11,9 @@ import typer
 from .console import set_up_logging
 from .files import Work, make_files
 from .models import have
+from .options import format_named
 
 if TYPE_CHECKING:
-    from ..codecs import Format
     from ..diffusion.options import Diffusion
     from ..jobs.crew import Workers
 
@@ -265,7 +265,7 @@ def upscale(  # the options of a command are its parameters
             fit=None if fit is None else parse_size(fit),
             at_least=None if at_least is None else parse_size(at_least),
         ),
-        writing=Output(Path(), _format(format), quality, lossless, compression, strip, overwrite),
+        writing=Output(Path(), format_named(format), quality, lossless, compression, strip, overwrite),
         reading={
             "accept_damaged": accept_damaged,
             "max_pixels": max_megapixels * 10**6,
@@ -309,16 +309,3 @@ def _workers(devices: str | None, cluster: str | None) -> Workers:
 
     names = [name.strip() for name in (devices or "").split(",")]
     return Workers(tuple(name for name in names if name), cluster)
-
-
-def _format(name: str | None) -> Format | None:
-    from ..codecs import FORMATS, by_name
-    from ..errors import PlanError
-
-    if name is None:
-        return None
-    format = by_name(name.lstrip("."))
-    if format is None or format.writer is None:
-        known = ", ".join(format.suffixes[0][1:] for format in FORMATS if format.writer)
-        raise PlanError(f"--format {name}: cannot be written. Choose one of {known}.")
-    return format

@@ -44,17 +44,15 @@ def tiled(
     raises PlanError for a tile too small for the overlap, EngineError when a prediction is not finite, OutOfMemory when
     not even one window fits.
     """
-    denoiser = _denoiser(pipeline)
+    denoiser, control = _denoiser(pipeline), _control(pipeline)
     kind = family(denoiser)
     cuts = _Cuts(tile // kind.cell(), overlap // kind.cell(), kind.align(denoiser))
-    control = getattr(pipeline, "controlnet", None)
-    run = _Run(Inner(denoiser), kind, cuts, pipeline._execution_device)
-    run.batch, run.progress = batch, progress
+    guide = None if control is None else Inner(control)
+    run = _Run(Inner(denoiser), guide, kind, cuts, pipeline._execution_device, batch, progress)
     with ExitStack() as stack:
-        if control is not None:
-            run.control = _inner_control(control)
-            stack.enter_context(replaced(control, run.defer))
         stack.enter_context(replaced(denoiser, run.denoise))
+        if control is not None:
+            stack.enter_context(replaced(control, run.defer))
         yield
 
 
@@ -95,17 +93,25 @@ class _Deferred:
 
 
 class _Run:
-    """One call of a pipeline, and what answers the calls of its denoiser and its ControlNet."""
+    """One call of a pipeline: what answers the calls of its denoiser, and of its ControlNet if it has one."""
 
-    batch = 1
-    progress: Progress | None = None
-    control: Inner | None = None
-
-    def __init__(self, denoiser: Inner, kind: Family, cuts: _Cuts, device: torch.device) -> None:
+    def __init__(
+        self,
+        denoiser: Inner,
+        control: Inner | None,
+        kind: Family,
+        cuts: _Cuts,
+        device: torch.device,
+        batch: int,
+        progress: Progress | None,
+    ) -> None:
         self._denoiser = denoiser
+        self._control = control
         self._kind = kind
         self._cuts = cuts
         self._device = device
+        self._batch = batch
+        self._progress = progress
         self._step = -1
         self._seen: float | None = None
 
@@ -124,10 +130,10 @@ class _Run:
 
     def defer(self, *args: Any, **kwargs: Any) -> Any:
         """The residuals of the ControlNet if the canvas is a single window, else what to compute them from."""
-        assert self.control is not None
-        arguments = self.control.arguments(args, kwargs)
+        assert self._control is not None
+        arguments = self._control.arguments(args, kwargs)
         if self._cuts.grid(arguments["sample"], 0).count == 1:
-            return self.control.forward(*args, **kwargs)
+            return self._control.forward(*args, **kwargs)
         if arguments.get("guess_mode"):
             raise ModelError("guess mode of a ControlNet: it cannot be computed in windows. Leave it out.")
         deferred = _Deferred(arguments)
@@ -139,7 +145,7 @@ class _Run:
         total = torch.zeros(0)
         done = 0
         while done < len(pairs):
-            part = pairs[done : done + self.batch]
+            part = pairs[done : done + self._batch]
             try:
                 prediction = self._predicted(arguments, canvas, [region for region, _ in part])
             except torch.OutOfMemoryError as error:
@@ -166,13 +172,13 @@ class _Run:
 
     def _residuals(self, arguments: Arguments, regions: list[Region]) -> Arguments:
         """What the ControlNet adds to the UNet in these regions, seeing the same windows of canvas and picture."""
-        assert self.control is not None
+        assert self._control is not None
         sample, picture = arguments["sample"], arguments["controlnet_cond"]
         factor = picture.shape[-1] // sample.shape[-1]
         larger = [Region(*(factor * side for side in (it.x, it.y, it.width, it.height))) for it in regions]
         call = {name: repeated(value, len(sample), len(regions)) for name, value in arguments.items()}
         call |= {"sample": self._cut(sample, regions), "controlnet_cond": self._cut(picture, larger)}
-        down, middle = self.control.forward(**call | {"return_dict": False})
+        down, middle = self._control.forward(**call | {"return_dict": False})
         return {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
 
     def _cut(self, canvas: torch.Tensor, regions: list[Region]) -> torch.Tensor:
@@ -185,8 +191,8 @@ class _Run:
                 f"out of memory on {self._device}, even with one window of {self._cuts.tile} at a time. "
                 "Choose a smaller --tile, or close other programs."
             ) from error
-        self.batch = together // 2
-        log.warning("out of memory on %s: %d windows at a time from here on.", self._device, self.batch)
+        self._batch = together // 2
+        log.warning("out of memory on %s: %d windows at a time from here on.", self._device, self._batch)
 
     def _check(self, prediction: torch.Tensor, done: int, total: int) -> None:
         if not prediction.isfinite().all():
@@ -194,8 +200,8 @@ class _Run:
                 f"step {self._step + 1}: the denoiser predicts NaN or infinity in {_name(prediction.dtype)}. "
                 "Use --precision fp32, or bf16 where the device has it."
             )
-        if self.progress is not None:
-            self.progress(self._step, done, total)
+        if self._progress is not None:
+            self._progress(self._step, done, total)
 
     def _count_step(self, timestep: float) -> None:
         """A step may call the denoiser more than once, for guidance; all of them use the same windows."""
@@ -216,10 +222,11 @@ def _denoiser(pipeline: DiffusionPipeline) -> torch.nn.Module:
     return denoiser
 
 
-def _inner_control(control: torch.nn.Module) -> Inner:
-    if type(control).__name__ != "ControlNetModel":
+def _control(pipeline: DiffusionPipeline) -> torch.nn.Module | None:
+    control: torch.nn.Module | None = getattr(pipeline, "controlnet", None)
+    if control is not None and type(control).__name__ != "ControlNetModel":
         raise ModelError(f"{type(control).__name__}: this kind of control cannot be computed in windows. Leave it out.")
-    return Inner(control)
+    return control
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -179,11 +179,11 @@ FAMILIES: Final[dict[str, Family]] = {
 
 | class | positions | in a window |
 |---|---|---|
-| SD3 | a table of `pos_embed_max_size` patches a side | the middle of the table, as for a picture of the window's size |
-| PixArt | a table stretched over the picture | the same; trained at `sample_size` latents: take that for the window |
-| Sana | none | exact, like a UNet; its linear attention sees the window instead of the canvas |
-| Flux, Flux2 | rotary, from `img_ids` | counted from the window's corner; trained up to two megapixels |
-| Z-Image | rotary, counted by the model itself | counted from the window's corner; trained at about one megapixel |
+| SD3 | a table of `pos_embed_max_size` patches a side | the middle of the table, as for a picture of that size |
+| PixArt | a table stretched over the picture | stretched over the window; best if that has the trained `sample_size` |
+| Sana | none | as a UNet; its linear attention sees the window instead of the canvas |
+| Flux, Flux2 | rotary, from `img_ids` | counted from the window's corner |
+| Z-Image | rotary, counted by the model itself | counted from the window's corner |
 
 So every window is computed as a picture of its own, within the extent the model was trained for; only the noise and the
 steps belong to the canvas. The model is not told where on the canvas a window lies: Flux takes one list of places for

@@ -74,7 +74,7 @@ def from_tiles(
     for norm in from_samples(norms, run, first):
         found: list[Moments] = []
         for tile, own in tiles():
-            stop = partial(_measure_and_stop, found, norm, tile.shape[-2:], own)
+            stop = partial(_measure_and_stop, found, norm, tile, own)
             with frozen(known), replaced(norm, stop), suppress(_Stopped):
                 run(tile)
         known[norm] = pooled(found)
@@ -101,13 +101,15 @@ class _Stopped(Exception):
 
 
 def _measure_and_stop(
-    found: list[Moments], norm: nn.GroupNorm, size: tuple[int, int], own: Region, values: torch.Tensor
+    found: list[Moments], norm: nn.GroupNorm, tile: torch.Tensor, own: Region, values: torch.Tensor
 ) -> None:
-    """`size` is the (height, width) of the tile, and `own` its part, before the network changed the resolution."""
-    height, width = values.shape[-2:]
+    """`own` is in cells of the tile, whose resolution the network may have changed before the norm."""
     rows, columns = (
         slice(start * now // before, (start + length) * now // before)
-        for start, length, now, before in ((own.y, own.height, height, size[0]), (own.x, own.width, width, size[1]))
+        for start, length, now, before in (
+            (own.y, own.height, values.shape[-2], tile.shape[-2]),
+            (own.x, own.width, values.shape[-1], tile.shape[-1]),
+        )
     )
     found.append(moments(values[..., rows, columns], norm.num_groups))
     raise _Stopped

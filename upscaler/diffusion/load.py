@@ -65,7 +65,7 @@ def load(
 ) -> DiffusionPipeline:
     """The pipeline for a task, its files fetched if need be and allowed, all of its weights in one precision.
 
-    `control` is a ControlNet for "image-to-image". The safety checker that a model may have belongs to "text-to-image".
+    `control` is a ControlNet for "image-to-image". `safety_checker`: whether that of a model that has one is loaded.
     Raises ModelError for whatever is wrong with the model, OutOfMemory when it is too large to be loaded.
     """
     find = partial(locate, allow_pickle=allow_pickle, offline=offline, progress=progress)
@@ -77,7 +77,7 @@ def load(
         target = _class_with(guide, target, source)
         more["controlnet"] = _load(guide, _network_class(guide), dtype, {})
     options = inspect.signature(target.__init__).parameters
-    if "safety_checker" in options and not (safety_checker and task == "text-to-image"):
+    if "safety_checker" in options and not safety_checker:
         more["safety_checker"] = None
     if "requires_safety_checker" in options and "safety_checker" in more:
         more["requires_safety_checker"] = False

@@ -46,10 +46,13 @@ class Session:
             with frozen(known):
                 return self.safely(lambda: part.run(self.there(values)))
         except OutOfMemory:
+            log.warning("out of memory on %s in the VAE: smaller tiles from here on.", self._device)
             self._too_large[part] = values.numel()
             raise
 
-    def learn_from_samples(self, parts: Sequence[Part], samples: Sequence[torch.Tensor]) -> None:
+    def learn_from_samples(
+        self, parts: Sequence[Part], samples: Sequence[torch.Tensor], together: int = TOGETHER
+    ) -> None:
         """Statistics for the norms of parts in a row, from samples of what the first of them is given."""
 
         def run(values: torch.Tensor) -> None:
@@ -57,16 +60,13 @@ class Session:
                 values = part.run(values)
 
         norms = [norm for part in parts for norm in part.norms]
-        together = TOGETHER
-        while True:
-            batches = _spread(samples, together)
-            try:
-                self._learn(lambda batches=batches: from_samples(norms, run, map(self.there, batches)))
-                return
-            except OutOfMemory:
-                if together == 1:
-                    raise
-                together //= 2
+        try:
+            self._learn(lambda: from_samples(norms, run, map(self.there, _spread(samples, together))))
+        except OutOfMemory:
+            if together == 1:
+                raise
+            log.warning("out of memory on %s in the VAE: taking %d samples together.", self._device, together // 2)
+            self.learn_from_samples(parts, samples, together // 2)
 
     def learn_from_tiles(self, part: Part, tiles: Callable[[], Iterable[tuple[torch.Tensor, Region]]]) -> None:
         """Statistics for the norms of a part, from all that it is given."""
@@ -121,7 +121,7 @@ def opened(vae: Any) -> Iterator[Session]:
 
 
 def _spread(samples: Sequence[torch.Tensor], together: int) -> list[torch.Tensor]:
-    """Batches of samples, given row by row, that are each from all over the canvas: as the golden ratio spreads them."""
+    """Batches of samples, given row by row, each from all over the canvas: as the golden ratio spreads them."""
     order = sorted(range(len(samples)), key=lambda index: index * GOLDEN % 1)
     count = -(-len(samples) // together)
     ends = [index * len(samples) // count for index in range(count + 1)]

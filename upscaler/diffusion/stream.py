@@ -1,4 +1,4 @@
-"""Canvases that are computed from top to bottom and never exist as a whole: rows are kept only while they are needed."""
+"""Canvases that are computed from top to bottom and never exist as a whole: rows are kept while they are needed."""
 
 from __future__ import annotations
 

@@ -9,9 +9,9 @@ attends to every other, is computed at once while the canvas is small, and in ov
 |---|---|
 | AutoencoderTiny (TAESD) | equal to the whole: it has neither norms nor attention |
 | AutoencoderKL (SD, SDXL, x4, x2, Flux, SD3, Z-Image), AutoencoderKLFlux2; exact | equal to the whole |
-| the same, not exact | statistics are pooled over samples: tones of the whole canvas shift a little, never those of a tile |
+| the same, not exact | statistics are pooled over samples: the whole canvas may change its tones, no tile its own |
 | the same, beyond MIDDLE x MIDDLE latents | and attention reaches as far as a window of MIDDLE latents |
-| any other | diffusers' own tiles, or everything at once where it has none: seams may show, and a warning says so |
+| any other, beyond a tile | diffusers' own tiles, or all at once where it has none: seams may show, and it is said |
 
 In memory are, of a canvas: its latents; rows of features between the parts, of MIDDLE and a tile with its halo
 together, on the CPU, in the VAE's own precision; a row of tiles of the result. Exact statistics need all features.
@@ -20,7 +20,7 @@ together, on the CPU, in the VAE's own precision; a row of tiles of the result. 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,8 @@ def decode(vae: Any, latents: torch.Tensor, *, tile: int, exact: bool = False) -
             size = Size(values.shape[-1], values.shape[-2])
             pieces = _computed(decoder(vae), present(values), size, tile, exact, session)
         else:
-            pieces = iter([_undivided(vae, lambda: vae.decode(session.there(values)).sample, session)])
+            fits = max(values.shape[-2:]) <= tile
+            pieces = iter([_undivided(vae, lambda: vae.decode(session.there(values)).sample, session, fits)])
         for piece in pieces:
             rows = (piece[0].float() / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).numpy()
             yield Band(y, rows)
@@ -82,7 +83,8 @@ def encode(vae: Any, pixels: FloatArray | PixelArray, *, tile: int, exact: bool 
         else:
             size = _extended(pixels, vae.spatial_compression_ratio)
             values = _pixel_rows(pixels, size)(0, size.height)
-            pieces = iter([_undivided(vae, lambda: _latents(vae.encode(session.there(values))), session)])
+            fits = max(values.shape[-2:]) <= tile * vae.spatial_compression_ratio
+            pieces = iter([_undivided(vae, lambda: _latents(vae.encode(session.there(values))), session, fits)])
         return _scaled(vae.config, torch.cat(list(pieces), -2).float())
 
 
@@ -132,8 +134,11 @@ def _places(length: int, side: int, cell: int) -> list[int]:
     return [int(min(max(middle - side / 2, 0), max(length - side, 0))) // cell * cell for middle in middles]
 
 
-def _undivided(vae: Any, compute: Any, session: Session) -> torch.Tensor:
-    """The result of a VAE that is built in another way, in the tiles diffusers has for it, if any."""
+def _undivided(vae: Any, compute: Callable[[], torch.Tensor], session: Session, fits: bool) -> torch.Tensor:
+    """The result of a VAE that is built in another way: of a canvas no larger than a tile at once, of a larger one in
+    the tiles diffusers has for it, if any."""
+    if fits:
+        return session.safely(compute)
     name = type(vae).__name__
     if not hasattr(vae, "use_tiling"):
         log.warning("%s: this kind of VAE cannot be computed in tiles; large pictures need much memory.", name)
@@ -149,9 +154,7 @@ def _undivided(vae: Any, compute: Any, session: Session) -> torch.Tensor:
 
 def _latents(encoded: Any) -> torch.Tensor:
     """What `encode` of any VAE of diffusers returns, as latents."""
-    if hasattr(encoded, "latent_dist"):
-        return encoded.latent_dist.mode()
-    latents: torch.Tensor = encoded[0]
+    latents: torch.Tensor = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded[0]
     return latents
 
 
@@ -164,7 +167,7 @@ def _pixel_rows(pixels: FloatArray | PixelArray, size: Size) -> Rows:
     """Rows of a picture as networks see it, -1..1, reflected where `size` is larger."""
 
     def rows(first: int, last: int) -> torch.Tensor:
-        part = pixels[first:last]
+        part: Any = pixels[first:last]
         values: FloatArray = part if part.dtype == np.float32 else to_float(part)
         below, right = last - first - len(part), size.width - part.shape[1]
         if below or right:

@@ -146,7 +146,9 @@ class Canvas(ABC):
         self._facts = facts(source, guide)
         self._placement = place(self._facts, self._where, self._memory, precision)
         dtype = self._placement.dtype
-        pipeline = load(self._model, self.task, dtype=dtype, control=self._control, allow_pickle=pickles)
+        pipeline = load(  # without a safety checker: the pictures are the user's own
+            self._model, self.task, dtype=dtype, control=self._control, safety_checker=False, allow_pickle=pickles
+        )
         self._shape(pipeline)
         self._pipeline = applied(pipeline, self._placement)
         if self._options.compile:

@@ -1,0 +1,376 @@
+"""Pictures from text by pipelines of many families, all through the same code; and what cannot be made."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import shutil
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DiffusionPipeline, DPMSolverMultistepScheduler
+
+from tests.diffusion import tiny as base
+from tests.diffusion.hub import Hub
+from tests.diffusion.single_file import save_single_file
+from tests.generation.conftest import Saved
+from upscaler import EngineError, ModelError, OutOfMemory, Picture, PlanError, Size, catalog
+from upscaler.generation.generator import Generator, generate
+from upscaler.generation.wish import Wish
+
+FAMILIES = ("sd", "sdxl", "sd3", "flux", "schnell", "klein", "z-image", "sana-sprint", "qwen-image")
+
+Models = Callable[[str], Generator]
+
+BEGINNING = tuple(name for name in FAMILIES if name != "klein")
+"""Those that can begin with a picture."""
+
+SMALL = Size(96, 64)
+
+
+def generator(folder: Path | str, **options: Any) -> Generator:
+    return Generator(str(folder), **{"device": "cpu", "precision": "fp32", **options})
+
+
+def photo(width: int = 96, height: int = 64) -> Picture:
+    y, x = np.mgrid[0:height, 0:width]
+    return Picture(np.stack([x * 255 // width, y * 255 // height, (x + y) % 256], 2).astype(np.uint8), name="photo")
+
+
+def difference(one: Picture, other: Picture) -> float:
+    """Mean, in levels."""
+    return float(np.abs(one.pixels.astype(int) - other.pixels).mean())
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_picture_is_what_the_pipeline_itself_makes(saved: Saved, models: Models, name: str) -> None:
+    made = models(name)(Wish("a cat", size=SMALL, steps=3, guidance=2.0, seed=7))
+    pipeline = DiffusionPipeline.from_pretrained(saved(name), local_files_only=True)
+    pipeline.set_progress_bar_config(disable=True)
+    options: dict[str, Any] = {"guidance_scale": 2.0}
+    if name in ("schnell", "qwen-image"):
+        options = {"true_cfg_scale": 2.0, "negative_prompt": " "}
+    if name == "sana-sprint":
+        options |= {"use_resolution_binning": False, "intermediate_timesteps": None}
+    own = pipeline(
+        prompt="a cat",
+        width=96,
+        height=64,
+        num_inference_steps=3,
+        generator=torch.Generator().manual_seed(7),
+        output_type="np",
+        **options,
+    ).images[0]
+    assert made.size == SMALL
+    assert np.abs(made.pixels - own * 255).max() < 1
+    assert made.pixels.std() > 5
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_prompt_and_seed_make_the_picture_in_its_exact_size(models: Models, name: str) -> None:
+    model, wish = models(name), Wish("a cat", size=Size(101, 75), steps=2, guidance=2.0)
+    steps: list[tuple[int, int]] = []
+    picture = model(wish, progress=lambda *step: steps.append(step))
+    assert (picture.size, picture.pixels.dtype, picture.pixels.shape[2]) == (Size(101, 75), np.uint8, 3)
+    assert steps == [(1, 2), (2, 2)]
+    assert difference(picture, model(wish)) == 0
+    assert difference(picture, model(wish, seed=1)) > 1
+    assert difference(picture, model(wish, prompt="a lighthouse at dusk")) > 0
+
+
+@pytest.mark.parametrize("name", ["sd", "sdxl", "sd3", "schnell", "z-image", "qwen-image"])
+def test_guidance_and_negative_prompts_change_pictures(models: Models, name: str) -> None:
+    model, wish = models(name), Wish("a cat", size=Size(64, 64), steps=1, guidance=3.0)
+    guided = model(wish)
+    assert difference(guided, model(wish, guidance=9.0)) > 0
+    assert difference(guided, model(wish, negative="people")) > 0
+    assert difference(guided, model(wish, style="ink drawing")) > 0
+
+
+@pytest.mark.parametrize("name", BEGINNING)
+def test_picture_to_begin_with_is_what_a_picture_is_made_of(models: Models, name: str) -> None:
+    model, wish = models(name), Wish("a cat", init=photo(), size=Size(101, 75), steps=4, change=0.5)
+    steps: list[tuple[int, int]] = []
+    picture = model(wish, progress=lambda *step: steps.append(step))
+    assert picture.size == Size(101, 75)
+    assert steps[-1] in ((2, 2), (4, 4))  # of SANA-Sprint all
+    assert difference(picture, model(wish)) == 0
+    assert difference(picture, model(wish, init=Picture(photo().pixels[::-1]))) > 0
+
+
+def test_less_change_depends_less_on_the_seed(models: Models) -> None:
+    model, wish = models("sd"), Wish("a cat", init=photo(), size=SMALL, steps=6)
+    apart = [difference(*(model(wish, change=change, seed=seed) for seed in (0, 1))) for change in (0.2, 0.6, 1.0)]
+    assert apart == sorted(apart)
+    assert apart[0] < 0.9 * apart[-1]
+
+
+def test_a_picture_does_not_depend_on_those_before_it(tmp_path: Path) -> None:
+    """With a scheduler that remembers steps."""
+    pipeline = base.build_sd()
+    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
+    pipeline.save_pretrained(tmp_path / "sd")
+    model, wish = generator(tmp_path / "sd"), Wish("a cat", size=SMALL, steps=4)
+    first = model(wish)
+    other = model("a dog", size=Size(64, 64), steps=3, seed=3)
+    assert difference(first, model(wish)) == 0
+    model.close()
+    assert difference(other, model("a dog", size=Size(64, 64), steps=3, seed=3)) == 0
+
+
+def test_wish_that_is_completed_makes_the_same_picture(models: Models) -> None:
+    model = models("sd3")
+    wish = Wish("a cat", aspect="2:1", steps=2)
+    whole = model.completed(wish)
+    assert (whole.size, whole.aspect, whole.guidance) == (Size(362, 181), None, 7.0)
+    assert model.completed(whole) == whole
+    assert difference(model(wish), model(Wish.from_dict(whole.asdict()))) == 0
+
+
+def test_catalog_says_how_a_model_is_used(saved: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UPSCALER_HOME", str(tmp_path))
+    shutil.copytree(saved("sd"), tmp_path / "tiny")
+    (tmp_path / "catalog.toml").write_text(
+        '[[model]]\nname = "quick"\nkind = "generator"\nembedded = "tiny"\n'
+        "[model.sampling]\nsteps = 2\nguidance = 0.0\nside = 128\n"
+    )
+    whole = generator("quick").completed(Wish("a cat"))
+    assert (whole.size, whole.steps, whole.guidance) == (Size(128, 128), 2, 0.0)
+    assert generator(saved("sd")).completed(Wish("a cat")) == Wish("a cat", size=Size(512, 512), steps=30, guidance=7.5)
+    assert generator("quick").completed(Wish("a cat", init=photo(), change=0.1)).steps == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "guidance", "words"),
+    [
+        ("sd", 1.0, "sd: draws with --guidance 1, and so --negative has no effect."),
+        ("z-image", 0.0, "z-image: draws with --guidance 0, and so --negative has no effect."),
+        ("flux", 3.0, "flux: takes no --negative"),
+        ("klein", 3.0, "klein: takes no --negative"),
+        ("sana-sprint", 4.5, "sana-sprint: takes no --negative"),
+    ],
+)
+def test_negative_prompt_in_vain_is_said(
+    models: Models, caplog: pytest.LogCaptureFixture, name: str, guidance: float, words: str
+) -> None:
+    model, wish = models(name), Wish("a cat", size=Size(64, 64), steps=1, guidance=guidance)
+    plain = model(wish, style="comic")
+    assert "--negative" not in caplog.text
+    plain = model(wish)
+    assert difference(plain, model(wish, negative="people")) == 0
+    assert words in caplog.text
+
+
+def test_weights_and_long_prompts_change_pictures(models: Models) -> None:
+    for name in ("sd", "sdxl"):
+        model, wish = models(name), Wish("a red cat", size=Size(64, 64), steps=2)
+        assert difference(model(wish), model(wish, prompt="a (red:1.8) cat")) > 0
+        long = "a lighthouse at dusk, " * 20
+        assert difference(model(wish, prompt=long + "in summer"), model(wish, prompt=long + "in winter")) > 0
+
+
+def test_profile_of_the_picture_that_is_begun_with_is_kept(models: Models) -> None:
+    begun = Picture(photo().pixels, profile=b"a profile")
+    assert models("sd")("", init=begun, size=SMALL, steps=2).profile == b"a profile"
+
+
+def test_picture_to_begin_with_may_be_a_file_and_gives_the_proportions(models: Models, tmp_path: Path) -> None:
+    photo(120, 60).save(tmp_path / "photo.png")
+    wish = Wish("a cat", init=tmp_path / "photo.png", steps=2)
+    assert models("sd3").completed(wish).size == Size(362, 181)
+
+
+class TestSafetyChecker:
+    WISH = Wish("a cat", size=Size(64, 64), steps=1)
+
+    def test_picture_it_objects_to_is_an_error_and_no_black_picture(self, saved: Saved) -> None:
+        with pytest.raises(
+            EngineError, match=r"objecting: its safety checker objects to this picture. Try another seed"
+        ):
+            generator(saved("objecting"))(self.WISH)
+
+    def test_it_sees_what_is_made_of_a_picture_too(self, saved: Saved) -> None:
+        with pytest.raises(EngineError, match=r"its safety checker objects to this picture"):
+            generator(saved("objecting"))(self.WISH, init=photo(), steps=2)
+
+    def test_picture_it_tolerates_is_as_without_it(self, saved: Saved) -> None:
+        model = generator(saved("tolerant"))
+        assert model.settings["safety_checker"] is True
+        assert difference(model(self.WISH), generator(saved("sd"))(self.WISH)) == 0
+
+    def test_it_can_be_turned_off(self, saved: Saved) -> None:
+        model = generator(saved("objecting"), safety_checker=False)
+        assert difference(model(self.WISH), generator(saved("sd"))(self.WISH)) == 0
+        assert model.settings["safety_checker"] is False
+
+
+def test_single_file_makes_the_picture_of_its_folder(saved: Saved, models: Models, tmp_path: Path) -> None:
+    family = catalog.find("sd15").repository
+    assert family is not None
+    assert family.revision is not None
+    save_single_file(base.build_sd(), tmp_path / "mine.safetensors")
+    wish = Wish("a cat", size=SMALL, steps=2)
+    with Hub() as hub:
+        hub.publish(family.id, saved("sd"), revision=family.revision)
+        single = generator(tmp_path / "mine.safetensors")(wish)
+    assert difference(single, models("sd")(wish)) == 0
+
+
+def test_repository_makes_the_picture_of_its_folder_and_then_needs_no_hub(saved: Saved, models: Models) -> None:
+    wish = Wish("a cat", size=SMALL, steps=2)
+    with Hub() as hub:
+        hub.publish("tiny/z-image", saved("z-image"))
+        first = generator("tiny/z-image")(wish)
+    assert difference(first, generator("tiny/z-image", offline=True)(wish)) == 0
+    assert difference(first, models("z-image")(wish)) == 0
+
+
+def test_closing_lets_go_of_the_networks(saved: Saved) -> None:
+    with generator(saved("sd")) as model:
+        model("a cat", size=Size(64, 64), steps=1)
+        assert model._painter is not None
+        unet = weakref.ref(model._painter.pipeline.unet)
+    gc.collect()
+    assert unet() is None
+    assert model("a cat", size=Size(64, 64), steps=1).size == Size(64, 64)
+
+
+def test_settings_tell_weights_and_scheduler(saved: Saved) -> None:
+    settings = generator(saved("sd"), precision="bf16").settings
+    assert (settings["model"], settings["scheduler"], settings["precision"]) == (
+        str(saved("sd")),
+        "DDIMScheduler",
+        "bf16",
+    )
+    assert settings["weights"] == [catalog.identity(catalog.find(str(saved("sd"))))]
+
+
+def test_what_half_precision_cannot_hold_is_computed_in_float32(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pipeline = base.build_sd()
+    with torch.no_grad():
+        pipeline.unet.conv_out.weight.mul_(3e6)
+    pipeline.save_pretrained(tmp_path / "wild")
+    wish = Wish("a cat", size=Size(64, 64), steps=2)
+    picture = generator(tmp_path / "wild", precision="fp16")(wish)
+    assert "wild: its steps do not end in numbers (NaN or infinity). Going on in fp32." in caplog.text
+    assert difference(picture, generator(tmp_path / "wild")(wish)) == 0
+
+
+def test_weights_that_give_no_numbers_are_one_sentence(tmp_path: Path) -> None:
+    pipeline = base.build_sd()
+    with torch.no_grad():
+        pipeline.unet.conv_out.weight.fill_(float("nan"))
+    pipeline.save_pretrained(tmp_path / "broken")
+    with pytest.raises(EngineError, match=r"broken: its steps do not end in numbers .* Its file is damaged"):
+        generator(tmp_path / "broken")("a cat", size=Size(64, 64), steps=1)
+
+
+def test_out_of_memory_on_a_processor_is_one_sentence(models: Models) -> None:
+    model, wish = models("sd"), Wish("a cat", size=Size(64, 64), steps=1)
+    before = model(wish)
+
+    def refuse(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    assert model._painter is not None
+    hook = model._painter.pipeline.unet.register_forward_pre_hook(refuse)
+    with pytest.raises(OutOfMemory, match=r"out of memory on cpu: sd has no room for 64x64. Make it smaller"):
+        model(wish)
+    hook.remove()
+    assert difference(before, model(wish)) == 0
+
+
+@pytest.mark.gpu
+def test_out_of_memory_on_a_gpu_leaves_parts_of_the_model_on_the_processor(
+    saved: Saved, caplog: pytest.LogCaptureFixture
+) -> None:
+    model, wish = generator(saved("sd"), device="cuda"), Wish("a cat", size=Size(64, 64), steps=1)
+    before = model(wish)
+
+    def refuse(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    for offload in ("model", "group"):
+        assert model._painter is not None
+        model._painter.pipeline.unet.register_forward_pre_hook(refuse)
+        assert difference(before, model(wish)) < 1
+        assert model._placement.offload == offload
+        assert "going on with less of sd there" in caplog.text
+
+
+def test_interruption_leaves_the_model_as_it_was(models: Models) -> None:
+    model, wish = models("sd"), Wish("a cat", size=Size(64, 64), steps=3)
+    before = model(wish)
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model(wish, progress=interrupt)
+    assert difference(before, model(wish)) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "wish", "words"),
+    [
+        ("sd", {"size": Size(32, 512)}, "--size 32x512: sd makes no pictures with a side under 64 pixels"),
+        ("sd3", {"size": Size(1024, 512)}, "--size 1024x512: sd3 makes no pictures with a side over 768 pixels"),
+        (
+            "sd",
+            {"size": Size(200_000, 200_000)},
+            r"--size 200000x200000: needs about \d+ GB on cpu, .* Make it 512x512",
+        ),
+        ("z-image", {"prompt": "a " * 2000}, "the prompt has .* tokens, z-image sees .* would be lost: "),
+    ],
+)
+def test_what_a_model_cannot_make_is_refused(models: Models, name: str, wish: dict[str, Any], words: str) -> None:
+    with pytest.raises(PlanError, match=words):
+        models(name)(Wish(**{"prompt": "a cat", "steps": 1, **wish}))
+
+
+def test_picture_far_larger_than_the_model_knows_is_warned_of(models: Models, caplog: pytest.LogCaptureFixture) -> None:
+    models("sd3").completed(Wish("a cat", size=Size(400, 400)))
+    assert "--size 400x400: sd3 was trained on 256x256, and beyond it draws things twice" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("photo", "photo: makes no pictures from text. Choose a generator, such as sdxl"),
+        ("lanczos", "lanczos: makes no pictures from text"),
+        ("refine", "refine: makes no pictures from text"),
+        ("sdx", "sdx: no model has this name, .* Did you mean sdxl?"),
+    ],
+)
+def test_models_that_make_no_pictures_are_refused_at_once(model: str, words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        Generator(model)
+
+
+def test_upscaler_of_diffusion_makes_no_pictures(saved: Saved) -> None:
+    with pytest.raises(ModelError, match="is a StableDiffusionUpscalePipeline, which makes no pictures from text"):
+        generator(saved("x4"))("a cat")
+
+
+def test_model_that_cannot_begin_with_a_picture_says_so(models: Models) -> None:
+    with pytest.raises(ModelError, match="is a Flux2KleinPipeline, which cannot begin with a picture"):
+        models("klein")("a cat", init=photo())
+
+
+def test_chosen_model_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "upscaler")
+    model = Generator(device="cpu", memory=1).model
+    assert model.kind == "generator"
+    assert f"{model.name}: chosen for this machine; for " in caplog.text
+
+
+def test_one_call_makes_a_picture(saved: Saved) -> None:
+    picture = generate("a cat", model=str(saved("sd")), device="cpu", size=Size(64, 64), steps=1)
+    assert (picture.size, picture.name) == (Size(64, 64), "a cat")

@@ -1,0 +1,234 @@
+"""From prompts to enlarged pictures: one model in memory at a time, nothing made twice, failures are rows."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
+
+from tests.diffusion import tiny
+from upscaler import ModelError, PlanError, Size, Target, Upscaler, codecs, recipe
+from upscaler.codecs import Output
+from upscaler.diffusion.options import Diffusion
+from upscaler.generation.generator import Generator
+from upscaler.generation.wish import Lora, Wish
+from upscaler.jobs import generate
+from upscaler.jobs.chain import Chain, target_of, upscaler_options
+from upscaler.jobs.generate import run
+from upscaler.jobs.manifest import FOLDER
+from upscaler.jobs.outcome import Outcome
+from upscaler.jobs.sheet import CELL, GAP, sheet
+from upscaler.jobs.wishes import Order
+from upscaler.picture import Picture
+
+WISH = Wish("a red circle", size=Size(72, 64), steps=1, seed=5)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("model") / "tiny-sd"
+    tiny.build_sd().save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def chain(model: str) -> Chain:
+    return Chain(Generator(model, device="cpu"), Upscaler("lanczos"), Target(scale=2))
+
+
+def order(path: Path, wish: Wish = WISH, **options: object) -> Order:
+    return Order(replace(wish, **options), Output(path))  # type: ignore[arg-type]
+
+
+def orders(folder: Path, *wishes: Wish) -> list[Order]:
+    return [order(folder / f"{wish.prompt}_{wish.seed}.png", wish) for wish in wishes]
+
+
+def said(outcomes: Iterator[Outcome]) -> list[str]:
+    """What became of each picture, in order of their names."""
+    by_name = sorted(outcomes, key=lambda outcome: outcome.output)
+    return [outcome.error or ("kept" if outcome.was_done else "made") for outcome in by_name]
+
+
+def alive() -> tuple[int, int]:
+    """How many denoisers and enlarging networks are in memory."""
+    gc.collect()
+    kinds = Counter(type(each) for each in gc.get_objects())
+    return kinds[UNet2DConditionModel], kinds[SRVGGNetCompact]
+
+
+def test_the_two_models_are_never_in_memory_together(
+    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generate, "WAITING", 2 * 72 * 64 * 3)  # two pictures: the models change places three times
+    before = alive()
+    seen: list[tuple[int, int]] = []
+
+    def look(_: str, done: int, __: int) -> None:
+        if done == 1:
+            now = alive()
+            seen.append((now[0] - before[0], now[1] - before[1]))
+
+    wishes = [replace(WISH, seed=seed) for seed in range(3)]
+    network = replace(chain, upscaler=Upscaler(device="cpu"))
+    assert said(run(network, orders(tmp_path, *wishes), progress=look)) == ["made"] * 3
+    assert seen == [(1, 0), (1, 0), (0, 1), (0, 1), (1, 0), (0, 1)]
+
+
+def test_a_picture_is_what_generator_and_upscaler_make_and_says_so(chain: Chain, model: str, tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    assert said(run(chain, [order(path, style="watercolour")])) == ["made"]
+    picture = codecs.decode(path)
+    wish = replace(WISH, style="watercolour")
+    with Generator(model, device="cpu") as alone:
+        expected = Upscaler("lanczos")(alone(wish), scale=2)
+    assert np.array_equal(picture.pixels, expected.pixels)
+    made = recipe.of(picture)
+    assert made is not None
+    assert (made.generated, made.size) == (Size(72, 64), Size(144, 128))
+    assert Wish.from_dict(made.wish) == replace(wish, guidance=7.5)
+    assert made.prompt.startswith("a red circle, watercolour painting")
+    assert made.generator["model"] == model
+    assert upscaler_options(made)["model"] == "lanczos"
+    assert target_of(made) == Target(scale=2)
+    assert made.versions["torch"] == torch.__version__.partition("+")[0]
+
+
+def test_a_recipe_gives_the_upscaler_back_but_may_not_allow_pickles(chain: Chain) -> None:
+    made = chain.settings().recipe(WISH, Size(72, 64))
+    asked = {"model": "refine", "fidelity": 0.7, "diffusion": asdict(Diffusion(creativity=0.5, allow_pickle=True))}
+    options = upscaler_options(replace(made, upscaler=asked))
+    assert options == {"model": "refine", "fidelity": 0.7, "diffusion": Diffusion(creativity=0.5)}
+    fit = replace(made, upscaler={**asked, "target": asdict(Target(fit=Size(640, 480)))})
+    assert target_of(fit) == Target(fit=Size(640, 480))
+    with pytest.raises(PlanError, match="settings of the upscaler cannot be read"):
+        upscaler_options(replace(made, upscaler={**asked, "diffusion": {"magic": 1}}))
+    with pytest.raises(PlanError, match="settings of the upscaler cannot be read"):
+        target_of(replace(made, upscaler={"target": {"scale": "large"}}))
+
+
+def test_a_picture_does_not_depend_on_its_place(chain: Chain, tmp_path: Path) -> None:
+    wishes = [replace(WISH, prompt="a dog", seed=1), WISH]
+    assert said(run(chain, orders(tmp_path, *wishes))) == ["made", "made"]
+    assert said(run(chain, [order(tmp_path / "alone.png")])) == ["made"]
+    together, alone = (codecs.decode(tmp_path / name).pixels for name in ("a red circle_5.png", "alone.png"))
+    assert np.array_equal(together, alone)
+
+
+def test_what_is_done_is_not_done_again(chain: Chain, tmp_path: Path) -> None:
+    wishes = orders(tmp_path, WISH, replace(WISH, seed=6))
+    assert said(run(chain, wishes[:1], folder=tmp_path)) == ["made"]
+    assert said(run(chain, wishes, folder=tmp_path)) == ["kept", "made"]
+    wishes[0] = order(wishes[0].output.path, steps=2)
+    assert said(run(chain, wishes, folder=tmp_path)) == ["made", "kept"]
+    larger = replace(chain, target=Target(scale=3))
+    assert said(run(larger, wishes, folder=tmp_path)) == ["made", "made"]
+    wishes[0].output.path.unlink()
+    assert said(run(larger, wishes, folder=tmp_path)) == ["made", "kept"]
+    assert said(run(larger, wishes, folder=tmp_path, force=True)) == ["made", "made"]
+
+
+def test_a_run_that_is_given_up_is_gone_on_with(chain: Chain, tmp_path: Path) -> None:
+    wishes = orders(tmp_path, *(replace(WISH, seed=seed) for seed in range(3)))
+    alone = replace(chain, upscaler=None)
+    begun = run(alone, wishes, folder=tmp_path)
+    assert next(begun).error is None
+    begun.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [FOLDER, "a red circle_0.png"]
+    assert said(run(alone, wishes, folder=tmp_path)) == ["kept", "made", "made"]
+
+
+def test_a_picture_begun_with_another_is_made_again_when_that_has_changed(chain: Chain, tmp_path: Path) -> None:
+    init, wishes = tmp_path / "init.png", [order(tmp_path / "out/a.png", init=str(tmp_path / "init.png"))]
+    alone = replace(chain, upscaler=None)
+    for value, expected in ((20, "made"), (20, "kept"), (200, "made")):
+        if expected == "made":
+            Picture(np.full((64, 72, 3), value, np.uint8)).save(init, overwrite=True)
+        assert said(run(alone, wishes, folder=tmp_path / "out")) == [expected]
+    made = recipe.of(codecs.decode(tmp_path / "out/a.png"))
+    assert made is not None
+    assert list(made.files) == [str(init)]
+
+
+def test_a_file_of_somebody_else_is_left_alone(chain: Chain, tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    path.write_bytes(b"mine")
+    (error,) = said(run(chain, [order(path)], folder=tmp_path))
+    assert "exists already. Use --overwrite" in error
+    assert path.read_bytes() == b"mine"
+
+
+def test_one_failure_is_one_outcome(chain: Chain, tmp_path: Path) -> None:
+    bad = replace(WISH, prompt="bad", loras=(Lora("missing.safetensors"),))
+    wishes = orders(tmp_path, bad, replace(WISH, prompt="tiny", size=Size(8, 8)), WISH)
+    outcomes = said(run(chain, wishes))
+    assert outcomes[0] == "made"
+    assert outcomes[1].startswith("bad: --lora missing.safetensors: ")
+    assert outcomes[2].startswith("tiny: --size 8x8: ")
+
+
+def test_the_only_picture_fails_with_its_error(chain: Chain, tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="--size 8x8"):
+        list(run(chain, [order(tmp_path / "a.png", size=Size(8, 8))]))
+    with pytest.raises(PlanError, match="more than 32 is not supported"):
+        list(run(replace(chain, target=Target(width=9000)), [order(tmp_path / "a.png")]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_model_fails_the_run(model: str, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "X"]}')
+    with pytest.raises(ModelError, match="its part unet is missing"):
+        list(run(Chain(Generator(str(broken), device="cpu"), None, Target()), orders(tmp_path, WISH, WISH)))
+
+
+def test_the_original_is_kept_beside(chain: Chain, tmp_path: Path) -> None:
+    keeping = replace(chain, keeps_original=True)
+    assert said(run(keeping, [order(tmp_path / "a.png")], folder=tmp_path)) == ["made"]
+    original = codecs.decode(tmp_path / "a_original.png")
+    made = recipe.of(original)
+    assert original.size == Size(72, 64)
+    assert made is not None
+    assert made.upscaler is None
+    assert said(run(keeping, [order(tmp_path / "a.png")], folder=tmp_path)) == ["kept"]
+    os.unlink(tmp_path / "a_original.png")
+    assert said(run(keeping, [order(tmp_path / "a.png")], folder=tmp_path)) == ["made"]
+
+
+def test_without_upscaler_nothing_is_enlarged_and_the_grid_shows_all(chain: Chain, tmp_path: Path) -> None:
+    alone, grid = replace(chain, upscaler=None), Output(tmp_path / "grid.png")
+    wishes = orders(tmp_path, *(replace(WISH, seed=seed) for seed in range(3)))
+    for expected in ("made", "kept"):
+        assert said(run(alone, wishes, folder=tmp_path, grid=grid)) == [expected] * 3
+        assert codecs.decode(grid.path).size == Size(2 * 72 + 3 * GAP, 2 * 64 + 3 * GAP)
+    assert codecs.decode(wishes[0].output.path).size == Size(72, 64)
+
+
+def test_sheet_shrinks_and_keeps_order_and_proportions(tmp_path: Path) -> None:
+    sizes = [Size(2 * CELL, CELL), Size(CELL, 2 * CELL), Size(20, 10)]
+    for index, size in enumerate(sizes):
+        Picture(np.full((size.height, size.width, 3), 50 * index, np.uint8)).save(tmp_path / f"{index}.png")
+    made = sheet([tmp_path / f"{index}.png" for index in range(3)])
+    assert made.size == Size(2 * CELL + 3 * GAP, 2 * CELL + 3 * GAP)
+    middles = [GAP + CELL // 2, 2 * GAP + CELL + CELL // 2]
+    found = [int(made.pixels[y, x, 0]) for y in middles for x in middles]
+    assert found == [0, 50, 100, 255]
+    assert int((made.pixels[:, :, 0] == 100).sum()) == 200
