@@ -3,7 +3,8 @@
 A picture is drawn anew by image to image: in tiles of pixels that are cut hard or feathered (as Ultimate SD Upscale
 does), and in windows of one canvas of latents, which are ours. Latents are decoded in hard tiles, in diffusers' own
 tiles, and in ours. Without --model, networks are random: small ones for the seams, and for the speed on a GPU those of
-the sizes of SDXL and of the x4 upscaler. Prints tables and writes JSON. See README.md beside this file.
+the sizes of SDXL and of the x4 upscaler. Prints tables and writes JSON. See README.md beside this file. (Long, because
+it spells out two networks.)
 """
 
 from __future__ import annotations
@@ -137,8 +138,8 @@ def speed(device: torch.device, small: bool, sides: list[int], arguments: argpar
                     figures = timed(pipeline, side // factor, batch, device)
                     label = f"{name}{', compiled' if compiled else ''}"
                     report[f"{label}, {side}, {batch}"] = figures
-                    rate, memory = figures["pictures/min"], figures["GiB"]
-                    print(f"{label:28}{side:6}{batch:10}{rate:14.2f}{memory:8.2f}")
+                    memory = f"{figures['GiB']:8.2f}" if "GiB" in figures else f"{'-':>8}"
+                    print(f"{label:28}{side:6}{batch:10}{figures['pictures/min']:14.2f}{memory}")
     return report
 
 
@@ -162,8 +163,9 @@ def timed(pipeline: Any, side: int, batch: int, device: torch.device) -> dict[st
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds = time.perf_counter() - start
-    peak = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else float("nan")
-    return {"pictures/min": 60 / seconds, "GiB": peak}
+    if device.type != "cuda":
+        return {"pictures/min": 60 / seconds}
+    return {"pictures/min": 60 / seconds, "GiB": torch.cuda.max_memory_allocated(device) / 2**30}
 
 
 def in_windows(pipeline: Any, source: FloatArray, tile: int) -> FloatArray:

@@ -10,7 +10,10 @@ from upscaler.diffusion.vae import decode, encode
 
 from .cases import CASES, seeded
 
-SIZES = [(1, 1), (1, 9), (7, 5), (33, 47), (200, 3), (65, 129), (1031, 517)]
+SIZES = [
+    *[("sdxl", size) for size in ((1, 1), (7, 5), (200, 3), (65, 129))],
+    *[("sd", size) for size in ((1, 9), (33, 47), (1031, 517))],
+]
 
 
 def picture(width: int, height: int) -> FloatArray:
@@ -21,8 +24,7 @@ def padded(length: int, multiple: int) -> int:
     return -(-length // multiple) * multiple
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("name", ["sd", "sdxl"])
+@pytest.mark.parametrize(("name", "size"), SIZES, ids=str)
 def test_picture_of_any_size_is_refined(name: str, size: tuple[int, int]) -> None:
     case = CASES[name]
     pipeline = case.build()
@@ -36,7 +38,7 @@ def test_picture_of_any_size_is_refined(name: str, size: tuple[int, int]) -> Non
     assert 0 <= pixels.min() < pixels.max() <= 1
 
 
-@pytest.mark.parametrize("size", [(1, 1), (5, 3), (50, 2), (33, 47), (258, 130)], ids=str)
+@pytest.mark.parametrize("size", [(1, 1), (5, 3), (50, 2), (33, 47), (130, 65)], ids=str)
 def test_picture_of_any_size_is_enlarged_four_times(size: tuple[int, int]) -> None:
     """The pipeline wants multiples of 4, the UNet windows that begin at multiples of 8."""
     pipeline = CASES["x4"].build()

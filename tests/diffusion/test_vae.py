@@ -144,6 +144,19 @@ def test_diffusers_own_tiles_differ_several_times_as_much() -> None:
     assert abs(at_once(vae, latents) - whole).mean() > 4 * abs(ours - whole).mean()
 
 
+def test_rows_are_computed_as_they_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles_of, "MIDDLE", 32)
+    vae, computed = tiny.kl(), []
+    for layer in (vae.decoder.mid_block, vae.decoder.conv_out):
+        layer.register_forward_hook(lambda layer, given, _: computed.append((layer, len(given[0]))))
+    bands = decode(vae, noise(200, 30), tile=30)
+    assert next(bands).pixels.shape == (240, 240, 3)
+    alone = [layer for layer, samples in computed if samples == 1]
+    assert alone.count(vae.decoder.conv_out) == 1  # of 7 tiles
+    assert alone.count(vae.decoder.mid_block) == 2  # of 8 windows: what the tile and its halo need
+    bands.close()
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_picture_in_a_mapped_file_is_encoded_like_the_same_numbers(dtype: Any, tmp_path: Path) -> None:
     vae = tiny.kl()

@@ -74,7 +74,7 @@ def test_every_size_becomes_exactly_so_many_times_as_large_and_the_same_each_tim
     assert [done for done, _ in reports] == sorted(done for done, _ in reports)
 
 
-@pytest.mark.parametrize(("model", "tile"), [("x4", 64), ("x2", 64), ("sd", 128), ("flux", 64)])
+@pytest.mark.parametrize(("model", "tile"), [("x4", 64), ("x2", 96), ("sd", 192), ("flux", 64)])
 def test_windows_computed_one_or_several_together_make_the_same_picture(
     folders: dict[str, str], model: str, tile: int
 ) -> None:
@@ -213,7 +213,7 @@ def test_numbers_out_of_range_are_refused(options: dict[str, Any], words: str) -
 
 
 def test_windows_too_small_for_the_model_are_refused(folders: dict[str, str]) -> None:
-    with pytest.raises(PlanError, match="--tile 4: too small for this model"):
+    with pytest.raises(PlanError, match=r"--tile 4: too small for this model and its overlap\. Use 22 or more"):
         upscaler(folders["x4"], tile=4).estimate(picture(90, 90))
 
 

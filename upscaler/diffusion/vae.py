@@ -44,7 +44,10 @@ SAMPLE = 24
 much border, larger ones are too few for the same memory."""
 
 SAMPLES = 6
-"""Along a side, or as many as it takes to see all of it; more of them on canvases of which that would be under half."""
+"""Along a side, or as many as it takes to see all of it; more on canvases of which that would be under half."""
+
+MOST_SAMPLES = 12
+"""Along a side of even the largest canvas."""
 
 
 def decode(vae: Any, latents: torch.Tensor, *, tile: int, exact: bool = False) -> Iterator[Band]:
@@ -124,12 +127,16 @@ def _samples(rows: Rows, size: Size, cell: int) -> list[torch.Tensor]:
     """Crops from all over a canvas, row by row; see SAMPLE and SAMPLES."""
     side = SAMPLE * cell
     across, down = (_places(length, side, cell) for length in (size.width, size.height))
-    return [rows(y, min(y + side, size.height))[..., x : x + side] for y in down for x in across]
+    samples = []
+    for y in down:
+        strip = rows(y, min(y + side, size.height))
+        samples += [strip[..., x : x + side].clone() for x in across]
+    return samples
 
 
 def _places(length: int, side: int, cell: int) -> list[int]:
     """Where samples begin, evenly spread, at multiples of `cell`."""
-    count = max(min(SAMPLES, -(-length // side)), length // (2 * side))
+    count = min(max(min(SAMPLES, -(-length // side)), length // (2 * side)), MOST_SAMPLES)
     middles = ((index + 0.5) * length / count for index in range(count))
     return [int(min(max(middle - side / 2, 0), max(length - side, 0))) // cell * cell for middle in middles]
 

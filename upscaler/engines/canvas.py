@@ -95,13 +95,12 @@ class Canvas(ABC):
         overlap = window // 4 if budget.overlap is None else budget.overlap // self.cell
         padded = self._padded(size)
         canvas = Size(padded.width // self.cell, padded.height // self.cell)
-        least = max(self.multiple, self.minimum) + (0 if budget.overlap is None else budget.overlap)
-        if window < least // self.cell:
-            raise PlanError(f"--tile {budget.tile}: too small for this model. Use {least} or more.")
-        try:
-            grid = grid_of(self._pipeline, canvas, window, overlap)
-        except PlanError as error:
-            raise PlanError(f"--tile {budget.tile}: too small for this model and its overlap. {error}") from error
+        unit = multiple_of(self._pipeline)
+        own = math.ceil(8 * unit / 3) if budget.overlap is None else overlap + 2 * unit
+        least = max(own * self.cell, self.minimum)
+        if window * self.cell < least:
+            raise PlanError(f"--tile {budget.tile}: too small for this model and its overlap. Use {least} or more.")
+        grid = grid_of(self._pipeline, canvas, window, overlap)
         tile = Size(*(min(window * self.cell, side) for side in (padded.width, padded.height)))
         batch = min(budget.batch or self._placement.batch, grid.count)
         memory = needed(self._facts, self._placement)
