@@ -120,7 +120,10 @@ class Canvas(ABC):
                 self._load("fp32")
                 latents = self._denoised(pixels, plan, count)
             bands = decode(self._pipeline.vae, latents, tile=self._placement.vae_tile)
-            yield from _within(bands, plan.size.scaled(self.scale), pixels.shape[2])
+            try:
+                yield from _within(bands, plan.size.scaled(self.scale), pixels.shape[2])
+            finally:
+                self._pipeline.maybe_free_model_hooks()
 
     @abstractmethod
     def _shape(self, pipeline: Any) -> None:
@@ -166,9 +169,9 @@ class Canvas(ABC):
         """The finished canvas, (1, channels, height, width)."""
         padded = self._padded(plan.size)
         with torch.inference_mode(), quiet():
-            call = self._text() | self._call(pixels, padded)
             generator = torch.Generator("cpu").manual_seed(self._options.seed)
             try:
+                call = self._text() | self._call(pixels, padded)
                 with tiled(self._pipeline, tile=plan.window, overlap=plan.overlap, batch=plan.batch, progress=count):
                     result = self._pipeline(**call, generator=generator, output_type="latent", return_dict=False)
             except torch.OutOfMemoryError as error:
