@@ -1,6 +1,7 @@
 """Diffusion models as engines: those that enlarge by themselves, and generators that draw an enlarged picture anew.
 
 The pipelines are diffusers' own. `diffusion` computes their denoiser in windows of one canvas, their VAE in tiles.
+Over 300 lines, because the two kinds share all but what they call a pipeline with.
 """
 
 from __future__ import annotations
