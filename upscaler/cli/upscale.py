@@ -1,4 +1,4 @@
-"""`upscaler upscale`: its options, hence over 300 lines. What is done with files is in `files`, with pipes in `stream`."""
+"""`upscaler upscale`: its many options. What is done with files is in `files`, with pipes in `stream`."""
 
 from __future__ import annotations
 
