@@ -49,9 +49,9 @@ class Config:
     rate: float = 6e-4
     """Of learning, at its highest: half of what suits a network of half the width (1.2e-3)."""
     warmup: int = 100
-    """Steps until the rate is reached: AdamW's estimates are wild before."""
+    """Steps until the rate is reached."""
     average: float = 0.999
-    """Share of the weights' moving average that stays at each step: it looks back a thousand steps."""
+    """Share of the weights' average that stays at each step: it looks back a thousand steps."""
     frequencies: float = 0.1
     """Weight of the spectra: their term is as large as the other at about 0.3, and should be the lesser."""
     contest: Contest | None = None
@@ -65,7 +65,7 @@ FAITHFUL = Config(
     features=64,
     convolutions=16,
     # Half of what people enlarge is small but good, or saved once as a JPEG; severe cases teach what noise is.
-    mixture=Mixture(clean=0.4, mild=0.45, severe=0.15, pages=0.12),
+    mixture=Mixture(clean=0.45, mild=0.47, severe=0.08, pages=0.12),
 )
 
 PHOTO = Config(

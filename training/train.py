@@ -12,8 +12,6 @@ import math
 import signal
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from torch.nn import functional
 
 from .configs import CONFIGS, Config
 from .data import Pair, Pieces, Pool, batches, labelled, measured, photographs
+from .descent import Descent
 from .losses import alike, bicubic, charbonnier, frequencies, psnr
 from .networks import ARCHITECTURES, Judge, averaged, start_from, weights
 
@@ -89,27 +88,25 @@ class Run:
         torch.manual_seed(0)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.config = config
-        self.step = 0
         self.seconds = 0.0
         self.loss = 0.0
         self.network = ARCHITECTURES[config.architecture](config.features, config.convolutions)
         self.network.to(self.device).to(memory_format=torch.channels_last)
-        self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
-        self._optimizer = _optimizer(self.network)
+        self._descent = Descent(self.network, config.rate, warmup=config.warmup, average=config.average)
         self._judge = Judge(config.contest.features if config.contest else 1)
         self._judge.to(self.device).to(memory_format=torch.channels_last)
-        self._judge_optimizer = _optimizer(self._judge)
+        self._judge_descent = Descent(self._judge, config.rate, warmup=config.warmup)
         # Compiling pays on a GPU, where each small operation otherwise waits for its launch.
         self._compute = torch.compile(self.network) if self.device.type == "cuda" else self.network
-        # On a CPU each core learns from parts of its own: threads that share a convolution wait for each other inside
-        # of it, and where other programs use the cores too, a step takes five times as long.
-        cores = torch.get_num_threads() if self.device.type == "cpu" else 1
-        self._threads = ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,))
-        self._parts = 1 if cores == 1 else 2 * cores  # a core that is less disturbed takes more of them
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         if self._checkpoint.exists():
             self._load()
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self._descent.steps
 
     @property
     def _checkpoint(self) -> Path:
@@ -118,56 +115,26 @@ class Run:
     def start_from(self, file: Path) -> None:
         """The weights of an earlier run, whose optimizer is lost."""
         start_from(self.network, load_file(file))
-        self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
+        self._descent.restart()
 
     def train(self, pool: Pool, held_out: HeldOut, steps: int, seconds: float) -> None:
         """Until the schedule is at its end, saving now and then."""
         begun, saved = time.monotonic() - self.seconds, time.monotonic()
         while (progress := max(self.step / steps, self.seconds / seconds)) < 1:
             self._learn(pool, progress)
-            self.step += 1
             self.seconds = time.monotonic() - begun
             if time.monotonic() - saved > SAVE_EVERY:
                 self.save(held_out)
                 saved = time.monotonic()
 
     def _learn(self, pool: Pool, progress: float) -> None:
-        config = self.config
-        for optimizer in (self._optimizer, self._judge_optimizer):
-            for group in optimizer.param_groups:  # a cosine to a hundredth: the last steps only settle
-                falling = 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
-                group["lr"] = config.rate * falling * min(1, (self.step + 1) / config.warmup)
         pool.renew()
-        parts = [each.chunk(self._parts) for each in pool.batch(config.batch, config.side)]
-        if config.contest:
+        batch = pool.batch(self.config.batch, self.config.side)
+        if self.config.contest:
             self._judge.settle()
-            self._descend(self._judge, self._judge_optimizer, self._judge_loss, parts)
-        loss = self._descend(self.network, self._optimizer, self._loss, parts)
-        self.loss += max(0.01, 1 / (self.step + 1)) * (loss - self.loss)
-        share = min(config.average, (1 + self.step) / (10 + self.step))  # of young averages less is kept
-        for name, value in self.network.state_dict().items():
-            self.average[name].lerp_(value, 1 - share)
-
-    def _descend(
-        self,
-        module: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        loss_of: Callable[..., torch.Tensor],
-        parts: Sequence[Sequence[torch.Tensor]],
-    ) -> float:
-        """One step of the module's weights down a loss, which is the mean of that of the parts."""
-        learned = [parameter for parameter in module.parameters() if parameter.requires_grad]
-
-        def gradients(*part: torch.Tensor) -> tuple[float, tuple[torch.Tensor, ...]]:
-            loss = loss_of(*part)
-            return loss.item(), torch.autograd.grad(loss, learned)
-
-        found = list(self._threads.map(gradients, *parts))
-        for number, parameter in enumerate(learned):
-            parameter.grad = torch.stack([each[number] for _, each in found]).mean(0)
-        nn.utils.clip_grad_norm_(learned, 1.0)
-        optimizer.step()
-        return sum(loss for loss, _ in found) / len(found)
+            self._judge_descent.step(self._judge_loss, batch, progress)
+        loss = self._descent.step(self._loss, batch, progress)
+        self.loss += max(0.01, 1 / self.step) * (loss - self.loss)
 
     def _loss(self, source: torch.Tensor, truth: torch.Tensor, *taught: torch.Tensor) -> torch.Tensor:
         """The network's: distance from the truth and, in a contest, from the teacher's result, and the judge's word."""
@@ -199,29 +166,22 @@ class Run:
     def save(self, held_out: HeldOut) -> None:
         """Writes the checkpoint, the averaged weights, a line of the log, and samples."""
         state = {
-            "network": self.network.state_dict(),
-            "average": self.average,
-            "optimizer": self._optimizer.state_dict(),
-            "judge": self._judge.state_dict(),
-            "judge optimizer": self._judge_optimizer.state_dict(),
-            "step": self.step,
+            "network": self._descent.state(),
+            "judge": self._judge_descent.state(),
             "seconds": self.seconds,
             "loss": self.loss,
         }
         fresh = self._checkpoint.with_suffix(".new")
         torch.save(state, fresh)
         fresh.replace(self._checkpoint)
-        network = averaged(self.network, self.average)
+        network = averaged(self.network, self._descent.average)
         save_file(weights(network), self._folder / f"{self.config.name}-x4.safetensors")
         self._log(self._measure(network, held_out))
 
     def _load(self) -> None:
         state = torch.load(self._checkpoint, weights_only=True, map_location=self.device)
-        self.network.load_state_dict(state["network"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._judge.load_state_dict(state["judge"])
-        self._judge_optimizer.load_state_dict(state["judge optimizer"])
-        self.average, self.step = state["average"], state["step"]
+        self._descent.load(state["network"])
+        self._judge_descent.load(state["judge"])
         self.seconds, self.loss = state["seconds"], state["loss"]
 
     def _measure(self, network: nn.Module, held_out: HeldOut) -> dict[str, float]:
@@ -243,7 +203,7 @@ class Run:
         return {kind: statistics.median(each) for kind, each in gains.items()}
 
     def _log(self, gains: dict[str, float]) -> None:
-        rate = self._optimizer.param_groups[0]["lr"]
+        rate = self._descent.rate
         row = {"step": self.step, "seconds": round(self.seconds), "rate": f"{rate:.2e}", "loss": f"{self.loss:.5f}"}
         row |= {f"{kind} gain, dB": f"{gain:.3f}" for kind, gain in gains.items()}
         file = self._folder / "log.csv"
@@ -254,11 +214,6 @@ class Run:
                 writer.writeheader()
             writer.writerow(row)
         print(", ".join(f"{name} {value}" for name, value in row.items()), flush=True)
-
-
-def _optimizer(module: nn.Module) -> torch.optim.Optimizer:
-    """A second moment over a hundred steps instead of a thousand follows the short schedules of small machines."""
-    return torch.optim.AdamW(module.parameters(), betas=(0.9, 0.99), weight_decay=1e-4)
 
 
 if __name__ == "__main__":

@@ -99,8 +99,9 @@ def test_contest_begins_with_given_weights_and_teaches_network_and_judge(
     before = torch.load(tmp_path / "photo" / "checkpoint.pt", weights_only=True)
     run(monkeypatch, train, *arguments, "--steps", 4)
     after = torch.load(tmp_path / "photo" / "checkpoint.pt", weights_only=True)
-    for part in ("network", "average", "judge"):
-        assert any(not torch.equal(value, after[part][name]) for name, value in before[part].items()), part
+    for part, weights in (("network", "module"), ("network", "average"), ("judge", "module")):
+        old, new = before[part][weights], after[part][weights]
+        assert any(not torch.equal(value, new[name]) for name, value in old.items()), (part, weights)
 
 
 def test_contest_without_labels_is_refused(

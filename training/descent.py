@@ -1,0 +1,91 @@
+"""Steps down a loss: AdamW on all cores, its rate, and the average of the weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from torch import nn
+
+CORES = torch.get_num_threads()
+"""That may be used, as it was when the program began."""
+
+Loss = Callable[..., torch.Tensor]
+"""Of the pictures of a part of a batch."""
+
+
+class Descent:
+    """One module's way. Its `average` are the weights to use: what it learns wanders about them."""
+
+    def __init__(self, module: nn.Module, rate: float, *, warmup: int = 100, average: float = 0.999) -> None:
+        """`rate` of learning, at its highest, which is reached after `warmup` steps: AdamW's estimates are wild before.
+        `average`: the share of the average that stays at each step; 0.999 looks back a thousand steps."""
+        self.module = module
+        self.average = {name: value.clone() for name, value in module.state_dict().items()}
+        self.steps = 0
+        self._rate = rate
+        self._warmup = warmup
+        self._stays = average
+        # A second moment over a hundred steps instead of a thousand follows the short schedules of small machines.
+        self._optimizer = torch.optim.AdamW(module.parameters(), betas=(0.9, 0.99), weight_decay=1e-4)
+        # On a CPU each core learns from parts of its own: threads that share a convolution wait for each other inside
+        # of it, and where other programs use the cores too, a step takes five times as long.
+        on_cpu = next(module.parameters()).device.type == "cpu"
+        cores = CORES if on_cpu else 1
+        self._threads = ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,))
+        if on_cpu:  # what is left for the caller's thread, small sums, took three quarters of the time when shared
+            torch.set_num_threads(1)
+        self._parts = 1 if cores == 1 else 2 * cores  # a core that is less disturbed takes more of them
+
+    @property
+    def rate(self) -> float:
+        """Of the last step."""
+        return float(self._optimizer.param_groups[0]["lr"])
+
+    def step(self, loss_of: Loss, batch: Sequence[torch.Tensor], progress: float) -> float:
+        """One step down the mean loss of the batch, which is given back. `progress`: the share of the way that is done;
+        a cosine to a hundredth of the rate: the last steps only settle."""
+        falling = 0.01 + 0.99 * (1 + math.cos(math.pi * min(progress, 1))) / 2
+        self._optimizer.param_groups[0]["lr"] = self._rate * falling * min(1, (self.steps + 1) / self._warmup)
+        learned = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+
+        def gradients(*part: torch.Tensor) -> tuple[float, tuple[torch.Tensor | None, ...]]:
+            loss = loss_of(*part)
+            return loss.item(), torch.autograd.grad(loss, learned, allow_unused=True)
+
+        found = list(self._threads.map(gradients, *(each.chunk(self._parts) for each in batch)))
+        for number, parameter in enumerate(learned):
+            own = [each[number] for _, each in found]
+            parameter.grad = (
+                torch.stack([each for each in own if each is not None]).mean(0) if own[0] is not None else None
+            )
+        nn.utils.clip_grad_norm_(learned, 1.0)
+        self._optimizer.step()
+        self.steps += 1
+        share = min(self._stays, self.steps / (9 + self.steps))  # of young averages less is kept
+        for name, value in self.module.state_dict().items():
+            if value.is_floating_point():
+                self.average[name].lerp_(value, 1 - share)
+        return sum(loss for loss, _ in found) / len(found)
+
+    def restart(self) -> None:
+        """The average begins anew at the weights, which were set from elsewhere."""
+        self.average = {name: value.clone() for name, value in self.module.state_dict().items()}
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds."""
+        return {
+            "module": self.module.state_dict(),
+            "average": self.average,
+            "optimizer": self._optimizer.state_dict(),
+            "steps": self.steps,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Goes on from what `state` gave."""
+        self.module.load_state_dict(state["module"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.average, self.steps = state["average"], state["steps"]
