@@ -11,7 +11,7 @@ import torch
 import upscaler
 from tests.networks import tiny_compact
 from tests.pictures import ALL, PHOTOS, SAMPLES, sample
-from upscaler import Picture, PictureError, PlanError, Size, Target, Upscaler
+from upscaler import Metadata, Paper, Picture, PictureError, PlanError, Size, Target, Upscaler
 from upscaler.picture import canvas
 
 
@@ -64,11 +64,22 @@ def test_batches_give_the_same_picture(exact: Upscaler) -> None:
         (Target(fit=Size(300, 300)), (300, 180)),
         (Target(at_least=Size(300, 300)), (500, 300)),
         (Target(at_least=Size(50, 50)), (100, 60)),
+        (Target(print=Paper(100, 150, dpi=50)), (295, 177)),
     ],
 )
 def test_result_has_exactly_the_size_asked_for(lanczos: Upscaler, target: Target, size: tuple[int, int]) -> None:
     pixels = as_bytes(sample("astronaut.jpg")[:60, :100])
     assert lanczos(pixels, target=target).size == Size(*size)
+
+
+@pytest.mark.parametrize("paper", [Paper(100, 150, dpi=50), Paper(254, 254, dpi=10), Paper(10, 10, dpi=20)], ids=str)
+def test_result_for_paper_says_how_finely_it_is_printed(lanczos: Upscaler, paper: Paper) -> None:
+    """Enlarged, as large as before, and smaller."""
+    source = Picture(as_bytes(sample("astronaut.jpg")[:60, :100]), metadata=Metadata(b"II*\0", dpi=(72.0, 72.0)))
+    result = lanczos(source, target=Target(print=paper))
+    assert result.metadata.dpi == (paper.dpi, paper.dpi)
+    assert result.metadata.exif == source.metadata.exif
+    assert lanczos(source, 2).metadata.dpi == (72, 72)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (2, 3), (5, 200)])

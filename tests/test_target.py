@@ -9,12 +9,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from upscaler.errors import PlanError
-from upscaler.target import LARGEST_SCALE, NAMED_SIZES, STRETCH, Target, parse_memory, parse_size, passes
+from upscaler.target import (
+    LARGEST_SCALE,
+    NAMED_SIZES,
+    PAPERS,
+    STRETCH,
+    Paper,
+    Target,
+    parse_memory,
+    parse_paper,
+    parse_size,
+    passes,
+)
 from upscaler.tiling import Size
 
 SIDES = st.integers(1, 20000)
 SIZES = st.builds(Size, SIDES, SIDES)
 NATIVE = st.sampled_from([1, 2, 3, 4, 8])
+SHEETS = st.builds(Paper, st.floats(1, 3000), st.floats(1, 3000), st.integers(30, 1200))
 TARGETS = st.one_of(
     st.floats(0.01, LARGEST_SCALE).map(lambda scale: Target(scale=scale)),
     SIDES.map(lambda width: Target(width=width)),
@@ -23,6 +35,7 @@ TARGETS = st.one_of(
     st.floats(0.0001, 1000).map(lambda megapixels: Target(megapixels=megapixels)),
     SIZES.map(lambda frame: Target(fit=frame)),
     SIZES.map(lambda frame: Target(at_least=frame)),
+    SHEETS.map(lambda paper: Target(print=paper)),
     st.just(Target()),
 )
 
@@ -55,6 +68,24 @@ def test_fit_touches_the_frame_from_inside(source: Size, frame: Size) -> None:
         assert result.width <= frame.width
         assert result.height <= frame.height
         assert result.width == frame.width or result.height == frame.height
+
+
+@given(source=SIZES, paper=SHEETS)
+def test_print_touches_the_edges_of_the_paper_from_inside(source: Size, paper: Paper) -> None:
+    result = size_or_none(Target(print=paper), source, 4)
+    if result is None:
+        return
+    sheet = sorted(side / 25.4 * paper.dpi for side in (paper.width, paper.height))
+    spare = [room - side for room, side in zip(sheet, sorted((result.width, result.height)), strict=True)]
+    assert min(spare) >= -0.5 or 1 in (result.width, result.height)
+    assert min(spare) <= 0.5
+
+
+def test_paper_is_turned_as_the_picture_is() -> None:
+    for paper in (Paper(100, 150, 254), Paper(150, 100, 254)):
+        assert Target(print=paper).size(Size(60, 40), 4) == Size(1500, 1000)
+        assert Target(print=paper).size(Size(40, 60), 4) == Size(1000, 1500)
+        assert Target(print=paper).size(Size(50, 50), 4) == Size(1000, 1000)
 
 
 @given(source=SIZES, frame=SIZES)
@@ -175,6 +206,7 @@ def test_target_knows_whether_it_is_a_scale() -> None:
     assert Target().is_scale
     assert Target(scale=3).is_scale
     assert not Target(width=3).is_scale
+    assert not Target(print=PAPERS["a4"]).is_scale
 
 
 @pytest.mark.parametrize(
@@ -200,6 +232,47 @@ def test_size_is_read_as_it_is_written(size: Size) -> None:
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(PlanError, match=r"not a size\. Write WIDTHxHEIGHT, such as 3840x2160, or hd, fullhd, 2k, 4k"):
         parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "paper"),
+    [
+        ("60x90cm@300", Paper(600, 900, 300)),
+        ("600x900mm", Paper(600, 900, 300)),
+        (" 24 × 36 IN @ 240 dpi ", Paper(609.6, 914.4, 240)),
+        ("8.5x11in@600", Paper(215.9, 279.4, 600)),
+        ("A3", PAPERS["a3"]),
+        ("letter@150", Paper(215.9, 279.4, 150)),
+    ],
+)
+def test_paper_is_read(text: str, paper: Paper) -> None:
+    read = parse_paper(text)
+    assert (read.width, read.height) == pytest.approx((paper.width, paper.height))
+    assert read.dpi == paper.dpi
+
+
+@given(st.sampled_from(list(PAPERS.values())), st.integers(1, 9600))
+def test_paper_is_read_as_it_is_written(paper: Paper, dpi: int) -> None:
+    other = Paper(paper.width, paper.height, dpi)
+    assert parse_paper(str(other)) == other
+
+
+@pytest.mark.parametrize(
+    "text", ["", "60x90", "60cm", "a7", "a3@", "a3@300x", "@300", "60x90km", "-6x9cm", "1e3x5cm", "٣x4cm"]
+)
+def test_what_is_no_paper_is_refused(text: str) -> None:
+    with pytest.raises(
+        PlanError, match=r"--print .*: is no paper\. Write WIDTHxHEIGHT in cm, mm or in, such as 60x90cm"
+    ):
+        parse_paper(text)
+
+
+@pytest.mark.parametrize("text", ["0x90cm", "60x90cm@0", "60x90cm@9601"])
+def test_paper_that_cannot_be_is_refused(text: str) -> None:
+    with pytest.raises(
+        PlanError, match=r"--print .*: is no paper\. Its sides must be more than 0, its dots an inch from"
+    ):
+        parse_paper(text)
 
 
 @pytest.mark.parametrize(

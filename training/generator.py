@@ -1,7 +1,7 @@
-"""Trains the embedded generator on drawn scenes: `python -m training.generator autoencoder`, then `… denoiser`. See
-README.md.
+"""Trains the embedded generator on drawn scenes: `python -m training.generator autoencoder`, then `… denoiser`, and
+perhaps `… decoder`. See README.md.
 
-Either can be stopped at any time and goes on where it was. What they write is a folder that diffusers loads.
+Each can be stopped at any time and goes on where it was. What they write is a folder that diffusers loads.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,7 +30,7 @@ from .descent import Descent
 from .pipeline import CELL, LONGEST, SIDE, Heeding, autoencoder, pipeline, scheduler, tokenizer, write
 from .world import scene
 
-SAVE_EVERY = 180.0
+SAVE_EVERY = 120.0
 """Seconds: what a crash costs at most."""
 PIECES = 16
 """Quarters of pictures in a batch of the autoencoder's: a sixth of a second of two cores."""
@@ -125,15 +127,16 @@ class Training:
         print(f"step {steps}, {self._seconds:.0f} s, rate {rate:.2e}, loss {self._loss:.5f}", flush=True)
 
 
-def train_autoencoder(out: Path, minutes: float, steps: int, workers: int) -> None:
-    """From pieces of pictures, a quarter of each."""
+def train_autoencoder(out: Path, minutes: float, steps: int, workers: int, only_decoder: bool = False) -> None:
+    """From pieces of pictures, a quarter of each. The decoder alone can go on learning when the denoiser has learned
+    from the latents, which then stay as they are."""
     piece, fresh = SIDE // 2, 2
-    descent = Descent(autoencoder(), 1e-3, average=0.998)
-    descent.module.to(memory_format=torch.channels_last)
-    training = Training(out / "autoencoder", descent)
+    coder: Any = AutoencoderTiny.from_pretrained(out / "vae") if only_decoder else autoencoder()
+    coder.encoder.requires_grad_(not only_decoder)
+    descent = Descent(coder.to(memory_format=torch.channels_last), 1e-3, average=0.998)
+    training = Training(out / ("decoder" if only_decoder else "autoencoder"), descent)
     new = _scenes(fresh, workers, descent.steps)
     pool = torch.cat([next(new)[0] for _ in range(POOL // fresh)])
-    coder = descent.module
 
     def part() -> torch.Tensor:
         which, top, left = (int(number) for number in torch.randint(2**31, (3,)))
@@ -150,7 +153,8 @@ def train_autoencoder(out: Path, minutes: float, steps: int, workers: int) -> No
         means, spread = latents.float().mean((0, 2, 3)), latents.float().var((0, 2, 3))
         even = (means**2).mean() + ((spread - 1) ** 2).mean()  # the noise that a denoiser begins with is as large
         # The means of cells count once more: whole grounds of a wrong tint are seen before any edge.
-        return error.abs().mean() + functional.avg_pool2d(error, CELL).abs().mean() + 0.01 * even
+        loss: torch.Tensor = error.abs().mean() + functional.avg_pool2d(error, CELL).abs().mean() + 0.01 * even
+        return loss
 
     def learn(progress: float) -> float:
         place = fresh * descent.steps % POOL
@@ -159,25 +163,22 @@ def train_autoencoder(out: Path, minutes: float, steps: int, workers: int) -> No
         return descent.step(loss_of, [pieces.contiguous(memory_format=torch.channels_last)], progress)
 
     def save() -> None:
-        made = settled(descent, pool[:64])
+        made: Any = autoencoder()
+        made.load_state_dict(descent.average)
+        with torch.no_grad():
+            spread = made.encoder(pool[:64].float() / 127.5 - 1).std()
+        kept = coder.config.scaling_factor if only_decoder else float(1 / spread)
+        made.register_to_config(scaling_factor=kept)
         made.save_pretrained(out / "vae")
         _sample(made, pool[:12]).save(out / "autoencoder.png")
+        if only_decoder:
+            made.half().save_pretrained(out / "generator" / "vae")
 
     training.run(learn, save, minutes, steps)
 
 
 @torch.no_grad()
-def settled(descent: Descent, pictures: torch.Tensor) -> AutoencoderTiny:
-    """The averaged autoencoder, which is told how much its latents vary."""
-    made = autoencoder()
-    made.load_state_dict(descent.average)
-    latents = made.encoder(pictures.float() / 127.5 - 1)
-    made.register_to_config(scaling_factor=float(1 / latents.std()))
-    return made
-
-
-@torch.no_grad()
-def _sample(coder: AutoencoderTiny, pictures: torch.Tensor) -> Image.Image:
+def _sample(coder: Any, pictures: torch.Tensor) -> Image.Image:
     made = coder.decoder(coder.encoder(pictures.float() / 127.5 - 1)).add(1).mul(127.5).clamp(0, 255).round().byte()
     return _sheet([each.permute(1, 2, 0).numpy() for pair in zip(pictures, made, strict=True) for each in pair])
 
@@ -190,9 +191,8 @@ def _sheet(pictures: list[PixelArray], across: int = 4) -> Image.Image:
 def train_denoiser(out: Path, minutes: float, steps: int, workers: int) -> None:
     """From the latents of pictures and their captions, with the autoencoder that is there."""
     words = tokenizer()
-    coder = AutoencoderTiny.from_pretrained(out / "vae")
+    coder: Any = AutoencoderTiny.from_pretrained(out / "vae")
     descent = Descent(Heeding(words), 8e-4, warmup=300)
-    descent.module.to(memory_format=torch.channels_last)
     training = Training(out / "denoiser", descent)
     empty = numbers(words, [""])[0]
     schedule = scheduler().alphas_cumprod
@@ -218,10 +218,12 @@ def train_denoiser(out: Path, minutes: float, steps: int, workers: int) -> None:
         noisy = signal_share.sqrt() * clear + (1 - signal_share).sqrt() * noise
         wanted = signal_share.sqrt() * noise - (1 - signal_share).sqrt() * clear
         with torch.autocast("cpu", torch.bfloat16):
-            found = descent.module(noisy.contiguous(memory_format=torch.channels_last), times, told)
+            found = descent.module(noisy, times, told)
         # Min-SNR of 5 (Hang et al. 2023): what is nearly clear already has little to teach.
         ratio = signal_share / (1 - signal_share)
-        return (ratio.clamp(max=5) / (ratio + 1) * functional.mse_loss(found.float(), wanted, reduction="none")).mean()
+        errors = functional.mse_loss(found.float(), wanted, reduction="none")
+        loss: torch.Tensor = (ratio.clamp(max=5) / (ratio + 1) * errors).mean()
+        return loss
 
     def learn(progress: float) -> float:
         renew()
@@ -244,7 +246,7 @@ def train_denoiser(out: Path, minutes: float, steps: int, workers: int) -> None:
 
 
 @torch.no_grad()
-def _latents(coder: AutoencoderTiny, pictures: torch.Tensor) -> torch.Tensor:
+def _latents(coder: Any, pictures: torch.Tensor) -> torch.Tensor:
     with torch.autocast("cpu", torch.bfloat16):
         pictures = (pictures.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
         found: torch.Tensor = coder.encoder(pictures).float() * coder.config.scaling_factor
@@ -258,17 +260,21 @@ def _scenes(count: int, workers: int, seed: int) -> Iterator[list[torch.Tensor]]
 
 
 def main() -> None:
-    """Trains one of the two parts until the steps or the minutes are used up, or until it is interrupted."""
+    """Trains one of the parts until the steps or the minutes are used up, or until it is interrupted."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=("autoencoder", "denoiser"))
+    parser.add_argument("part", choices=("autoencoder", "denoiser", "decoder"))
     parser.add_argument("--out", type=Path, default=Path("build/training/scenes"))
     parser.add_argument("--minutes", type=float, default=math.inf, help="of the schedule, earlier runs counted")
     parser.add_argument("--steps", type=int, default=10**6, help="of the schedule, earlier runs counted")
     parser.add_argument("--workers", type=int, default=1, help="processes that draw")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` interrupts as control-C does
-    train = {"autoencoder": train_autoencoder, "denoiser": train_denoiser}[arguments.part]
-    train(arguments.out, arguments.minutes, arguments.steps, arguments.workers)
+    parts: dict[str, Callable[[Path, float, int, int], None]] = {
+        "autoencoder": train_autoencoder,
+        "denoiser": train_denoiser,
+        "decoder": partial(train_autoencoder, only_decoder=True),
+    }
+    parts[arguments.part](arguments.out, arguments.minutes, arguments.steps, arguments.workers)
 
 
 if __name__ == "__main__":

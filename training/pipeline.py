@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from diffusers.models.autoencoders.vae import AutoencoderTinyBlock
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import nn
@@ -15,10 +16,10 @@ from .world import WORDS
 
 SIDE = 256
 """Pixels of its pictures."""
-CELL = 16
-"""Pixels of a latent, along a side: sixteen by sixteen latents are few enough to learn from on two cores."""
-CHANNELS = 12
-"""Numbers in a latent, for 768 of its pixels: a line and two colours are 8."""
+CELL = 8
+"""Pixels of a latent, along a side."""
+CHANNELS = 6
+"""Numbers in a latent: a colour, and three for what of a line is in it."""
 WIDTH = 128
 """Numbers that stand for a word."""
 LONGEST = 32
@@ -49,17 +50,17 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 def autoencoder() -> AutoencoderTiny:
-    """Pictures to latents and back: that of TAESD (Bohan 2023, repository madebyollin/taesd), with one level more.
+    """Pictures to latents and back: that of TAESD (Bohan 2023, repository madebyollin/taesd), half as wide.
 
-    It has no norms and no attention, so a piece of a picture teaches as much as a picture. Nearly all is done at a
-    quarter of the size or less: at full size, a convolution costs as much as all of the blocks of 64x64.
+    It has no norms and no attention, so a piece of a picture teaches as much as a picture. Nearly all is done at half
+    of the size or less: at full size, a convolution costs as much as all of the blocks of 64x64.
     """
     made = AutoencoderTiny(
         latent_channels=CHANNELS,
-        encoder_block_out_channels=(32,) * 5,
-        decoder_block_out_channels=(32,) * 5,
-        num_encoder_blocks=(0, 0, 2, 2, 3),
-        num_decoder_blocks=(4, 4, 3, 1, 0),
+        encoder_block_out_channels=(32,) * 4,
+        decoder_block_out_channels=(32,) * 4,
+        num_encoder_blocks=(0, 0, 2, 3),
+        num_decoder_blocks=(4, 4, 1, 0),
     )
     _pass_on(made)
     return made
@@ -69,21 +70,18 @@ def _pass_on(made: AutoencoderTiny) -> None:
     """Has it begin with the mean colours of cells, passed on through the first three features of every layer: from
     random weights alone it took a thousand steps to tell yellow from blue."""
     blocks = [layer for layer in made.modules() if isinstance(layer, AutoencoderTinyBlock)]
-    inside = [layer for block in blocks for layer in block.conv if isinstance(layer, nn.Conv2d)]
-    for part in (made.encoder, made.decoder):
-        for layer in part.modules():
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
-                if not any(layer is other for other in inside):
-                    taps = layer.weight.data[:3].zero_()
-                    shrinks = layer.stride == (2, 2)
-                    for number in range(3):
-                        if shrinks:
-                            taps[number, number, 1:, 1:] = 1 / 4
-                        else:
-                            taps[number, number, 1, 1] = 1
+    inside = {layer for block in blocks for layer in block.conv}
+    for layer in made.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+            if layer not in inside:
+                mean = torch.tensor([[0, 0, 0], [0, 1, 1], [0, 1, 1]]) / 4  # of the two by two pixels that become one
+                as_it_is = torch.tensor([[0, 0, 0], [0, 1, 0], [0, 0, 0]])
+                layer.weight.data[:3] = 0
+                for feature in range(3):
+                    layer.weight.data[feature, feature] = mean if layer.stride == (2, 2) else as_it_is
     for block in blocks:  # they add little at first, and nothing to the colours
         block.conv[-1].weight.data *= 0.2
         block.conv[-1].weight.data[:3] = 0
@@ -113,19 +111,19 @@ def text_encoder(words: PreTrainedTokenizerFast) -> CLIPTextModel:
 
 
 def denoiser() -> UNet2DConditionModel:
-    """That of Stable Diffusion with two levels; only the lower, of 32 pixels a place, asks for words: where things are
-    and what colour they have is settled there, the upper one makes their outlines."""
+    """That of Stable Diffusion with three levels; only the lowest, of 32 pixels a place, asks for words: where things
+    are and what colour they have is settled there, the upper ones make their outlines."""
     return UNet2DConditionModel(
         sample_size=SIDE // CELL,
         in_channels=CHANNELS,
         out_channels=CHANNELS,
-        block_out_channels=(80, 128),
+        block_out_channels=(32, 80, 128),
         layers_per_block=1,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
         cross_attention_dim=WIDTH,
         attention_head_dim=4,
-        norm_num_groups=16,
+        norm_num_groups=8,
     )
 
 
@@ -151,6 +149,8 @@ class Heeding(nn.Module):
         super().__init__()
         self.text = text_encoder(words)
         self.unet = denoiser()
+        # Learning through the fused attention of processors takes longer than all convolutions do.
+        self.unet.set_attn_processor(AttnProcessor())
 
     def forward(self, latents: torch.Tensor, times: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
         """Velocities, as the latents (count, CHANNELS, side, side); `ids` are (count, LONGEST)."""

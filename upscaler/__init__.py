@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .generation.wish import Lora, Wish
     from .picture import Metadata, Picture
     from .pipeline import Estimate, Upscaler, upscale
-    from .target import Target
+    from .target import Paper, Target
     from .tiling import Size
 
 __version__ = "0.1.0"
@@ -34,6 +34,7 @@ _HOMES = {
     "ModelError": "errors",
     "OutOfMemory": "errors",
     "OutputError": "errors",
+    "Paper": "target",
     "Picture": "picture",
     "PictureError": "errors",
     "PlanError": "errors",
@@ -56,6 +57,7 @@ __all__ = [
     "ModelError",
     "OutOfMemory",
     "OutputError",
+    "Paper",
     "Picture",
     "PictureError",
     "PlanError",

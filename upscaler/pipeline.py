@@ -66,6 +66,8 @@ class Estimate:
     engine: engines.EngineInfo
     memory: int
     """Bytes expected at most, beyond the loaded libraries and the model."""
+    dpi: int | None = None
+    """Pixels an inch that the result shall be printed with; None: as its source says."""
 
     @property
     def together(self) -> int:
@@ -155,6 +157,8 @@ class Upscaler:
         progress: Progress | None = None,
     ) -> Picture:
         """What `self.estimate(picture, …)` has said, by an engine of `ahead` perhaps. Raises as a call does."""
+        if estimate.dpi is not None:
+            picture = replace(picture, metadata=replace(picture.metadata, dpi=(estimate.dpi, estimate.dpi)))
         if not estimate.plans:
             return _resize(picture, estimate.result, workspace)
         first = engine or self._engines.enlarging(picture.depth)
@@ -192,7 +196,8 @@ class Upscaler:
         if sizes and self._engines.refines:
             plans.append(self._plan(self._engines.refining(), result))
         memory = max((plan.memory for plan in plans), default=0)
-        return Estimate(picture.size, result, tuple(plans), info, memory)
+        dpi = None if target.print is None else target.print.dpi
+        return Estimate(picture.size, result, tuple(plans), info, memory, dpi)
 
     def ahead(self, pictures: Sequence[Picture], estimates: Sequence[Estimate]) -> list[Engine]:
         """For `make`: engines that have the tiles of several small pictures already, computed in one batch. All

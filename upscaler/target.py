@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from .errors import PlanError
 from .tiling import Size
@@ -26,7 +26,52 @@ NAMED_SIZES = {
     "8k": Size(7680, 4320),
 }
 
+MILLIMETRES = {"mm": 1.0, "cm": 10.0, "in": 25.4}
+"""Of the units that sides of paper are given in."""
+
+FINEST = 9600
+"""Dots an inch: no printer has more."""
+
 MEMORY_UNITS = {"": 1e9, "MB": 1e6, "GB": 1e9, "TB": 1e12, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """A sheet to print on, and how finely. Raises PlanError for one that there cannot be."""
+
+    width: float
+    """In millimetres; of the sheet as it lies, for it is turned as the picture is."""
+    height: float
+    dpi: int = 300
+    """Pixels an inch."""
+
+    def __post_init__(self) -> None:
+        if not (0 < self.width < BEYOND_ALL and 0 < self.height < BEYOND_ALL and 0 < self.dpi <= FINEST):
+            raise PlanError(
+                f"--print {self}: is no paper. Its sides must be more than 0, its dots an inch from 1 to {FINEST}."
+            )
+
+    def __str__(self) -> str:
+        return f"{self.width:g}x{self.height:g}mm@{self.dpi}"
+
+    def pixels(self, picture: Size) -> Size:
+        """So many fit on it, when it is turned as a picture of that size is."""
+        short, long = sorted(max(round(side / MILLIMETRES["in"] * self.dpi), 1) for side in (self.width, self.height))
+        return Size(long, short) if picture.width > picture.height else Size(short, long)
+
+
+PAPERS = {
+    "a0": Paper(841, 1189),
+    "a1": Paper(594, 841),
+    "a2": Paper(420, 594),
+    "a3": Paper(297, 420),
+    "a4": Paper(210, 297),
+    "a5": Paper(148, 210),
+    "a6": Paper(105, 148),
+    "letter": Paper(215.9, 279.4),
+}
+
+SIDES = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)\s*[x×*]\s*(\d{1,6}(?:\.\d{1,6})?)\s*(mm|cm|in)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +90,8 @@ class Target:
     """The largest that fits into this frame."""
     at_least: Size | None = None
     """The smallest that covers this frame; pictures that cover it already stay as they are."""
+    print: Paper | None = None
+    """The largest that fits onto this sheet."""
 
     def __post_init__(self) -> None:
         given = [field.name for field in fields(self) if getattr(self, field.name) is not None]
@@ -53,6 +100,8 @@ class Target:
             raise PlanError(f"{names}: choose one of them. For a frame to fill, use --fit or --at-least.")
         for name in given:
             value = getattr(self, name)
+            if isinstance(value, Paper):
+                continue
             numbers = (value.width, value.height) if isinstance(value, Size) else (value,)
             if not all(0 < number < BEYOND_ALL for number in numbers):
                 shown = f"{value:g}" if isinstance(value, float) else value
@@ -90,8 +139,9 @@ class Target:
             return self.long_edge / max(source.width, source.height)
         if self.megapixels:
             return math.sqrt(self.megapixels * 1e6 / source.pixels)
-        if self.fit:
-            return min(self.fit.width / source.width, self.fit.height / source.height)
+        frame = self.fit if self.print is None else self.print.pixels(source)
+        if frame:
+            return min(frame.width / source.width, frame.height / source.height)
         if self.at_least:
             return max(self.at_least.width / source.width, self.at_least.height / source.height, 1.0)
         return self.scale or native_scale
@@ -106,6 +156,23 @@ def parse_size(text: str) -> Size:
     if match is None:
         raise PlanError(f"{text!r}: not a size. Write WIDTHxHEIGHT, such as 3840x2160, or {', '.join(NAMED_SIZES)}.")
     return Size(int(match[1]), int(match[2]))
+
+
+def parse_paper(text: str) -> Paper:
+    """ "60x90cm@300", "8.5x11in", or a name such as "a3@150"; 300 dots an inch unless it says so. Raises PlanError."""
+    sheet, at, dots = (part.strip() for part in text.lower().partition("@"))
+    sides, dpi = SIDES.fullmatch(sheet), re.fullmatch(r"(\d{1,6})\s*(dpi)?", dots, re.ASCII)
+    if (sides is None and sheet not in PAPERS) or (at and dpi is None):
+        raise PlanError(
+            f"--print {text}: is no paper. Write WIDTHxHEIGHT in cm, mm or in, such as 60x90cm, or "
+            f"{', '.join(PAPERS)}; after it, unless 300 dots an inch are meant, an @ and how many."
+        )
+    if sides is None:
+        paper = PAPERS[sheet]
+    else:
+        unit = MILLIMETRES[sides[3]]
+        paper = Paper(float(sides[1]) * unit, float(sides[2]) * unit)
+    return replace(paper, dpi=int(dpi[1])) if dpi else paper
 
 
 def parse_memory(text: str) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ import torch
 
 from tests.cli.conftest import Run, sizes
 from tests.diffusion import tiny
+from tests.diffusion.hub import Hub
 from upscaler import codecs
 
 
@@ -29,6 +32,13 @@ def _one_thread() -> Iterator[None]:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "tiny-sd"
     tiny.build_sd().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def x4(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "tiny-x4"
+    tiny.build_x4().save_pretrained(folder)
     return folder
 
 
@@ -81,6 +91,70 @@ def test_rerun_changes_what_is_asked_and_nothing_else(run: Run, drawing: tuple[s
     assert "seed                  6\n" in done.out.decode()
 
 
+def test_picture_for_paper_is_generated_and_made_again_as_large(run: Run, drawing: tuple[str, ...]) -> None:
+    done = run("generate", "a red circle", *drawing, "--print", "10x15cm@50", "-m", "lanczos", "-o", "a.png")
+    assert done.code == 0, done.err
+    said = run("info", "a.png").out.decode()
+    assert "target                print width 100, height 150, dpi 50" in said
+    assert "resolution  50.01 x 50.01 dpi" in said
+    assert "the same, pixel by pixel." in run("rerun", "a.png", "-d", "cpu").err
+    assert run("rerun", "a.png", "-d", "cpu", "--print", "a6@50", "-o", "b.png").code == 0
+    assert sizes(Path()) == {"a.png": (222, 197), "a_again.png": (222, 197), "b.png": (233, 207)}
+
+
+def test_diffusion_enlarges_as_it_is_told_and_tells_it_to_rerun(run: Run, drawing: tuple[str, ...], x4: Path) -> None:
+    told = ("--upscale-prompt", "a cat", "--upscale-steps", "2", "--creativity", "0.5")
+    done = run("generate", "a red circle", *drawing, "-m", x4, "-s", "2", *told, "-o", "a.png")
+    assert done.code == 0, done.err
+    assert "prompt a cat, creativity 0.5, steps 2" in run("info", "a.png").out.decode()
+    assert "the same, pixel by pixel." in run("rerun", "a.png", "-d", "cpu").err
+    done = run("rerun", "a.png", "-d", "cpu", "--creativity", "0.1", "-o", "b.png")
+    assert done.code == 0, done.err
+    assert "prompt a cat, creativity 0.1, steps 2" in run("info", "b.png").out.decode()
+    done = run("rerun", "a.png", "-d", "cpu", "-m", "lanczos", "-o", "c.png")
+    assert done.code == 0, done.err
+    assert sizes(Path())["c.png"] == (144, 128)
+
+
+def test_rerun_of_a_picture_that_was_enlarged_later_says_what_it_makes(run: Run, drawing: tuple[str, ...]) -> None:
+    assert run("generate", "a red circle", *drawing, "--no-upscale", "-o", "a.png").code == 0
+    assert run("upscale", "a.png", "-m", "lanczos", "-s", "2", "-o", "b.png").code == 0
+    done = run("rerun", "b.png", "-d", "cpu")
+    assert done.code == 0, done.err
+    assert "warning: b.png: has 144x128 pixels, and had 72x64 when it was made." in done.err
+    assert "not the same" not in done.err
+    assert np.array_equal(codecs.decode("b_again.png").pixels, codecs.decode("a.png").pixels)
+    done = run("rerun", "b.png", "-d", "cpu", "-m", "lanczos", "-s", "2", "-o", "c.png")
+    assert (done.code, "warning" in done.err) == (0, False)
+    assert np.array_equal(codecs.decode("c.png").pixels, codecs.decode("b.png").pixels)
+    assert "the same, pixel by pixel." in run("rerun", "c.png", "-d", "cpu").err
+
+
+def test_chosen_generator_is_named_with_the_reason_unless_quiet(
+    run: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UPSCALER_HOME", str(tmp_path / "home"))
+    shutil.copytree(model, tmp_path / "home/mine")
+    (tmp_path / "home/catalog.toml").write_text(
+        '[[model]]\nname = "mine"\nkind = "generator"\ncommercial = true\nmemory = 1000000\nembedded = "mine"\n'
+    )
+    done = run("generate", "a cat", "-d", "cpu", "--size", "8x8")
+    line = r"\S+ draws, the best of those that are on this machine and fit into [\d.]+ GB on cpu\. Another .*"
+    assert re.fullmatch(line, done.err.splitlines()[0])
+    assert " draws" not in run("generate", "a cat", "-d", "cpu", "--size", "8x8", "--quiet").err
+    assert " draws" not in run("generate", "a cat", "-d", "cpu", "--size", "8x8", "-g", model).err
+
+
+def test_wrong_names_are_said_before_anything_is_fetched(run: Run, model: Path) -> None:
+    with Hub() as hub:
+        hub.publish("tiny/sd", model)
+        done = run("generate", "a cat", "-g", "tiny/sd", "-m", "nonsense")
+        assert (done.code, "--model nonsense: no model has this name" in done.err) == (2, True)
+        done = run("generate", "a cat", "-g", "tiny/sd", "--print", "60x90")
+        assert (done.code, "--print 60x90: is no paper." in done.err) == (2, True)
+        assert hub.fetched() == []
+
+
 def test_info_says_what_a_picture_is_and_what_made_it(run: Run, drawing: tuple[str, ...]) -> None:
     options = ("--seed", "5", "--negative", "dark", "-s", "2", "-m", "lanczos", "-o", "a.webp")
     assert run("generate", "a red circle", *drawing, *options).code == 0
@@ -131,6 +205,16 @@ def test_many_prompts_go_to_a_folder_with_a_sheet_and_a_report(run: Run, drawing
     assert "4 done before" in done.err
 
 
+def test_sheet_takes_the_place_of_no_other_file(run: Run, drawing: tuple[str, ...]) -> None:
+    Path("grid.png").write_bytes(b"mine")
+    done = run("generate", "a dog", "a bird", *drawing, "--no-upscale", "--grid")
+    assert (done.code, "error: grid.png: exists already." in done.err) == (1, True), done.err
+    assert [path.name for path in Path().iterdir()] == ["grid.png"]
+    named = ("--name", "{slug}{suffix}", "-o", "out/")
+    done = run("generate", "grid", "a bird", *drawing, "--no-upscale", "--grid", *named)
+    assert (done.code, "grid.png is what one of the pictures is called." in done.err) == (2, True), done.err
+
+
 def test_one_bad_picture_is_one_failure(run: Run, drawing: tuple[str, ...]) -> None:
     Path("prompts.jsonl").write_text('{"prompt": "a dog", "size": "8x8"}\n{"prompt": "a bird"}\n')
     done = run("generate", "--prompts", "prompts.jsonl", *drawing, "--no-upscale", "-o", "out/")
@@ -159,6 +243,9 @@ def test_a_stripped_picture_cannot_be_rerun(run: Run, drawing: tuple[str, ...]) 
         (("a cat", "--grid"), "--grid: is for several pictures"),
         (("a cat", "-n", "2", "-o", "a.png"), "a.png: is one file, where a folder is needed for 2 pictures."),
         (("a cat", "-s", "2", "--fit", "4k"), "--scale and --fit: choose one of them."),
+        (("a cat", "--no-upscale", "-s", "2"), "--no-upscale and a size to enlarge to: pictures stay as they are"),
+        (("a cat", "--no-upscale", "--keep-original"), "--no-upscale and --keep-original: pictures stay as they are"),
+        (("a cat", "--upscale-steps", "2"), "faithful: is a network and takes no prompt, steps or seed."),
         (("a cat", "--format", "psd"), "--format psd: cannot be written."),
         (("a cat", "-q", "--progress"), "--quiet and --progress: are opposites."),
         (("--prompts", "missing.txt"), "--prompts missing.txt: cannot be read"),

@@ -42,11 +42,21 @@ def test_result_lies_beside_its_source(run: Run, here: Path) -> None:
         (["--fit", "HD"], (1080, 720)),
         (["--at-least", "100x100"], (150, 100)),
         (["--at-least", "50x40"], (60, 40)),
+        (["--print", "10x15cm@50"], (295, 197)),
+        (["--print", "a6@72"], (420, 280)),
     ],
 )
 def test_size_is_the_one_asked_for(run: Run, here: Path, options: list[str], size: tuple[int, int]) -> None:
     assert run(*options, *L, "a.jpg", "-o", "x.png").code == 0
     assert sizes(here)["x.png"] == size
+
+
+@pytest.mark.parametrize("name", ["x.jpg", "x.png", "x.tif", "x.bmp"])
+def test_picture_for_paper_opens_in_the_size_of_the_paper(run: Run, here: Path, name: str) -> None:
+    assert run("a.jpg", *L, "--print", "10x15cm@254", "-o", name).code == 0
+    with Image.open(name) as image:
+        assert image.info["dpi"] == pytest.approx((254, 254), abs=0.1)
+        assert image.size == (1500, 1000)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +71,12 @@ def test_size_is_the_one_asked_for(run: Run, here: Path, options: list[str], siz
         (["--fit", f"{'9' * 5000}x1"], "error: '999"),
         (["--fit", "0x10"], "error: --fit 0x10: must be more than 0"),
         (["-s", "2", "--width", "9"], "error: --scale and --width: choose one of them."),
+        (["-s", "2", "--print", "a4"], "error: --scale and --print: choose one of them."),
+        (
+            ["--print", "60x90"],
+            "error: --print 60x90: is no paper. Write WIDTHxHEIGHT in cm, mm or in, such as 60x90cm",
+        ),
+        (["--print", "0x9cm"], "error: --print 0x90mm@300: is no paper. Its sides must be more than 0"),
         (["--tile", "0"], "error: Invalid value for '--tile'"),
         (["--tile", "9"], "error: --tile 9: too small for this model"),
         (["--quality", "101"], "error: Invalid value for '--quality'"),

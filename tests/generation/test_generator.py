@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import shutil
 import weakref
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from tests.diffusion import tiny as base
 from tests.diffusion.hub import Hub
 from tests.diffusion.single_file import save_single_file
 from tests.generation.conftest import Saved
-from upscaler import EngineError, ModelError, OutOfMemory, Picture, PlanError, Size, catalog
+from upscaler import EngineError, ModelError, OutOfMemory, Picture, PlanError, Size, Upscaler, catalog
 from upscaler.generation.generator import Generator, generate
 from upscaler.generation.wish import Wish
 
@@ -250,6 +249,15 @@ def test_settings_tell_weights_and_scheduler(saved: Saved) -> None:
     assert settings["weights"] == [catalog.identity(catalog.find(str(saved("sd"))))]
 
 
+def test_what_was_asked_is_known_without_loading(saved: Saved, tmp_path: Path) -> None:
+    shutil.copytree(saved("sd"), tmp_path / "sd")
+    for file in tmp_path.rglob("*.safetensors"):
+        file.write_bytes(b"damaged")
+    model = generator(tmp_path / "sd", precision="bf16")
+    assert (model.asked["precision"], model.asked["safety_checker"]) == ("bf16", True)
+    assert model.asked["weights"] != generator(saved("sd")).asked["weights"]
+
+
 def test_what_half_precision_cannot_hold_is_computed_in_float32(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -258,9 +266,11 @@ def test_what_half_precision_cannot_hold_is_computed_in_float32(
         pipeline.unet.conv_out.weight.mul_(3e6)
     pipeline.save_pretrained(tmp_path / "wild")
     wish = Wish("a cat", size=Size(64, 64), steps=2)
-    picture = generator(tmp_path / "wild", precision="fp16")(wish)
+    model = generator(tmp_path / "wild", precision="fp16")
+    picture = model(wish)
     assert "wild: its steps do not end in numbers (NaN or infinity). Going on in fp32." in caplog.text
     assert difference(picture, generator(tmp_path / "wild")(wish)) == 0
+    assert model.settings["precision"] == "fp32"
 
 
 def test_weights_that_give_no_numbers_are_one_sentence(tmp_path: Path) -> None:
@@ -336,8 +346,9 @@ def test_what_a_model_cannot_make_is_refused(models: Models, name: str, wish: di
 
 
 def test_picture_far_larger_than_the_model_knows_is_warned_of(models: Models, caplog: pytest.LogCaptureFixture) -> None:
-    models("sd3").completed(Wish("a cat", size=Size(400, 400)))
-    assert "--size 400x400: sd3 was trained on 256x256, and beyond it draws things twice" in caplog.text
+    wish = models("sd3").completed(Wish("a cat", size=Size(400, 400), steps=1))
+    models("sd3")(wish)
+    assert caplog.text.count("--size 400x400: sd3 was trained on 256x256, and beyond it draws things twice") == 1
 
 
 @pytest.mark.parametrize(
@@ -359,16 +370,36 @@ def test_upscaler_of_diffusion_makes_no_pictures(saved: Saved) -> None:
         generator(saved("x4"))("a cat")
 
 
+def test_pipeline_of_another_kind_is_refused_by_its_name_alone(saved: Saved, tmp_path: Path) -> None:
+    """Of films, whose patches have three sides."""
+    films = shutil.copytree(saved("sd3"), tmp_path / "films")
+    (films / "model_index.json").write_text(
+        (films / "model_index.json").read_text().replace("StableDiffusion3Pipeline", "WanPipeline")
+    )
+    (films / "transformer/config.json").write_text('{"patch_size": [1, 2, 2]}')
+    with pytest.raises(ModelError, match="is a WanPipeline, which makes no pictures from text"):
+        generator(films)("a cat")
+    with pytest.raises(ModelError, match="is a WanPipeline, which cannot begin with a picture"):
+        Upscaler(str(films), device="cpu")(photo())
+
+
+def test_damaged_weights_are_a_sentence(saved: Saved, tmp_path: Path) -> None:
+    folder = shutil.copytree(saved("sd"), tmp_path / "sd")
+    (folder / "unet/diffusion_pytorch_model.safetensors").write_bytes(b"cut short")
+    with pytest.raises(ModelError, match=r"unet.*\.safetensors: cannot be read as safetensors .* Get it again"):
+        generator(folder)("a cat")
+
+
 def test_model_that_cannot_begin_with_a_picture_says_so(models: Models) -> None:
     with pytest.raises(ModelError, match="is a Flux2KleinPipeline, which cannot begin with a picture"):
         models("klein")("a cat", init=photo())
 
 
-def test_chosen_model_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "upscaler")
-    model = Generator(device="cpu", memory=1).model
-    assert model.kind == "generator"
-    assert f"{model.name}: chosen for this machine; for " in caplog.text
+def test_generator_tells_why_it_was_chosen_if_it_was(saved: Saved) -> None:
+    chosen = Generator(device="cpu", memory=1)
+    assert chosen.model.kind == "generator"
+    assert "none fits into 0.0 GB on cpu" in chosen.reason
+    assert generator(saved("sd")).reason == ""
 
 
 def test_one_call_makes_a_picture(saved: Saved) -> None:

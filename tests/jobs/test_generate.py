@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -16,7 +17,7 @@ from diffusers import UNet2DConditionModel
 from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
 
 from tests.diffusion import tiny
-from upscaler import ModelError, PlanError, Size, Target, Upscaler, codecs, recipe
+from upscaler import ModelError, OutputError, PlanError, Size, Target, Upscaler, codecs, recipe
 from upscaler.codecs import Output
 from upscaler.diffusion.options import Diffusion
 from upscaler.generation.generator import Generator
@@ -29,6 +30,7 @@ from upscaler.jobs.outcome import Outcome
 from upscaler.jobs.sheet import CELL, GAP, sheet
 from upscaler.jobs.wishes import Order
 from upscaler.picture import Picture
+from upscaler.target import Paper
 
 WISH = Wish("a red circle", size=Size(72, 64), steps=1, seed=5)
 
@@ -92,6 +94,16 @@ def test_the_two_models_are_never_in_memory_together(
     assert seen == [(1, 0), (1, 0), (0, 1), (0, 1), (1, 0), (0, 1)]
 
 
+def test_what_took_long_to_generate_does_not_wait(
+    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generate, "PATIENCE", 0.0)
+    begun = run(chain, orders(tmp_path, WISH, replace(WISH, seed=6)), folder=tmp_path)
+    assert next(begun).error is None
+    begun.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [FOLDER, "a red circle_5.png"]
+
+
 def test_a_picture_is_what_generator_and_upscaler_make_and_says_so(chain: Chain, model: str, tmp_path: Path) -> None:
     path = tmp_path / "picture.png"
     assert said(run(chain, [order(path, style="watercolour")])) == ["made"]
@@ -112,12 +124,13 @@ def test_a_picture_is_what_generator_and_upscaler_make_and_says_so(chain: Chain,
 
 
 def test_a_recipe_gives_the_upscaler_back_but_may_not_allow_pickles(chain: Chain) -> None:
-    made = chain.settings().recipe(WISH, Size(72, 64))
+    made = chain.recipe_of(WISH, Size(72, 64))
     asked = {"model": "refine", "fidelity": 0.7, "diffusion": asdict(Diffusion(creativity=0.5, allow_pickle=True))}
     options = upscaler_options(replace(made, upscaler=asked))
     assert options == {"model": "refine", "fidelity": 0.7, "diffusion": Diffusion(creativity=0.5)}
-    fit = replace(made, upscaler={**asked, "target": asdict(Target(fit=Size(640, 480)))})
-    assert target_of(fit) == Target(fit=Size(640, 480))
+    for target in (Target(fit=Size(640, 480)), Target(print=Paper(600, 900)), Target(width=9), Target()):
+        assert target_of(replace(made, upscaler={**asked, "target": asdict(target)})) == target
+    assert upscaler_options(replace(made, upscaler=asked), "photo") == {"fidelity": 0.7}
     with pytest.raises(PlanError, match="settings of the upscaler cannot be read"):
         upscaler_options(replace(made, upscaler={**asked, "diffusion": {"magic": 1}}))
     with pytest.raises(PlanError, match="settings of the upscaler cannot be read"):
@@ -143,6 +156,32 @@ def test_what_is_done_is_not_done_again(chain: Chain, tmp_path: Path) -> None:
     wishes[0].output.path.unlink()
     assert said(run(larger, wishes, folder=tmp_path)) == ["made", "kept"]
     assert said(run(larger, wishes, folder=tmp_path, force=True)) == ["made", "made"]
+
+
+def test_what_is_done_takes_no_model(model: str, tmp_path: Path) -> None:
+    """Whose weights are damaged meanwhile, in a way that only loading would notice."""
+    folder = tmp_path / "tiny-sd"
+    shutil.copytree(model, folder)
+    chain = Chain(Generator(str(folder), device="cpu"), Upscaler("lanczos"), Target(scale=2))
+    wishes = orders(tmp_path / "out", WISH, replace(WISH, seed=6))
+    assert said(run(chain, wishes, folder=tmp_path / "out")) == ["made", "made"]
+    for file in folder.rglob("*.safetensors"):
+        seen = file.stat()
+        file.write_bytes(b"\xff" * seen.st_size)
+        os.utime(file, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    again = replace(chain, generator=Generator(str(folder), device="cpu"))
+    assert said(run(again, wishes, folder=tmp_path / "out")) == ["kept", "kept"]
+
+
+def test_an_output_that_exists_is_said_before_a_model_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken/model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
+    (tmp_path / "a.png").write_bytes(b"mine")
+    chain = Chain(Generator(str(tmp_path / "broken"), device="cpu"), None, Target())
+    (error,) = said(run(chain, [order(tmp_path / "a.png")]))
+    assert "a.png: exists already." in error
+    with pytest.raises(OutputError, match=r"a\.png: exists already"):
+        list(run(chain, orders(tmp_path, WISH, replace(WISH, seed=6)), grid=Output(tmp_path / "a.png")))
 
 
 def test_a_run_that_is_given_up_is_gone_on_with(chain: Chain, tmp_path: Path) -> None:

@@ -48,6 +48,11 @@ def test_csv_has_a_column_for_every_option(tmp_path: Path) -> None:
     ]
 
 
+def test_a_picture_to_begin_with_needs_no_prompt(tmp_path: Path) -> None:
+    file = prompts(tmp_path / "prompts.csv", "prompt,init\n,a.png\n")
+    assert read(file) == [{"prompt": "", "init": "a.png"}]
+
+
 def test_json_lines_have_an_object_each(tmp_path: Path) -> None:
     file = prompts(
         tmp_path / "prompts.jsonl",
@@ -63,7 +68,8 @@ def test_json_lines_have_an_object_each(tmp_path: Path) -> None:
     ("name", "text", "words"),
     [
         ("a.txt", "\n\n", "holds no prompt. Write one a line."),
-        ("a.csv", "prompt,seed\na cat,many\n", "a.csv, line 2: seed 'many' is no number."),
+        ("a.csv", "prompt,seed\na cat,many\n", "a.csv, line 2: seed 'many' is no whole number."),
+        ("a.csv", "prompt,guidance\na cat,much\n", "a.csv, line 2: guidance 'much' is no number."),
         ("a.csv", "prompt,seed\na cat,-1\n", "a.csv, line 2: --seed -1: is not between 0"),
         ("a.csv", "prompt,size\na cat,big\n", "a.csv, line 2: 'big': not a size."),
         ("a.csv", "prompt,colour\na cat,red\n", "a.csv, line 2: 'colour' is no column. There are prompt, negative,"),
@@ -71,7 +77,7 @@ def test_json_lines_have_an_object_each(tmp_path: Path) -> None:
         ("a.csv", "seed\n3\n", "a.csv, line 2: has no prompt."),
         ("a.jsonl", '{"prompt": "a"}\n{"prompt": \n', "a.jsonl, line 2: is no JSON"),
         ("a.jsonl", '"a cat"\n', "a.jsonl, line 1: is no object."),
-        ("a.jsonl", '{"prompt": "a", "steps": 2.5}\n', "a.jsonl, line 1: steps '2.5' is no number."),
+        ("a.jsonl", '{"prompt": "a", "steps": 2.5}\n', "a.jsonl, line 1: steps '2.5' is no whole number."),
         ("a.jsonl", '{"prompt": "a", "style": "woodcarving"}\n', "a.jsonl, line 1: --style woodcarving: there is none"),
     ],
 )
@@ -97,6 +103,15 @@ def test_variations_have_seeds_in_a_row_and_names_tell_them_apart(tmp_path: Path
         ("a dog", 7, "a-dog_7.png"),
         ("a dog", 8, "a-dog_8.png"),
     ]
+
+
+def test_the_shape_of_one_picture_takes_the_place_of_the_shape_of_all() -> None:
+    wishes = [{"prompt": "a"}, {"prompt": "b", "aspect": "16:9"}, {"prompt": "c", "size": Size(64, 96)}]
+    for common in ({"size": Size(80, 64)}, {"aspect": "4:3"}):
+        plain, wide, high = (order.wish for order in collect(wishes, common, 1, None, WRITING).orders)
+        assert (plain.size, plain.aspect) == (common.get("size"), common.get("aspect"))
+        assert (wide.size, wide.aspect) == (None, "16:9")
+        assert (high.size, high.aspect) == (Size(64, 96), None)
 
 
 def test_a_seed_that_is_left_open_is_another_each_time_but_one_for_a_run() -> None:

@@ -79,6 +79,8 @@ class Model:
     author: str = ""
     home: str = ""
     notes: str = ""
+    knows: str = ""
+    """The words that it understands, where they are few."""
     denoise_with: str | None = None
     """The model whose weights, mixed with its own, denoise less."""
     enlarge_with: str | None = None

@@ -93,7 +93,7 @@ def _line(error: Exception) -> str:
 
 def _model(block: dict[str, Any], folder: Path) -> Model:
     """Raises KeyError for what is missing, TypeError for what is not of its kind."""
-    texts = ("kind", "architecture", "purpose", "licence", "author", "home", "notes")
+    texts = ("kind", "architecture", "purpose", "licence", "author", "home", "notes", "knows")
     names = ("denoise_with", "enlarge_with", "generator")
     facts = ("scale", "reach", "commercial", "memory", "diffusers")
     urls = tuple(block.get("urls", ())) or ((block["url"],) if "url" in block else ())

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..jobs.outcome import Outcome
     from ..jobs.wishes import Orders
     from ..pipeline import Upscaler
+    from ..target import Target
 
 
 def generate(  # the options of a command are its parameters
@@ -70,6 +71,7 @@ def generate(  # the options of a command are its parameters
     megapixels: options.Megapixels = None,
     fit: options.Fit = None,
     at_least: options.AtLeast = None,
+    print: options.Print = None,
     model: Annotated[
         str,
         typer.Option(
@@ -80,9 +82,10 @@ def generate(  # the options of a command are its parameters
     fidelity: Annotated[
         float | None, typer.Option(metavar="0..1", help="How much its result is held to what was generated.")
     ] = None,
-    creativity: Annotated[
-        float | None, typer.Option(metavar="0..1", help="If it is a diffusion model: how much may be drawn anew.")
-    ] = None,
+    creativity: options.Creativity = None,
+    upscale_prompt: options.UpscalePrompt = None,
+    upscale_steps: options.UpscaleSteps = None,
+    control: options.Control = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -151,28 +154,26 @@ def generate(  # the options of a command are its parameters
     writing = Output(Path(), options.format_named(format), quality, lossless, compression, strip, overwrite)
     orders = collect(_wishes(prompts, file, init), common, count, output, writing, name)
     target = options.target(
-        fit, at_least, scale=scale, width=width, height=height, long_edge=long_edge, megapixels=megapixels
+        fit, at_least, print, scale=scale, width=width, height=height, long_edge=long_edge, megapixels=megapixels
     )
+    if no_upscale:
+        refuse_odds(target, keep_original)
     computing: dict[str, Any] = {
         "device": device,
         "precision": precision,
         "memory": None if memory is None else parse_memory(memory),
     }
     drawing = {"safety_checker": not no_safety_checker, "allow_pickle": allow_pickle, "offline": offline or None}
-    drawer = the_generator(generator, visible, **computing, **drawing)
+    drawer = the_generator(generator, **computing, **drawing)
     if generator is None and not quiet:
-        say(f"{drawer.model.name} draws: {drawer.model.purpose}.")
-    enlarging = {"strength": strength, "fidelity": fidelity, **_creative(creativity), **computing}
-    upscaler = None if no_upscale else the_upscaler(visible, offline, model=model, workspace=workspace, **enlarging)
-    saying = Saying(visible, quiet, report)
-    make(
-        Chain(drawer, upscaler, target, keep_original),
-        orders,
-        saying,
-        _grid(orders, writing) if grid else None,
-        force=force,
-        workspace=workspace,
-    )
+        say(f"{drawer.model.name} draws, {drawer.reason}. Another can be chosen with --generator.")
+    told = options.diffusion(prompt=upscale_prompt, steps=upscale_steps, creativity=creativity, control=control)
+    enlarging = {"strength": strength, "fidelity": fidelity, "diffusion": told, "workspace": workspace, **computing}
+    upscaler = None if no_upscale else the_upscaler(model, allow_pickle, **enlarging)
+    sheet = _grid(orders, writing) if grid else None
+    chain = Chain(drawer, upscaler, target, keep_original)
+    fetch(chain, visible, offline, allow_pickle)
+    make(chain, orders, Saying(visible, quiet, report), sheet, force=force, workspace=workspace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,33 +185,48 @@ class Saying:
     report: Path | None = None
 
 
-def the_generator(name: str | None, visible: bool, **settings: Any) -> Generator:
-    """Its files fetched, under a bar if it shall be `visible`. Raises PlanError for a name that is none."""
+def the_generator(name: str | None, **settings: Any) -> Generator:
+    """Raises PlanError for a name that is none."""
     from ..errors import ModelError, PlanError
     from ..generation.generator import Generator
 
     try:
-        generator = Generator(name, **settings)
+        return Generator(name, **settings)
     except ModelError as error:
         if name is None:
             raise
         raise PlanError(f"--generator {error}") from error
-    have(generator.model, settings.get("offline"), visible, settings.get("allow_pickle", False))
-    return generator
 
 
-def the_upscaler(visible: bool, offline: bool, **settings: Any) -> Upscaler:
-    """Likewise."""
+def the_upscaler(name: str, allow_pickle: bool, **settings: Any) -> Upscaler:
+    """Likewise. Only of diffusion models it has to be told that they may be pickles."""
+    from ..catalog import find
+    from ..engines.loaded import DIFFUSION
     from ..errors import ModelError, PlanError
     from ..pipeline import Upscaler
 
     try:
-        upscaler = Upscaler(**settings)
+        if allow_pickle and find(name).kind in DIFFUSION:
+            settings["diffusion"] = options.diffusion(settings.get("diffusion"), allow_pickle=True)
+        return Upscaler(name, **settings)
     except ModelError as error:
         raise PlanError(f"--model {error}") from error
-    for needed in upscaler.models:
-        have(needed, offline or None, visible)
-    return upscaler
+
+
+def refuse_odds(target: Target, keep_original: bool = False) -> None:
+    """Raises PlanError for what makes no sense with --no-upscale."""
+    from ..errors import PlanError
+    from ..target import Target
+
+    if keep_original or target != Target():
+        other = "--keep-original" if keep_original else "a size to enlarge to"
+        raise PlanError(f"--no-upscale and {other}: pictures stay as they are generated. Leave out one of them.")
+
+
+def fetch(chain: Chain, visible: bool, offline: bool, allow_pickle: bool) -> None:
+    """The files of both models, under bars if they shall be `visible`. Raises ModelError."""
+    for needed in [chain.generator.model, *(chain.upscaler.models if chain.upscaler else ())]:
+        have(needed, offline or None, visible, allow_pickle)
 
 
 def make(chain: Chain, orders: Orders, saying: Saying, grid: Output | None = None, **making: Any) -> None:
@@ -259,17 +275,14 @@ def _wishes(prompts: list[str] | None, file: Path | None, init: str | None) -> S
     return wishes or [{"prompt": ""}]
 
 
-def _creative(creativity: float | None) -> dict[str, Any]:
-    from ..diffusion.options import Diffusion
-
-    return {} if creativity is None else {"diffusion": Diffusion(creativity=creativity)}
-
-
 def _grid(orders: Orders, writing: Output) -> Output:
-    """Raises PlanError when there is but one picture."""
+    """Raises PlanError when there is but one picture, or one is called so."""
     from ..codecs import writable
     from ..errors import PlanError
 
     if len(orders.orders) == 1:
         raise PlanError("--grid: is for several pictures. Ask for more with -n, or leave it out.")
-    return replace(writing, path=(orders.folder or Path()) / f"grid{writable(writing.format).suffixes[0]}")
+    path = (orders.folder or Path()) / f"grid{writable(writing.format).suffixes[0]}"
+    if path in [order.output.path for order in orders.orders]:
+        raise PlanError(f"--grid: {path} is what one of the pictures is called. Choose another --name.")
+    return replace(writing, path=path)

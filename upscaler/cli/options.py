@@ -1,8 +1,9 @@
-"""The options that `upscaler generate` and `upscaler rerun` have in common; how those that belong together are read."""
+"""The options that several commands have in common; how those that belong together are read."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from ..codecs import Format
+    from ..diffusion.options import Diffusion
     from ..target import Target
 
 Negative = Annotated[str | None, typer.Option(metavar="TEXT", help="What shall not be in the picture.")]
@@ -61,10 +63,39 @@ Width = Annotated[int | None, typer.Option(metavar="PIXELS", help="This wide; th
 Height = Annotated[int | None, typer.Option(metavar="PIXELS", help="This high; the width follows.")]
 LongEdge = Annotated[int | None, typer.Option(metavar="PIXELS", help="The longer side this long.")]
 Megapixels = Annotated[float | None, typer.Option(metavar="N", help="So many million pixels.")]
-Fit = Annotated[str | None, typer.Option(metavar="WxH", help="As large as fits into 3840x2160, or hd, 4k, 8k …")]
-AtLeast = Annotated[str | None, typer.Option(metavar="WxH", help="Just large enough to cover 3840x2160, or 4k …")]
+Fit = Annotated[
+    str | None, typer.Option(metavar="WxH", help="As large as fits into 3840x2160, or hd, fullhd, 2k, 4k, 5k, 8k.")
+]
+AtLeast = Annotated[
+    str | None,
+    typer.Option(metavar="WxH", help="Just large enough to cover 3840x2160, or 4k …; larger ones stay as they are."),
+]
+Print = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PAPER",
+        help="As large as fits onto paper that is turned as the picture is: 60x90cm, 24x36in, a0 to a6, letter; with "
+        "300 dots an inch, or as many as in 60x90cm@200.",
+    ),
+]
 
 NoUpscale = Annotated[bool, typer.Option("--no-upscale", help="Leave pictures as they are generated.")]
+
+Creativity = Annotated[
+    float | None,
+    typer.Option(metavar="0..1", help="If a diffusion model enlarges: how much may be drawn anew. Default: 0.25."),
+]
+UpscalePrompt = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Likewise: what it is told of the picture. Default: nothing.")
+]
+UpscaleSteps = Annotated[
+    int | None,
+    typer.Option(min=1, max=1000, metavar="N", help="Likewise: of its way from noise to picture. Default: its own."),
+]
+Control = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="For refine and generators: a ControlNet that holds the result to its source."),
+]
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
 Quality = Annotated[
@@ -103,28 +134,42 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but erro
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say everything.")]
 
 
+def given(**options: Any) -> dict[str, Any]:
+    """Those that were given."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def wished(**options: Any) -> dict[str, Any]:
-    """Those options that were given, as fields of `generation.wish.Wish`. Raises PlanError."""
+    """Those that were given, as fields of `generation.wish.Wish`. Raises PlanError."""
     from ..generation.wish import Lora as Mixed
     from ..target import parse_size
 
-    given = {name: value for name, value in options.items() if value is not None}
-    if "size" in given:
-        given["size"] = parse_size(given["size"])
-    if "loras" in given:
-        given["loras"] = tuple(map(Mixed.parse, given["loras"]))
-    return given
+    wish = given(**options)
+    if "size" in wish:
+        wish["size"] = parse_size(wish["size"])
+    if "loras" in wish:
+        wish["loras"] = tuple(map(Mixed.parse, wish["loras"]))
+    return wish
 
 
-def target(fit: str | None, at_least: str | None, **options: Any) -> Target:
+def target(fit: str | None, at_least: str | None, print: str | None, **options: Any) -> Target:
     """Raises PlanError when several were given."""
-    from ..target import Target, parse_size
+    from ..target import Target, parse_paper, parse_size
 
     return Target(
         **options,
         fit=None if fit is None else parse_size(fit),
         at_least=None if at_least is None else parse_size(at_least),
+        print=None if print is None else parse_paper(print),
     )
+
+
+def diffusion(base: Diffusion | None = None, **options: Any) -> Diffusion | None:
+    """With those options that were given; `base` if none was."""
+    from ..diffusion.options import Diffusion
+
+    changes = given(**options)
+    return replace(base or Diffusion(), **changes) if changes else base
 
 
 def format_named(name: str | None) -> Format | None:

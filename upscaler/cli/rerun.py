@@ -10,7 +10,7 @@ import typer
 
 from . import options
 from .console import say, set_up_logging
-from .generate import Saying, make, the_generator, the_upscaler
+from .generate import Saying, fetch, make, refuse_odds, the_generator, the_upscaler
 
 if TYPE_CHECKING:
     from ..picture import Picture
@@ -43,6 +43,7 @@ def rerun(  # the options of a command are its parameters
     megapixels: options.Megapixels = None,
     fit: options.Fit = None,
     at_least: options.AtLeast = None,
+    print: options.Print = None,
     model: Annotated[
         str | None, typer.Option("--model", "-m", metavar="NAME", help="What enlarges: a model's name, file or URL.")
     ] = None,
@@ -52,6 +53,10 @@ def rerun(  # the options of a command are its parameters
     fidelity: Annotated[
         float | None, typer.Option(metavar="0..1", help="How much its result is held to what was generated.")
     ] = None,
+    creativity: options.Creativity = None,
+    upscale_prompt: options.UpscalePrompt = None,
+    upscale_steps: options.UpscaleSteps = None,
+    control: options.Control = None,
     overwrite: options.Overwrite = False,
     quality: options.Quality = None,
     lossless: options.Lossless = False,
@@ -98,13 +103,17 @@ def rerun(  # the options of a command are its parameters
     wish = Wish.from_dict(made.wish)
     wish = replace(wish, **({"size": None, **wished} if aspect is not None else wished))
     asked = options.target(
-        fit, at_least, scale=scale, width=width, height=height, long_edge=long_edge, megapixels=megapixels
+        fit, at_least, print, scale=scale, width=width, height=height, long_edge=long_edge, megapixels=megapixels
     )
-    changed = {"model": model, "strength": strength, "fidelity": fidelity, "precision": precision}
+    if no_upscale:
+        refuse_odds(asked)
+    told = options.given(prompt=upscale_prompt, steps=upscale_steps, creativity=creativity, control=control)
+    given = options.given(model=model, strength=strength, fidelity=fidelity)
+    enlarges = asked != Target() or bool(given) or bool(told)
+    given |= options.given(precision=precision)
     computing: dict[str, Any] = {"device": device, "memory": None if memory is None else parse_memory(memory)}
     drawer = the_generator(
         generator or str(made.generator["model"]),
-        visible,
         precision=precision or str(made.generator.get("precision", "auto")),
         safety_checker=not no_safety_checker,
         allow_pickle=allow_pickle,
@@ -112,20 +121,19 @@ def rerun(  # the options of a command are its parameters
         **computing,
     )
     upscaler = None
-    if not no_upscale and (made.upscaler is not None or model is not None or asked != Target()):
-        given = {name: value for name, value in changed.items() if value is not None}
-        enlarging = {**upscaler_options(made), **given, **computing, "workspace": workspace}
-        upscaler = the_upscaler(visible, offline, **enlarging)
+    if not no_upscale and (made.upscaler is not None or enlarges):
+        enlarging = {"model": "photo", **upscaler_options(made, model), **given, **computing, "workspace": workspace}
+        enlarging["diffusion"] = options.diffusion(enlarging.get("diffusion"), **told)
+        upscaler = the_upscaler(enlarging.pop("model"), allow_pickle, **enlarging)
+    is_changed = source.size != made.size
+    if is_changed and not (enlarges or no_upscale or quiet):
+        _say_changed(source, made)
     place = _again(Path(picture)) if output is None else Path(output)
     writing = Output(place, None, quality, lossless, compression, strip, overwrite)
-    target = target_of(made) if asked == Target() else asked
-    make(
-        Chain(drawer, upscaler, target),
-        Orders((Order(wish, writing),), None),
-        Saying(visible, quiet),
-        workspace=workspace,
-    )
-    if not wished and generator is None and asked == Target() and not any(changed.values()) and not no_upscale:
+    chain = Chain(drawer, upscaler, asked if asked != Target() else target_of(made))
+    fetch(chain, visible, offline, allow_pickle)
+    make(chain, Orders((Order(wish, writing),), None), Saying(visible, quiet), workspace=workspace)
+    if not (is_changed or wished or generator or given or enlarges or no_upscale):  # then it shall be the same
         _compare(source, codecs.decode(place), made, quiet)
 
 
@@ -146,6 +154,14 @@ def _again(picture: Path) -> Path:
     return picture.with_stem(f"{picture.stem}_again")
 
 
+def _say_changed(picture: Picture, made: Recipe) -> None:
+    """Of one that was enlarged, or cut, after upscaler generate had made it."""
+    say(
+        f"warning: {picture.name}: has {picture.size} pixels, and had {made.size} when it was made. What was done "
+        "since it does not tell; what was made then is made again. To have it enlarged, too, add --scale and --model."
+    )
+
+
 def _compare(old: Picture, new: Picture, made: Recipe, quiet: bool) -> None:
     """Says whether they have the same pixels and, if not, what may be the reason."""
     import numpy as np
@@ -158,6 +174,4 @@ def _compare(old: Picture, new: Picture, made: Recipe, quiet: bool) -> None:
         return
     again = recipe.of(new)
     reasons = [] if again is None else recipe.differences(made, again)
-    if old.size != made.size:
-        reasons.append(f"the picture was changed, it had {made.size} pixels when it was made")
     say(f"warning: not the same pixels: {'; '.join(reasons) or 'another device, or lossy compression'}.")

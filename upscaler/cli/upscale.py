@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from . import options
 from .console import set_up_logging
 from .files import Work, make_files
 from .models import have
-from .options import format_named
 
 if TYPE_CHECKING:
-    from ..diffusion.options import Diffusion
     from ..jobs.crew import Workers
 
 
@@ -25,24 +23,14 @@ def upscale(  # the options of a command are its parameters
             metavar="PICTURE", help="Files, folders (with all below them) and glob patterns; - is standard input."
         ),
     ],
-    scale: Annotated[
-        float | None,
-        typer.Option("--scale", "-s", metavar="TIMES", help="Times as large: 2, 2.5, 8 … Default: the model's, 4."),
-    ] = None,
-    width: Annotated[int | None, typer.Option(metavar="PIXELS", help="This wide; the height follows.")] = None,
-    height: Annotated[int | None, typer.Option(metavar="PIXELS", help="This high; the width follows.")] = None,
-    long_edge: Annotated[int | None, typer.Option(metavar="PIXELS", help="The longer side this long.")] = None,
-    megapixels: Annotated[float | None, typer.Option(metavar="N", help="So many million pixels.")] = None,
-    fit: Annotated[
-        str | None,
-        typer.Option(metavar="WxH", help="As large as fits into 3840x2160, or hd, fullhd, 2k, 4k, 5k, 8k."),
-    ] = None,
-    at_least: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WxH", help="Just large enough to cover 3840x2160, or 4k …; larger ones stay as they are."
-        ),
-    ] = None,
+    scale: options.Scale = None,
+    width: options.Width = None,
+    height: options.Height = None,
+    long_edge: options.LongEdge = None,
+    megapixels: options.Megapixels = None,
+    fit: options.Fit = None,
+    at_least: options.AtLeast = None,
+    print: options.Print = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -63,18 +51,14 @@ def upscale(  # the options of a command are its parameters
     exclude: Annotated[
         list[str] | None, typer.Option(metavar="PATTERN", help="Of folders, leave out files and folders like this.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
+    overwrite: options.Overwrite = False,
     format: Annotated[
         str | None,
         typer.Option("--format", "-f", metavar="NAME", help="jpg, png, webp, tif, avif … Default: -o's, the source's."),
     ] = None,
-    quality: Annotated[
-        int | None, typer.Option(min=1, max=100, metavar="N", help="Of JPEG (default 95), WebP (90) and AVIF (80).")
-    ] = None,
-    lossless: Annotated[bool, typer.Option("--lossless", help="WebP and AVIF without any loss.")] = False,
-    compression: Annotated[
-        int | None, typer.Option(min=0, max=9, metavar="N", help="Of PNG (default 3) and TIFF (6): 0 fast, 9 small.")
-    ] = None,
+    quality: options.Quality = None,
+    lossless: options.Lossless = False,
+    compression: options.Compression = None,
     strip: Annotated[
         bool, typer.Option("--strip", help="Leave out EXIF, XMP, IPTC; the colour profile stays.")
     ] = False,
@@ -116,12 +100,7 @@ def upscale(  # the options of a command are its parameters
         float | None, typer.Option(metavar="N", help="Likewise: how much the text counts. Default: the model's.")
     ] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Likewise: of the noise. Default: 0.")] = None,
-    control: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="For refine and generators: a ControlNet that holds the result to its source."
-        ),
-    ] = None,
+    control: options.Control = None,
     compile: Annotated[
         bool, typer.Option("--compile", help="Compile the diffusion model first: minutes, worth it for many windows.")
     ] = False,
@@ -129,11 +108,8 @@ def upscale(  # the options of a command are its parameters
         bool,
         typer.Option("--allow-pickle", help="Load diffusion models that are not safetensors, which can run programs."),
     ] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Fetch no model, whatever happens.")] = False,
-    device: Annotated[
-        str | None,
-        typer.Option("--device", "-d", metavar="NAME", help="cuda, cuda:1, rocm, xpu, mps, cpu. Default: the best."),
-    ] = None,
+    offline: options.Offline = False,
+    device: options.Device = None,
     devices: Annotated[
         str | None,
         typer.Option(metavar="NAMES", help="Several at once, a process for each: cuda:0,cuda:1, or all; a name twice."),
@@ -166,16 +142,7 @@ def upscale(  # the options of a command are its parameters
     max_megapixels: Annotated[
         int, typer.Option(min=1, metavar="N", help="Refuse sources of more million pixels.")
     ] = 512,
-    workspace: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            file_okay=False,
-            writable=True,
-            metavar="FOLDER",
-            help="For large pictures in the making. Default: the output's.",
-        ),
-    ] = None,
+    workspace: options.Workspace = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be done: sizes, model, device, tiles, memory.")
     ] = False,
@@ -197,9 +164,9 @@ def upscale(  # the options of a command are its parameters
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a row for every picture: .json or .csv.")
     ] = None,
-    progress: Annotated[bool, typer.Option("--progress", help="Progress bars, terminal or not.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say everything.")] = False,
+    progress: options.Progress = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Make pictures larger.
 
@@ -211,7 +178,7 @@ def upscale(  # the options of a command are its parameters
     from ..errors import ModelError, PlanError
     from ..jobs.outcome import Choice
     from ..pipeline import Upscaler
-    from ..target import Target, parse_memory, parse_size
+    from ..target import parse_memory, parse_size
 
     if watch and (dry_run or "-" in inputs or output == "-"):
         raise PlanError(f"--watch: works from folder to folder, not with {'--dry-run' if dry_run else '-'}.")
@@ -223,8 +190,7 @@ def upscale(  # the options of a command are its parameters
             raise PlanError(f"--device {device}: is one device, and {option} says who computes. Leave out one of them.")
         if watch or "-" in inputs or output == "-":
             raise PlanError(f"{option}: works on files that are there, not with {'--watch' if watch else '-'}.")
-    if quiet and (verbose or progress):
-        raise PlanError(f"--quiet and {'--verbose' if verbose else '--progress'}: are opposites. Choose one of them.")
+    shows_bars = options.shows_bars(quiet, verbose, progress)
     try:
         upscaler = Upscaler(
             model,
@@ -237,7 +203,7 @@ def upscale(  # the options of a command are its parameters
             fidelity=fidelity,
             denoise=denoise,
             memory=None if memory is None else parse_memory(memory),
-            diffusion=_diffusion(
+            diffusion=options.diffusion(
                 prompt=prompt,
                 negative=negative,
                 creativity=creativity,
@@ -251,21 +217,21 @@ def upscale(  # the options of a command are its parameters
         )
     except ModelError as error:
         raise PlanError(f"--model {error}") from error
-    shows_bars = not quiet and (progress or (sys.stderr is not None and sys.stderr.isatty()))
     for needed in upscaler.models:
         have(needed, offline or None, shows_bars, allow_pickle)
     work = Work(
         upscaler=upscaler,
-        target=Target(
+        target=options.target(
+            fit,
+            at_least,
+            print,
             scale=scale,
             width=width,
             height=height,
             long_edge=long_edge,
             megapixels=megapixels,
-            fit=None if fit is None else parse_size(fit),
-            at_least=None if at_least is None else parse_size(at_least),
         ),
-        writing=Output(Path(), format_named(format), quality, lossless, compression, strip, overwrite),
+        writing=Output(Path(), options.format_named(format), quality, lossless, compression, strip, overwrite),
         reading={
             "accept_damaged": accept_damaged,
             "max_pixels": max_megapixels * 10**6,
@@ -294,14 +260,6 @@ def upscale(  # the options of a command are its parameters
         make_streamed(work, inputs, output)
     else:
         make_files(work, inputs, output)
-
-
-def _diffusion(**given: Any) -> Diffusion | None:
-    """What was given of it; None if nothing was."""
-    from ..diffusion.options import Diffusion
-
-    options = {name: value for name, value in given.items() if value is not None}
-    return Diffusion(**options) if options else None
 
 
 def _workers(devices: str | None, cluster: str | None) -> Workers:

@@ -70,7 +70,7 @@ def load(
     """
     find = partial(locate, allow_pickle=allow_pickle, offline=offline, progress=progress)
     source = find(model)
-    target = _class_for(source, task)
+    target = class_for(source, task)
     more: dict[str, Any] = {}
     if control is not None:
         guide = find(control)
@@ -102,6 +102,31 @@ def locate(
         return _in_folder(str(model.file), model.file, "", allow_pickle)
     folder = _configuration(model.file, offline)
     return Source(str(model.file), read(folder / INDEX), folder, None, model.file)
+
+
+def class_for(source: Source, task: Task) -> type[DiffusionPipeline]:
+    """The class that does the task with the parts of the model; told from its index alone. Raises ModelError."""
+    name = source.layout.class_name
+    own = getattr(diffusers, name, None)
+    if source.layout.kind == "control" or not (isinstance(own, type) and issubclass(own, DiffusionPipeline)):
+        raise ModelError(
+            f"{source.name}: is of the class {name}, which is no pipeline that diffusers {diffusers.__version__} can "
+            "load. Use another model, or update diffusers."
+        )
+    if task == "upscale":
+        if name in UPSCALERS:
+            return own
+        raise ModelError(
+            f"{source.name}: is a {name}, which does not enlarge by itself ({', '.join(UPSCALERS)} do). "
+            "Choose sd-x4 or sd-x2-latent, or let refine use it as its generator."
+        )
+    base = re.sub("Img2Img|ControlNet", "", name)
+    wanted = base if task == "text-to-image" else base.replace("Pipeline", "Img2ImgPipeline")
+    target = getattr(diffusers, wanted, None)
+    if isinstance(target, type) and issubclass(target, DiffusionPipeline) and _does(target, task):
+        return target
+    what = "makes no pictures from text" if task == "text-to-image" else "cannot begin with a picture"
+    raise ModelError(f"{source.name}: is a {name}, which {what}. Choose another model, such as sdxl or sd15.")
 
 
 @contextmanager
@@ -202,31 +227,6 @@ def _configuration(file: Path, offline: bool | None) -> Path:
         return hub.configuration(family, offline=offline)
     except ModelError as error:
         raise ModelError(f"{file}: needs the configuration of {family.id}. {error}") from error
-
-
-def _class_for(source: Source, task: Task) -> type[DiffusionPipeline]:
-    """The class that does the task with the parts of the model. Raises ModelError."""
-    name = source.layout.class_name
-    own = getattr(diffusers, name, None)
-    if source.layout.kind == "control" or not (isinstance(own, type) and issubclass(own, DiffusionPipeline)):
-        raise ModelError(
-            f"{source.name}: is of the class {name}, which is no pipeline that diffusers {diffusers.__version__} can "
-            "load. Use another model, or update diffusers."
-        )
-    if task == "upscale":
-        if name in UPSCALERS:
-            return own
-        raise ModelError(
-            f"{source.name}: is a {name}, which does not enlarge by itself ({', '.join(UPSCALERS)} do). "
-            "Choose sd-x4 or sd-x2-latent, or let refine use it as its generator."
-        )
-    base = re.sub("Img2Img|ControlNet", "", name)
-    wanted = base if task == "text-to-image" else base.replace("Pipeline", "Img2ImgPipeline")
-    target = getattr(diffusers, wanted, None)
-    if isinstance(target, type) and issubclass(target, DiffusionPipeline) and _does(target, task):
-        return target
-    what = "makes no pictures from text" if task == "text-to-image" else "cannot begin with a picture"
-    raise ModelError(f"{source.name}: is a {name}, which {what}. Choose another model, such as sdxl or sd15.")
 
 
 def _does(target: type[DiffusionPipeline], task: Task) -> bool:

@@ -17,10 +17,10 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 from diffusers import DiffusionPipeline
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from ..device import SHARE, free_memory, pick_precision
-from ..errors import PlanError
+from ..errors import ModelError, PlanError
 from .load import Source
 
 Offload: TypeAlias = Literal["none", "model", "group"]
@@ -97,7 +97,8 @@ class Placement:
 
 
 def facts(source: Source, control: Source | None = None) -> Facts:
-    """What the headers and configurations of a pipeline's files say, with those of its ControlNet."""
+    """What the headers and configurations of a pipeline's files say, with those of its ControlNet. Raises ModelError
+    for a file that is damaged."""
     sizes = _sizes(source) + ([] if control is None else [("controlnet", size) for _, size in _sizes(control)])
     parameters: dict[str, int] = {}
     for part, size in sizes:
@@ -242,8 +243,11 @@ def _sizes(source: Source) -> list[tuple[str, int]]:
 
 
 def _header(path: Path) -> list[tuple[str, int]]:
-    with safe_open(path, "np") as file:
-        return [(name, math.prod(file.get_slice(name).get_shape())) for name in file.keys()]  # noqa: SIM118
+    try:
+        with safe_open(path, "np") as file:
+            return [(name, math.prod(file.get_slice(name).get_shape())) for name in file.keys()]  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: cannot be read as safetensors ({error}). Get it again.") from error
 
 
 def _part_in_file(name: str) -> str:

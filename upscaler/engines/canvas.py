@@ -22,7 +22,7 @@ from ..arrays import PixelArray, to_float
 from ..catalog import Model, Sampling
 from ..device import PRECISIONS, free_memory, pick_device
 from ..diffusion.denoiser import grid_of, multiple_of, tiled
-from ..diffusion.load import Task, load, locate, quiet
+from ..diffusion.load import Task, class_for, load, locate, quiet
 from ..diffusion.memory import applied, facts, needed, place
 from ..diffusion.options import Diffusion
 from ..diffusion.vae import decode, encode
@@ -146,6 +146,7 @@ class Canvas(ABC):
         pickles = self._options.allow_pickle
         source = locate(self._model, allow_pickle=pickles)
         guide = None if self._control is None else locate(self._control, allow_pickle=pickles)
+        class_for(source, self.task)  # what cannot do it has configurations of other kinds, perhaps
         self._facts = facts(source, guide)
         self._placement = place(self._facts, self._where, self._memory, precision)
         dtype = self._placement.dtype

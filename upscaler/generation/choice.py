@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 from .. import catalog
@@ -10,7 +12,16 @@ from ..device import SHARE, free_memory, precision_name
 from ..errors import ModelError
 
 
-def choose(device: torch.device, memory: int | None = None, *, offline: bool | None = None) -> Model:
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A generator, and why it is this one."""
+
+    model: Model
+    reason: str
+    """Such as "the best of those that are on this machine and fit into 8.0 GB on cpu"."""
+
+
+def choose(device: torch.device, memory: int | None = None, *, offline: bool | None = None) -> Choice:
     """The first of the catalog's generators, which come in the order of their quality, that fits into `memory` bytes of
     the device, by default what is free; the one that takes least if none does.
 
@@ -34,7 +45,12 @@ def choose(device: torch.device, memory: int | None = None, *, offline: bool | N
             "no generator is on this machine, and fetching is forbidden. Name a folder or a file of one, or allow "
             "fetching."
         )
-    candidates = present if present and (forbidden or device.type == "cpu") else free
+    is_bound = bool(present) and (forbidden or device.type == "cpu")
+    candidates, kind = (present, "on this machine") if is_bound else (free, "free for all to use")
     times = 2 if precision_name(device) == "fp32" else 1  # the catalog's figures are for half precision
     fitting = [model for model in candidates if times * (model.memory or 0) <= room]
-    return fitting[0] if fitting else min(candidates, key=lambda model: model.memory or 0)
+    there = f"{room / 1e9:.1f} GB on {device}"
+    if fitting:
+        return Choice(fitting[0], f"the best of those that are {kind} and fit into {there}")
+    smallest = min(candidates, key=lambda model: model.memory or 0)
+    return Choice(smallest, f"the smallest of those that are {kind}; none fits into {there}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import logging
 import math
@@ -16,15 +17,16 @@ from .. import catalog, codecs
 from ..arrays import FloatArray
 from ..catalog import Model, Sampling
 from ..device import PRECISIONS, pick_device
-from ..diffusion.load import Task, load, locate
+from ..diffusion.load import Task, class_for, load, locate
 from ..diffusion.memory import VAE_TILES, Facts, Offload, Placement, applied, facts, needed, place
 from ..errors import EngineError, ModelError, OutOfMemory, PlanError
 from ..picture import Picture
 from ..tiling import Size
-from .choice import choose
+from .choice import Choice, choose
 from .frame import within
 from .lora import mix
 from .painter import Painter, Progress
+from .text import unknown
 from .wish import Lora, Wish
 
 log = logging.getLogger("upscaler")
@@ -54,12 +56,13 @@ class Generator:
         Raises ModelError when there is no such model, or it makes no pictures; PlanError for the device.
         """
         self._where = pick_device(device)
-        self.model: Model = choose(self._where, memory, offline=offline) if model is None else catalog.find(model)
-        self._asked = model or self.model.name
-        if model is None:
-            log.info("%s: chosen for this machine; for %s.", self.model.name, self.model.purpose)
+        choice = choose(self._where, memory, offline=offline) if model is None else Choice(catalog.find(model), "")
+        self.model: Model = choice.model
+        self.reason = choice.reason
+        """Why it is this model, if it was chosen; else empty."""
+        self._named = model or self.model.name
         if self.model.kind not in ("generator", "diffusion"):  # which a repository is taken for until it is fetched
-            raise ModelError(f"{self._asked}: makes no pictures from text. Choose a generator, such as sdxl or sd15.")
+            raise ModelError(f"{self._named}: makes no pictures from text. Choose a generator, such as sdxl or sd15.")
         self._precision = precision
         self._memory = memory
         self._safety_checker = safety_checker
@@ -71,6 +74,8 @@ class Generator:
         self._loras: tuple[Lora, ...] = ()
         self._offload: Offload = OFFLOADS[0]
         """At least."""
+        self._noted: set[str] = set()
+        """Words that it was said not to know."""
         self._facts: Facts
         self._placement: Placement
 
@@ -86,6 +91,8 @@ class Generator:
             init = _init(asked)
             whole = self._completed(asked, init)
             assert whole.size is not None
+            self._warn_of(whole.size)
+            self._note_unknown(asked.prompt)
             pixels = within(self._painted(whole, init, progress), whole.size)
         rounded = np.rint(pixels * np.float32(255)).astype(np.uint8)
         return Picture(rounded, init.profile if init else None, name=asked.prompt.strip() or "picture")
@@ -115,24 +122,39 @@ class Generator:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @functools.cached_property
+    def asked(self) -> dict[str, Any]:
+        """What was asked of it, as JSON can hold it; the model by its hash. The model's files are fetched, and not
+        loaded. Raises ModelError."""
+        catalog.locate(self.model, offline=self._offline, allow_pickle=self._allow_pickle)
+        return {
+            "model": self._named,
+            "weights": [catalog.identity(self.model, self._allow_pickle)],
+            "precision": self._precision,
+            "safety_checker": self._safety_checker,
+        }
+
     @property
     def settings(self) -> dict[str, Any]:
         """What its pictures depend on beside the wish, as JSON can hold it. Loads the model."""
         with self._lock:
             pipeline = self._ready(self._task).pipeline
-            return {
-                "model": self._asked,
-                "weights": [catalog.identity(self.model)],
-                "scheduler": type(pipeline.scheduler).__name__,
-                "precision": next(name for name, dtype in PRECISIONS.items() if dtype == self._placement.dtype),
-                "safety_checker": self._safety_checker,
-            }
+            precision = next(name for name, dtype in PRECISIONS.items() if dtype == self._placement.dtype)
+            return {**self.asked, "scheduler": type(pipeline.scheduler).__name__, "precision": precision}
 
     def _completed(self, wish: Wish, init: Picture | None) -> Wish:
         painter = self._ready("text-to-image" if init is None else "image-to-image")
         size = painter.abilities.asked(wish, init.size if init else None)
         self._refuse_too_large(size, painter)
         return replace(wish, size=size, aspect=None, steps=painter.steps(wish), guidance=painter.guidance(wish))
+
+    def _note_unknown(self, prompt: str) -> None:
+        """Once for each word, and with those that it knows where they are few."""
+        found = unknown(self._ready(self._task).pipeline, prompt.lower())
+        if new := [word for word in found if word not in self._noted]:
+            self._noted.update(new)
+            knows = f" It knows {self.model.knows}." if self.model.knows else ""
+            log.warning("%s: does not know %s, and passes over it.%s", self.model.name, ", ".join(new), knows)
 
     def _painted(self, wish: Wish, init: Picture | None, progress: Progress | None) -> FloatArray:
         """The pixels, a little larger than wished for. After failures in safer ways, which are kept to."""
@@ -187,6 +209,7 @@ class Generator:
         if self._painter is None or task != self._task:
             self.close()
             source = locate(self.model, allow_pickle=self._allow_pickle, offline=self._offline)
+            class_for(source, task)  # what cannot do it has configurations of other kinds, perhaps
             self._facts = facts(source)
             best = place(self._facts, self._where, self._memory, self._precision)
             self._placement = replace(best, offload=max(best.offload, self._offload, key=OFFLOADS.index))
@@ -207,7 +230,7 @@ class Generator:
         return painter
 
     def _refuse_too_large(self, size: Size, painter: Painter) -> None:
-        """By what is reckoned to be needed, unless it is what the model was trained on; says what will look odd."""
+        """By what is reckoned to be needed, unless it is what the model was trained on."""
         made, native = painter.abilities.made(size), painter.abilities.native
         if made.pixels <= native**2:
             return
@@ -220,11 +243,15 @@ class Generator:
                 f"--size {size}: needs about {needed(self._facts, least) / 1e9:.0f} GB on {self._where}, and "
                 f"{budget / 1e9:.0f} GB may be used. Make it {native}x{native} and have it enlarged."
             )
-        if painter.abilities.is_far_beyond(size):
+
+    def _warn_of(self, size: Size) -> None:
+        """That it will look odd."""
+        abilities = self._ready(self._task).abilities
+        if abilities.is_far_beyond(size):
             log.warning(
                 "--size %s: %s was trained on %dx%d, and beyond it draws things twice. Make it smaller and have it "
                 "enlarged.",
-                *(size, self.model.name, native, native),
+                *(size, self.model.name, abilities.native, abilities.native),
             )
 
 

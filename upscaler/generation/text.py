@@ -65,6 +65,18 @@ def text_arguments(pipeline: Any, name: str, prompt: str, negative: str) -> dict
     return call
 
 
+def unknown(pipeline: Any, prompt: str) -> list[str]:
+    """Words that no tokenizer of the pipeline knows, nor in pieces: models of a small vocabulary pass over them."""
+    found = [getattr(pipeline, f"tokenizer{number}", None) for number in ("", "_2", "_3", "_4")]
+    tokenizers = [tokenizer for tokenizer in found if tokenizer is not None]
+
+    def knows(tokenizer: Any, word: str) -> bool:
+        return tokenizer.unk_token_id not in tokenizer(word, add_special_tokens=False).input_ids
+
+    words = dict.fromkeys(re.findall(r"[^\W\d_]+", " ".join(part.text for part in parts(prompt))))
+    return [word for word in words if tokenizers and not any(knows(tokenizer, word) for tokenizer in tokenizers)]
+
+
 def _encoders(pipeline: Any) -> list[tuple[Any, Any]]:
     """Tokenizers and text encoders if all are CLIP's and a UNet is told of nothing else; else none."""
     names = [name for name in ("", "_2", "_3") if getattr(pipeline, f"text_encoder{name}", None) is not None]

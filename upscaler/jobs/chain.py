@@ -18,11 +18,17 @@ from ..generation.generator import Generator
 from ..generation.wish import Wish
 from ..pipeline import Upscaler
 from ..recipe import Recipe
-from ..target import Target
+from ..target import Paper, Target
 from ..tiling import Size
 
-KEPT = ("model", "precision", "strength", "fidelity", "denoise")
-"""Settings of an upscaler that are arguments of `Upscaler`."""
+FRAMES = {"fit": Size, "at_least": Size, "print": Paper}
+"""Fields of `Target` that are more than a number."""
+
+COMMON = ("precision", "fidelity")
+"""Settings of an upscaler that are arguments of `Upscaler`, whatever the model."""
+
+KEPT = ("model", "strength", "denoise", *COMMON)
+"""All of them, but for a `Diffusion`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +43,26 @@ class Chain:
     """Whether what is generated is also written, as NAME_original."""
 
     def settings(self) -> Settings:
-        """The files of both models are fetched, and the generator is loaded."""
+        """The files of both models are fetched, and neither is loaded."""
         if self.upscaler is None:
-            return Settings(self.generator.settings, None)
+            return Settings(self.generator.asked, None)
         model = recipe.reference(self.upscaler.model)
         enlarging = {**self.upscaler.settings, "model": model, "target": asdict(self.target)}
-        return Settings(self.generator.settings, enlarging)
+        return Settings(self.generator.asked, enlarging)
+
+    def recipe_of(self, wish: Wish, size: Size) -> Recipe:
+        """Of a picture as it has just been generated; `wish` is complete."""
+        return Recipe(
+            wish=wish.asdict(),
+            prompt=wish.text,
+            negative=wish.negative_text,
+            generator=self.generator.settings,
+            files=files(wish),
+            generated=size,
+            upscaler=None,
+            size=size,
+            versions=recipe.versions(),
+        )
 
     def size(self, generated: Size) -> Size:
         """Of the result, as far as it is known without the network. Raises PlanError for an impossible one."""
@@ -51,24 +71,10 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What all pictures of a chain depend on, as JSON can hold it."""
+    """What is asked of both models for all pictures of a chain, as JSON can hold it."""
 
     generator: Mapping[str, Any]
     upscaler: Mapping[str, Any] | None
-
-    def recipe(self, wish: Wish, size: Size) -> Recipe:
-        """Of a picture as it is generated; `wish` is complete."""
-        return Recipe(
-            wish=wish.asdict(),
-            prompt=wish.text,
-            negative=wish.negative_text,
-            generator=self.generator,
-            files=files(wish),
-            generated=size,
-            upscaler=None,
-            size=size,
-            versions=recipe.versions(),
-        )
 
 
 def files(wish: Wish) -> dict[str, str]:
@@ -79,16 +85,17 @@ def files(wish: Wish) -> dict[str, str]:
     return {name: sha256_of(Path(name)) for name in names if Path(name).is_file()}
 
 
-def upscaler_options(made: Recipe) -> dict[str, Any]:
-    """The arguments of the `Upscaler` that a recipe names; none if it names none. Raises PlanError.
+def upscaler_options(made: Recipe, model: str | None = None) -> dict[str, Any]:
+    """The arguments of the `Upscaler` that a recipe names, or of those what suits another model; none if it names none.
+    Raises PlanError.
 
     Whether pickles may be loaded is not for a picture to say.
     """
     if made.upscaler is None:
         return {}
-    options = {name: made.upscaler[name] for name in KEPT if name in made.upscaler}
+    options = {name: made.upscaler[name] for name in (KEPT if model is None else COMMON) if name in made.upscaler}
     diffusion = made.upscaler.get("diffusion")
-    if diffusion is not None:
+    if diffusion is not None and model is None:
         try:
             options["diffusion"] = Diffusion(**{**diffusion, "allow_pickle": False})
         except TypeError as error:
@@ -100,8 +107,8 @@ def target_of(made: Recipe) -> Target:
     """The size that a recipe asks for. Raises PlanError."""
     asked: Any = {} if made.upscaler is None else made.upscaler.get("target", {})
     try:
-        sizes: dict[str, Any] = {name: Size(**value) for name, value in asked.items() if isinstance(value, dict)}
-        return Target(**{**asked, **sizes})
+        frames: dict[str, Any] = {name: kind(**asked[name]) for name, kind in FRAMES.items() if asked.get(name)}
+        return Target(**{**asked, **frames})
     except (TypeError, AttributeError) as error:
         raise PlanError(_unreadable(error)) from error
 

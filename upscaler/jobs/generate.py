@@ -34,6 +34,12 @@ Progress = Callable[[str, int, int], None]
 WAITING = 512 * 2**20
 """Bytes of generated pictures that wait to be enlarged, at most: then the models change places."""
 
+PATIENCE = 600.0
+"""Seconds of generating after which they do so, too: more is not lost when a run is killed."""
+
+ANY = Size(1, 1)
+"""Fits into every format."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Work:
@@ -73,6 +79,8 @@ def run(
     manifest = None if folder is None else Manifest(folder)
     try:
         maker = _Maker(chain, chain.settings(), manifest, force, progress, workspace, len(orders) == 1)
+        if grid is not None:
+            maker.check(grid, ANY)
         made = []
         for outcome in _in_turns(maker, orders):
             if outcome.error is None:
@@ -94,7 +102,8 @@ def _in_turns(maker: _Maker, orders: Sequence[Order]) -> Iterator[Outcome]:
             yield work.outcome
             continue
         waiting.append(work)
-        if sum(work.picture.pixels.nbytes for work in waiting if work.picture is not None) >= WAITING:
+        bytes = sum(work.picture.pixels.nbytes for work in waiting if work.picture is not None)
+        if bytes >= WAITING or sum(work.seconds for work in waiting) >= PATIENCE:
             yield from maker.enlarge(waiting)
     yield from maker.enlarge(waiting)
 
@@ -128,6 +137,11 @@ class _Maker:
             yield work.outcome
         self.chain.upscaler.close()
 
+    def check(self, output: Output, size: Size) -> None:
+        """Raises OutputError if a picture of that size could not be written there."""
+        folder_for(output.path)
+        codecs.check(self._replacing(output), size)
+
     def sheet(self, files: Sequence[Path], output: Output) -> None:
         """A contact sheet, in place of that of an earlier run. Raises PictureError, OutputError."""
         self._place(sheet(files), output, _row("contact sheet"))
@@ -143,14 +157,15 @@ class _Maker:
         work = replace(work, row=replace(work.row, settings=self._row_settings(order)))
         if not self.force and all(self._is_done(output, work.row) for output in outputs):
             return _before(work, self._row(order.output))
+        for output in outputs:
+            self.check(output, ANY)  # that it exists already is worth knowing before the model is loaded
         wish = self.chain.generator.completed(order.wish)
         assert wish.size is not None
         size = self.chain.size(wish.size)  # that it is impossible is worth knowing before it is drawn
         for output in outputs:
-            folder_for(output.path)
-            codecs.check(self._replacing(output), size)
+            self.check(output, size)
         picture = self.chain.generator(wish, progress=self._reporting(order))
-        made = self.settings.recipe(wish, picture.size)
+        made = self.chain.recipe_of(wish, picture.size)
         if self.chain.keeps_original:
             self._place(recipe.written(picture, made), _original(order.output), work.row)
         return replace(work, picture=picture, recipe=made)

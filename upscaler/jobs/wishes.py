@@ -54,6 +54,9 @@ class Orders:
     """Into which they go; None: the current one, or one file."""
 
 
+SHAPES = ("size", "aspect")
+"""Fields of `Wish` of which a picture has one at most."""
+
 COLUMNS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "prompt": ("prompt", str),
     "negative": ("negative", str),
@@ -105,7 +108,7 @@ def collect(
     Raises PlanError when the output or the template cannot be meant so, or when two pictures would become one file.
     """
     seed = secrets.randbelow(SEEDS)
-    full = [Wish(**{"seed": seed, **common, **wish}) for wish in wishes]
+    full = [Wish(**{"seed": seed, **_beside(wish, common), **wish}) for wish in wishes]
     unique = dict.fromkeys(replace(wish, seed=wish.seed + index) for wish in full for index in range(count))
     if output is not None and (output == "" or "://" in output):
         raise PlanError(
@@ -123,6 +126,12 @@ def collect(
     ]
     _refuse_losses(orders)
     return Orders(tuple(orders), None if output is None else Path(output))
+
+
+def _beside(wish: Mapping[str, Any], common: Mapping[str, Any]) -> dict[str, Any]:
+    """What of `common` a wish leaves room for: a size of its own, or proportions, take the place of both."""
+    shaped = not wish.keys().isdisjoint(SHAPES)
+    return {name: value for name, value in common.items() if not (shaped and name in SHAPES)}
 
 
 def slug(prompt: str) -> str:
@@ -208,8 +217,9 @@ def _fields(place: str, row: Mapping[str, Any]) -> dict[str, Any]:
             raise PlanError(f"{place}: {name!r} is no column. There are {', '.join(COLUMNS)}.")
         if value is not None and str(value).strip():
             found[COLUMNS[name][0]] = _parsed(place, name, str(value).strip())
-    if "prompt" not in found:
+    if "prompt" not in found and "init" not in found:
         raise PlanError(f"{place}: has no prompt. Every line needs one, in a column named prompt.")
+    found = {"prompt": "", **found}  # to change a picture takes no words
     try:
         Wish(**found)
     except PlanError as error:
@@ -221,6 +231,7 @@ def _parsed(place: str, name: str, text: str) -> Any:
     try:
         return COLUMNS[name][1](text)
     except ValueError as error:
-        raise PlanError(f"{place}: {name} {text!r} is no number.") from error
+        kind = "whole number" if COLUMNS[name][1] is int else "number"
+        raise PlanError(f"{place}: {name} {text!r} is no {kind}.") from error
     except PlanError as error:
         raise PlanError(f"{place}: {error}") from error
