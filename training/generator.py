@@ -30,7 +30,7 @@ from .descent import Descent
 from .pipeline import CELL, LONGEST, SIDE, Heeding, autoencoder, pipeline, scheduler, tokenizer, write
 from .world import scene
 
-SAVE_EVERY = 120.0
+SAVE_EVERY = 300.0
 """Seconds: what a crash costs at most."""
 PIECES = 16
 """Quarters of pictures in a batch of the autoencoder's: a sixth of a second of two cores."""
@@ -38,10 +38,12 @@ POOL = 512
 """Pictures that they are of; two are replaced at each step, so that each is seen some sixty times."""
 BATCH = 64
 """Pictures in a batch of the denoiser's."""
-FRESH = 8
+FRESH = 4
 """Pictures that are drawn at each step: as fast as a core draws beside the learning."""
-FIRST = 4096
+FIRST = 2048
 """Pictures that it begins with."""
+STRAY = 0.15
+"""How often a caption is given a word that is not known, so that such words come to mean nothing."""
 MOST = 32768
 """Pictures, as latents, of which it learns: 400 MB."""
 PROMPTS = (
@@ -62,12 +64,12 @@ PROMPTS = (
 
 
 class Scenes(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
-    """Endless pictures, uint8 (3, SIDE, SIDE), with the numbers of their words, (LONGEST,)."""
+    """Endless pictures, uint8 (3, SIDE, SIDE), or their latents, with the numbers of their words, (LONGEST,)."""
 
-    def __init__(self, words: PreTrainedTokenizerFast, stray: float) -> None:
-        """`stray`: how often a caption is given a word that is not known, so that such words come to mean nothing."""
-        self._words = words
-        self._stray = stray
+    def __init__(self, coder: Any = None) -> None:
+        """`coder` is the autoencoder whose latents are wanted."""
+        self._words = tokenizer()
+        self._coder = coder
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         worker = get_worker_info()
@@ -76,9 +78,20 @@ class Scenes(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
         while True:
             drawn = scene(SIDE, random)
             caption = drawn.caption.split()
-            while random.random() < self._stray:
+            while random.random() < STRAY:
                 caption.insert(int(random.integers(len(caption) + 1)), self._words.unk_token)
-            yield torch.from_numpy(drawn.picture).permute(2, 0, 1), numbers(self._words, [" ".join(caption)])[0]
+            picture = torch.from_numpy(drawn.picture).permute(2, 0, 1)
+            seen = picture if self._coder is None else latents(self._coder, picture[None])[0]
+            yield seen, numbers(self._words, [" ".join(caption)])[0]
+
+
+@torch.no_grad()
+def latents(coder: Any, pictures: torch.Tensor) -> torch.Tensor:
+    """As the denoiser sees them: (count, CHANNELS, SIDE / CELL, SIDE / CELL)."""
+    with torch.autocast("cpu", torch.bfloat16):
+        pictures = (pictures.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+        found: torch.Tensor = coder.encoder(pictures).float() * coder.config.scaling_factor
+    return found
 
 
 def numbers(words: PreTrainedTokenizerFast, captions: list[str]) -> torch.Tensor:
@@ -196,21 +209,19 @@ def train_denoiser(out: Path, minutes: float, steps: int, workers: int) -> None:
     training = Training(out / "denoiser", descent)
     empty = numbers(words, [""])[0]
     schedule = scheduler().alphas_cumprod
-    new = _scenes(FRESH, workers, descent.steps)
-    latents = torch.empty(MOST, coder.config.latent_channels, SIDE // CELL, SIDE // CELL)
+    new = _scenes(FRESH, workers, descent.steps, coder)
+    known = torch.empty(MOST, coder.config.latent_channels, SIDE // CELL, SIDE // CELL)
     ids = torch.empty(MOST, LONGEST, dtype=torch.int64)
     seen = 0
 
     def renew() -> None:
         nonlocal seen
-        pictures, own = next(new)
         place = seen % MOST
-        latents[place : place + FRESH] = _latents(coder, pictures)
-        ids[place : place + FRESH] = own
+        known[place : place + FRESH], ids[place : place + FRESH] = next(new)
         seen += FRESH
 
     def loss_of(chosen: torch.Tensor) -> torch.Tensor:
-        clear, told = latents[chosen], ids[chosen]
+        clear, told = known[chosen], ids[chosen]
         told = torch.where(torch.rand(len(told), 1) < 0.1, empty, told)  # so that it can be guided away from no prompt
         times = torch.randint(1000, (len(clear),))
         signal_share = schedule[times][:, None, None, None]
@@ -219,10 +230,10 @@ def train_denoiser(out: Path, minutes: float, steps: int, workers: int) -> None:
         wanted = signal_share.sqrt() * noise - (1 - signal_share).sqrt() * clear
         with torch.autocast("cpu", torch.bfloat16):
             found = descent.module(noisy, times, told)
-        # Min-SNR of 5 (Hang et al. 2023): what is nearly clear already has little to teach.
-        ratio = signal_share / (1 - signal_share)
-        errors = functional.mse_loss(found.float(), wanted, reduction="none")
-        loss: torch.Tensor = (ratio.clamp(max=5) / (ratio + 1) * errors).mean()
+        # What is nearly clear already has little to teach: from a ratio of 4 on, less counts, as in Min-SNR (Hang et
+        # al. 2023). That would have what is nearly all noise count less too, where it is settled what is drawn.
+        share = (5 * (1 - signal_share)).clamp(max=1)
+        loss: torch.Tensor = (share * functional.mse_loss(found.float(), wanted, reduction="none")).mean()
         return loss
 
     def learn(progress: float) -> float:
@@ -245,18 +256,10 @@ def train_denoiser(out: Path, minutes: float, steps: int, workers: int) -> None:
     training.run(learn, save, minutes, steps)
 
 
-@torch.no_grad()
-def _latents(coder: Any, pictures: torch.Tensor) -> torch.Tensor:
-    with torch.autocast("cpu", torch.bfloat16):
-        pictures = (pictures.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-        found: torch.Tensor = coder.encoder(pictures).float() * coder.config.scaling_factor
-    return found
-
-
-def _scenes(count: int, workers: int, seed: int) -> Iterator[list[torch.Tensor]]:
+def _scenes(count: int, workers: int, seed: int, coder: Any = None) -> Iterator[list[torch.Tensor]]:
     """So many at once, without end, drawn by other processes."""
     dice = torch.Generator().manual_seed(seed)
-    return iter(DataLoader(Scenes(tokenizer(), 0.15), batch_size=count, num_workers=workers, generator=dice))
+    return iter(DataLoader(Scenes(coder), batch_size=count, num_workers=workers, generator=dice))
 
 
 def main() -> None:

@@ -58,6 +58,7 @@ OPTIONAL: dict[str, type] = {
     "diffusers": str,
     "aliases": list,
     "notes": str,
+    "knows": str,
     "reach": int,
     "embedded": str,
     "url": str,
@@ -191,6 +192,8 @@ def _sha256(path: Path) -> str:
 @each
 def test_block_has_the_keys_of_its_kind_and_no_others(block: Block) -> None:
     needed = REQUIRED | KINDS[block["kind"]] | (FETCHED if _is_fetched(block) else {})
+    if block["kind"] == "generator" and "embedded" in block:
+        needed = {key: kind for key, kind in needed.items() if key not in ("home", "repository")}
     assert needed.keys() <= block.keys() <= needed.keys() | OPTIONAL.keys()
     assert all(type(value) is (needed | OPTIONAL)[key] for key, value in block.items())
     assert all(value not in ("", []) for value in block.values())
@@ -304,8 +307,9 @@ def test_denoise_with_names_another_model_of_the_same_make(block: Block) -> None
 @_with("embedded")
 def test_embedded_file_is_there_with_its_size_its_hash_and_a_card(block: Block) -> None:
     path = MODELS / block["embedded"]
-    assert (path.stat().st_size, _sha256(path)) == (block["size"], block["sha256"])
-    assert path.with_name("CARD.md").is_file()
+    if block["kind"] == "network":
+        assert (path.stat().st_size, _sha256(path)) == (block["size"], block["sha256"])
+    assert (path if path.is_dir() else path.parent).joinpath("CARD.md").is_file()
 
 
 @_with("package")
@@ -328,8 +332,10 @@ def test_catalog_has_the_seven_weights_of_real_esrgan() -> None:
     assert {block["licence"] for block in BLOCKS if "xinntao" in block.get("home", "")} == {"BSD-3-Clause"}
 
 
-def test_catalog_begins_with_the_embedded_and_ends_with_the_not_commercial() -> None:
+def test_embedded_networks_come_first_the_embedded_generator_after_the_others_and_last_the_not_commercial() -> None:
     embedded = [block for block in BLOCKS if "embedded" in block or block["kind"] == "resample"]
+    *embedded, scenes = embedded
+    assert [block for block in BLOCKS if block["kind"] == "generator"][-1] == scenes
     closed = [block for block in BLOCKS if block.get("commercial") is False]
     assert BLOCKS[: len(embedded)] == embedded
     assert BLOCKS[-len(closed) :] == closed
@@ -359,7 +365,7 @@ def test_sampling_is_within_what_the_pipelines_take(block: Block) -> None:
     assert all(type(value) is SAMPLING[key] for key, value in sampling.items())
     assert 1 <= sampling.get("steps", 1) <= 75
     assert 0 <= sampling.get("guidance", 0) <= 10
-    assert sampling.get("side", 512) in (512, 1024)
+    assert sampling.get("side", 512) in (256, 512, 1024)
     assert 0 < sampling.get("strength", 0.5) < 1
     assert 0 <= sampling.get("noise", 0) <= 350
 

@@ -91,6 +91,20 @@ def test_rerun_changes_what_is_asked_and_nothing_else(run: Run, drawing: tuple[s
     assert "seed                  6\n" in done.out.decode()
 
 
+def test_embedded_generator_and_network_make_a_poster_and_make_it_again(run: Run) -> None:
+    done = run("generate", "a red circle on a blue ground", "-d", "cpu", "--offline", "-s", "4", "-o", "out.png")
+    assert done.code == 0, done.err
+    assert "scenes draws, the best of those that are on this machine" in done.err
+    assert sizes(Path()) == {"out.png": (1024, 1024)}
+    again = run("rerun", "out.png", "-o", "again.png")
+    assert again.code == 0, again.err
+    first, second = (codecs.decode(name).pixels for name in ("out.png", "again.png"))
+    assert np.array_equal(first, second)
+    middle, corner = first[480:544, 480:544].mean((0, 1)), first[:64, :64].mean((0, 1))
+    assert middle[0] > middle[2] + 80
+    assert corner[2] > corner[0] + 80
+
+
 def test_picture_for_paper_is_generated_and_made_again_as_large(run: Run, drawing: tuple[str, ...]) -> None:
     done = run("generate", "a red circle", *drawing, "--print", "10x15cm@50", "-m", "lanczos", "-o", "a.png")
     assert done.code == 0, done.err
