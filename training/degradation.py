@@ -33,8 +33,8 @@ GOOD_FILTERS = {
     Filter.BILINEAR: 0.04,
     Filter.HAMMING: 0.03,
 }
-"""How often each reduces what stays good. Each wants another answer, and which it was can hardly be seen: learned in
-equal shares, they cost a third of what can be gained where it was bicubic, as in most programs."""
+"""How often each reduces what stays good. Each wants another answer, and which it was can hardly be seen, so the one
+of most programs has most of the shares."""
 ALIASED = (cv2.INTER_LINEAR, cv2.INTER_CUBIC)
 """Filters that do not widen as pictures shrink: what careless programs do."""
 

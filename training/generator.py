@@ -33,19 +33,19 @@ from .world import scene
 SAVE_EVERY = 300.0
 """Seconds: what a crash costs at most."""
 PIECES = 16
-"""Quarters of pictures in a batch of the autoencoder's: a sixth of a second of two cores."""
+"""Quarters of pictures in a batch of the autoencoder's: a quarter of a second of two cores."""
 POOL = 512
 """Pictures that they are of; two are replaced at each step, so that each is seen some sixty times."""
 BATCH = 64
 """Pictures in a batch of the denoiser's."""
 FRESH = 4
-"""Pictures that are drawn at each step: as fast as a core draws beside the learning."""
+"""Pictures that are drawn at each step: more take the time from learning."""
 FIRST = 2048
 """Pictures that it begins with."""
 STRAY = 0.15
 """How often a caption is given a word that is not known, so that such words come to mean nothing."""
 MOST = 32768
-"""Pictures, as latents, of which it learns: 400 MB."""
+"""Pictures, as latents, of which it learns: 800 MB."""
 PROMPTS = (
     "a red circle on a blue ground",
     "a small green star on a yellow ground",

@@ -68,7 +68,7 @@ def autoencoder() -> AutoencoderTiny:
 
 def _pass_on(made: AutoencoderTiny) -> None:
     """Has it begin with the mean colours of cells, passed on through the first three features of every layer: from
-    random weights alone it took a thousand steps to tell yellow from blue."""
+    random weights alone it did not tell yellow from blue after 700 steps."""
     blocks = [layer for layer in made.modules() if isinstance(layer, AutoencoderTinyBlock)]
     inside = {layer for block in blocks for layer in block.conv}
     for layer in made.modules():
