@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -99,6 +100,31 @@ def test_second_signal_does_not_cut_unwinding_short() -> None:
         signal.raise_signal(signal.SIGINT)
     signal.raise_signal(signal.SIGINT)
     signal.raise_signal(signal.SIGTERM)
+
+
+def test_interruption_leaves_no_lock_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anywhere in `Condition.__enter__` it would: within a few rounds."""
+    monkeypatch.setattr(interrupt, "PATIENCE", 0)
+    interrupt.install()
+    for delay in range(40):
+        condition = threading.Condition(threading.Lock())
+        timer = threading.Timer(0.001 + 0.0001 * delay, os.kill, (os.getpid(), signal.SIGTERM))
+        timer.start()
+        with pytest.raises(interrupt.Interrupted):  # noqa: PT012
+            while True:
+                with condition:
+                    pass
+        assert condition.acquire(blocking=False)
+        timer.join()
+
+
+def test_interruption_ends_a_wait() -> None:
+    interrupt.install()
+    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.start()
+    with pytest.raises(interrupt.Interrupted):
+        threading.Event().wait(60)
+    timer.join()
 
 
 def test_signal_that_is_ignored_stays_so() -> None:

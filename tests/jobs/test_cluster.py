@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.jobs.work import UPSCALER, alone, customized, parts, pictures, tree, until
+from tests.jobs.work import UPSCALER, alone, customized, parts, pictures, tree
 from tests.networks import tiny_compact
 from upscaler import PlanError, Target, Upscaler
 from upscaler.codecs import Output
@@ -200,7 +200,9 @@ def test_local_cluster_says_nothing_of_itself_and_is_gone_after_an_interruption(
         start_new_session=True,
         env=customized(here / "site", ""),
     )
-    until(lambda: len(tree(here / "out")) > 5)
+    assert process.stderr is not None
+    for _ in range(5):
+        assert process.stderr.readline().startswith("out")
     children = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGINT)
     output, errors = process.communicate()

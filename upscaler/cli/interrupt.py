@@ -5,11 +5,13 @@ What is said then, and the exit code, is `app`'s.
 
 from __future__ import annotations
 
+import _thread
 import math
 import signal
 import sys
 import threading
 import time
+from types import FrameType
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -17,7 +19,14 @@ PATIENCE = 1.0
 """Seconds in which further signals are not heeded: shells send several, and unwinding must not be cut short."""
 
 RETRY = 0.002
-"""Seconds after which a lost interruption comes again."""
+"""Seconds after which an interruption comes again that was lost, or came at a bad moment."""
+
+LOCKING = {"concurrent", "contextlib", "logging", "multiprocessing", "queue", "threading", "tqdm"}
+"""Packages that take locks in several steps, and are not to be interrupted between two of them: `with condition:` would
+leave the lock taken, and the program would wait for it for ever while it unwinds."""
+
+STILL = 0.25
+"""Seconds at the same place after which they are not taking a lock: they wait for something to happen."""
 
 
 class Interrupted(BaseException):
@@ -46,16 +55,22 @@ def ignore() -> None:
 
 
 class _Handler:
-    """When it was last interrupted."""
+    """When it last interrupted, and where it did not."""
 
     def __init__(self) -> None:
         self._last = -math.inf
+        self._place: tuple[int, int] | None = None
+        self._since = -math.inf
 
-    def stop(self, number: int, _: object) -> None:
+    def stop(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if now - self._last > PATIENCE:
-            self._last = now
-            raise Interrupted(number)
+        if now - self._last <= PATIENCE:
+            return
+        if self._is_locking(frame, now):
+            _come_again(number)
+            return
+        self._last = now
+        raise Interrupted(number)
 
     def again(self, lost: sys.UnraisableHookArgs) -> None:
         """An interruption that fell into a callback of a C library, which cannot pass it on, comes again."""
@@ -63,13 +78,25 @@ class _Handler:
             sys.__unraisablehook__(lost)
             return
         self._last = -math.inf
-        timer = threading.Timer(RETRY, _send, (lost.exc_value.number,))
-        timer.daemon = True
-        timer.start()
+        _come_again(lost.exc_value.number)
+
+    def _is_locking(self, frame: FrameType | None, now: float) -> bool:
+        if frame is None or str(frame.f_globals.get("__name__")).partition(".")[0] not in LOCKING:
+            return False
+        place = id(frame), frame.f_lasti
+        if place != self._place:
+            self._place, self._since = place, now
+        return now - self._since < STILL
+
+
+def _come_again(number: int) -> None:
+    """In RETRY seconds. A `threading.Thread` would take locks that the interrupted code may hold."""
+    _thread.start_new_thread(_send, (number,))
 
 
 def _send(number: int) -> None:
     """To the main thread, which may be waiting for something."""
+    time.sleep(RETRY)
     if sys.platform == "win32":
         signal.raise_signal(number)
     else:
