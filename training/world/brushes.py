@@ -197,14 +197,14 @@ def lighthouse(sheet: Sheet, spot: Spot, colour: Colour) -> None:
 
 
 def sun(sheet: Sheet, spot: Spot, colour: Colour) -> None:
-    sheet.unlit().fill(colour, spot.place(around(24, 1, 0.74)), spot.place(0.68 * ROUND), spot.place(0.58 * ROUND))
+    sheet.unlit().fill(colour, spot.place(around(20, 1, 0.66)))
 
 
 def moon(sheet: Sheet, spot: Spot, colour: Colour) -> None:
     """A crescent."""
     bow = np.radians(np.linspace(-62, 62, 40))
     outer = around(360, 1, start=62)[:237]
-    inner = np.stack([0.95 - 0.7 * np.cos(bow), np.sin(bow)], 1)
+    inner = np.stack([np.cos(bow[0]) * 2.1 - 1.1 * np.cos(bow), np.sin(bow)], 1)
     sheet.unlit().fill(colour, spot.place(np.concatenate([outer, inner])))
 
 
@@ -216,7 +216,7 @@ def cloud(sheet: Sheet, spot: Spot, colour: Colour) -> None:
 
 def flower(sheet: Sheet, spot: Spot, colour: Colour) -> None:
     """Six petals of that colour about a yellow middle, or a brown one in petals that are like yellow; on a stalk."""
-    sheet.fill(STALK, spot.box(-0.06, -0.4, 0.06, 1))
+    sheet.fill(STALK, spot.box(-0.09, -0.4, 0.09, 1))
     for side in (-1, 1):
         leaf = np.array([(0, 0.75), (side * 0.25, 0.35), (side * 0.55, 0.3), (side * 0.35, 0.62)])
         sheet.fill(STALK, spot.place(leaf))

@@ -49,10 +49,10 @@ def scene(side: int, random: Random) -> Scene:
 
 
 def spread(names: Sequence[str], sheet: Sheet, random: Random) -> str:
-    """A ground all over the sheet, and its colour, which is not like any of these."""
+    """A ground all over the sheet, and its colour, which is not like any of these, or at least not one of them."""
     used = {*names, *(like for name in names for like in LIKE.get(name, ()))}
     free = [name for name in COLOURS if used.isdisjoint((name, *LIKE.get(name, ())))]
-    name = one(free, random)
+    name = one(free or [name for name in COLOURS if name not in names], random)
     sheet.shade(0, 1, *[shade(name, random)] * 2)
     sheet.settle()
     return name
@@ -66,8 +66,7 @@ def before(words: str, ground: str, random: Random) -> str:
 
 def plain(sheet: Sheet, random: Random) -> str:
     """One or two things before a ground of one colour."""
-    kind = brushes.SHAPES.keys() if random.random() < 0.82 else THINGS.keys() - brushes.SHAPES.keys()
-    names = [one(sorted(kind), random) for _ in range(pick({1: 0.7, 2: 0.3}, random))]
+    names = [one(tuple(THINGS), random) for _ in range(pick({1: 0.7, 2: 0.3}, random))]
     colours: list[str] = []
     for name in names:
         colours.append(one([colour for colour in THINGS[name].colours if colour not in colours], random))
