@@ -174,4 +174,5 @@ def pipeline(coder: AutoencoderTiny, heeding: Heeding, words: PreTrainedTokenize
 
 def write(made: StableDiffusionPipeline, folder: Path) -> None:
     """As diffusers loads it, in float16."""
+    made.vae.register_to_config(_name_or_path="")  # it would tell where the autoencoder was loaded from
     made.to(dtype=torch.float16).save_pretrained(folder, safe_serialization=True)

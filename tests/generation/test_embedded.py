@@ -98,7 +98,7 @@ def test_red_circle_on_a_blue_ground_is_one(scenes: Generator) -> None:
         rows, columns = np.nonzero(mask)
         width, height = np.ptp(columns) + 1, np.ptp(rows) + 1
         assert 0.85 < width / height < 1.18
-        assert abs(mask.sum() / (width * height) - np.pi / 4) < 0.08
+        assert abs(mask.sum() / (width * height) - np.pi / 4) < 0.05
         assert 0.02 < mask.mean() < 0.5
 
 
@@ -123,7 +123,7 @@ def test_right_thing_and_colour_appear_nearly_always(scenes: Generator) -> None:
         around = float((named(ground(picture)) == behind).mean())
         if found != name or share < 0.15 or around < 0.5:
             failures.append(f"{prompt} ({seed}): {found}, {share:.2f} {colour}, {around:.2f} {behind}")
-    assert len(failures) <= 10, failures
+    assert len(failures) <= 5, failures
 
 
 def test_words_that_it_does_not_know_are_noted_once_with_those_it_does(

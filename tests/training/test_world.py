@@ -60,7 +60,7 @@ def test_synonym_stands_for_one_word() -> None:
 def test_shape_and_ground_have_their_colours() -> None:
     random, checked = np.random.default_rng(2), 0
     shapes = "|".join(brushes.SHAPES.keys() - {"ring"})
-    for _ in range(500):
+    for _ in range(1200):
         drawn = scene(96, random)
         said = re.fullmatch(rf"an? (?:small |large )?(\w+) (?:{shapes}) on an? (\w+) ground", drawn.caption)
         if said:
@@ -73,7 +73,7 @@ def test_shape_and_ground_have_their_colours() -> None:
 def test_first_of_two_shapes_is_left_or_above() -> None:
     random, checked = np.random.default_rng(3), 0
     shapes = "|".join(brushes.SHAPES.keys() - {"ring"})
-    for _ in range(400):
+    for _ in range(2000):
         sheet = Sheet.blank(96)
         said = re.match(rf"an? (\w+) (?:{shapes}) (and|above) an? (\w+) (?:{shapes}) ", plain(sheet, random) + " ")
         if said:
