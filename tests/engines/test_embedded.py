@@ -1,0 +1,62 @@
+"""The embedded networks, on what networks get wrong on sight."""
+
+from __future__ import annotations
+
+import pytest
+
+from training.charts import bicubic, figures, network, sources
+from upscaler import catalog
+from upscaler.arrays import PixelArray
+
+NETWORKS = [model.name for model in catalog.models() if model.kind == "network" and model.file is not None]
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def measured(request: pytest.FixtureRequest) -> dict[str, float]:
+    enlarge = network(request.param)
+    return figures({name: enlarge(source) for name, source in sources().items()})
+
+
+@pytest.fixture(scope="module")
+def baseline() -> dict[str, float]:
+    return figures({name: bicubic(source) for name, source in sources().items()})
+
+
+def test_letters_are_read_and_become_more_like_themselves(
+    measured: dict[str, float], baseline: dict[str, float]
+) -> None:
+    assert measured["letters read, %"] == 100 > baseline["letters read, %"]
+    assert measured["likeness of letters"] > baseline["likeness of letters"] + 0.05
+
+
+def test_flat_skies_stay_flat(measured: dict[str, float]) -> None:
+    assert measured["unevenness of sky"] <= 2
+
+
+def test_edges_have_hardly_more_halo_than_from_bicubic(measured: dict[str, float], baseline: dict[str, float]) -> None:
+    assert measured["halo"] < baseline["halo"] + 12
+
+
+def test_grey_has_no_tint(measured: dict[str, float]) -> None:
+    assert measured["tint"] <= 1
+
+
+def test_faces_stay_those_of_the_source(measured: dict[str, float]) -> None:
+    assert 0 < measured["departure of face"] < 4
+
+
+def test_figures_tell_other_letters_waves_halos_tints_and_other_faces() -> None:
+    """What they are for: each gets worse when that is done."""
+    results: dict[str, PixelArray] = {name: bicubic(source) for name, source in sources().items()}
+    good = figures(results)
+    mirrored = figures({name: result[:, ::-1] for name, result in results.items()})
+    assert mirrored["letters read, %"] < 0.3 * good["letters read, %"]
+    assert mirrored["departure of face"] > 5 * good["departure of face"]
+    wavy, rung, tinted = (results[name].copy() for name in ("sky", "edges", "grey"))
+    wavy[100, 100] += 9
+    rung[100:102, 240] = 255
+    tinted[50, 50] = (90, 95, 90)
+    worse = figures({**results, "sky": wavy, "edges": rung, "grey": tinted})
+    assert worse["unevenness of sky"] >= 9
+    assert worse["halo"] == 40
+    assert worse["tint"] >= 5
