@@ -18,8 +18,8 @@ class Folded(nn.Module):
     """A 3x3 convolution that is learned as a sum: itself, the picture as it is, and a chain of a 1x1, a 3x3 and a 1x1
     that is wider inside (as ECBSR, Zhang et al. 2021, and SPAN do).
 
-    The sum is folded into one kernel before the picture is convolved rather than after, so it costs what the plain
-    convolution costs.
+    The sum is folded into one kernel before the picture is convolved rather than after: a convolution of the picture
+    costs what the plain one does. Folding is done anew for each part of a batch, and a step took 1.4 times as long.
     """
 
     EXPANSION = 2
