@@ -27,11 +27,11 @@ Filter = Image.Resampling
 FILTERS = {Filter.BICUBIC: 0.3, Filter.LANCZOS: 0.15, Filter.BOX: 0.4, Filter.BILINEAR: 0.1, Filter.HAMMING: 0.05}
 """How often each reduces what is poor: the box is what sensors and browsers do."""
 GOOD_FILTERS = {
-    Filter.BICUBIC: 0.75,
+    Filter.BICUBIC: 0.8,
     Filter.LANCZOS: 0.1,
-    Filter.BOX: 0.08,
-    Filter.BILINEAR: 0.04,
-    Filter.HAMMING: 0.03,
+    Filter.BOX: 0.05,
+    Filter.BILINEAR: 0.03,
+    Filter.HAMMING: 0.02,
 }
 """How often each reduces what stays good. Each wants another answer, and which it was can hardly be seen, so the one
 of most programs has most of the shares."""

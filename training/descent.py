@@ -58,10 +58,11 @@ class Descent:
 
         found = list(self._threads.map(gradients, *(each.chunk(self._parts) for each in batch)))
         for number, parameter in enumerate(learned):
-            own = [each[number] for _, each in found]
-            parameter.grad = (
-                torch.stack([each for each in own if each is not None]).mean(0) if own[0] is not None else None
-            )
+            first, *others = (each[number] for _, each in found)
+            for other in others:
+                if first is not None and other is not None:
+                    first += other
+            parameter.grad = None if first is None else first.div_(len(found))
         nn.utils.clip_grad_norm_(learned, 1.0)
         self._optimizer.step()
         self.steps += 1

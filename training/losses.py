@@ -7,9 +7,9 @@ from torch.nn import functional
 
 LUMA = (0.299, 0.587, 0.114)
 """Brightness as BT.601 weighs the colours."""
-ROUND = 0.02
-"""Errors below five 8-bit levels count by their square, as PSNR counts all of them; larger ones by their size, so that
-a few strong edges do not rule."""
+ROUND = 0.05
+"""Errors below a dozen 8-bit levels count by their square, as PSNR counts all of them; larger ones by their size, so
+that a few strong edges do not rule."""
 COLOUR = 0.3
 """Weight of the three colours beside brightness, which the eye resolves far better."""
 

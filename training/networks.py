@@ -169,8 +169,12 @@ def averaged(network: nn.Module, average: dict[str, torch.Tensor]) -> nn.Module:
 
 
 class Judge(nn.Module):
-    """Says at each pixel how real it looks: the U-Net discriminator of Real-ESRGAN (Wang et al. 2021), with spectral
-    normalisation (Miyato et al. 2018) so that it cannot outrun the network."""
+    """Says how real it looks at each square of two by two pixels: the U-Net discriminator of Real-ESRGAN (Wang et al.
+    2021), with spectral normalisation (Miyato et al. 2018) so that it cannot outrun the network.
+
+    It begins by putting four pixels into one, losing nothing: on a CPU most of its time went into few features of many
+    pixels, and with twice the features it now takes half as long.
+    """
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -178,9 +182,9 @@ class Judge(nn.Module):
         def convolution(before: int, after: int, side: int, stride: int = 1) -> nn.Module:
             return spectral_norm(nn.Conv2d(before, after, side, stride, 1, bias=False))
 
-        self.first = nn.Conv2d(3, features, 3, 1, 1)
-        self.down = nn.ModuleList(convolution(features << step, features << step + 1, 4, 2) for step in range(3))
-        self.up = nn.ModuleList(convolution(features << step + 1, features << step, 3) for step in (2, 1, 0))
+        self.first = nn.Conv2d(12, features, 3, 1, 1)
+        self.down = nn.ModuleList(convolution(features << step, features << step + 1, 4, 2) for step in range(2))
+        self.up = nn.ModuleList(convolution(features << step + 1, features << step, 3) for step in (1, 0))
         self.last = nn.Sequential(
             convolution(features, features, 3), nn.LeakyReLU(0.2), nn.Conv2d(features, 1, 3, 1, 1)
         )
@@ -195,17 +199,16 @@ class Judge(nn.Module):
         self.eval()
 
     def features(self, picture: torch.Tensor) -> list[torch.Tensor]:
-        """Of the picture, 0..1: at full, half, quarter and eighth size."""
-        found = [functional.leaky_relu(self.first(picture), 0.2)]
+        """Of the picture, 0..1: at half, quarter and eighth size."""
+        found = [functional.leaky_relu(self.first(functional.pixel_unshuffle(picture, 2)), 0.2)]
         for layer in self.down:
             found.append(functional.leaky_relu(layer(found[-1]), 0.2))
         return found
 
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
-        """Logits, (count, 1, height, width)."""
+        """Logits, (count, 1, height / 2, width / 2)."""
         *upper, value = self.features(picture)
         for layer in self.up:
-            larger = functional.interpolate(value, scale_factor=2, mode="bilinear", align_corners=False)
-            value = functional.leaky_relu(layer(larger), 0.2) + upper.pop()
+            value = functional.leaky_relu(layer(functional.interpolate(value, scale_factor=2)), 0.2) + upper.pop()
         found: torch.Tensor = self.last(value)
         return found

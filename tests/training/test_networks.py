@@ -65,5 +65,5 @@ def test_judge_that_has_settled_changes_no_more() -> None:
     judge.settle()
     before = {name: value.clone() for name, value in judge.state_dict().items()}
     verdict = judge(torch.rand(2, 3, 32, 32))
-    assert verdict.shape == (2, 1, 32, 32)
+    assert verdict.shape == (2, 1, 16, 16)
     assert all(torch.equal(value, before[name]) for name, value in judge.state_dict().items())

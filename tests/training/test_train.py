@@ -44,7 +44,8 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, program: object, *arguments: object) -> None:
-    monkeypatch.setattr(sys, "argv", ["program", *map(str, arguments), "--workers", "0"])
+    at_once = ["--eager"] if program is train else []  # compiling takes longer than twenty steps
+    monkeypatch.setattr(sys, "argv", ["program", *map(str, arguments), "--workers", "0", *at_once])
     program.main()  # type: ignore[attr-defined]
 
 
