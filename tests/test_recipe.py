@@ -150,7 +150,7 @@ def test_differences_name_what_is_another(made: Recipe) -> None:
 @pytest.mark.parametrize(
     ("named", "found"),
     [
-        ("photo", "faithful"),
+        ("x4plus", "realesrgan-x4plus"),
         ("sdxl", "sdxl"),
         ("someone/model@v2", "someone/model@v2"),
         ("https://localhost/a.pth#sha256=" + "0" * 64, "https://localhost/a.pth#sha256=" + "0" * 64),

@@ -97,6 +97,7 @@ class Run:
         self._judge = Judge(config.contest.features if config.contest else 1)
         self._judge.to(self.device).to(memory_format=torch.channels_last)
         self._judge_descent = Descent(self._judge, config.rate, warmup=config.warmup)
+        self._begun: dict[str, torch.Tensor] = {}
         # Compiled, a step takes 0.6 of the time on a CPU: what lies between convolutions becomes one pass. The judge
         # gets slower.
         self._compared = self._compare if eager else torch.compile(self._compare)
@@ -118,6 +119,7 @@ class Run:
         """The weights of an earlier run, whose optimizer is lost."""
         start_from(self.network, load_file(file))
         self._descent.restart()
+        self._begun = {name: value.clone() for name, value in self._descent.average.items()}
 
     def train(self, pool: Pool, held_out: HeldOut, steps: int, seconds: float) -> None:
         """Until the schedule is at its end, saving now and then."""
@@ -173,19 +175,27 @@ class Run:
         """Writes the checkpoint, the averaged weights, a line of the log, and samples."""
         state = {"network": self._descent.state(), "seconds": self.seconds, "loss": self.loss}
         if self.config.contest:
-            state["judge"] = self._judge_descent.state()
+            state |= {"judge": self._judge_descent.state(), "begun": self._begun}
         fresh = self._checkpoint.with_suffix(".new")
         torch.save(state, fresh)
         fresh.replace(self._checkpoint)
-        network = averaged(self.network, self._descent.average)
+        network = averaged(self.network, self._written())
         save_file(weights(network), self._folder / f"{self.config.name}-x4.safetensors")
         self._log(self._measure(network, held_out))
+
+    def _written(self) -> dict[str, torch.Tensor]:
+        """The average; in a contest with a share of the weights that it was begun with."""
+        contest = self.config.contest
+        if not contest or not self._begun:
+            return self._descent.average
+        return {name: self._begun[name].lerp(value, contest.kept) for name, value in self._descent.average.items()}
 
     def _load(self) -> None:
         state = torch.load(self._checkpoint, weights_only=True, map_location=self.device)
         self._descent.load(state["network"])
         if self.config.contest:
             self._judge_descent.load(state["judge"])
+            self._begun = state["begun"]
         self.seconds, self.loss = state["seconds"], state["loss"]
 
     def _measure(self, network: nn.Module, held_out: HeldOut) -> dict[str, float]:

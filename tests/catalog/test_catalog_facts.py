@@ -122,7 +122,15 @@ PIPELINES = {
 }
 """What may be an architecture, by kind."""
 
-MEASURED = {"faithful", "lanczos", "realesrgan-x4plus", "realesrgan-x4plus-anime-6b", "realesr-animevideov3"}
+MEASURED = {
+    "photo",
+    "photo-fast",
+    "faithful",
+    "lanczos",
+    "realesrgan-x4plus",
+    "realesrgan-x4plus-anime-6b",
+    "realesr-animevideov3",
+}
 """The models that have a recorded reach; no other has had its own measured."""
 
 REAL_ESRGAN = {

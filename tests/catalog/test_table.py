@@ -132,8 +132,8 @@ def test_a_block_in_the_users_catalog_is_a_model(own: Path) -> None:
 
 
 def test_a_block_of_the_user_cannot_take_the_name_of_another(own: Path) -> None:
-    own.write_text(f'[[model]]\nname = "photo"\nurl = "https://example.org/mine.pth"\nsha256 = "{HASH}"\n')
-    assert catalog.find("photo").name == "faithful"
+    own.write_text(f'[[model]]\nname = "x4plus"\nurl = "https://example.org/mine.pth"\nsha256 = "{HASH}"\n')
+    assert catalog.find("x4plus").name == "realesrgan-x4plus"
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_show_says_licence_address_hash_and_reach(run: Run) -> None:
         "no",
     ):
         assert word in text
-    assert "10 pixels" in run("models", "show", "photo").out.decode()
+    assert "9 pixels" in run("models", "show", "photo").out.decode()
 
 
 def test_show_of_a_file_says_what_it_holds_and_its_reach_once_measured(run: Run, tmp_path: Path, here: Path) -> None:
@@ -244,7 +244,7 @@ def test_remove_leaves_what_it_may_not_delete(run: Run, tmp_path: Path) -> None:
 
 def test_where_is_the_folder_or_a_file(run: Run) -> None:
     assert run("models", "where").out.decode().strip() == str(catalog.folder())
-    assert run("models", "where", "photo").out.decode().strip().endswith("faithful-x4.safetensors")
+    assert run("models", "where", "photo").out.decode().strip().endswith("photo-x4.safetensors")
     done = run("models", "where", "ultrasharp")
     assert done.code == 1
     assert "upscaler models fetch ultrasharp" in done.err
@@ -287,11 +287,11 @@ def test_what_is_made_of_others_is_fetched_and_shown_as_those(run: Run, tmp_path
         '[[model]]\nname = "mine"\nkind = "generator"\n[model.repository]\nid = "me/tiny"\n'
         '[[model]]\nname = "mine-too"\nkind = "refine"\nenlarge_with = "photo"\ngenerator = "mine"\n'
     )
-    assert "made of  faithful, mine" in run("models", "show", "mine-too").out.decode()
+    assert "made of  photo, mine" in run("models", "show", "mine-too").out.decode()
     with Hub() as hub:
         hub.publish("me/tiny", tmp_path / "tiny")
         done = run("models", "fetch", "mine-too")
-    assert [line.split()[0] for line in done.out.decode().splitlines()] == ["faithful", "mine"]
+    assert [line.split()[0] for line in done.out.decode().splitlines()] == ["photo", "mine"]
     here = [line.split()[0] for line in run("models", "list", "--here").out.decode().splitlines()]
     assert {"mine", "mine-too"} <= set(here)
     assert run("models", "where", "mine-too").out.decode().count("\n") == 2

@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from tests.pictures import SAMPLES, sample
-from training import label, train
+from training import charts, label, train
 from training.configs import CONFIGS
 from upscaler import Upscaler
 
@@ -103,6 +103,18 @@ def test_contest_begins_with_given_weights_and_teaches_network_and_judge(
     for part, weights in (("network", "module"), ("network", "average"), ("judge", "module")):
         old, new = before[part][weights], after[part][weights]
         assert any(not torch.equal(value, new[name]) for name, value in old.items()), (part, weights)
+    begun, written = load_file(start), load_file(tmp_path / "photo" / "photo-x4.safetensors")
+    for name, value in after["network"]["average"].items():
+        assert torch.allclose(written[name].float(), begun[name].float().lerp(value, 0.85), atol=1e-3)
+
+
+def test_drawn_truths_are_told_from_photographs() -> None:
+    drawn = [Image.fromarray(charts.page()), Image.new("L", (64, 64), 200)]
+    photographs = [Image.open(SAMPLES / name) for name in PHOTOS]
+    for pictures, expected in ((drawn, True), (photographs, False)):
+        for picture in pictures:
+            levels = np.asarray(picture.convert("RGB")).transpose(2, 0, 1)
+            assert label.is_drawn(torch.from_numpy(levels.copy())) is expected
 
 
 def test_contest_without_labels_is_refused(
