@@ -40,10 +40,10 @@ def test_flat_skies_stay_flat(measured: dict[str, float]) -> None:
 
 
 def test_edges_have_hardly_more_halo_than_from_bicubic(
-    model: str, measured: dict[str, float], baseline: dict[str, float]
+    request: pytest.FixtureRequest, model: str, measured: dict[str, float], baseline: dict[str, float]
 ) -> None:
     if model == "photo-fast":
-        pytest.skip("makes thin dark lines black, as its card says")
+        request.applymarker(pytest.mark.xfail(reason="makes thin dark lines black, as its card says", strict=True))
     assert measured["halo"] < baseline["halo"] + 12
 
 
