@@ -18,6 +18,9 @@ class Contest:
     taught: float = 1.0
     """Weight of the distance from the teacher's result: its edges follow from the source, so they can be learned, while
     what the truth has beyond them can only be guessed."""
+    colour: float = 1.0
+    """Weight of the colours in that: the teacher takes the smudges away that JPEG makes of them, and its colours lie
+    within its edges."""
     alike: float = 0.1
     """Weight of the distance of the judge's features, which takes the place of a perceptual network's. At the start its
     pull on the pixels is then two thirds of the teacher's."""
@@ -68,8 +71,8 @@ FAITHFUL = Config(
     # 0.63 million multiply-adds a source pixel, of 0.65 allowed. The README compares.
     features=96,
     convolutions=7,
-    # Half of what people enlarge is small but good, or saved once as a JPEG; severe cases teach what noise is.
-    mixture=Mixture(clean=0.45, mild=0.47, severe=0.08, pages=0.12),
+    # Nearly half of what people enlarge is small but good, half of the others alike; severe cases teach what noise is.
+    mixture=Mixture(clean=0.42, usual=0.28, mild=0.25, severe=0.05, pages=0.1),
 )
 
 PHOTO = Config(
@@ -78,7 +81,7 @@ PHOTO = Config(
     features=96,
     convolutions=7,
     # What is sharp already needs no judge; poor sources are what it is asked for.
-    mixture=Mixture(clean=0.25, mild=0.55, severe=0.2, pages=0.12),
+    mixture=Mixture(clean=0.25, usual=0.25, mild=0.35, severe=0.15, pages=0.12),
     # A seventh of the other rate: it begins with the weights of `faithful`, and contests are lost by haste.
     rate=2e-4,
     contest=Contest(),

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from upscaler.arrays import PixelArray
 from upscaler.errors import PictureError
 
-from .degradation import SCALE, Random, clean, encoded, mild, pick, pixels, severe
+from .degradation import SCALE, Random, clean, encoded, mild, pick, pixels, severe, usual
 from .pages import page
 
 HELD_OUT = 6
@@ -35,6 +35,7 @@ class Mixture:
     """Shares of what is learned from. Those of the sources sum to one."""
 
     clean: float
+    usual: float
     mild: float
     severe: float
     pages: float
@@ -82,8 +83,9 @@ class Pieces(IterableDataset[Pair]):
         truth = page(side, random) if random.random() < self._mixture.pages else self._photograph(side, random)
         if random.random() < 0.06:  # so that grey stays grey
             truth = np.asarray(Image.fromarray(truth).convert("L").convert("RGB"))
-        shares = {clean: self._mixture.clean, mild: self._mixture.mild, severe: self._mixture.severe}
-        source = pick(shares, random)(truth, random)
+        shares = self._mixture
+        kinds = {clean: shares.clean, usual: shares.usual, mild: shares.mild, severe: shares.severe}
+        source = pick(kinds, random)(truth, random)
         return _tensor(source), _tensor(truth)
 
     def _photograph(self, side: int, random: Random) -> PixelArray:

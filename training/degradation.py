@@ -52,8 +52,16 @@ def clean(truth: PixelArray, random: Random) -> PixelArray:
     return reduced(truth, random, GOOD_FILTERS)
 
 
+def usual(truth: PixelArray, random: Random) -> PixelArray:
+    """As most pictures from phones and web pages are: a little soft and noisy, reduced by area, saved once as JPEG."""
+    soft = cv2.GaussianBlur(truth, (0, 0), _about(0.5, 0.8, 1.6, random)).astype(np.uint8)
+    small = reduced(soft, random, {Filter.BOX: 1.0})
+    noise = random.standard_normal(small.shape, np.float32) * np.float32(_about(0.5, 1, 5, random))
+    return encoded(pixels(small + noise), ".jpg", [cv2.IMWRITE_JPEG_QUALITY, round(_about(0.5, 55, 85, random))])
+
+
 def mild(truth: PixelArray, random: Random) -> PixelArray:
-    """As a picture from a camera or a web page is: soft, a little noisy, compressed once or twice."""
+    """As pictures from cameras and web pages can be: soft in many ways, noisy, compressed once or twice."""
     picture = blurred(truth, random, 0.4, 2.4) if random.random() < 0.75 else truth
     picture = reduced(picture, random)
     if random.random() < 0.1:

@@ -14,10 +14,10 @@ COLOUR = 0.3
 """Weight of the three colours beside brightness, which the eye resolves far better."""
 
 
-def charbonnier(result: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Charbonnier et al. 1994, of brightness and of colours."""
+def charbonnier(result: torch.Tensor, truth: torch.Tensor, colour: float = COLOUR) -> torch.Tensor:
+    """Charbonnier et al. 1994, of brightness and, with that weight, of colours."""
     error = result - truth
-    return _round(luma(error)).mean() + COLOUR * _round(error).mean()
+    return _round(luma(error)).mean() + colour * _round(error).mean()
 
 
 def _round(error: torch.Tensor) -> torch.Tensor:

@@ -43,6 +43,8 @@ def main() -> None:
     if arguments.architecture:
         features, convolutions = (int(number) for number in arguments.size.split("x"))
         config = replace(config, architecture=arguments.architecture, features=features, convolutions=convolutions)
+    if arguments.rate:
+        config = replace(config, rate=arguments.rate)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` interrupts as control-C does
     run = Run(config, arguments.out or Path("build/training") / config.name, eager=arguments.eager)
     if arguments.start and run.step == 0:
@@ -70,6 +72,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--labelled", type=Path, help="what training.label wrote; a contest learns from it alone")
     parser.add_argument("--minutes", type=float, default=math.inf, help="of the schedule, earlier runs counted")
     parser.add_argument("--steps", type=int, default=10**6, help="of the schedule, earlier runs counted")
+    parser.add_argument("--rate", type=float, help="of learning, at its highest (default: the configuration's)")
     parser.add_argument("--workers", type=int, default=1, help="processes that make pairs; 12 or more for a GPU")
     parser.add_argument("--pool", type=int, help="pieces at hand; fewer than usual start sooner")
     parser.add_argument("--eager", action="store_true", help="do not compile: starts at once, needs no C++ compiler")
@@ -149,7 +152,7 @@ class Run:
         with torch.autocast(self.device.type, torch.bfloat16):
             likeness = alike(self._judge.features(result), self._judge.features(taught[0]))
             verdict = self._judge(result)
-        lesson = contest.taught * charbonnier(result, taught[0]) + contest.alike * likeness
+        lesson = contest.taught * charbonnier(result, taught[0], contest.colour) + contest.alike * likeness
         return contest.truth * loss + lesson + contest.judged * functional.softplus(-verdict.float()).mean()
 
     def _judge_loss(self, source: torch.Tensor, truth: torch.Tensor, *taught: torch.Tensor) -> torch.Tensor:

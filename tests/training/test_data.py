@@ -13,12 +13,12 @@ from PIL import Image
 
 from tests.pictures import SAMPLES
 from training.data import Mixture, Pieces, Pool, batches, measured, photographs
-from training.degradation import clean, demosaiced, mild, severe
+from training.degradation import clean, demosaiced, mild, severe, usual
 from training.pages import page
 from upscaler.arrays import PixelArray
 from upscaler.errors import PictureError
 
-EVERYTHING = Mixture(clean=0.34, mild=0.33, severe=0.33, pages=0.3)
+EVERYTHING = Mixture(clean=0.25, usual=0.25, mild=0.25, severe=0.25, pages=0.3)
 
 
 def truth() -> PixelArray:
@@ -26,7 +26,7 @@ def truth() -> PixelArray:
         return np.asarray(image.convert("RGB"))
 
 
-@pytest.mark.parametrize("degrade", [clean, mild, severe])
+@pytest.mark.parametrize("degrade", [clean, usual, mild, severe])
 def test_degraded_pictures_lie_where_their_truth_lies(degrade: Callable[..., PixelArray]) -> None:
     whole = truth()
     small = cv2.resize(whole, (64, 64), interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -98,7 +98,7 @@ def test_photograph_smaller_than_a_piece_is_refused(photos: Path) -> None:
 
 
 def test_pool_gives_parts_that_belong_together(photos: Path) -> None:
-    mixture = Mixture(clean=1, mild=0, severe=0, pages=0)
+    mixture = Mixture(clean=1, usual=0, mild=0, severe=0, pages=0)
     fresh = batches(Pieces(photographs(photos, held_out=False), mixture, 24), 4, 0, 0)
     pool = Pool.made(fresh, 16, torch.device("cpu"))
     for _ in range(6):  # once around, and further
