@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# A process for each core, eight at most: each holds torch. One that is done takes tests from the others' ends.
+PYTEST := $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=8 --dist=worksteal
 
 .PHONY: demo test sweep lint bench clean
 
@@ -11,10 +13,10 @@ demo: $(VENV)/.installed ## set up, and make a sample four times larger
 	@echo "Compare samples/chelsea.png with demo/chelsea_4x.png."
 
 test: $(VENV)/.installed-for-tests lint ## set up, and pass lint, types and tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 sweep: $(VENV)/.installed-for-tests ## what of the sweep over all architectures takes long
-	$(BIN)/python -m pytest -m slow tests/engines
+	$(PYTEST) -m slow tests/engines
 
 lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .

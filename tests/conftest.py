@@ -1,5 +1,6 @@
-"""What all tests share: a cache folder of their own, so that nothing is remembered from run to run; and signals."""
+"""What all tests share: a cache folder of their own, so that nothing is remembered from run to run; signals; threads."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -9,6 +10,10 @@ for name in ("SIGINT", "SIGHUP"):
     # Ignored where tests run in the background, which the programs that they start would inherit, and heed.
     if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:
         signal.signal(getattr(signal, name), signal.SIG_DFL)
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # As many processes as cores run tests: threads of each would wait for those of the others.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)
