@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A process for each core, eight at most: each holds torch. One that is done takes tests from the others' ends.
 PYTEST := $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=8 --dist=worksteal
 
-.PHONY: demo test sweep lint bench clean
+.PHONY: demo test sweep lint bench train-small clean
 
 demo: $(VENV)/.installed ## set up, and make a sample four times larger
 	$(BIN)/upscaler samples/chelsea.png -o demo/chelsea_4x.png --overwrite --progress
@@ -27,6 +27,19 @@ bench: $(VENV)/.installed-for-tests
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/quality.py
+
+PHOTOS ?= ../photos
+SMALL := build/training/small
+TRAIN := $(BIN)/python -m training.train
+
+train-small: $(VENV)/.installed-for-tests ## small versions of the embedded networks, from nothing, in ten minutes
+	$(TRAIN) faithful --photos $(PHOTOS) --out $(SMALL)/faithful --pool 512 --minutes 3
+	$(BIN)/python -m training.label photo --photos $(PHOTOS) --out $(SMALL)/labelled --pieces 96
+	$(TRAIN) photo --photos $(PHOTOS) --labelled $(SMALL)/labelled --out $(SMALL)/photo \
+		--start $(SMALL)/faithful/faithful-x4.safetensors --minutes 2
+	$(TRAIN) faithful --architecture plain --size 32x12 --photos $(PHOTOS) --out $(SMALL)/fast --pool 512 --minutes 1 --eager
+	$(TRAIN) photo-fast --photos $(PHOTOS) --labelled $(SMALL)/labelled --out $(SMALL)/photo-fast \
+		--start $(SMALL)/fast/faithful-x4.safetensors --minutes 1 --eager
 
 clean:
 	rm -rf $(VENV) build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -117,6 +117,20 @@ def test_drawn_truths_are_told_from_photographs() -> None:
             assert label.is_drawn(torch.from_numpy(levels.copy())) is expected
 
 
+def test_teacher_keeps_its_details_and_takes_the_tones_of_the_truth() -> None:
+    levels = 255 * torch.from_numpy(np.array(sample("coffee.jpg")[:96, :128])).permute(2, 0, 1)[None]
+    details = 20 * (torch.arange(128) % 2) - 10  # lines of one pixel, far below what is held
+    taught = (0.7 * levels + 10 + details).clamp(0, 255).byte()
+    result = label.held(taught, levels)
+    before, after = (
+        torch.nn.functional.avg_pool2d(each.float() - levels.float(), 16).abs().mean() for each in (taught, result)
+    )
+    assert before > 10
+    assert after < 2
+    steps = (result.float().diff(dim=-1) - taught.float().diff(dim=-1)).abs()
+    assert steps.mean() < 2
+
+
 def test_contest_without_labels_is_refused(
     monkeypatch: pytest.MonkeyPatch, photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
