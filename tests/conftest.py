@@ -1,4 +1,4 @@
-"""What all tests share: a cache folder of their own, so that nothing is remembered from run to run; signals; threads."""
+"""What all tests share: a cache folder of their own, so that nothing is remembered between runs; signals; threads."""
 
 import os
 import signal
