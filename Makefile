@@ -32,7 +32,7 @@ PHOTOS ?= ../photos
 SMALL := build/training/small
 TRAIN := $(BIN)/python -m training.train
 
-train-small: $(VENV)/.installed-for-tests ## small versions of the embedded networks, from nothing, in ten minutes
+train-small: $(VENV)/.installed-for-tests ## small versions of the embedded networks, from nothing; seven minutes of learning
 	$(TRAIN) faithful --photos $(PHOTOS) --out $(SMALL)/faithful --pool 512 --minutes 3
 	$(BIN)/python -m training.label photo --photos $(PHOTOS) --out $(SMALL)/labelled --pieces 96
 	$(TRAIN) photo --photos $(PHOTOS) --labelled $(SMALL)/labelled --out $(SMALL)/photo \

@@ -22,8 +22,8 @@ from .data import Pieces, batches, photographs
 AT_ONCE = 32
 """Pieces in a file: 13 MB, and a minute's work of two cores."""
 HELD = 8
-"""Pixels over which the mean colours of the teacher's results are those of the truth: what learns from them departs
-less from its sources, `photo-fast` by a tenth. Over four pixels, strokes that the teacher invents got hazy borders."""
+"""Pixels over which the mean colours of the teacher's results are those of the truth, so that its tints and
+contrasts are not learned. Over four pixels, strokes that the teacher invents got hazy borders."""
 
 
 def main() -> None:
