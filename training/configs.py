@@ -71,8 +71,8 @@ FAITHFUL = Config(
     # 0.63 million multiply-adds a source pixel, of 0.65 allowed. The README compares.
     features=96,
     convolutions=7,
-    # Nearly half is small but good; half of the others lie around the poor sources that are measured, where a network of
-    # this size gains when it sees them often; severe cases teach what noise is.
+    # Nearly half is small but good; half of the others lie around the poor sources that are measured, where a network
+    # of this size gains when it sees them often; severe cases teach what noise is.
     mixture=Mixture(clean=0.42, usual=0.28, mild=0.25, severe=0.05, pages=0.1),
 )
 
