@@ -31,15 +31,19 @@ bench: $(VENV)/.installed-for-tests
 PHOTOS ?= ../photos
 SMALL := build/training/small
 TRAIN := $(BIN)/python -m training.train
+LABEL := $(BIN)/python -m training.label
 
-train-small: $(VENV)/.installed-for-tests ## small versions of the embedded networks, from nothing; seven minutes of learning
-	$(TRAIN) faithful --photos $(PHOTOS) --out $(SMALL)/faithful --pool 512 --minutes 3
-	$(BIN)/python -m training.label photo --photos $(PHOTOS) --out $(SMALL)/labelled --pieces 96
-	$(TRAIN) photo --photos $(PHOTOS) --labelled $(SMALL)/labelled --out $(SMALL)/photo \
-		--start $(SMALL)/faithful/faithful-x4.safetensors --minutes 2
-	$(TRAIN) faithful --architecture plain --size 32x12 --photos $(PHOTOS) --out $(SMALL)/fast --pool 512 --minutes 1 --eager
-	$(TRAIN) photo-fast --photos $(PHOTOS) --labelled $(SMALL)/labelled --out $(SMALL)/photo-fast \
-		--start $(SMALL)/fast/faithful-x4.safetensors --minutes 1 --eager
+train-small: $(VENV)/.installed-for-tests ## small versions of the embedded networks, from nothing, in ten minutes
+	rm -rf $(SMALL)
+	$(TRAIN) faithful --architecture plain --size 64x5 --photos $(PHOTOS) --out $(SMALL)/faithful --pool 512 --minutes 2 --eager
+	$(LABEL) photo --photos $(PHOTOS) --out $(SMALL)/labelled --pieces 64
+	$(TRAIN) photo --architecture plain --size 64x5 --photos $(PHOTOS) --out $(SMALL)/photo --minutes 2 --eager \
+		--start $(SMALL)/faithful/faithful-x4.safetensors --labelled $(SMALL)/labelled
+	$(TRAIN) faithful --architecture plain --size 32x4 --photos $(PHOTOS) --out $(SMALL)/fast --pool 512 --minutes 1 --eager
+	$(LABEL) photo-fast --photos $(PHOTOS) --out $(SMALL)/labelled-fast --pieces 128 \
+		--teacher $(SMALL)/photo/photo-x4.safetensors
+	$(TRAIN) photo-fast --architecture plain --size 32x4 --photos $(PHOTOS) --out $(SMALL)/photo-fast --minutes 1 --eager \
+		--start $(SMALL)/fast/faithful-x4.safetensors --labelled $(SMALL)/labelled-fast
 
 clean:
 	rm -rf $(VENV) build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -46,7 +46,7 @@ def main() -> None:
         np.save(folder / "picture.npy", picture)
         for title, weights, features, convolutions in (
             ("64 features, 32 convolutions", lively_network(folder), 64, 32),
-            ("photo-fast", catalog.find("photo-fast").file, 32, 12),
+            ("photo-fast", catalog.find("photo-fast").file, 32, 15),
         ):
             contestants = ours(weights, picture, arguments.device)
             if arguments.rival:

@@ -57,6 +57,8 @@ def usual(truth: PixelArray, random: Random) -> PixelArray:
     benchmarks/restoration.py does. Figures of poor sources are therefore of something that was practised."""
     soft = cv2.GaussianBlur(truth, (0, 0), _about(0.5, 0.8, 1.6, random)).astype(np.uint8)
     small = reduced(soft, random, {Filter.BOX: 1.0})
+    if random.random() < 0.1:
+        small = sharpened(small, random)
     noise = random.standard_normal(small.shape, np.float32) * np.float32(_about(0.5, 1, 5, random))
     return encoded(pixels(small + noise), ".jpg", [cv2.IMWRITE_JPEG_QUALITY, round(_about(0.5, 55, 85, random))])
 
@@ -65,7 +67,7 @@ def mild(truth: PixelArray, random: Random) -> PixelArray:
     """As pictures from cameras and web pages can be: soft in many ways, noisy, compressed once or twice."""
     picture = blurred(truth, random, 0.4, 2.4) if random.random() < 0.75 else truth
     picture = reduced(picture, random)
-    if random.random() < 0.1:
+    if random.random() < 0.25:
         picture = sharpened(picture, random)
     if random.random() < 0.75:
         picture = noisy(picture, random, 0.5, 8)

@@ -10,11 +10,24 @@ from typing import Any
 import torch
 from torch import nn
 
+from upscaler.device import pick_precision
+
 CORES = torch.get_num_threads()
 """That may be used, as it was when the program began."""
 
 Loss = Callable[..., torch.Tensor]
 """Of the pictures of a part of a batch."""
+
+
+def quick(device: str = "cpu") -> torch.autocast:
+    """Within it networks compute in bfloat16 if that kind of device has hardware for it. A processor without it would
+    take many times as long, so there they stay in float32."""
+    return torch.autocast(device, torch.bfloat16, enabled=has_bfloat16(device))
+
+
+def has_bfloat16(device: str) -> bool:
+    """Whether that kind of device has hardware for it."""
+    return pick_precision("auto", torch.device(device), half=False, bfloat16=True) == torch.bfloat16
 
 
 class Descent:

@@ -26,7 +26,7 @@ from transformers import PreTrainedTokenizerFast
 
 from upscaler.arrays import PixelArray
 
-from .descent import Descent
+from .descent import Descent, quick
 from .pipeline import CELL, LONGEST, SIDE, Heeding, autoencoder, pipeline, scheduler, tokenizer, write
 from .world import scene
 
@@ -88,7 +88,7 @@ class Scenes(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
 @torch.no_grad()
 def latents(coder: Any, pictures: torch.Tensor) -> torch.Tensor:
     """As the denoiser sees them: (count, CHANNELS, SIDE / CELL, SIDE / CELL)."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with quick():
         pictures = (pictures.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
         found: torch.Tensor = coder.encoder(pictures).float() * coder.config.scaling_factor
     return found
@@ -157,7 +157,7 @@ def train_autoencoder(out: Path, minutes: float, steps: int, workers: int, only_
         return pool[which % POOL][:, low : low + piece, far : far + piece]
 
     def loss_of(pictures: torch.Tensor) -> torch.Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
+        with quick():
             latents = coder.encoder(2 * pictures - 1)
             # Noise of a tenth: what the denoiser errs by shall not be seen, and near pictures shall have near latents.
             noise = 0.1 * latents.detach().std() * torch.randn_like(latents)
@@ -228,7 +228,7 @@ def train_denoiser(out: Path, minutes: float, steps: int, workers: int) -> None:
         noise = torch.randn_like(clear)
         noisy = signal_share.sqrt() * clear + (1 - signal_share).sqrt() * noise
         wanted = signal_share.sqrt() * noise - (1 - signal_share).sqrt() * clear
-        with torch.autocast("cpu", torch.bfloat16):
+        with quick():
             found = descent.module(noisy, times, told)
         # What is nearly clear already has little to teach: from a ratio of 4 on, less counts, as in Min-SNR (Hang et
         # al. 2023). That would have what is nearly all noise count less too, where it is settled what is drawn.

@@ -1,6 +1,6 @@
-"""Writes pieces with a teacher's results beside them, for `photo` to learn from: `python -m training.label photo`.
+"""Writes pieces with a teacher's results beside them, to learn from: `python -m training.label photo --photos FOLDER`.
 
-The teacher takes far longer than a step of training, so each piece is labelled once. It can be stopped at any time and
+Real-ESRGAN takes far longer than a step of training, so each piece is labelled once. It can be stopped at any time and
 goes on where it was.
 """
 
@@ -18,9 +18,10 @@ from upscaler import catalog
 
 from .configs import CONFIGS
 from .data import Pieces, batches, photographs
+from .descent import quick
 
 AT_ONCE = 32
-"""Pieces in a file: 13 MB, and a minute's work of two cores."""
+"""Pieces in a file: 13 MB, and half a minute's work of two cores for Real-ESRGAN."""
 HELD = 8
 """Pixels over which the mean colours of the teacher's results are those of the truth, so that its tints and
 contrasts are not learned. Over four pixels, strokes that the teacher invents got hazy borders."""
@@ -29,17 +30,19 @@ contrasts are not learned. Over four pixels, strokes that the teacher invents go
 def main() -> None:
     """Labels until the folder holds as many pieces as are asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=[name for name, config in CONFIGS.items() if config.contest])
+    parser.add_argument("name", choices=[name for name, config in CONFIGS.items() if config.lesson])
     parser.add_argument("--photos", type=Path, required=True, help="a folder of .jpg and .png")
     parser.add_argument("--out", type=Path, default=Path("build/training/labelled"))
-    parser.add_argument("--teacher", default="realesrgan-x4plus", help="a model of upscaler's catalog, 4x")
+    parser.add_argument("--teacher", help="a 4x network, by name or file (default: the configuration's)")
     parser.add_argument("--pieces", type=int, default=8192, help="3.3 GB")
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
     config = CONFIGS[arguments.name]
+    assert config.lesson is not None
+    found = catalog.find(arguments.teacher or config.lesson.teacher)
     arguments.out.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    teacher = ModelLoader(device).load_from_file(catalog.locate(catalog.find(arguments.teacher))).bfloat16().eval()
+    teacher = ModelLoader(device).load_from_file(catalog.locate(found)).eval()
     done = len(list(arguments.out.glob("*.safetensors")))
     pieces = Pieces(photographs(arguments.photos, held_out=False), config.mixture, config.piece)
     pairs = batches(pieces, AT_ONCE, arguments.workers, seed=done)
@@ -74,7 +77,8 @@ def held(taught: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 @torch.inference_mode()
 def _taught(teacher: torch.nn.Module, source: torch.Tensor) -> torch.Tensor:
     """uint8 on the CPU, (1, 3, height, width), of a source that is a quarter of it."""
-    result: torch.Tensor = teacher((source.bfloat16() / 255).to(memory_format=torch.channels_last))
+    with quick(source.device.type):
+        result: torch.Tensor = teacher((source.float() / 255).to(memory_format=torch.channels_last))
     return (255 * result.float().clamp(0, 1)).round().byte().cpu().contiguous()
 
 

@@ -10,6 +10,8 @@ LUMA = (0.299, 0.587, 0.114)
 ROUND = 0.05
 """Errors below a dozen 8-bit levels count by their square, as PSNR counts all of them; larger ones by their size, so
 that a few strong edges do not rule."""
+NEAR = 2
+"""Pixels of the truth around a pixel, between whose extremes its brightness belongs: half of a source pixel's width."""
 COLOUR = 0.3
 """Weight of the three colours beside brightness, which the eye resolves far better."""
 
@@ -29,6 +31,14 @@ def frequencies(result: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     there, and many small ones among the pixels."""
     spectrum = torch.fft.rfft2(luma(result - truth), norm="ortho")
     return torch.view_as_real(spectrum).abs().mean()
+
+
+def halo(result: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Mean of how much darker or lighter the result is than anything of the truth nearby: what overshoots beside edges
+    and within thin lines. Distances from the truth hardly mind, so rare is it."""
+    mine, its = luma(result), luma(truth)
+    lightest, darkest = (sign * functional.max_pool2d(sign * its, 2 * NEAR + 1, 1, NEAR) for sign in (1, -1))
+    return (functional.relu(mine - lightest) + functional.relu(darkest - mine)).mean()
 
 
 def alike(result: list[torch.Tensor], wanted: list[torch.Tensor]) -> torch.Tensor:

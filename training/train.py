@@ -23,8 +23,8 @@ from torch.nn import functional
 
 from .configs import CONFIGS, Config
 from .data import Pair, Pieces, Pool, batches, labelled, measured, photographs
-from .descent import Descent
-from .losses import alike, bicubic, charbonnier, frequencies, psnr
+from .descent import Descent, has_bfloat16
+from .losses import alike, bicubic, charbonnier, frequencies, halo, psnr
 from .networks import ARCHITECTURES, Judge, averaged, start_from, weights
 
 SAVE_EVERY = 240.0
@@ -49,7 +49,7 @@ def main() -> None:
     run = Run(config, arguments.out or Path("build/training") / config.name, eager=arguments.eager)
     if arguments.start and run.step == 0:
         run.start_from(arguments.start)
-    if config.contest:
+    if config.lesson:
         pool = labelled(arguments.labelled, run.device)
     else:
         pieces = Pieces(photographs(arguments.photos, held_out=False), config.mixture, config.piece)
@@ -69,7 +69,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--photos", type=Path, required=True, help="a folder of .jpg and .png, as large as they come")
     parser.add_argument("--out", type=Path, help="default: build/training/NAME; goes on from the checkpoint there")
     parser.add_argument("--start", type=Path, help="weights to begin with, as this program writes them")
-    parser.add_argument("--labelled", type=Path, help="what training.label wrote; a contest learns from it alone")
+    parser.add_argument("--labelled", type=Path, help="what training.label wrote; a lesson is of nothing else")
     parser.add_argument("--minutes", type=float, default=math.inf, help="of the schedule, earlier runs counted")
     parser.add_argument("--steps", type=int, default=10**6, help="of the schedule, earlier runs counted")
     parser.add_argument("--rate", type=float, help="of learning, at its highest (default: the configuration's)")
@@ -79,7 +79,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--architecture", choices=ARCHITECTURES, help="another one, to compare")
     parser.add_argument("--size", default="64x16", help="of another architecture: features x convolutions")
     arguments = parser.parse_args()
-    if CONFIGS[arguments.name].contest and not arguments.labelled:
+    if CONFIGS[arguments.name].lesson and not arguments.labelled:
         parser.error(f"{arguments.name} learns from a teacher: --labelled is missing. Run training.label first.")
     return arguments
 
@@ -101,6 +101,7 @@ class Run:
         self._judge.to(self.device).to(memory_format=torch.channels_last)
         self._judge_descent = Descent(self._judge, config.rate, warmup=config.warmup)
         self._begun: dict[str, torch.Tensor] = {}
+        self._has_bfloat16 = has_bfloat16(self.device.type)
         # Compiled, a step takes 0.6 of the time on a CPU: what lies between convolutions becomes one pass. The judge
         # gets slower.
         self._compared = self._compare if eager else torch.compile(self._compare)
@@ -144,32 +145,39 @@ class Run:
         self.loss += max(0.01, 1 / self.step) * (loss - self.loss)
 
     def _loss(self, source: torch.Tensor, truth: torch.Tensor, *taught: torch.Tensor) -> torch.Tensor:
-        """The network's: distance from the truth and, in a contest, from the teacher's result, and the judge's word."""
+        """The network's: distance from the truth, from the teacher's result, and the judge's word."""
         result, loss = self._compared(source, truth)
-        contest = self.config.contest
-        if not contest:
-            return loss
-        with torch.autocast(self.device.type, torch.bfloat16):
-            likeness = alike(self._judge.features(result), self._judge.features(taught[0]))
-            verdict = self._judge(result)
-        lesson = contest.taught * charbonnier(result, taught[0], contest.colour) + contest.alike * likeness
-        return contest.truth * loss + lesson + contest.judged * functional.softplus(-verdict.float()).mean()
+        lesson, contest = self.config.lesson, self.config.contest
+        if lesson:
+            loss = lesson.truth * loss + lesson.taught * charbonnier(result, taught[0], lesson.colour)
+        if contest:
+            with self._quick():
+                likeness = alike(self._judge.features(result), self._judge.features(taught[0]))
+                verdict = self._judge(result)
+            loss = loss + contest.alike * likeness
+            loss = loss + contest.judged * functional.softplus(-verdict.float()).mean()
+        return loss
 
     def _judge_loss(self, source: torch.Tensor, truth: torch.Tensor, *taught: torch.Tensor) -> torch.Tensor:
         """The judge's: truths are to be called real, results not."""
         with torch.no_grad():
             result = self._result(source)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with self._quick():
             real, made = self._judge(truth), self._judge(result)
         return functional.softplus(-real.float()).mean() + functional.softplus(made.float()).mean()
 
     def _compare(self, source: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The network's result and its distance from the truth."""
         result = self._result(source)
-        return result, charbonnier(result, truth) + self.config.frequencies * frequencies(result, truth)
+        loss = charbonnier(result, truth) + self.config.frequencies * frequencies(result, truth)
+        return result, loss + self.config.halo * halo(result, truth)
+
+    def _quick(self) -> torch.autocast:
+        """Of what is compiled: only what is known before can be asked in it."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._has_bfloat16)
 
     def _result(self, source: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with self._quick():
             result: torch.Tensor = self.network(source)
         return result.float()
 
@@ -195,7 +203,10 @@ class Run:
 
     def _load(self) -> None:
         state = torch.load(self._checkpoint, weights_only=True, map_location=self.device)
-        self._descent.load(state["network"])
+        try:
+            self._descent.load(state["network"])
+        except RuntimeError as error:
+            raise SystemExit(f"{self._checkpoint}: is of another network. Name another folder with --out.") from error
         if self.config.contest:
             self._judge_descent.load(state["judge"])
             self._begun = state["begun"]
@@ -210,7 +221,7 @@ class Run:
         for number, (name, sources) in enumerate(held_out.items()):
             for kind, pair in sources.items():
                 source, truth = (each[None].to(self.device).float() / 255 for each in pair)
-                with torch.autocast(self.device.type, torch.bfloat16):
+                with self._quick():
                     result = network(source).float().clamp(0, 1)
                 gains.setdefault(kind, []).append(psnr(result, truth) - psnr(bicubic(source), truth))
                 if number < SAMPLES:
