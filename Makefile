@@ -27,6 +27,7 @@ bench: $(VENV)/.installed-for-tests
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/quality.py
+	$(BIN)/python benchmarks/fidelity.py
 
 PHOTOS ?= ../photos
 SMALL := build/training/small

@@ -1,4 +1,4 @@
-"""NIQE: how natural a picture looks, without knowing what it should look like. For restoration.py.
+"""NIQE: how natural a picture looks, without knowing what it should look like. For quality.py.
 
 Its statistics of natural pictures are BasicSR's, in a file that is not part of this project.
 """

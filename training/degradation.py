@@ -54,7 +54,7 @@ def clean(truth: PixelArray, random: Random) -> PixelArray:
 
 def usual(truth: PixelArray, random: Random) -> PixelArray:
     """A little soft and noisy, reduced by area, saved once as JPEG: spread around what `data.measured` calls poor, as
-    benchmarks/restoration.py does. Figures of poor sources are therefore of something that was practised."""
+    benchmarks/quality.py does. Figures of poor sources are therefore of something that was practised."""
     soft = cv2.GaussianBlur(truth, (0, 0), _about(0.5, 0.8, 1.6, random)).astype(np.uint8)
     small = reduced(soft, random, {Filter.BOX: 1.0})
     if random.random() < 0.1:

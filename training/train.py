@@ -173,7 +173,7 @@ class Run:
         return result, loss + self.config.halo * halo(result, truth)
 
     def _quick(self) -> torch.autocast:
-        """Of what is compiled: only what is known before can be asked in it."""
+        """As `descent.quick`, which cannot ask about the processor inside of what is compiled."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self._has_bfloat16)
 
     def _result(self, source: torch.Tensor) -> torch.Tensor:
