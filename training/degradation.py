@@ -53,8 +53,9 @@ def clean(truth: PixelArray, random: Random) -> PixelArray:
 
 
 def usual(truth: PixelArray, random: Random) -> PixelArray:
-    """A little soft and noisy, reduced by area, saved once as JPEG: spread around what `data.measured` calls poor, as
-    benchmarks/quality.py does. Figures of poor sources are therefore of something that was practised."""
+    """A little soft and noisy, reduced by area, saved once as JPEG, one in ten sharpened: spread around what
+    `data.measured` and benchmarks/quality.py call poor. Figures of poor sources are therefore of something that was
+    practised."""
     soft = cv2.GaussianBlur(truth, (0, 0), _about(0.5, 0.8, 1.6, random)).astype(np.uint8)
     small = reduced(soft, random, {Filter.BOX: 1.0})
     if random.random() < 0.1:
