@@ -31,7 +31,7 @@ windows of neighbours coincide."""
 
 CPU_CACHE = 32 * 2**20
 """Bytes of working memory up to which a tile is computed fastest on a CPU (measured: a network of 64 features in bf16
-takes 1.4 µs a pixel at 256x256, 3.1 at 512x512)."""
+takes 1.4 µs a pixel at 256x256, 3.1 at 512x512; `photo` in float32 with AVX2 8.8 at 256x256, 12.0 at 384x384)."""
 
 GPU_BATCH = 2**20
 """Source pixels run together on a GPU: enough to fill it."""
