@@ -37,7 +37,7 @@ def photos(tmp_path: Path) -> Path:
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """The configurations, of tiny networks on tiny pieces."""
     for name, config in CONFIGS.items():
-        tiny = replace(config, features=8, convolutions=2, batch=4, side=16, piece=24, fresh=2, rate=5e-3, warmup=5)
+        tiny = replace(config, features=8, convolutions=2, batch=8, side=16, piece=24, fresh=2, rate=5e-3, warmup=5)
         if config.contest:
             tiny = replace(tiny, contest=replace(config.contest, features=4))
         monkeypatch.setitem(CONFIGS, name, tiny)
@@ -61,7 +61,7 @@ def test_twenty_steps_learn_and_write_a_model(monkeypatch: pytest.MonkeyPatch, p
     first, last = log(out)
     assert (first["step"], last["step"]) == ("1", "20")
     for kind in ("clean", "poor"):
-        assert float(last[f"{kind} gain, dB"]) > float(first[f"{kind} gain, dB"]) + 0.1
+        assert float(last[f"{kind} gain, dB"]) > float(first[f"{kind} gain, dB"]) + 0.2
     assert list(out.glob("*-poor.png"))
     coffee = sample("coffee.jpg")[:96, :128]
     result = Upscaler(str(out / "faithful-x4.safetensors"))(coffee)
