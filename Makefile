@@ -40,11 +40,11 @@ train-small: $(VENV)/.installed-for-tests ## small versions of the embedded netw
 	$(LABEL) photo --photos $(PHOTOS) --out $(SMALL)/labelled --pieces 64
 	$(TRAIN) photo --architecture plain --size 64x5 --photos $(PHOTOS) --out $(SMALL)/photo --minutes 2 --eager \
 		--start $(SMALL)/faithful/faithful-x4.safetensors --labelled $(SMALL)/labelled
-	$(TRAIN) faithful --architecture plain --size 32x4 --photos $(PHOTOS) --out $(SMALL)/fast --pool 512 --minutes 1 --eager
+	$(TRAIN) base --architecture plain --size 32x4 --photos $(PHOTOS) --out $(SMALL)/fast --pool 512 --minutes 1 --eager
 	$(LABEL) photo-fast --photos $(PHOTOS) --out $(SMALL)/labelled-fast --pieces 128 \
 		--teacher $(SMALL)/photo/photo-x4.safetensors
 	$(TRAIN) photo-fast --architecture plain --size 32x4 --photos $(PHOTOS) --out $(SMALL)/photo-fast --minutes 1 --eager \
-		--start $(SMALL)/fast/faithful-x4.safetensors --labelled $(SMALL)/labelled-fast
+		--start $(SMALL)/fast/base-x4.safetensors --labelled $(SMALL)/labelled-fast
 
 clean:
 	rm -rf $(VENV) build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

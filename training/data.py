@@ -4,8 +4,9 @@ that are only measured."""
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -40,6 +41,10 @@ class Mixture:
     severe: float
     pages: float
     """Of the truths are drawn; the others are photographs."""
+    usual_sharpened: float = 0.0
+    """Of the usual sources are sharpened too much."""
+    mild_sharpened: float = 0.1
+    """Of the mild ones."""
 
 
 def photographs(folder: Path, held_out: bool) -> list[Path]:
@@ -84,7 +89,12 @@ class Pieces(IterableDataset[Pair]):
         if random.random() < 0.06:  # so that grey stays grey
             truth = np.asarray(Image.fromarray(truth).convert("L").convert("RGB"))
         shares = self._mixture
-        kinds = {clean: shares.clean, usual: shares.usual, mild: shares.mild, severe: shares.severe}
+        kinds: dict[Callable[[PixelArray, Random], PixelArray], float] = {
+            clean: shares.clean,
+            partial(usual, sharpening=shares.usual_sharpened): shares.usual,
+            partial(mild, sharpening=shares.mild_sharpened): shares.mild,
+            severe: shares.severe,
+        }
         source = pick(kinds, random)(truth, random)
         return _tensor(source), _tensor(truth)
 

@@ -52,23 +52,24 @@ def clean(truth: PixelArray, random: Random) -> PixelArray:
     return reduced(truth, random, GOOD_FILTERS)
 
 
-def usual(truth: PixelArray, random: Random) -> PixelArray:
-    """A little soft and noisy, reduced by area, saved once as JPEG, one in ten sharpened: spread around what
-    `data.measured` and benchmarks/quality.py call poor. Figures of poor sources are therefore of something that was
-    practised."""
+def usual(truth: PixelArray, random: Random, sharpening: float = 0.0) -> PixelArray:
+    """A little soft and noisy, reduced by area, saved once as JPEG: spread around what `data.measured` and
+    benchmarks/quality.py call poor. Figures of poor sources are therefore of something that was practised. `sharpening`
+    is the share that is sharpened too much."""
     soft = cv2.GaussianBlur(truth, (0, 0), _about(0.5, 0.8, 1.6, random)).astype(np.uint8)
     small = reduced(soft, random, {Filter.BOX: 1.0})
-    if random.random() < 0.1:
+    if random.random() < sharpening:
         small = sharpened(small, random)
     noise = random.standard_normal(small.shape, np.float32) * np.float32(_about(0.5, 1, 5, random))
     return encoded(pixels(small + noise), ".jpg", [cv2.IMWRITE_JPEG_QUALITY, round(_about(0.5, 55, 85, random))])
 
 
-def mild(truth: PixelArray, random: Random) -> PixelArray:
-    """As pictures from cameras and web pages can be: soft in many ways, noisy, compressed once or twice."""
+def mild(truth: PixelArray, random: Random, sharpening: float = 0.1) -> PixelArray:
+    """As pictures from cameras and web pages can be: soft in many ways, noisy, compressed once or twice. `sharpening`
+    is the share that is sharpened too much."""
     picture = blurred(truth, random, 0.4, 2.4) if random.random() < 0.75 else truth
     picture = reduced(picture, random)
-    if random.random() < 0.25:
+    if random.random() < sharpening:
         picture = sharpened(picture, random)
     if random.random() < 0.75:
         picture = noisy(picture, random, 0.5, 8)

@@ -10,6 +10,8 @@ LUMA = (0.299, 0.587, 0.114)
 ROUND = 0.05
 """Errors below a dozen 8-bit levels count by their square, as PSNR counts all of them; larger ones by their size, so
 that a few strong edges do not rule."""
+FLAT = 1e-3
+"""Mean square, of 8 levels of 255, up to which pictures count alike: without it those that are flat would rule."""
 NEAR = 2
 """Pixels of the truth around a pixel, between whose extremes its brightness belongs: half of a source pixel's width."""
 COLOUR = 0.3
@@ -24,6 +26,15 @@ def charbonnier(result: torch.Tensor, truth: torch.Tensor, colour: float = COLOU
 
 def _round(error: torch.Tensor) -> torch.Tensor:
     return torch.sqrt(error**2 + ROUND**2) - ROUND
+
+
+def decibels(result: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """What PSNR counts (as in HINet, Chen et al. 2021): the logarithm of each picture's mean square error, of
+    brightness and, with the weight of `COLOUR`, of colours. A flat picture matters as much as one full of edges. From
+    nothing it would be infinite, so `FLAT` is added; and it is as large as `charbonnier` for errors of a usual size."""
+    error = result - truth
+    squares = (luma(error) ** 2).mean((1, 2, 3)) + COLOUR * (error**2).mean((1, 2, 3))
+    return FLAT / ROUND * torch.log1p(squares / FLAT).mean()
 
 
 def frequencies(result: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:

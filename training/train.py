@@ -24,7 +24,7 @@ from torch.nn import functional
 from .configs import CONFIGS, Config
 from .data import Pair, Pieces, Pool, batches, labelled, measured, photographs
 from .descent import Descent, has_bfloat16
-from .losses import alike, bicubic, charbonnier, frequencies, halo, psnr
+from .losses import alike, bicubic, charbonnier, decibels, frequencies, halo, psnr
 from .networks import ARCHITECTURES, Judge, averaged, start_from, weights
 
 SAVE_EVERY = 240.0
@@ -169,8 +169,11 @@ class Run:
     def _compare(self, source: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The network's result and its distance from the truth."""
         result = self._result(source)
-        loss = charbonnier(result, truth) + self.config.frequencies * frequencies(result, truth)
-        return result, loss + self.config.halo * halo(result, truth)
+        distance = charbonnier if self.config.lesson else decibels
+        loss = distance(result, truth) + self.config.frequencies * frequencies(result, truth)
+        if self.config.halo:
+            loss = loss + self.config.halo * halo(result, truth)
+        return result, loss
 
     def _quick(self) -> torch.autocast:
         """As `descent.quick`, which cannot ask about the processor inside of what is compiled."""
