@@ -4,6 +4,7 @@ that are only measured."""
 from __future__ import annotations
 
 import zlib
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -45,6 +46,16 @@ class Mixture:
     """Of the usual sources are sharpened too much."""
     mild_sharpened: float = 0.1
     """Of the mild ones."""
+
+
+def photo_folder(name: str) -> Path:
+    """For argparse, which says what is wrong with it."""
+    folder = Path(name)
+    if not folder.is_dir():
+        raise ArgumentTypeError(f"{name}: no such folder")
+    if not all(photographs(folder, held_out) for held_out in (False, True)):
+        raise ArgumentTypeError(f"{name}: has too few .jpg and .png to learn from some and hold others out")
+    return folder
 
 
 def photographs(folder: Path, held_out: bool) -> list[Path]:

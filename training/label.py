@@ -17,7 +17,7 @@ from torch.nn import functional
 from upscaler import catalog
 
 from .configs import CONFIGS
-from .data import Pieces, batches, photographs
+from .data import Pieces, batches, photo_folder, photographs
 from .descent import quick
 
 AT_ONCE = 32
@@ -31,7 +31,7 @@ def main() -> None:
     """Labels until the folder holds as many pieces as are asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=[name for name, config in CONFIGS.items() if config.lesson])
-    parser.add_argument("--photos", type=Path, required=True, help="a folder of .jpg and .png")
+    parser.add_argument("--photos", type=photo_folder, required=True, help="a folder of .jpg and .png")
     parser.add_argument("--out", type=Path, default=Path("build/training/labelled"))
     parser.add_argument("--teacher", help="a 4x network, by name or file (default: the configuration's)")
     parser.add_argument("--pieces", type=int, default=8192, help="3.3 GB")

@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn import functional
 
 from .configs import CONFIGS, Config
-from .data import Pair, Pieces, Pool, batches, labelled, measured, photographs
+from .data import Pair, Pieces, Pool, batches, labelled, measured, photo_folder, photographs
 from .descent import Descent, has_bfloat16
 from .losses import alike, bicubic, charbonnier, decibels, frequencies, halo, psnr
 from .networks import ARCHITECTURES, Judge, averaged, start_from, weights
@@ -66,7 +66,9 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=CONFIGS)
-    parser.add_argument("--photos", type=Path, required=True, help="a folder of .jpg and .png, as large as they come")
+    parser.add_argument(
+        "--photos", type=photo_folder, required=True, help="a folder of .jpg and .png, as large as they come"
+    )
     parser.add_argument("--out", type=Path, help="default: build/training/NAME; goes on from the checkpoint there")
     parser.add_argument("--start", type=Path, help="weights to begin with, as this program writes them")
     parser.add_argument("--labelled", type=Path, help="what training.label wrote; a lesson is of nothing else")

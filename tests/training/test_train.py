@@ -139,6 +139,16 @@ def test_contest_without_labels_is_refused(
     assert "photo learns from a teacher: --labelled is missing. Run training.label first." in capsys.readouterr().err
 
 
+def test_folder_without_photographs_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder, words in ((tmp_path / "none", "no such folder"), (tmp_path, "has too few .jpg and .png")):
+        with pytest.raises(SystemExit) as exit:
+            run(monkeypatch, train, "faithful", "--photos", folder)
+        assert exit.value.code == 2
+        assert f"argument --photos: {folder}: {words}" in capsys.readouterr().err
+
+
 def test_checkpoint_of_another_network_is_kept_and_said(
     monkeypatch: pytest.MonkeyPatch, photos: Path, tmp_path: Path
 ) -> None:
