@@ -11,7 +11,7 @@ import torch
 import upscaler
 from tests.networks import tiny_compact
 from tests.pictures import ALL, PHOTOS, SAMPLES, sample
-from upscaler import Metadata, Paper, Picture, PictureError, PlanError, Size, Target, Upscaler
+from upscaler import Metadata, Paper, Picture, PictureError, PlanError, Size, Target, Upscaler, codecs
 from upscaler.picture import canvas
 
 
@@ -32,12 +32,12 @@ def lanczos() -> Upscaler:
 @pytest.mark.parametrize("tile", [32, 47, 64, 101, 150])
 @pytest.mark.parametrize("name", ALL)
 def test_tiled_equals_whole_to_one_level(exact: Upscaler, name: str, tile: int) -> None:
-    whole = exact(SAMPLES / name)
+    pixels = codecs.decode(SAMPLES / name).pixels
+    if tile < 64:
+        pixels = pixels[:112, :120]  # of which the network computes most pixels four times or more
     tiled = Upscaler("faithful", device="cpu", precision="fp32", tile=tile)
-    estimate = tiled.estimate(SAMPLES / name)
-    assert estimate.plans[0].count > 1
-    difference = np.abs(whole.pixels.astype(int) - tiled(SAMPLES / name).pixels.astype(int))
-    assert difference.max() <= 1
+    assert tiled.estimate(pixels).plans[0].count > 1
+    assert np.abs(exact(pixels).pixels.astype(int) - tiled(pixels).pixels).max() <= 1
 
 
 def test_batches_give_the_same_picture(exact: Upscaler) -> None:
