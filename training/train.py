@@ -53,7 +53,7 @@ def main() -> None:
         pool = labelled(arguments.labelled, run.device)
     else:
         pieces = Pieces(photographs(arguments.photos, held_out=False), config.mixture, config.piece)
-        pairs = batches(pieces, config.fresh, arguments.workers, seed=run.step)
+        pairs = batches(pieces, config.fresh, arguments.workers, seed=arguments.seed + run.step)
         pool = Pool.made(pairs, arguments.pool or config.pool, run.device)
     held_out = {file.stem: measured(file) for file in photographs(arguments.photos, held_out=True)}
     try:
@@ -71,6 +71,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, help="default: build/training/NAME; goes on from the checkpoint there")
     parser.add_argument("--start", type=Path, help="weights to begin with, as this program writes them")
+    parser.add_argument("--seed", type=int, default=0, help="another turn with --start wants another, for new pieces")
     parser.add_argument("--labelled", type=Path, help="what training.label wrote; a lesson is of nothing else")
     parser.add_argument("--minutes", type=float, default=math.inf, help="of the schedule, earlier runs counted")
     parser.add_argument("--steps", type=int, default=10**6, help="of the schedule, earlier runs counted")
