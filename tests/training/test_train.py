@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tests.pictures import SAMPLES, sample
-from training import charts, label, train
+from training import charts, label, mean, networks, train
 from training.configs import CONFIGS
 from upscaler import Upscaler
 
@@ -106,6 +106,24 @@ def test_contest_begins_with_given_weights_and_teaches_network_and_judge(
     begun, written = load_file(start), load_file(tmp_path / "photo" / "photo-x4.safetensors")
     for name, value in after["network"]["average"].items():
         assert torch.allclose(written[name].float(), begun[name].float().lerp(value, 0.85), atol=1e-3)
+
+
+def test_mean_of_weights_counts_shares_and_refuses_other_networks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    files = [tmp_path / f"{number}.safetensors" for number in range(3)]
+    for file, features in zip(files, (4, 4, 8), strict=True):
+        save_file(networks.weights(networks.plain(features, 2)), file)
+    out = tmp_path / "mean.safetensors"
+    monkeypatch.setattr(sys, "argv", ["program", str(out), f"{files[0]}=3", str(files[1])])
+    mean.main()
+    first, second, found = (load_file(file) for file in (*files[:2], out))
+    for name, value in found.items():
+        assert value.dtype == torch.float16
+        assert torch.allclose(value.float(), first[name].float().lerp(second[name].float(), 0.25), atol=1e-3)
+    monkeypatch.setattr(sys, "argv", ["program", str(out), str(files[0]), str(files[2])])
+    with pytest.raises(SystemExit, match="is of another network than the first file"):
+        mean.main()
 
 
 def test_drawn_truths_are_told_from_photographs() -> None:
