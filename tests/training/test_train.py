@@ -109,7 +109,7 @@ def test_contest_begins_with_given_weights_and_teaches_network_and_judge(
 
 
 def test_mean_of_weights_counts_shares_and_refuses_other_networks(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = [tmp_path / f"{number}.safetensors" for number in range(3)]
     for file, features in zip(files, (4, 4, 8), strict=True):
@@ -121,9 +121,16 @@ def test_mean_of_weights_counts_shares_and_refuses_other_networks(
     for name, value in found.items():
         assert value.dtype == torch.float16
         assert torch.allclose(value.float(), first[name].float().lerp(second[name].float(), 0.25), atol=1e-3)
-    monkeypatch.setattr(sys, "argv", ["program", str(out), str(files[0]), str(files[2])])
-    with pytest.raises(SystemExit, match="is of another network than the first file"):
-        mean.main()
+    for wrong, said in (
+        (files[2], "2.safetensors: is of another network than"),
+        (tmp_path / "missing.safetensors", "missing.safetensors: cannot be read as .safetensors"),
+        (f"{files[1]}=much", "the share is not a number"),
+        (f"{files[1]}=0", "the share is not above zero"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["program", str(out), str(files[0]), str(wrong)])
+        with pytest.raises(SystemExit):
+            mean.main()
+        assert said in capsys.readouterr().err
 
 
 def test_drawn_truths_are_told_from_photographs() -> None:
