@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -116,6 +117,20 @@ def test_interruption_leaves_no_lock_taken(monkeypatch: pytest.MonkeyPatch) -> N
                     pass
         assert condition.acquire(blocking=False)
         timer.join()
+
+
+def test_interruption_comes_again_until_it_is_heeded() -> None:
+    """One that arrives just before the main thread begins to wait is lost, as the first is here that comes again."""
+    interrupt.install()
+    heed = signal.getsignal(signal.SIGTERM)
+    exec("signal.raise_signal(signal.SIGTERM)", {"__name__": "threading", "signal": signal})
+    lost: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: lost.append(number))
+    while not lost:
+        time.sleep(0.001)
+    with pytest.raises(interrupt.Interrupted):  # noqa: PT012
+        signal.signal(signal.SIGTERM, heed)
+        queue.SimpleQueue[None]().get(timeout=20)
 
 
 def test_interruption_ends_a_wait() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from upscaler.codecs import Output
+from upscaler.jobs import watch
 from upscaler.jobs.output import Job
 from upscaler.jobs.watch import arriving
 
@@ -63,3 +64,16 @@ def test_a_file_that_vanishes_before_it_is_complete_is_forgotten(tmp_path: Path,
     other.start()
     assert next(given) == ["b.txt"]
     other.join()
+
+
+def test_what_nobody_tells_of_is_found_too(
+    tmp_path: Path, given: Iterator[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a network drive nothing is told of what other computers write."""
+    monkeypatch.setattr(watch._Bell, "on_any_event", lambda *_: None)
+    monkeypatch.setattr(watch, "SILENCE", 0.2)
+    (tmp_path / "a.txt").write_text("a")
+    assert next(given) == ["a.txt"]
+    later = threading.Timer(0.3, (tmp_path / "b.txt").write_text, ("b",))
+    later.start()
+    assert next(given) == ["b.txt"]

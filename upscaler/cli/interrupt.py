@@ -55,10 +55,11 @@ def ignore() -> None:
 
 
 class _Handler:
-    """When it last interrupted, and where it did not."""
+    """When it last interrupted, and where it did not and insists."""
 
     def __init__(self) -> None:
         self._last = -math.inf
+        self._insisting = False
         self._place: tuple[int, int] | None = None
         self._since = -math.inf
 
@@ -67,9 +68,10 @@ class _Handler:
         if now - self._last <= PATIENCE:
             return
         if self._is_locking(frame, now):
-            _come_again(number)
+            self._insist(number)
             return
         self._last = now
+        self._insisting = False
         raise Interrupted(number)
 
     def again(self, lost: sys.UnraisableHookArgs) -> None:
@@ -78,7 +80,7 @@ class _Handler:
             sys.__unraisablehook__(lost)
             return
         self._last = -math.inf
-        _come_again(lost.exc_value.number)
+        self._insist(lost.exc_value.number)
 
     def _is_locking(self, frame: FrameType | None, now: float) -> bool:
         if frame is None or str(frame.f_globals.get("__name__")).partition(".")[0] not in LOCKING:
@@ -88,16 +90,19 @@ class _Handler:
             self._place, self._since = place, now
         return now - self._since < STILL
 
+    def _insist(self, number: int) -> None:
+        """From now on it comes again until it is heeded: one that arrives while the main thread begins to wait for
+        something is not noticed. A `threading.Thread` would take locks that the interrupted code may hold."""
+        if not self._insisting:
+            self._insisting = True
+            _thread.start_new_thread(self._send, (number,))
 
-def _come_again(number: int) -> None:
-    """In RETRY seconds. A `threading.Thread` would take locks that the interrupted code may hold."""
-    _thread.start_new_thread(_send, (number,))
-
-
-def _send(number: int) -> None:
-    """To the main thread, which may be waiting for something."""
-    time.sleep(RETRY)
-    if sys.platform == "win32":
-        signal.raise_signal(number)
-    else:
-        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    def _send(self, number: int) -> None:
+        """To the main thread, which may be waiting for something."""
+        time.sleep(RETRY)
+        while self._insisting:
+            if sys.platform == "win32":
+                signal.raise_signal(number)
+            else:
+                signal.pthread_kill(threading.main_thread().ident or 0, number)
+            time.sleep(RETRY)

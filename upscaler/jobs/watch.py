@@ -19,6 +19,9 @@ SETTLED = 2.0
 LOOKS = 0.5
 """Seconds between two looks while a file is not complete."""
 
+SILENCE = 60.0
+"""Seconds between two looks when nothing is heard: of what others write to a network drive the system says nothing."""
+
 
 class _Bell(FileSystemEventHandler):
     """Rings when anything happens in a folder."""
@@ -37,7 +40,7 @@ def arriving(
     """For ever: the jobs of `look()` whose sources have appeared or changed since, when they are complete.
 
     What is there at the beginning is given too, as soon as it has not changed for `settled` seconds. `look` is called
-    only when something happened in the `folders` or below. Close the iterator to end the watch.
+    when something happened in the `folders` or below, and now and then. Close the iterator to end the watch.
     """
     bell, observer = _Bell(), Observer()
     for folder in folders:
@@ -60,13 +63,13 @@ def arriving(
                     ready.append(job)
             if ready:
                 yield ready
-            _await(bell, LOOKS if waiting else None)
+            _await(bell, LOOKS if waiting else SILENCE)
     finally:
         observer.stop()
         observer.join()
 
 
-def _await(bell: _Bell, seconds: float | None) -> None:
+def _await(bell: _Bell, seconds: float) -> None:
     """Until it rings, or for so long; however often it rang, once."""
     try:
         bell.rings.get(timeout=seconds)
