@@ -77,3 +77,19 @@ def test_what_nobody_tells_of_is_found_too(
     later = threading.Timer(0.3, (tmp_path / "b.txt").write_text, ("b",))
     later.start()
     assert next(given) == ["b.txt"]
+
+
+def test_folders_are_searched_when_something_happened_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be ten thousand files: to look whether one of them is complete is no reason to search for all."""
+    monkeypatch.setattr(watch, "LOOKS", 0.01)
+    searches: list[float] = []
+
+    def look() -> list[Job]:
+        searches.append(time.monotonic())
+        return [Job(path, Output(Path())) for path in tmp_path.glob("*.txt")]
+
+    (tmp_path / "a.txt").write_text("a")
+    jobs = arriving([tmp_path], look, settled=0.5)
+    assert [job.source.name for job in next(jobs)] == ["a.txt"]
+    assert len(searches) == 1
+    jobs.close()

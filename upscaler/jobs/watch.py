@@ -6,6 +6,7 @@ import os
 import queue
 import time
 from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
@@ -17,10 +18,11 @@ SETTLED = 2.0
 """Seconds for which a file must not have changed to be taken for complete."""
 
 LOOKS = 0.5
-"""Seconds between two looks while a file is not complete."""
+"""Seconds between two looks at files that are not complete."""
 
 SILENCE = 60.0
-"""Seconds between two looks when nothing is heard: of what others write to a network drive the system says nothing."""
+"""Seconds between two looks for files when nothing is heard: of what others write to a network drive the system says
+nothing."""
 
 
 class _Bell(FileSystemEventHandler):
@@ -46,37 +48,47 @@ def arriving(
     for folder in folders:
         observer.schedule(bell, str(folder), recursive=True)
     observer.start()
+    jobs: Iterable[Job] = ()
     given: dict[Path, tuple[int, int]] = {}
     waiting: dict[Path, tuple[tuple[int, int], float]] = {}
+    """What files that are not complete were like, and since when."""
+    heard = True
     try:
         while True:
-            ready, now = [], time.monotonic()
-            for job in look():
+            if heard:
+                jobs = tuple(look())
+            ready, incomplete, now = [], {}, time.monotonic()
+            for job in jobs:
                 state = _state(job.source)
-                if state is None or given.get(job.source) == state:
-                    waiting.pop(job.source, None)
-                elif waiting.get(job.source, (None, 0.0))[0] != state:
-                    waiting[job.source] = state, now
-                elif now - waiting[job.source][1] >= settled:
+                if state is None or state == given.get(job.source):
+                    continue
+                before, since = waiting.get(job.source, (None, now))
+                if before != state:
+                    since = now
+                if now - since >= settled:
                     given[job.source] = state
-                    del waiting[job.source]
                     ready.append(job)
+                else:
+                    incomplete[job.source] = state, since
+            waiting = incomplete
             if ready:
                 yield ready
-            _await(bell, LOOKS if waiting else SILENCE)
+            heard = _rings(bell, LOOKS if waiting else SILENCE) or not waiting
     finally:
         observer.stop()
         observer.join()
 
 
-def _await(bell: _Bell, seconds: float) -> None:
-    """Until it rings, or for so long; however often it rang, once."""
+def _rings(bell: _Bell, seconds: float) -> bool:
+    """Whether it does within so long; however often it rang, once."""
     try:
         bell.rings.get(timeout=seconds)
+    except queue.Empty:
+        return False
+    with suppress(queue.Empty):
         while True:
             bell.rings.get_nowait()
-    except queue.Empty:
-        pass
+    return True
 
 
 def _state(file: Path) -> tuple[int, int] | None:
