@@ -173,7 +173,7 @@ def rival(python: Path, model: Any, folder: Path) -> Callable[[], float]:
 
     from upscaler import catalog
 
-    weights = catalog.locate(model)
+    weights = catalog.fetch_model(model)
     with safe_open(weights, "numpy") as file:
         shapes = {name: file.get_slice(name).get_shape() for name in list(file.keys())}
     kernels = [shape for shape in shapes.values() if len(shape) == 4]

@@ -179,13 +179,13 @@ def enlarged(source: PixelArray) -> PixelArray:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Of one result. All but `departure` are of Y within the border."""
+    """Of one result. All but `lr_rmse` are of Y within the border."""
 
     psnr: float
     ssim: float
     niqe: float
     """Lower is more natural; NaN if it is not known."""
-    departure: float
+    lr_rmse: float
     """Root mean square of the difference to the source when shrunk back by area, in 8-bit levels."""
 
 
@@ -196,7 +196,7 @@ def measure(result: PixelArray, case: Case, pristine: Pristine | None) -> Figure
         psnr=20 * math.log10(255 / math.sqrt(np.mean((luma - wanted) ** 2))),
         ssim=ssim(luma, wanted),
         niqe=niqe(luma, pristine) if pristine else math.nan,
-        departure=math.sqrt(np.mean((shrunk - case.source) ** 2)),
+        lr_rmse=math.sqrt(np.mean((shrunk - case.source) ** 2)),
     )
 
 
@@ -236,7 +236,7 @@ def show(report: dict[str, list[Figures]], cases: list[Case]) -> None:
             print(
                 f"| {kind:6} | {model:24} | {fmean(figure.psnr for figure in own):.2f} "
                 f"| {fmean(gains):+.2f} | {median(gains):+.2f} | {fmean(figure.ssim for figure in own):.3f} "
-                f"| {median(natural):.2f} | {fmean(figure.departure for figure in own):.2f} |"
+                f"| {median(natural):.2f} | {fmean(figure.lr_rmse for figure in own):.2f} |"
             )
 
 

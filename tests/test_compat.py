@@ -106,7 +106,7 @@ def genuine_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("genuine")
 
 
-def departure(case: Case, files: list[Path | str], model: nn.Module | None) -> int:
+def lr_rmse(case: Case, files: list[Path | str], model: nn.Module | None) -> int:
     """From what the original gave, in 8-bit levels."""
     name = next(name for name, known in CASES.items() if known is case)
     right = cv2.imread(str(HERE / f"{name}.png"), cv2.IMREAD_UNCHANGED)
@@ -130,9 +130,9 @@ def test_result_is_the_originals_to_one_level(
     files: list[Path | str] = [genuine]
     if case.shares:
         other = tmp_path / "other.safetensors"
-        save_file(perturbed(load_file(catalog.locate(catalog.find(genuine)))), other)
+        save_file(perturbed(load_file(catalog.fetch_model(catalog.find(genuine)))), other)
         files.append(other)
-    assert departure(case, files, network.made(RRDBNet, SRVGGNetCompact) if is_given else None) <= 1
+    assert lr_rmse(case, files, network.made(RRDBNet, SRVGGNetCompact) if is_given else None) <= 1
 
 
 @needs_genuine
@@ -140,7 +140,7 @@ def test_addresses_of_the_original_are_known(genuine_home: Path, monkeypatch: py
     monkeypatch.setenv("UPSCALER_HOME", str(genuine_home))
     monkeypatch.setenv("UPSCALER_OFFLINE", "1")
     address = "https://github.com/xinntao/Real-ESRGAN/releases/download/v0.2.5.0/realesr-animevideov3.pth"
-    assert departure(CASES["video"], [address], None) <= 1
+    assert lr_rmse(CASES["video"], [address], None) <= 1
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_sides_are_made_divisible_as_in_the_original(name: str, is_given: bool, 
     module = NETWORKS[case.network].made(RRDBNet, SRVGGNetCompact)
     file = tmp_path / "random.safetensors"
     save_file(random_weights({key: tuple(value.shape) for key, value in module.state_dict().items()}), file)
-    assert departure(case, [file], module if is_given else None) <= 1
+    assert lr_rmse(case, [file], module if is_given else None) <= 1
 
 
 # Networks

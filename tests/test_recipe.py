@@ -22,7 +22,7 @@ PROMPT = 'a "red" circle <on> blue & "grün", 猫\nsecond line'
 @pytest.fixture
 def made() -> Recipe:
     return Recipe(
-        wish={"prompt": PROMPT, "seed": 7, "steps": 25, "guidance": 7.5, "init": None},
+        parameters={"prompt": PROMPT, "seed": 7, "steps": 25, "guidance": 7.5, "image": None},
         prompt=PROMPT,
         negative="blurry, dark",
         generator={"model": "models/tiny.safetensors", "weights": ["0123456789abcdef" * 4], "precision": "fp32"},
@@ -103,13 +103,13 @@ def test_parameters_are_read_by_the_rules_of_automatic1111(made: Recipe, tmp_pat
 
 
 def test_parameters_are_found_by_the_rules_of_comfyui_without_a_negative_prompt(made: Recipe) -> None:
-    text = replace(made, negative="", upscaler=None).parameters()
+    text = replace(made, negative="", upscaler=None).infotext()
     assert 0 < text.rfind("\nNegative prompt: \n") < text.rfind("\nSteps: 25")
     assert "Postprocess" not in text
 
 
 def test_parameters_quote_what_would_break_the_line(made: Recipe) -> None:
-    text = replace(made, generator={"model": "owner/model: one, two", "weights": []}).parameters()
+    text = replace(made, generator={"model": "owner/model: one, two", "weights": []}).infotext()
     assert 'Model: "model: one, two", ' in text
 
 

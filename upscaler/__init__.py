@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .diffusion.options import Diffusion
     from .errors import EngineError, ModelError, OutOfMemory, OutputError, PictureError, PlanError, UpscalerError
-    from .generation.generator import Generator, generate
-    from .generation.wish import Lora, Wish
     from .picture import Metadata, Picture
     from .pipeline import Estimate, Upscaler, upscale
     from .target import Paper, Target
+    from .text2image.parameters import GenerationParameters, Lora
+    from .text2image.text_to_image import TextToImage, generate
     from .tiling import Size
 
 __version__ = "0.1.0"
@@ -28,8 +28,8 @@ _HOMES = {
     "Diffusion": "diffusion.options",
     "EngineError": "errors",
     "Estimate": "pipeline",
-    "Generator": "generation.generator",
-    "Lora": "generation.wish",
+    "TextToImage": "text2image.text_to_image",
+    "Lora": "text2image.parameters",
     "Metadata": "picture",
     "ModelError": "errors",
     "OutOfMemory": "errors",
@@ -42,8 +42,8 @@ _HOMES = {
     "Target": "target",
     "Upscaler": "pipeline",
     "UpscalerError": "errors",
-    "Wish": "generation.wish",
-    "generate": "generation.generator",
+    "GenerationParameters": "text2image.parameters",
+    "generate": "text2image.text_to_image",
     "upscale": "pipeline",
 }
 
@@ -51,7 +51,7 @@ __all__ = [
     "Diffusion",
     "EngineError",
     "Estimate",
-    "Generator",
+    "GenerationParameters",
     "Lora",
     "Metadata",
     "ModelError",
@@ -63,9 +63,9 @@ __all__ = [
     "PlanError",
     "Size",
     "Target",
+    "TextToImage",
     "Upscaler",
     "UpscalerError",
-    "Wish",
     "generate",
     "upscale",
 ]

@@ -24,7 +24,7 @@ HALFWAY = 4.0
 WIDEST = 32.0
 """Source pixels: of the smoothing at the lowest fidelities."""
 
-ROWS = 32
+STRIP_ROWS = 32
 """Of the source, whose results are corrected together, at least."""
 
 LINEAR = 1
@@ -35,7 +35,7 @@ SHARPENING = 8
 
 
 @dataclass(slots=True)
-class Departure:
+class LrRmse:
     """How far a result departs from its source when it is shrunk back, each pixel to the mean of those it became."""
 
     squares: float = 0.0
@@ -60,7 +60,7 @@ class _Block:
     difference: FloatArray
 
 
-def coarser(fidelity: float, ratio: float) -> float:
+def fidelity_after_scale(fidelity: float, ratio: float) -> float:
     """The fidelity, for a picture that was enlarged `ratio` times, that locks it as loosely as `fidelity` did before:
     what is finer than the pixels it had then is left alone, even with 1."""
     if fidelity == 0:
@@ -69,17 +69,17 @@ def coarser(fidelity: float, ratio: float) -> float:
     return HALFWAY / (HALFWAY + deviation)
 
 
-def locked(
-    bands: Iterable[Band], source: PixelArray, scale: int, fidelity: float, departure: Departure
+def back_project(
+    bands: Iterable[Band], source: PixelArray, scale: int, fidelity: float, lr_rmse: LrRmse
 ) -> Iterator[Band]:
     """Bands of a result `scale` times as large as `source`, (height, width, 1 or 3), corrected and within 0..1.
 
     With `fidelity` 1 the result, shrunk back, is the source; below, only what is coarser than ever more source pixels
-    is; with 0 nothing is changed. To `departure` is added that of what is given on.
+    is; with 0 nothing is changed. To `lr_rmse` is added that of what is given on.
     """
     kernel = _kernel(fidelity, scale) if fidelity > 0 else None
     halo = 0 if kernel is None else len(kernel) // 2 + LINEAR
-    blocks = _blocks(bands, source, scale, max(ROWS, halo))
+    blocks = _blocks(bands, source, scale, max(STRIP_ROWS, halo))
     above: FloatArray | None = None
     block, below = next(blocks), next(blocks, None)
     while True:
@@ -90,7 +90,7 @@ def locked(
             correction += result
             result = np.clip(correction, 0.0, 1.0, out=correction)
             difference = _difference(result, source[block.y : block.y + len(difference)])
-        departure.add(difference)
+        lr_rmse.add(difference)
         yield Band(block.y * scale, result)
         if below is None:
             return

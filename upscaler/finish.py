@@ -52,7 +52,7 @@ def rows_of(pixels: PixelArray) -> Iterator[Band]:
         yield Band(y, to_float(pixels[y : y + RESIZED_ROWS]))
 
 
-def collect(bands: Iterable[Band], canvas: PixelArray) -> None:
+def write_bands(bands: Iterable[Band], canvas: PixelArray) -> None:
     """Writes all bands to a canvas (height, width, channels), clipped to 0..1 and rounded to its whole numbers.
 
     Bands of one channel fill all the canvas has.

@@ -19,10 +19,10 @@ from .arrays import PixelArray
 from .catalog import Model
 from .codecs import Source
 from .diffusion.options import Diffusion
-from .engines import CanvasEngine, CanvasPlan, Engine, Loaded
+from .engines import Engine, EnginePool, ImageEngine, ImagePlan
 from .errors import PlanError
-from .fidelity import Departure, coarser, locked
-from .finish import collect, resized, rows_of
+from .fidelity import LrRmse, back_project, fidelity_after_scale
+from .finish import resized, rows_of, write_bands
 from .picture import Picture, allocate, bleed, within_source
 from .target import Target, passes
 from .tiling import Band, Budget, Plan, Size, Tile
@@ -61,7 +61,7 @@ class Estimate:
 
     source: Size
     result: Size
-    plans: tuple[Plan | CanvasPlan, ...]
+    plans: tuple[Plan | ImagePlan, ...]
     """One a pass; none when the picture is only resized."""
     engine: engines.EngineInfo
     memory: int
@@ -95,7 +95,7 @@ class Upscaler:
         tile: int | None = None,
         batch: int | None = None,
         overlap: int | None = None,
-        strength: float = 1.0,
+        blend: float = 1.0,
         fidelity: float | None = None,
         denoise: float | None = None,
         memory: int | None = None,
@@ -108,17 +108,17 @@ class Upscaler:
         is a diffusion model; None is what is free. `workspace`: a folder for large pictures while they are computed;
         None is the system's temporary one. `diffusion`: how diffusion models shall work.
 
-        Each in 0..1: `strength` of the model, the rest is a plain filter's; `fidelity`, how much the result is locked
-        to the source (see `fidelity.locked`), None takes FIDELITY for networks that keep the tone; `denoise`, for the
-        models that leave it to be chosen, None is 1.
+        Each in 0..1: `blend` of the model, the rest is a plain filter's; `fidelity`, how much the result is locked
+        to the source (see `fidelity.back_project`), None takes FIDELITY for networks that keep the tone; `denoise`, for
+        the models that leave it to be chosen, None is 1.
 
         Raises ModelError when there is no such model, PlanError for a number out of its range.
         """
-        for name, value in (("strength", strength), ("fidelity", fidelity), ("denoise", denoise)):
+        for name, value in (("blend", blend), ("fidelity", fidelity), ("denoise", denoise)):
             if value is not None and not 0 <= value <= 1:
                 raise PlanError(f"--{name} {value:g}: is not between 0 and 1.")
         self.model = catalog.find(model)
-        self._engines = Loaded(self.model, device, precision, strength, denoise, memory, diffusion)
+        self._engines = EnginePool(self.model, device, precision, blend, denoise, memory, diffusion)
         self._tile = tile
         self._batch = batch
         self._overlap = overlap
@@ -174,12 +174,14 @@ class Upscaler:
             passing = self._engines.refining() if refines else first
             fidelity = self._locking(passing)
             if refines:
-                fidelity = coarser(fidelity, max(size.width / source.width, size.height / source.height, 1.0))
+                fidelity = fidelity_after_scale(
+                    fidelity, max(size.width / source.width, size.height / source.height, 1.0)
+                )
             job = _Pass(passing, plan, size, depth if plan is estimate.plans[-1] else 16, fidelity)
             picture = job.run(picture, workspace, count)
-            departures.append(job.departure.levels)
+            departures.append(job.lr_rmse.levels)
         log.info("shrunk back, the result departs from its source by %.2f of 255 levels.", max(departures))
-        return replace(picture, departure=max(departures))
+        return replace(picture, lr_rmse=max(departures))
 
     def estimate(self, source: Source, scale: float | None = None, *, target: Target | None = None) -> Estimate:
         """What `self(source, …)` would do: sizes, tiles, memory. Loads the model. Raises PlanError."""
@@ -203,7 +205,7 @@ class Upscaler:
         """For `make`: engines that have the tiles of several small pictures already, computed in one batch. All
         estimates have the same `alike`, which is not None."""
         engine = self._engines.enlarging(pictures[0].depth)
-        assert not engines.is_canvas(engine)
+        assert not engines.is_image_engine(engine)
         tiles = []
         for picture, estimate in zip(pictures, estimates, strict=True):
             plan = estimate.plans[0]
@@ -242,7 +244,7 @@ class Upscaler:
             "model": self.model.name,
             "weights": self._engines.identities,
             "precision": self._engines.precision,
-            "strength": self._engines.strength,
+            "blend": self._engines.blend,
             "fidelity": self._fidelity,
             "denoise": self._engines.denoise,
             "diffusion": asdict(self._engines.diffusion) if self._engines.diffusion else None,
@@ -253,13 +255,13 @@ class Upscaler:
         """Those whose files are needed: the model, and what is mixed or used with it."""
         return self._engines.models
 
-    def _plan(self, engine: Engine | CanvasEngine, size: Size) -> Plan | CanvasPlan:
+    def _plan(self, engine: Engine | ImageEngine, size: Size) -> Plan | ImagePlan:
         info = engine.info
         memory = info.free_memory if info.device != "cpu" else min(info.free_memory, CPU_MEMORY)
         budget = Budget(self._memory or memory, self._tile, self._batch, self._overlap)
-        return engine.plan(size, budget) if engines.is_canvas(engine) else tiling.plan(size, info.needs, budget)
+        return engine.plan(size, budget) if engines.is_image_engine(engine) else tiling.plan(size, info.needs, budget)
 
-    def _locking(self, engine: Engine | CanvasEngine) -> float:
+    def _locking(self, engine: Engine | ImageEngine) -> float:
         """Networks that relight or dehaze are not held to the tone of their sources unless that is asked for."""
         if self._fidelity is not None:
             return self._fidelity
@@ -286,13 +288,13 @@ def upscale(
 class _Pass:
     """One pass of an engine over a picture: what of the path does not change from band to band."""
 
-    engine: Engine | CanvasEngine
-    plan: Plan | CanvasPlan
+    engine: Engine | ImageEngine
+    plan: Plan | ImagePlan
     size: Size
     """Of the result."""
     depth: int
     fidelity: float
-    departure: Departure = field(default_factory=Departure)
+    lr_rmse: LrRmse = field(default_factory=LrRmse)
 
     def run(self, picture: Picture, workspace: Path | None, count: _Counter) -> Picture:
         """Cut, computed, blended, locked to the source, brought to the exact size, written to a canvas; first alpha,
@@ -302,18 +304,18 @@ class _Pass:
         full = self.plan.size.scaled(self.plan.scale)
         if alpha is not None and _varies(alpha) and isinstance(self.plan, Plan):
             bands = within_source(self._bands(alpha, count), alpha, self.plan.scale)
-            collect(resized(bands, full, self.size), canvas[:, :, -1:])
+            write_bands(resized(bands, full, self.size), canvas[:, :, -1:])
         elif alpha is not None:
-            collect(resized(rows_of(alpha), self.plan.size, self.size), canvas[:, :, -1:])
-        bands = locked(self._bands(colour, count), colour, self.plan.scale, self.fidelity, self.departure)
-        collect(resized(bands, full, self.size), canvas[:, :, :-1] if alpha is not None else canvas)
+            write_bands(resized(rows_of(alpha), self.plan.size, self.size), canvas[:, :, -1:])
+        bands = back_project(self._bands(colour, count), colour, self.plan.scale, self.fidelity, self.lr_rmse)
+        write_bands(resized(bands, full, self.size), canvas[:, :, :-1] if alpha is not None else canvas)
         return replace(picture, pixels=canvas)
 
     def _bands(self, pixels: PixelArray, count: _Counter) -> Iterator[Band]:
-        if isinstance(self.plan, CanvasPlan):
-            assert engines.is_canvas(self.engine)
+        if isinstance(self.plan, ImagePlan):
+            assert engines.is_image_engine(self.engine)
             return self.engine.run(pixels, self.plan, count.advance)
-        assert not engines.is_canvas(self.engine)
+        assert not engines.is_image_engine(self.engine)
         fitting = engines.adapted(self.engine, pixels.shape[2])
         return tiling.blend(count(engines.run(fitting, tiling.cut(pixels, self.plan))), self.plan)
 
@@ -325,8 +327,8 @@ def _resize(picture: Picture, size: Size, workspace: Path | None) -> Picture:
     canvas = _canvas(size, picture.pixels.shape[2], picture.depth, workspace)
     colour, alpha = _parts(picture, workspace)
     if alpha is not None:
-        collect(resized(rows_of(alpha), picture.size, size), canvas[:, :, -1:])
-    collect(resized(rows_of(colour), picture.size, size), canvas[:, :, :-1] if alpha is not None else canvas)
+        write_bands(resized(rows_of(alpha), picture.size, size), canvas[:, :, -1:])
+    write_bands(resized(rows_of(colour), picture.size, size), canvas[:, :, :-1] if alpha is not None else canvas)
     return replace(picture, pixels=canvas)
 
 

@@ -46,9 +46,9 @@ _IN_XMP = re.compile(rb"<upscaler:recipe>([^<]*)</upscaler:recipe>|\bupscaler:re
 class Recipe:
     """What made a picture, as JSON can hold it; nothing in it says when, or on which machine."""
 
-    wish: Mapping[str, Any]
-    """What was asked of the generator, as of `generation.wish.Wish`, with the values of what had been left open: seed,
-    steps and guidance among others."""
+    parameters: Mapping[str, Any]
+    """The fields of `text2image.parameters.GenerationParameters`; those that were left open, such as seed, steps and
+    guidance, have the values that were used."""
     prompt: str
     """As the model was given it, in the words of the style."""
     negative: str
@@ -64,19 +64,19 @@ class Recipe:
     """Of the picture when it was made."""
     versions: Mapping[str, str]
 
-    def parameters(self) -> str:
+    def infotext(self) -> str:
         """In AUTOMATIC1111's form: prompt, negative prompt, and a line of settings, the names of which its readers know
         (modules/infotext_utils.py there, pnginfo.js of ComfyUI)."""
-        wish, model = self.wish, str(self.generator["model"])
+        parameters, model = self.parameters, str(self.generator["model"])
         settings: dict[str, object] = {
-            "Steps": wish.get("steps"),
+            "Steps": parameters.get("steps"),
             "Sampler": self.generator.get("scheduler"),
-            "CFG scale": wish.get("guidance"),
-            "Seed": wish.get("seed"),
+            "CFG scale": parameters.get("guidance"),
+            "Seed": parameters.get("seed"),
             "Size": self.generated,
             "Model hash": self._hash(),
             "Model": PurePath(model).name.removesuffix(".safetensors"),
-            "Denoising strength": wish.get("change") if wish.get("init") else None,
+            "Denoising strength": parameters.get("strength") if parameters.get("image") else None,
         }
         if self.upscaler is not None:
             settings["Postprocess upscale to"] = self.size
@@ -99,7 +99,7 @@ class Recipe:
 def written(picture: Picture, recipe: Recipe) -> Picture:
     """The picture with its recipe, in place of one that it may have had; other metadata stay."""
     metadata, text = picture.metadata, recipe.to_json()
-    comments = {**metadata.comments, PARAMETERS: recipe.parameters(), KEY: text}
+    comments = {**metadata.comments, PARAMETERS: recipe.infotext(), KEY: text}
     own = (
         '<rdf:Description rdf:about="" xmlns:upscaler="upscaler:ns:recipe/">'
         f"<upscaler:recipe>{escape(text)}</upscaler:recipe></rdf:Description>"
@@ -178,7 +178,7 @@ def _read(content: dict[str, Any]) -> Recipe:
     if content["form"] > FORM:
         raise _LaterForm(content["versions"]["upscaler"])
     recipe = Recipe(
-        dict(content["wish"]),
+        dict(content["parameters"]),
         str(content["prompt"]),
         str(content["negative"]),
         dict(content["generator"]),

@@ -61,7 +61,7 @@ def test_a_folder_is_made_again_when_the_prompt_changes(run: Run, x4: Path, sour
         (("--creativity", "2"), 2, "--creativity 2: is not between 0 and 1"),
         (("--memory", "much"), 2, "--memory much: is no amount of memory"),
         (("--memory", "1MB"), 2, "needs at least"),
-        (("--strength", "0.5"), 2, "has --creativity"),
+        (("--blend", "0.5"), 2, "has --creativity"),
         (("--control", "sd-x4"), 2, "enlarges by itself and takes none"),
     ],
 )

@@ -105,7 +105,7 @@ def test_second_signal_does_not_cut_unwinding_short() -> None:
 
 def test_interruption_leaves_no_lock_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Anywhere in `Condition.__enter__` it would: within a few rounds."""
-    monkeypatch.setattr(interrupt, "PATIENCE", 0)
+    monkeypatch.setattr(interrupt, "REPEAT_WINDOW", 0)
     interrupt.install()
     for delay in range(40):
         condition = threading.Condition(threading.Lock())

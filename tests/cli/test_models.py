@@ -97,7 +97,7 @@ def test_a_model_of_the_users_catalog_is_fetched_and_used(run: Run, here: Path, 
 def test_fetch_works_over_a_connection_that_breaks(
     run: Run, checkpoint: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("upscaler.catalog.fetch.PAUSES", (0.0,) * 4)
+    monkeypatch.setattr("upscaler.catalog.download.PAUSES", (0.0,) * 4)
     with Server() as server:
         write_catalog(server.put("/v1/mine.pth", checkpoint, [Cut(1000), Cut(500)]), checkpoint)
         done = run("models", "fetch", "mine")
@@ -206,7 +206,7 @@ def test_an_imported_file_that_the_catalog_knows_becomes_that_model(
     (tmp_path / "mine.pth").write_bytes(checkpoint)
     done = run("models", "import", tmp_path / "mine.pth")
     assert (done.code, done.err) == (0, "")
-    assert catalog.locate(catalog.find("mine"), offline=True) == catalog.folder() / "known.pth"
+    assert catalog.fetch_model(catalog.find("mine"), offline=True) == catalog.folder() / "known.pth"
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_a_repository_is_fetched_shown_and_removed(run: Run, tmp_path: Path) -> 
         hub.publish("me/tiny", tmp_path / "tiny")
         assert run("models", "where", "me/tiny").code == 1
         done = run("models", "fetch", "me/tiny")
-    folder = catalog.present(catalog.find("me/tiny"))
+    folder = catalog.find_local(catalog.find("me/tiny"))
     assert folder is not None
     assert (done.code, done.out.decode()) == (0, f"me/tiny  {folder}\n")
     assert "me/tiny: 0.0 GB are fetched into " in done.err

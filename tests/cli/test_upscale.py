@@ -300,9 +300,9 @@ def test_broken_network_ends_the_run(run: Run, here: Path) -> None:
 
 
 def test_source_that_vanishes_is_a_failure_of_its_own(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from upscaler.jobs import output
+    from upscaler.inputs import discover
 
-    format_of = output.format_of
+    format_of = discover.format_of
 
     def removed_afterwards(source: Path) -> object:
         format = format_of(source)
@@ -310,7 +310,7 @@ def test_source_that_vanishes_is_a_failure_of_its_own(run: Run, here: Path, monk
             source.unlink()
         return format
 
-    monkeypatch.setattr(output, "format_of", removed_afterwards)
+    monkeypatch.setattr(discover, "format_of", removed_afterwards)
     done = run("a.jpg", "b.png", *L, "-o", "out")
     assert done.code == 1
     assert "error: a.jpg: no such file." in done.err

@@ -396,7 +396,7 @@ def test_no_network_is_one_sentence(monkeypatch: pytest.MonkeyPatch, hub: Hub) -
 def test_broken_and_interrupted_downloads_are_gone_on_with(
     saved: Saved, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("upscaler.catalog.fetch.PAUSES", (0.0,))
+    monkeypatch.setattr("upscaler.catalog.download.PAUSES", (0.0,))
     hub.publish("tiny/sd", saved("sd"), faults=[Cut(100_000)])
 
     def interrupt(done: int, total: int | None) -> None:
@@ -406,7 +406,7 @@ def test_broken_and_interrupted_downloads_are_gone_on_with(
 
     with pytest.raises(KeyboardInterrupt):
         loaded("tiny/sd", progress=interrupt)
-    assert catalog.present(catalog.find("tiny/sd")) is None
+    assert catalog.find_local(catalog.find("tiny/sd")) is None
     loaded("tiny/sd")
     storage = {request.path for request in hub.server.requests if request.path.startswith("/storage")}
     assert len(storage) == 3
@@ -428,7 +428,7 @@ def test_full_disk_is_one_sentence_and_leaves_nothing_broken(saved: Saved, hub: 
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
     assert "cannot be written" in sentence
-    assert catalog.present(catalog.find("tiny/sd")) is None
+    assert catalog.find_local(catalog.find("tiny/sd")) is None
     assert "missing" in refused("tiny/sd", offline=True)
     loaded("tiny/sd")
 
@@ -437,17 +437,17 @@ def test_wrong_bytes_are_never_used(saved: Saved, hub: Hub) -> None:
     hub.publish("tiny/sd", saved("sd"))
     hub.spoil(saved("sd"))
     assert "it sends another file" in refused("tiny/sd")
-    assert catalog.present(catalog.find("tiny/sd")) is None
+    assert catalog.find_local(catalog.find("tiny/sd")) is None
 
 
 def test_removing_a_repository_leaves_the_others(saved: Saved, hub: Hub) -> None:
     for id in ("tiny/sd", "tiny/sdxl"):
         hub.publish(id, saved(id.partition("/")[2]))
-        catalog.locate(catalog.find(id))
+        catalog.fetch_model(catalog.find(id))
     gone = catalog.remove(catalog.find("tiny/sd"))
     assert not any(path.exists() for path in gone)
-    assert catalog.present(catalog.find("tiny/sd")) is None
-    assert catalog.present(catalog.find("tiny/sdxl")) is not None
+    assert catalog.find_local(catalog.find("tiny/sd")) is None
+    assert catalog.find_local(catalog.find("tiny/sdxl")) is not None
     with pytest.raises(ModelError, match="nothing can be removed"):
         catalog.remove(catalog.find("tiny/sd"))
 

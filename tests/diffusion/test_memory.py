@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves
 from tests.diffusion import tiny
 from tests.diffusion.single_file import save_single_file
 from upscaler import catalog
-from upscaler.diffusion.load import Source, load, locate
+from upscaler.diffusion.load import Source, fetch_pipeline, load
 from upscaler.diffusion.memory import Facts, Offload, Placement, applied, facts, needed, place
 from upscaler.errors import PlanError
 
@@ -36,9 +36,9 @@ FLUX = Facts("flux", {"transformer": 11_900 * 10**6, "text_encoder": 123 * 10**6
                       "vae": 84 * 10**6}, 132 * 10**6, 23 * 3072 / 4, 7 * 128 * 64, 128, False, True)  # fmt: skip
 
 
-def located(pipeline: DiffusionPipeline, folder: Path) -> Source:
+def parse_location(pipeline: DiffusionPipeline, folder: Path) -> Source:
     pipeline.save_pretrained(folder)
-    return locate(catalog.find(str(folder)))
+    return fetch_pipeline(catalog.find(str(folder)))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def located(pipeline: DiffusionPipeline, folder: Path) -> Source:
 )  # fmt: skip
 def test_facts_are_those_of_the_networks(build: Callable[[], Any], window: int, tmp_path: Path) -> None:
     pipeline = build()
-    found = facts(located(pipeline, tmp_path))
+    found = facts(parse_location(pipeline, tmp_path))
     networks = {name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
     counted = {name: sum(weight.numel() for weight in part.state_dict().values()) for name, part in networks.items()}
     slack = 2 * tiny.T5_HIDDEN * 32_000  # weights that are one in memory may be one or two in a file
@@ -62,7 +62,7 @@ def test_facts_are_those_of_the_networks(build: Callable[[], Any], window: int, 
 
 def test_single_file_has_the_facts_of_its_folder(tmp_path: Path) -> None:
     pipeline = tiny.build_sd()
-    source = located(pipeline, tmp_path / "folder")
+    source = parse_location(pipeline, tmp_path / "folder")
     save_single_file(pipeline, tmp_path / "one.safetensors")
     single = replace(source, choice=None, file=tmp_path / "one.safetensors")
     assert facts(single) == facts(source)
@@ -70,9 +70,9 @@ def test_single_file_has_the_facts_of_its_folder(tmp_path: Path) -> None:
 
 def test_controlnet_counts(tmp_path: Path) -> None:
     pipeline = tiny.build_sd()
-    source = located(pipeline, tmp_path / "sd")
+    source = parse_location(pipeline, tmp_path / "sd")
     tiny.build_controlnet(pipeline.unet).save_pretrained(tmp_path / "control")
-    alone, both = facts(source), facts(source, locate(catalog.find(str(tmp_path / "control"))))
+    alone, both = facts(source), facts(source, fetch_pipeline(catalog.find(str(tmp_path / "control"))))
     assert both.parameters["controlnet"] > 0
     assert both.denoiser_numbers > alone.denoiser_numbers
 
@@ -153,7 +153,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_networks_hold_what_was_counted(name: str, tmp_path: Path) -> None:
     """In full size, but without numbers: only their sizes are computed."""
-    source = located(tiny.build_sd(), tmp_path)
+    source = parse_location(tiny.build_sd(), tmp_path)
     with FakeTensorMode(), torch.no_grad():
         unet = UNet2DConditionModel(**PUBLISHED[name])
         vae = AutoencoderKL(
@@ -200,7 +200,7 @@ import torch
 torch.set_num_threads(1)
 from upscaler import catalog
 from upscaler.diffusion.denoiser import tiled
-from upscaler.diffusion.load import load, locate
+from upscaler.diffusion.load import load, fetch_pipeline
 from upscaler.diffusion.memory import applied, facts, place
 from upscaler.diffusion.vae import decode
 
@@ -224,7 +224,7 @@ def peak_of(work):
 
 model = catalog.find(sys.argv[1])
 window, budget = int(sys.argv[2]), int(sys.argv[3])
-known = replace(facts(locate(model)), window=window)
+known = replace(facts(fetch_pipeline(model)), window=window)
 def run(placement, side):
     pipeline = applied(load(model, "text-to-image", dtype=placement.dtype), placement)
     factor = 2 ** (len(pipeline.vae.config.block_out_channels) - 1)

@@ -123,7 +123,7 @@ def test_half_precision_agrees_with_float32_or_is_refused(
     files: Files, row: Row, precision: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     network = spandrel.ModelLoader().load_from_file(files[row])
-    allowed = {"fp16": network.supports_half, "bf16": network.supports_bfloat16}[precision] and not row.looks_up
+    allowed = {"fp16": network.supports_half, "bf16": network.supports_bfloat16}[precision] and not row.uses_grid_sample
     upscaler = Upscaler(files[row], device="cpu", precision=precision)
     if not allowed:
         with pytest.raises(

@@ -91,7 +91,7 @@ def test_safer_engines_end_with_plain_kernels_on_the_cpu_and_the_same_result() -
     while engine is not None:
         results.append(engine.run(tile))
         precisions.append(engine.info.precision)
-        engine = engine.safer()
+        engine = engine.fallback()
     assert precisions == ["bf16", "fp32", "fp32"]
     assert np.abs(results[1] - results[2]).max() < 1e-4
     assert not np.array_equal(results[0], results[1])

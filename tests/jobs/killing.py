@@ -19,9 +19,9 @@ from pathlib import Path
 
 from upscaler import Target, Upscaler
 from upscaler.codecs import Output
+from upscaler.inputs.discover import find_jobs
 from upscaler.jobs.batch import run
 from upscaler.jobs.manifest import FOLDER
-from upscaler.jobs.output import collect
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def work(folder: str) -> None:
-    found = collect(["in"], f"{folder}/", Output(Path()), "")
+    found = find_jobs(["in"], f"{folder}/", Output(Path()), "")
     list(run(Upscaler("lanczos"), found.jobs, Target(scale=2), folder=found.folder))
 
 

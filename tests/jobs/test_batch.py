@@ -14,9 +14,9 @@ from PIL import Image
 from tests.networks import tiny_compact
 from upscaler import ModelError, OutputError, Picture, PictureError, PlanError, Size, Target, Upscaler, codecs
 from upscaler.codecs import Output, by_name
+from upscaler.inputs.discover import Job, find_jobs
 from upscaler.jobs.batch import prepare, read, run, run_folder
 from upscaler.jobs.outcome import Outcome, describe
-from upscaler.jobs.output import Job, collect
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def jobs(*inputs: str, **writing: object) -> tuple[Job, ...]:
-    return collect(inputs or ["in"], "out/", Output(Path(), **writing), "").jobs  # type: ignore[arg-type]
+    return find_jobs(inputs or ["in"], "out/", Output(Path(), **writing), "").jobs  # type: ignore[arg-type]
 
 
 def by_name_of(outcomes: list[Outcome]) -> dict[str, Outcome]:

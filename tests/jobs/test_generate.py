@@ -20,19 +20,19 @@ from tests.diffusion import tiny
 from upscaler import ModelError, OutputError, PlanError, Size, Target, Upscaler, codecs, recipe
 from upscaler.codecs import Output
 from upscaler.diffusion.options import Diffusion
-from upscaler.generation.generator import Generator
-from upscaler.generation.wish import Lora, Wish
 from upscaler.jobs import generate
-from upscaler.jobs.chain import Chain, target_of, upscaler_options
+from upscaler.jobs.chain import GenerateJob, target_of, upscaler_options
+from upscaler.jobs.contact_sheet import CELL, GAP, sheet
 from upscaler.jobs.generate import run
 from upscaler.jobs.manifest import FOLDER
 from upscaler.jobs.outcome import Outcome
-from upscaler.jobs.sheet import CELL, GAP, sheet
-from upscaler.jobs.wishes import Order
+from upscaler.jobs.prompts import Order
 from upscaler.picture import Picture
 from upscaler.target import Paper
+from upscaler.text2image.parameters import GenerationParameters, Lora
+from upscaler.text2image.text_to_image import TextToImage
 
-WISH = Wish("a red circle", size=Size(72, 64), steps=1, seed=5)
+PARAMETERS = GenerationParameters("a red circle", size=Size(72, 64), steps=1, seed=5)
 
 
 @pytest.fixture(autouse=True)
@@ -51,16 +51,16 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def chain(model: str) -> Chain:
-    return Chain(Generator(model, device="cpu"), Upscaler("lanczos"), Target(scale=2))
+def chain(model: str) -> GenerateJob:
+    return GenerateJob(TextToImage(model, device="cpu"), Upscaler("lanczos"), Target(scale=2))
 
 
-def order(path: Path, wish: Wish = WISH, **options: object) -> Order:
-    return Order(replace(wish, **options), Output(path))  # type: ignore[arg-type]
+def order(path: Path, parameters: GenerationParameters = PARAMETERS, **options: object) -> Order:
+    return Order(replace(parameters, **options), Output(path))  # type: ignore[arg-type]
 
 
-def orders(folder: Path, *wishes: Wish) -> list[Order]:
-    return [order(folder / f"{wish.prompt}_{wish.seed}.png", wish) for wish in wishes]
+def orders(folder: Path, *wishes: GenerationParameters) -> list[Order]:
+    return [order(folder / f"{parameters.prompt}_{parameters.seed}.png", parameters) for parameters in wishes]
 
 
 def said(outcomes: Iterator[Outcome]) -> list[str]:
@@ -77,7 +77,7 @@ def alive() -> tuple[int, int]:
 
 
 def test_the_two_models_are_never_in_memory_together(
-    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chain: GenerateJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(generate, "WAITING", 2 * 72 * 64 * 3)  # two pictures: the models change places three times
     before = alive()
@@ -88,34 +88,36 @@ def test_the_two_models_are_never_in_memory_together(
             now = alive()
             seen.append((now[0] - before[0], now[1] - before[1]))
 
-    wishes = [replace(WISH, seed=seed) for seed in range(3)]
+    wishes = [replace(PARAMETERS, seed=seed) for seed in range(3)]
     network = replace(chain, upscaler=Upscaler(device="cpu"))
     assert said(run(network, orders(tmp_path, *wishes), progress=look)) == ["made"] * 3
     assert seen == [(1, 0), (1, 0), (0, 1), (0, 1), (1, 0), (0, 1)]
 
 
 def test_what_took_long_to_generate_does_not_wait(
-    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chain: GenerateJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generate, "PATIENCE", 0.0)
-    begun = run(chain, orders(tmp_path, WISH, replace(WISH, seed=6)), folder=tmp_path)
+    monkeypatch.setattr(generate, "SWAP_MODELS_AFTER", 0.0)
+    begun = run(chain, orders(tmp_path, PARAMETERS, replace(PARAMETERS, seed=6)), folder=tmp_path)
     assert next(begun).error is None
     begun.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == [FOLDER, "a red circle_5.png"]
 
 
-def test_a_picture_is_what_generator_and_upscaler_make_and_says_so(chain: Chain, model: str, tmp_path: Path) -> None:
+def test_a_picture_is_what_generator_and_upscaler_make_and_says_so(
+    chain: GenerateJob, model: str, tmp_path: Path
+) -> None:
     path = tmp_path / "picture.png"
     assert said(run(chain, [order(path, style="watercolour")])) == ["made"]
     picture = codecs.decode(path)
-    wish = replace(WISH, style="watercolour")
-    with Generator(model, device="cpu") as alone:
-        expected = Upscaler("lanczos")(alone(wish), scale=2)
+    parameters = replace(PARAMETERS, style="watercolour")
+    with TextToImage(model, device="cpu") as alone:
+        expected = Upscaler("lanczos")(alone(parameters), scale=2)
     assert np.array_equal(picture.pixels, expected.pixels)
     made = recipe.of(picture)
     assert made is not None
     assert (made.generated, made.size) == (Size(72, 64), Size(144, 128))
-    assert Wish.from_dict(made.wish) == replace(wish, guidance=7.5)
+    assert GenerationParameters.from_dict(made.parameters) == replace(parameters, guidance=7.5)
     assert made.prompt.startswith("a red circle, watercolour painting")
     assert made.generator["model"] == model
     assert upscaler_options(made)["model"] == "lanczos"
@@ -123,8 +125,8 @@ def test_a_picture_is_what_generator_and_upscaler_make_and_says_so(chain: Chain,
     assert made.versions["torch"] == torch.__version__.partition("+")[0]
 
 
-def test_a_recipe_gives_the_upscaler_back_but_may_not_allow_pickles(chain: Chain) -> None:
-    made = chain.recipe_of(WISH, Size(72, 64))
+def test_a_recipe_gives_the_upscaler_back_but_may_not_allow_pickles(chain: GenerateJob) -> None:
+    made = chain.recipe_of(PARAMETERS, Size(72, 64))
     asked = {"model": "refine", "fidelity": 0.7, "diffusion": asdict(Diffusion(creativity=0.5, allow_pickle=True))}
     options = upscaler_options(replace(made, upscaler=asked))
     assert options == {"model": "refine", "fidelity": 0.7, "diffusion": Diffusion(creativity=0.5)}
@@ -137,16 +139,16 @@ def test_a_recipe_gives_the_upscaler_back_but_may_not_allow_pickles(chain: Chain
         target_of(replace(made, upscaler={"target": {"scale": "large"}}))
 
 
-def test_a_picture_does_not_depend_on_its_place(chain: Chain, tmp_path: Path) -> None:
-    wishes = [replace(WISH, prompt="a dog", seed=1), WISH]
+def test_a_picture_does_not_depend_on_its_place(chain: GenerateJob, tmp_path: Path) -> None:
+    wishes = [replace(PARAMETERS, prompt="a dog", seed=1), PARAMETERS]
     assert said(run(chain, orders(tmp_path, *wishes))) == ["made", "made"]
     assert said(run(chain, [order(tmp_path / "alone.png")])) == ["made"]
     together, alone = (codecs.decode(tmp_path / name).pixels for name in ("a red circle_5.png", "alone.png"))
     assert np.array_equal(together, alone)
 
 
-def test_what_is_done_is_not_done_again(chain: Chain, tmp_path: Path) -> None:
-    wishes = orders(tmp_path, WISH, replace(WISH, seed=6))
+def test_what_is_done_is_not_done_again(chain: GenerateJob, tmp_path: Path) -> None:
+    wishes = orders(tmp_path, PARAMETERS, replace(PARAMETERS, seed=6))
     assert said(run(chain, wishes[:1], folder=tmp_path)) == ["made"]
     assert said(run(chain, wishes, folder=tmp_path)) == ["kept", "made"]
     wishes[0] = order(wishes[0].output.path, steps=2)
@@ -162,14 +164,14 @@ def test_what_is_done_takes_no_model(model: str, tmp_path: Path) -> None:
     """Whose weights are damaged meanwhile, in a way that only loading would notice."""
     folder = tmp_path / "tiny-sd"
     shutil.copytree(model, folder)
-    chain = Chain(Generator(str(folder), device="cpu"), Upscaler("lanczos"), Target(scale=2))
-    wishes = orders(tmp_path / "out", WISH, replace(WISH, seed=6))
+    chain = GenerateJob(TextToImage(str(folder), device="cpu"), Upscaler("lanczos"), Target(scale=2))
+    wishes = orders(tmp_path / "out", PARAMETERS, replace(PARAMETERS, seed=6))
     assert said(run(chain, wishes, folder=tmp_path / "out")) == ["made", "made"]
     for file in folder.rglob("*.safetensors"):
         seen = file.stat()
         file.write_bytes(b"\xff" * seen.st_size)
         os.utime(file, ns=(seen.st_atime_ns, seen.st_mtime_ns))
-    again = replace(chain, generator=Generator(str(folder), device="cpu"))
+    again = replace(chain, generator=TextToImage(str(folder), device="cpu"))
     assert said(run(again, wishes, folder=tmp_path / "out")) == ["kept", "kept"]
 
 
@@ -177,15 +179,15 @@ def test_an_output_that_exists_is_said_before_a_model_is_loaded(tmp_path: Path) 
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken/model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
     (tmp_path / "a.png").write_bytes(b"mine")
-    chain = Chain(Generator(str(tmp_path / "broken"), device="cpu"), None, Target())
+    chain = GenerateJob(TextToImage(str(tmp_path / "broken"), device="cpu"), None, Target())
     (error,) = said(run(chain, [order(tmp_path / "a.png")]))
     assert "a.png: exists already." in error
     with pytest.raises(OutputError, match=r"a\.png: exists already"):
-        list(run(chain, orders(tmp_path, WISH, replace(WISH, seed=6)), grid=Output(tmp_path / "a.png")))
+        list(run(chain, orders(tmp_path, PARAMETERS, replace(PARAMETERS, seed=6)), grid=Output(tmp_path / "a.png")))
 
 
-def test_a_run_that_is_given_up_is_gone_on_with(chain: Chain, tmp_path: Path) -> None:
-    wishes = orders(tmp_path, *(replace(WISH, seed=seed) for seed in range(3)))
+def test_a_run_that_is_given_up_is_gone_on_with(chain: GenerateJob, tmp_path: Path) -> None:
+    wishes = orders(tmp_path, *(replace(PARAMETERS, seed=seed) for seed in range(3)))
     alone = replace(chain, upscaler=None)
     begun = run(alone, wishes, folder=tmp_path)
     assert next(begun).error is None
@@ -194,19 +196,19 @@ def test_a_run_that_is_given_up_is_gone_on_with(chain: Chain, tmp_path: Path) ->
     assert said(run(alone, wishes, folder=tmp_path)) == ["kept", "made", "made"]
 
 
-def test_a_picture_begun_with_another_is_made_again_when_that_has_changed(chain: Chain, tmp_path: Path) -> None:
-    init, wishes = tmp_path / "init.png", [order(tmp_path / "out/a.png", init=str(tmp_path / "init.png"))]
+def test_a_picture_begun_with_another_is_made_again_when_that_has_changed(chain: GenerateJob, tmp_path: Path) -> None:
+    image, wishes = tmp_path / "init.png", [order(tmp_path / "out/a.png", image=str(tmp_path / "init.png"))]
     alone = replace(chain, upscaler=None)
     for value, expected in ((20, "made"), (20, "kept"), (200, "made")):
         if expected == "made":
-            Picture(np.full((64, 72, 3), value, np.uint8)).save(init, overwrite=True)
+            Picture(np.full((64, 72, 3), value, np.uint8)).save(image, overwrite=True)
         assert said(run(alone, wishes, folder=tmp_path / "out")) == [expected]
     made = recipe.of(codecs.decode(tmp_path / "out/a.png"))
     assert made is not None
-    assert list(made.files) == [str(init)]
+    assert list(made.files) == [str(image)]
 
 
-def test_a_file_of_somebody_else_is_left_alone(chain: Chain, tmp_path: Path) -> None:
+def test_a_file_of_somebody_else_is_left_alone(chain: GenerateJob, tmp_path: Path) -> None:
     path = tmp_path / "picture.png"
     path.write_bytes(b"mine")
     (error,) = said(run(chain, [order(path)], folder=tmp_path))
@@ -214,16 +216,16 @@ def test_a_file_of_somebody_else_is_left_alone(chain: Chain, tmp_path: Path) -> 
     assert path.read_bytes() == b"mine"
 
 
-def test_one_failure_is_one_outcome(chain: Chain, tmp_path: Path) -> None:
-    bad = replace(WISH, prompt="bad", loras=(Lora("missing.safetensors"),))
-    wishes = orders(tmp_path, bad, replace(WISH, prompt="tiny", size=Size(8, 8)), WISH)
+def test_one_failure_is_one_outcome(chain: GenerateJob, tmp_path: Path) -> None:
+    bad = replace(PARAMETERS, prompt="bad", loras=(Lora("missing.safetensors"),))
+    wishes = orders(tmp_path, bad, replace(PARAMETERS, prompt="tiny", size=Size(8, 8)), PARAMETERS)
     outcomes = said(run(chain, wishes))
     assert outcomes[0] == "made"
     assert outcomes[1].startswith("bad: --lora missing.safetensors: ")
     assert outcomes[2].startswith("tiny: --size 8x8: ")
 
 
-def test_the_only_picture_fails_with_its_error(chain: Chain, tmp_path: Path) -> None:
+def test_the_only_picture_fails_with_its_error(chain: GenerateJob, tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="--size 8x8"):
         list(run(chain, [order(tmp_path / "a.png", size=Size(8, 8))]))
     with pytest.raises(PlanError, match="more than 32 is not supported"):
@@ -236,10 +238,15 @@ def test_a_damaged_model_fails_the_run(model: str, tmp_path: Path) -> None:
     broken.mkdir()
     (broken / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "X"]}')
     with pytest.raises(ModelError, match="its part unet is missing"):
-        list(run(Chain(Generator(str(broken), device="cpu"), None, Target()), orders(tmp_path, WISH, WISH)))
+        list(
+            run(
+                GenerateJob(TextToImage(str(broken), device="cpu"), None, Target()),
+                orders(tmp_path, PARAMETERS, PARAMETERS),
+            )
+        )
 
 
-def test_the_original_is_kept_beside(chain: Chain, tmp_path: Path) -> None:
+def test_the_original_is_kept_beside(chain: GenerateJob, tmp_path: Path) -> None:
     keeping = replace(chain, keeps_original=True)
     assert said(run(keeping, [order(tmp_path / "a.png")], folder=tmp_path)) == ["made"]
     original = codecs.decode(tmp_path / "a_original.png")
@@ -252,9 +259,9 @@ def test_the_original_is_kept_beside(chain: Chain, tmp_path: Path) -> None:
     assert said(run(keeping, [order(tmp_path / "a.png")], folder=tmp_path)) == ["made"]
 
 
-def test_without_upscaler_nothing_is_enlarged_and_the_grid_shows_all(chain: Chain, tmp_path: Path) -> None:
+def test_without_upscaler_nothing_is_enlarged_and_the_grid_shows_all(chain: GenerateJob, tmp_path: Path) -> None:
     alone, grid = replace(chain, upscaler=None), Output(tmp_path / "grid.png")
-    wishes = orders(tmp_path, *(replace(WISH, seed=seed) for seed in range(3)))
+    wishes = orders(tmp_path, *(replace(PARAMETERS, seed=seed) for seed in range(3)))
     for expected in ("made", "kept"):
         assert said(run(alone, wishes, folder=tmp_path, grid=grid)) == [expected] * 3
         assert codecs.decode(grid.path).size == Size(2 * 72 + 3 * GAP, 2 * 64 + 3 * GAP)

@@ -14,10 +14,10 @@ from PIL import Image
 
 from upscaler import OutputError, Size, Target, Upscaler
 from upscaler.codecs import Output
+from upscaler.inputs.discover import find_jobs
 from upscaler.jobs.batch import run
 from upscaler.jobs.manifest import FOLDER, Manifest
-from upscaler.jobs.outcome import Choice, Outcome
-from upscaler.jobs.output import collect
+from upscaler.jobs.outcome import Outcome, SelectionRules
 
 
 @pytest.fixture(autouse=True)
@@ -34,8 +34,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def job(upscaler: str = "lanczos", scale: float = 2, quality: int | None = None, **options: object) -> dict[str, str]:
     """Runs in/ into out/: what became of each picture, by its name."""
-    found = collect(["in"], "out/", Output(Path(), quality=quality, overwrite=bool(options.pop("overwrite", 0))), "")
-    choice = Choice(**options)  # type: ignore[arg-type]
+    found = find_jobs(["in"], "out/", Output(Path(), quality=quality, overwrite=bool(options.pop("overwrite", 0))), "")
+    choice = SelectionRules(**options)  # type: ignore[arg-type]
     outcomes = run(Upscaler(upscaler), found.jobs, Target(scale=scale), folder=found.folder, choice=choice)
     return {outcome.source.name: said(outcome) for outcome in outcomes}
 
@@ -107,11 +107,11 @@ def test_force_makes_everything_again_and_retry_what_failed() -> None:
 
 
 def test_what_failed_is_tried_again_only_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    from upscaler.jobs import maker
+    from upscaler.jobs import stages
 
     tried = []
-    read = maker.read
-    monkeypatch.setattr(maker, "read", lambda source, **options: tried.append(source.name) or read(source, **options))
+    read = stages.read
+    monkeypatch.setattr(stages, "read", lambda source, **options: tried.append(source.name) or read(source, **options))
     job()
     tried.clear()
     job()
@@ -152,7 +152,7 @@ def test_a_run_killed_before_its_result_replaced_an_older_one_goes_on(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The row tells of a result that never came to lie there; what lies there is still ours."""
-    import upscaler.jobs.storage as module
+    import upscaler.inputs.storage as module
 
     job()
     before = tree(here / "out")
@@ -171,7 +171,7 @@ def test_a_run_killed_before_its_result_replaced_an_older_one_goes_on(
 
 
 def test_a_result_that_took_its_name_before_that_was_noted_is_done(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import upscaler.jobs.storage as module
+    import upscaler.inputs.storage as module
 
     place = module.place
 

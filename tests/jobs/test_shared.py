@@ -14,8 +14,8 @@ from upscaler.arrays import FloatArray
 from upscaler.codecs import Output
 from upscaler.engines import Ahead
 from upscaler.engines.network import NetworkEngine
+from upscaler.inputs.discover import Job, find_jobs
 from upscaler.jobs.batch import run
-from upscaler.jobs.output import Job, collect
 
 COUNT = 24
 
@@ -39,7 +39,7 @@ def made(upscaler: Upscaler, sources: Path, output: Path) -> dict[str, Picture]:
     everything_read = threading.Event()
 
     def jobs() -> Iterator[Job]:
-        yield from collect([str(sources)], f"{output}/", Output(Path()), "").jobs
+        yield from find_jobs([str(sources)], f"{output}/", Output(Path()), "").jobs
         everything_read.set()
 
     def wait(*_: object) -> None:

@@ -15,9 +15,9 @@ from PIL import Image
 
 from upscaler import Target, Upscaler
 from upscaler.codecs import Output
+from upscaler.inputs.discover import find_jobs
 from upscaler.jobs.batch import run
 from upscaler.jobs.manifest import FOLDER
-from upscaler.jobs.output import collect
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -44,7 +44,7 @@ def tree(folder: Path) -> dict[str, str]:
 
 def alone(source: Path, output: Path, model: str = "lanczos", scale: float = 2) -> dict[str, str]:
     """What one process makes of a folder."""
-    found = collect([str(source)], f"{output}/", Output(Path()), "")
+    found = find_jobs([str(source)], f"{output}/", Output(Path()), "")
     list(run(Upscaler(model), found.jobs, Target(scale=scale), folder=found.folder))
     return tree(output)
 

@@ -1,10 +1,10 @@
 """Models by name: what is known of them, where their files are, how they are had."""
 
-from .fetch import Download, Progress, sha256_of
+from .download import Download, Progress, sha256_of
 from .model import Model, Package, Repository, Sampling
-from .places import folder, home, is_offline
-from .store import adopt, identity, import_path, imported, locate, present, remove, written
-from .table import SUFFIXES, find, models, plain
+from .paths import folder, home, is_offline
+from .registry import SUFFIXES, find, models, plain
+from .store import adopt, fetch_model, find_local, identity, import_path, imported, remove, written
 
 __all__ = [
     "SUFFIXES",
@@ -15,17 +15,17 @@ __all__ = [
     "Repository",
     "Sampling",
     "adopt",
+    "fetch_model",
     "find",
+    "find_local",
     "folder",
     "home",
     "identity",
     "import_path",
     "imported",
     "is_offline",
-    "locate",
     "models",
     "plain",
-    "present",
     "remove",
     "sha256_of",
     "written",

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ModelError
-from .fetch import Download, Progress, fetch
-from .layout import CONFIG, INDEX, Choice, index_of, names_in, read
+from .diffusers_layout import CONFIG, INDEX, WeightFiles, index_of, names_in, read
+from .download import Download, Progress, fetch
 from .model import Model, Repository
-from .places import home, is_offline
+from .paths import home, is_offline
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo, RepoSibling
@@ -36,7 +36,7 @@ def cache() -> Path:
     return _standard_cache()
 
 
-def present(repository: Repository) -> Path | None:
+def find_local(repository: Repository) -> Path | None:
     """The folder of its files; None unless all that loading needs is on this machine."""
     folder = _snapshot(repository)
     try:
@@ -47,7 +47,7 @@ def present(repository: Repository) -> Path | None:
     return folder
 
 
-def locate(
+def fetch_model(
     model: Model, progress: Progress | None = None, *, offline: bool | None = None, allow_pickle: bool = False
 ) -> Path:
     """The folder of the files of a model's repository, fetched if need be and allowed. Raises ModelError.
@@ -56,7 +56,7 @@ def locate(
     """
     assert model.repository is not None
     folder = _snapshot(model.repository)
-    if folder is not None and (present(model.repository) is not None or _may_not_fetch(offline)):
+    if folder is not None and (find_local(model.repository) is not None or _may_not_fetch(offline)):
         _choice(model.repository, folder, allow_pickle)
         return folder
     if _may_not_fetch(offline):
@@ -122,7 +122,7 @@ def _ask(repository: Repository) -> ModelInfo:
     return HfApi().model_info(repository.id, revision=repository.revision, files_metadata=True)
 
 
-def _begin(repository: Repository, info: ModelInfo, allow_pickle: bool) -> tuple[Path, Choice]:
+def _begin(repository: Repository, info: ModelInfo, allow_pickle: bool) -> tuple[Path, WeightFiles]:
     """Fetches the index; the folder of the files, and which of them are needed."""
     from huggingface_hub import hf_hub_download
 
@@ -178,7 +178,7 @@ def _standard_cache() -> Path:
     return Path(constants.HF_HUB_CACHE)
 
 
-def _choice(repository: Repository, folder: Path, allow_pickle: bool) -> Choice:
+def _choice(repository: Repository, folder: Path, allow_pickle: bool) -> WeightFiles:
     index = index_of(folder)
     assert index is not None
     return read(index).choose(repository.id, names_in(folder), repository.variant, allow_pickle)

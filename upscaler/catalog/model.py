@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from .fetch import Download
+from .download import Download
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,23 +15,23 @@ from safetensors.numpy import save_file
 
 from ..errors import ModelError
 from . import hub, ncnn
-from .fetch import Progress, fetch, sha256_of
+from .download import Progress, fetch, sha256_of
 from .model import Model, Package
-from .places import folder, is_offline
+from .paths import folder, is_offline
 
 log = logging.getLogger("upscaler")
 
 
-def present(model: Model) -> Path | None:
+def find_local(model: Model) -> Path | None:
     """A file of the model on this machine, or its folder, unchecked; None when it would have to be fetched."""
     if model.repository is not None:
-        return hub.present(model.repository)
+        return hub.find_local(model.repository)
     places = [model.file, _converted(model.package) if model.package else None, _target(model)]
     found = next((place for place in places if place is not None and place.exists()), None)
     return found or (_package_file(model.package, model.package.bin) if model.package else None)
 
 
-def locate(
+def fetch_model(
     model: Model, progress: Progress | None = None, *, offline: bool | None = None, allow_pickle: bool = False
 ) -> Path:
     """A file of the model that is whole and right: a checkpoint. Fetched if need be and allowed.
@@ -47,7 +47,7 @@ def locate(
     if model.file is not None:
         return model.file
     if model.repository is not None:
-        return hub.locate(model, progress, offline=offline, allow_pickle=allow_pickle)
+        return hub.fetch_model(model, progress, offline=offline, allow_pickle=allow_pickle)
     target = _target(model)
     if target is not None and target.is_file() and _is_right(target, model):
         return target
@@ -67,7 +67,7 @@ def locate(
 def identity(model: Model, allow_pickle: bool = False) -> str:
     """The same for the same weights: the hash of a file, the commit of a repository; of a folder, a hash of what it
     lists, since its weights may be many gigabytes. Fetched if need be and allowed. Raises ModelError."""
-    place = locate(model, allow_pickle=allow_pickle)
+    place = fetch_model(model, allow_pickle=allow_pickle)
     if model.repository is not None:
         return place.name
     if place.is_file():

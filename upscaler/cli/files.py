@@ -16,10 +16,10 @@ from .console import bars, say, show
 
 if TYPE_CHECKING:
     from ..codecs import Output
-    from ..jobs.crew import Workers
-    from ..jobs.filter import Skipped
-    from ..jobs.outcome import Choice, Outcome
-    from ..jobs.output import Job, Jobs
+    from ..inputs.discover import Job, Jobs
+    from ..inputs.filters import Skipped
+    from ..jobs.outcome import Outcome, SelectionRules
+    from ..jobs.workers.messages import WorkerOptions
     from ..pipeline import Reading, Upscaler
     from ..target import Target
 
@@ -41,8 +41,8 @@ class Work:
     include: list[str]
     exclude: list[str]
     name: str | None
-    choice: Choice
-    workers: Workers | None
+    choice: SelectionRules
+    workers: WorkerOptions | None
     report: Path | None
     bars: bool
     quiet: bool
@@ -121,8 +121,8 @@ def _found(work: Work, inputs: list[str], output: str | None) -> Iterator[Jobs]:
 def _arriving(work: Work, inputs: list[str], output: str | None) -> Iterator[Jobs]:
     """What is there now, and what arrives, for ever. Raises PlanError unless folders go to a folder."""
     from ..errors import PlanError
-    from ..jobs.output import Jobs
-    from ..jobs.watch import arriving
+    from ..inputs.discover import Jobs
+    from ..inputs.watch import arriving
 
     folders = [Path(text) for text in inputs]
     if output is None or not all(map(os.path.isdir, folders)):
@@ -145,11 +145,11 @@ def _arriving(work: Work, inputs: list[str], output: str | None) -> Iterator[Job
 
 
 def _collected(work: Work, inputs: list[str], output: str | None) -> Jobs:
-    from ..jobs.output import collect
+    from ..inputs.discover import find_jobs
 
     scale = (work.target.scale or work.upscaler.model.scale) if work.target.is_scale else None
     tag = f"_{scale:g}x" if scale else "_upscaled"
-    return collect(
+    return find_jobs(
         inputs,
         output,
         work.writing,

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..codecs import Output
-    from ..generation.generator import Generator
-    from ..jobs.chain import Chain
+    from ..jobs.chain import GenerateJob
     from ..jobs.outcome import Outcome
-    from ..jobs.wishes import Orders
+    from ..jobs.prompts import Orders
     from ..pipeline import Upscaler
     from ..target import Target
+    from ..text2image.text_to_image import TextToImage
 
 
 def generate(  # the options of a command are its parameters
@@ -36,7 +36,7 @@ def generate(  # the options of a command are its parameters
             "--prompts",
             metavar="FILE",
             help="More of them: a text with one a line, or .csv or .jsonl with a column per option: prompt, negative, "
-            "style, size, aspect, steps, guidance, seed, init, change, lora.",
+            "style, size, aspect, steps, guidance, seed, image, strength, lora.",
         ),
     ] = None,
     count: Annotated[
@@ -56,8 +56,8 @@ def generate(  # the options of a command are its parameters
     aspect: options.Aspect = None,
     steps: options.Steps = None,
     guidance: options.Guidance = None,
-    init: options.Init = None,
-    change: options.Change = None,
+    init_image: options.InitImage = None,
+    strength: options.Strength = None,
     lora: options.Lora = None,
     generator: options.GeneratorName = None,
     no_upscale: options.NoUpscale = False,
@@ -78,7 +78,7 @@ def generate(  # the options of a command are its parameters
             "--model", "-m", metavar="NAME", help="What enlarges: a model's name, a network's file, or its URL."
         ),
     ] = "photo",
-    strength: Annotated[float, typer.Option(metavar="0..1", help="Of its effect; the rest is a plain filter's.")] = 1.0,
+    blend: Annotated[float, typer.Option(metavar="0..1", help="Of its effect; the rest is a plain filter's.")] = 1.0,
     fidelity: Annotated[
         float | None, typer.Option(metavar="0..1", help="How much its result is held to what was generated.")
     ] = None,
@@ -132,14 +132,14 @@ def generate(  # the options of a command are its parameters
     set_up_logging(quiet, verbose)
     from ..codecs import Output
     from ..jobs import report as reports
-    from ..jobs.chain import Chain
-    from ..jobs.wishes import collect
+    from ..jobs.chain import GenerateJob
+    from ..jobs.prompts import expand_prompts
     from ..target import parse_memory
 
     visible = options.shows_bars(quiet, verbose, progress)
     if report is not None:
         reports.check(report)
-    common = options.wished(
+    common = options.given_parameters(
         negative=negative,
         style=style,
         size=size,
@@ -147,12 +147,12 @@ def generate(  # the options of a command are its parameters
         steps=steps,
         guidance=guidance,
         seed=0 if seed is None and file is not None else seed,
-        init=init,
-        change=change,
+        image=init_image,
+        strength=strength,
         loras=lora,
     )
     writing = Output(Path(), options.format_named(format), quality, lossless, compression, strip, overwrite)
-    orders = collect(_wishes(prompts, file, init), common, count, output, writing, name)
+    orders = expand_prompts(_wishes(prompts, file, init_image), common, count, output, writing, name)
     target = options.target(
         fit, at_least, print, scale=scale, width=width, height=height, long_edge=long_edge, megapixels=megapixels
     )
@@ -168,10 +168,10 @@ def generate(  # the options of a command are its parameters
     if generator is None and not quiet:
         say(f"{drawer.model.name} draws, {drawer.reason}. Another can be chosen with --generator.")
     told = options.diffusion(prompt=upscale_prompt, steps=upscale_steps, creativity=creativity, control=control)
-    enlarging = {"strength": strength, "fidelity": fidelity, "diffusion": told, "workspace": workspace, **computing}
+    enlarging = {"blend": blend, "fidelity": fidelity, "diffusion": told, "workspace": workspace, **computing}
     upscaler = None if no_upscale else the_upscaler(model, allow_pickle, **enlarging)
     sheet = _grid(orders, writing) if grid else None
-    chain = Chain(drawer, upscaler, target, keep_original)
+    chain = GenerateJob(drawer, upscaler, target, keep_original)
     fetch(chain, visible, offline, allow_pickle)
     make(chain, orders, Saying(visible, quiet, report), sheet, force=force, workspace=workspace)
 
@@ -185,13 +185,13 @@ class Saying:
     report: Path | None = None
 
 
-def the_generator(name: str | None, **settings: Any) -> Generator:
+def the_generator(name: str | None, **settings: Any) -> TextToImage:
     """Raises PlanError for a name that is none."""
     from ..errors import ModelError, PlanError
-    from ..generation.generator import Generator
+    from ..text2image.text_to_image import TextToImage
 
     try:
-        return Generator(name, **settings)
+        return TextToImage(name, **settings)
     except ModelError as error:
         if name is None:
             raise
@@ -201,7 +201,7 @@ def the_generator(name: str | None, **settings: Any) -> Generator:
 def the_upscaler(name: str, allow_pickle: bool, **settings: Any) -> Upscaler:
     """Likewise. Only of diffusion models it has to be told that they may be pickles."""
     from ..catalog import find
-    from ..engines.loaded import DIFFUSION
+    from ..engines.pool import DIFFUSION
     from ..errors import ModelError, PlanError
     from ..pipeline import Upscaler
 
@@ -223,13 +223,13 @@ def refuse_odds(target: Target, keep_original: bool = False) -> None:
         raise PlanError(f"--no-upscale and {other}: pictures stay as they are generated. Leave out one of them.")
 
 
-def fetch(chain: Chain, visible: bool, offline: bool, allow_pickle: bool) -> None:
+def fetch(chain: GenerateJob, visible: bool, offline: bool, allow_pickle: bool) -> None:
     """The files of both models, under bars if they shall be `visible`. Raises ModelError."""
     for needed in [chain.generator.model, *(chain.upscaler.models if chain.upscaler else ())]:
         have(needed, offline or None, visible, allow_pickle)
 
 
-def make(chain: Chain, orders: Orders, saying: Saying, grid: Output | None = None, **making: Any) -> None:
+def make(chain: GenerateJob, orders: Orders, saying: Saying, grid: Output | None = None, **making: Any) -> None:
     """Runs `jobs.generate.run`, and says what became of each picture.
 
     Raises SystemExit(1) when one failed; all failures have been said by then, however it ends.
@@ -264,13 +264,13 @@ def make(chain: Chain, orders: Orders, saying: Saying, grid: Output | None = Non
         raise SystemExit(1)
 
 
-def _wishes(prompts: list[str] | None, file: Path | None, init: str | None) -> Sequence[dict[str, Any]]:
+def _wishes(prompts: list[str] | None, file: Path | None, image: str | None) -> Sequence[dict[str, Any]]:
     """What was typed, then what is in the file. To change a picture takes no words."""
     from ..errors import PlanError
-    from ..jobs.wishes import read
+    from ..jobs.prompts import read
 
     wishes = [{"prompt": prompt} for prompt in prompts or ()] + (read(file) if file is not None else [])
-    if not wishes and init is None:
+    if not wishes and image is None:
         raise PlanError('there is no prompt. Write one, as "a lighthouse at dusk", or name a file with --prompts.')
     return wishes or [{"prompt": ""}]
 

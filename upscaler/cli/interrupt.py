@@ -15,7 +15,7 @@ from types import FrameType
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
-PATIENCE = 1.0
+REPEAT_WINDOW = 1.0
 """Seconds in which further signals are not heeded: shells send several, and unwinding must not be cut short."""
 
 RETRY = 0.002
@@ -65,7 +65,7 @@ class _Handler:
 
     def stop(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if now - self._last <= PATIENCE:
+        if now - self._last <= REPEAT_WINDOW:
             return
         if self._is_locking(frame, now):
             self._insist(number)

@@ -101,7 +101,7 @@ def import_(
 
     set_up_logging(quiet=False, verbose=False)
     model = import_file(file, name)
-    show(f"{model.name}  {catalog.present(model)}  {model.architecture}, {model.scale}x")
+    show(f"{model.name}  {catalog.find_local(model)}  {model.architecture}, {model.scale}x")
 
 
 @app.command()
@@ -126,7 +126,7 @@ def where(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One m
         show(str(catalog.folder()))
         return
     for model in pieces(_found(name)):
-        path = catalog.present(model)
+        path = catalog.find_local(model)
         if path is None:
             raise ModelError(f"{model.name}: is not on this machine. Get it with upscaler models fetch {model.name}.")
         show(str(path))
@@ -142,7 +142,7 @@ def have(
         return None
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
     with download_bar(model.name, on_terminal if visible is None else visible) as progress:
-        return catalog.locate(model, progress, offline=offline, allow_pickle=allow_pickle)
+        return catalog.fetch_model(model, progress, offline=offline, allow_pickle=allow_pickle)
 
 
 def _found(name: str) -> Model:

@@ -33,9 +33,9 @@ Guidance = Annotated[
     float | None, typer.Option(metavar="N", help="How much the prompt counts. Default: the generator's.")
 ]
 
-Init = Annotated[str | None, typer.Option(metavar="PICTURE", help="Begin with this one instead of noise.")]
+InitImage = Annotated[str | None, typer.Option(metavar="PICTURE", help="Begin with this one instead of noise.")]
 
-Change = Annotated[
+Strength = Annotated[
     float | None, typer.Option(metavar="0..1", help="How much of that is drawn anew: 1 is all of it. Default: 0.6.")
 ]
 
@@ -139,17 +139,17 @@ def given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def wished(**options: Any) -> dict[str, Any]:
-    """Those that were given, as fields of `generation.wish.Wish`. Raises PlanError."""
-    from ..generation.wish import Lora as Mixed
+def given_parameters(**options: Any) -> dict[str, Any]:
+    """Those that were given, as fields of `generation.parameters.GenerationParameters`. Raises PlanError."""
     from ..target import parse_size
+    from ..text2image.parameters import Lora as Mixed
 
-    wish = given(**options)
-    if "size" in wish:
-        wish["size"] = parse_size(wish["size"])
-    if "loras" in wish:
-        wish["loras"] = tuple(map(Mixed.parse, wish["loras"]))
-    return wish
+    parameters = given(**options)
+    if "size" in parameters:
+        parameters["size"] = parse_size(parameters["size"])
+    if "loras" in parameters:
+        parameters["loras"] = tuple(map(Mixed.parse, parameters["loras"]))
+    return parameters
 
 
 def target(fit: str | None, at_least: str | None, print: str | None, **options: Any) -> Target:

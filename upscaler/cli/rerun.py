@@ -31,8 +31,8 @@ def rerun(  # the options of a command are its parameters
     aspect: options.Aspect = None,
     steps: options.Steps = None,
     guidance: options.Guidance = None,
-    init: options.Init = None,
-    change: options.Change = None,
+    init_image: options.InitImage = None,
+    strength: options.Strength = None,
     lora: options.Lora = None,
     generator: options.GeneratorName = None,
     no_upscale: options.NoUpscale = False,
@@ -47,7 +47,7 @@ def rerun(  # the options of a command are its parameters
     model: Annotated[
         str | None, typer.Option("--model", "-m", metavar="NAME", help="What enlarges: a model's name, file or URL.")
     ] = None,
-    strength: Annotated[
+    blend: Annotated[
         float | None, typer.Option(metavar="0..1", help="Of its effect; the rest is a plain filter's.")
     ] = None,
     fidelity: Annotated[
@@ -79,15 +79,15 @@ def rerun(  # the options of a command are its parameters
     set_up_logging(quiet, verbose)
     from .. import codecs
     from ..codecs import Output
-    from ..generation.wish import Wish
-    from ..jobs.chain import Chain, target_of, upscaler_options
-    from ..jobs.wishes import Order, Orders
+    from ..jobs.chain import GenerateJob, target_of, upscaler_options
+    from ..jobs.prompts import Order, Orders
     from ..target import Target, parse_memory
+    from ..text2image.parameters import GenerationParameters
 
     visible = options.shows_bars(quiet, verbose, progress)
     source = codecs.decode(picture)
     made = _recipe_of(source)
-    wished = options.wished(
+    given_parameters = options.given_parameters(
         prompt=prompt,
         seed=seed,
         negative=negative,
@@ -96,19 +96,19 @@ def rerun(  # the options of a command are its parameters
         aspect=aspect,
         steps=steps,
         guidance=guidance,
-        init=init,
-        change=change,
+        image=init_image,
+        strength=strength,
         loras=lora,
     )
-    wish = Wish.from_dict(made.wish)
-    wish = replace(wish, **({"size": None, **wished} if aspect is not None else wished))
+    parameters = GenerationParameters.from_dict(made.parameters)
+    parameters = replace(parameters, **({"size": None, **given_parameters} if aspect is not None else given_parameters))
     asked = options.target(
         fit, at_least, print, scale=scale, width=width, height=height, long_edge=long_edge, megapixels=megapixels
     )
     if no_upscale:
         refuse_odds(asked)
     told = options.given(prompt=upscale_prompt, steps=upscale_steps, creativity=creativity, control=control)
-    given = options.given(model=model, strength=strength, fidelity=fidelity)
+    given = options.given(model=model, blend=blend, fidelity=fidelity)
     enlarges = asked != Target() or bool(given) or bool(told)
     given |= options.given(precision=precision)
     computing: dict[str, Any] = {"device": device, "memory": None if memory is None else parse_memory(memory)}
@@ -130,10 +130,12 @@ def rerun(  # the options of a command are its parameters
         _say_changed(source, made)
     place = _again(Path(picture)) if output is None else Path(output)
     writing = Output(place, None, quality, lossless, compression, strip, overwrite)
-    chain = Chain(drawer, upscaler, asked if asked != Target() else target_of(made))
+    chain = GenerateJob(drawer, upscaler, asked if asked != Target() else target_of(made))
     fetch(chain, visible, offline, allow_pickle)
-    make(chain, Orders((Order(wish, writing),), None), Saying(visible, quiet), workspace=workspace)
-    if not (is_changed or wished or generator or given or enlarges or no_upscale):  # then it shall be the same
+    make(chain, Orders((Order(parameters, writing),), None), Saying(visible, quiet), workspace=workspace)
+    if not (
+        is_changed or given_parameters or generator or given or enlarges or no_upscale
+    ):  # then it shall be the same
         _compare(source, codecs.decode(place), made, quiet)
 
 

@@ -53,7 +53,7 @@ def make_streamed(work: Work, inputs: list[str], output: str | None) -> None:
 def _source(inputs: list[str]) -> Path | None:
     """The one file; None is standard input."""
     from ..errors import PlanError
-    from ..jobs.output import expand
+    from ..inputs.discover import expand
 
     if inputs == ["-"]:
         return None
@@ -86,7 +86,7 @@ def _file(writing: Output, output: str) -> Output:
     """Raises PlanError when that is a folder, or says nothing about the format."""
     from ..codecs import by_suffix
     from ..errors import PlanError
-    from ..jobs.output import folder_for
+    from ..inputs.discover import folder_for
 
     path = Path(output)
     if os.path.isdir(output) or output.endswith(("/", os.sep)):

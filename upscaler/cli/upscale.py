@@ -13,7 +13,7 @@ from .files import Work, make_files
 from .models import have
 
 if TYPE_CHECKING:
-    from ..jobs.crew import Workers
+    from ..jobs.workers.messages import WorkerOptions
 
 
 def upscale(  # the options of a command are its parameters
@@ -68,7 +68,7 @@ def upscale(  # the options of a command are its parameters
             "--model", "-m", metavar="NAME", help="A model's name (see upscaler models), a network's file, or its URL."
         ),
     ] = "photo",
-    strength: Annotated[
+    blend: Annotated[
         float, typer.Option(metavar="0..1", help="Of the model's effect; the rest is a plain filter's.")
     ] = 1.0,
     fidelity: Annotated[
@@ -176,7 +176,7 @@ def upscale(  # the options of a command are its parameters
     set_up_logging(quiet, verbose)
     from ..codecs import Output
     from ..errors import ModelError, PlanError
-    from ..jobs.outcome import Choice
+    from ..jobs.outcome import SelectionRules
     from ..pipeline import Upscaler
     from ..target import parse_memory, parse_size
 
@@ -199,7 +199,7 @@ def upscale(  # the options of a command are its parameters
             tile=tile,
             batch=batch,
             overlap=overlap,
-            strength=strength,
+            blend=blend,
             fidelity=fidelity,
             denoise=denoise,
             memory=None if memory is None else parse_memory(memory),
@@ -242,7 +242,7 @@ def upscale(  # the options of a command are its parameters
         include=include or [],
         exclude=exclude or [],
         name=name,
-        choice=Choice(
+        choice=SelectionRules(
             force,
             retry_failed,
             None if skip_larger_than is None else parse_size(skip_larger_than),
@@ -262,8 +262,8 @@ def upscale(  # the options of a command are its parameters
         make_files(work, inputs, output)
 
 
-def _workers(devices: str | None, cluster: str | None) -> Workers:
-    from ..jobs.crew import Workers
+def _workers(devices: str | None, cluster: str | None) -> WorkerOptions:
+    from ..jobs.workers.messages import WorkerOptions
 
     names = [name.strip() for name in (devices or "").split(",")]
-    return Workers(tuple(name for name in names if name), cluster)
+    return WorkerOptions(tuple(name for name in names if name), cluster)

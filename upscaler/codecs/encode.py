@@ -25,7 +25,7 @@ from .profiles import to_srgb
 
 log = logging.getLogger("upscaler")
 
-ROWS = 256
+STRIP_ROWS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +198,9 @@ def _fitted(picture: Picture, format: Format, workspace: Path) -> Picture:
     channels -= flatten
     dtype = np.uint8 if reduce else picture.pixels.dtype
     pixels = allocate((height, width, channels), dtype, workspace)
-    for y in range(0, height, ROWS):
-        rows = to_float(picture.pixels[y : y + ROWS])
+    for y in range(0, height, STRIP_ROWS):
+        rows = to_float(picture.pixels[y : y + STRIP_ROWS])
         if flatten:
             rows = rows[:, :, :-1] * rows[:, :, -1:] + (1 - rows[:, :, -1:])
-        pixels[y : y + ROWS] = np.rint(rows * np.iinfo(dtype).max)
+        pixels[y : y + STRIP_ROWS] = np.rint(rows * np.iinfo(dtype).max)
     return replace(picture, pixels=pixels)

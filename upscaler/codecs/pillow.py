@@ -29,7 +29,7 @@ log = logging.getLogger("upscaler")
 
 ORIENTATION = 0x0112
 IPTC_RESOURCE = 0x0404
-ROWS = 256
+STRIP_ROWS = 256
 PICTURES_OF_ONE = ("PSD", "ICO", "ICNS")
 """What Pillow calls frames are layers or sizes there."""
 
@@ -207,8 +207,8 @@ def _fetch(image: Image.Image, name: str, workspace: Path | None) -> PixelArray:
     channels = len(image.getbands())
     dtype = np.uint16 if image.mode.startswith("I") else np.uint8
     pixels = allocate((image.height, image.width, channels), dtype, workspace)
-    for y in range(0, image.height, ROWS):
-        rows = min(ROWS, image.height - y)
+    for y in range(0, image.height, STRIP_ROWS):
+        rows = min(STRIP_ROWS, image.height - y)
         part = np.asarray(image.crop((0, y, image.width, y + rows)))
         if image.mode == "I" and not 0 <= part.min() <= part.max() <= 65535:
             raise PictureError(f"{name}: 32-bit whole numbers are not supported (8 or 16 bit). Convert it first.")

@@ -12,7 +12,7 @@ from ..picture import Picture, allocate
 
 log = logging.getLogger("upscaler")
 
-ROWS = 256
+STRIP_ROWS = 256
 HEADER = 128
 P3 = (12, 13)
 """Colour primaries and transfer function of Display P3 as ITU-T H.273 numbers them."""
@@ -57,14 +57,14 @@ def to_srgb(picture: Picture, workspace: Path | None) -> Picture:
     meaning = {(1, 8): "b-w", (1, 16): "grey16", (3, 8): "srgb", (3, 16): "rgb16"}[colours, picture.depth]
     pixels = allocate(picture.pixels.shape, picture.pixels.dtype, workspace)
     try:
-        for y in range(0, height, ROWS):
-            rows = picture.pixels[y : y + ROWS]
+        for y in range(0, height, STRIP_ROWS):
+            rows = picture.pixels[y : y + STRIP_ROWS]
             image = pyvips.Image.new_from_memory(rows[:, :, :colours].tobytes(), width, len(rows), colours, kind)
             image = image.copy(interpretation=meaning)
             image.set_type(pyvips.GValue.blob_type, "icc-profile-data", picture.profile)
             converted = image.icc_transform("srgb", embedded=True, intent="relative", depth=picture.depth).numpy()
-            pixels[y : y + ROWS] = rows
-            pixels[y : y + ROWS, :, :colours] = converted.reshape(len(rows), width, -1)[:, :, :colours]
+            pixels[y : y + STRIP_ROWS] = rows
+            pixels[y : y + STRIP_ROWS, :, :colours] = converted.reshape(len(rows), width, -1)[:, :, :colours]
     except pyvips.Error:
         log.warning("%s: its colour profile is damaged; it is taken for sRGB.", picture.name)
         return replace(picture, profile=None)

@@ -34,7 +34,7 @@ USUAL_DPI = (72.0, 72.0)
 UNSAID = (1.0, 2.834, 72 / MILLIMETRES)
 """Pixels a millimetre that libvips reports when a file says nothing."""
 
-ROWS = 256
+STRIP_ROWS = 256
 """Fetched at a time; libvips decodes as they are asked for."""
 
 CODE_POINTS_WITHIN = 2**16
@@ -230,8 +230,8 @@ def _fetch(image: pyvips.Image, workspace: Path | None) -> PixelArray:
     pixels = allocate((image.height, image.width, image.bands), dtype, workspace)
     bits = int(image.get("bits-per-sample")) if image.get_typeof("heif-compression") else 16
     region = pyvips.Region.new(image)
-    for y in range(0, image.height, ROWS):
-        rows = min(ROWS, image.height - y)
+    for y in range(0, image.height, STRIP_ROWS):
+        rows = min(STRIP_ROWS, image.height - y)
         block: Any = np.frombuffer(region.fetch(0, y, image.width, rows), dtype)
         if 8 < bits < 16:  # libvips puts them into the upper bits: white would be short of 65535
             block = block | block >> bits

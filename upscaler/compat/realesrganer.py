@@ -19,11 +19,11 @@ from ..arrays import FloatArray, PixelArray
 from ..engines.checkpoint import Checkpoint
 from ..engines.network import NetworkEngine
 from ..errors import ModelError, PictureError, PlanError, UpscalerError
-from ..finish import collect
+from ..finish import write_bands
 from ..pipeline import CPU_MEMORY
 from ..tiling import Band, Budget, Plan, Size
-from .given import given
 from .networks import SHUFFLES
+from .user_network import given
 
 OVERLAPS = 2
 """Of neighbours that fit into the side of a tile at least; with less, most would be computed more than four times."""
@@ -107,13 +107,13 @@ class RealESRGANer:
             raise PlanError(f"outscale={outscale:g}: makes {target} of {width}x{height}. Use a larger one.")
         canvas: Any = np.empty((size.height, size.width, channels), depth)
         if channels == 1:
-            collect(self._grey(pixels), canvas)
+            write_bands(self._grey(pixels), canvas)
         else:
-            collect(self._colour(pixels[:, :, 2::-1]), canvas[:, :, 2::-1])
+            write_bands(self._colour(pixels[:, :, 2::-1]), canvas[:, :, 2::-1])
         if channels == 4:
             alpha = pixels[:, :, 3:]
             by_network = alpha_upsampler == "realesrgan"
-            collect(self._grey(alpha) if by_network else [_resized(alpha, size)], canvas[:, :, 3:])
+            write_bands(self._grey(alpha) if by_network else [_resized(alpha, size)], canvas[:, :, 3:])
         if channels == 1:
             canvas = canvas[:, :, 0]
         if target != size:
@@ -157,7 +157,7 @@ def _found(
     """The model, or the first of two, and its weights, which are fetched if need be."""
     if isinstance(model_path, str | Path):
         model = catalog.find(str(model_path))
-        return model, Checkpoint(catalog.locate(model))
+        return model, Checkpoint(catalog.fetch_model(model))
     shares = list(dni_weight or ())
     if len(model_path) != 2 or len(shares) != 2 or not math.isclose(sum(shares), 1, abs_tol=1e-6):
         raise PlanError(
@@ -165,7 +165,7 @@ def _found(
             "Pass two files and two shares whose sum is 1."
         )
     model, other = (catalog.find(str(path)) for path in model_path)
-    return model, Checkpoint(catalog.locate(model), catalog.locate(other), shares[0])
+    return model, Checkpoint(catalog.fetch_model(model), catalog.fetch_model(other), shares[0])
 
 
 def _read(img: Any) -> tuple[FloatArray, type[np.uint8] | type[np.uint16]]:

@@ -28,7 +28,7 @@ from transformers.utils import logging as transformers_logging
 
 from .. import catalog
 from ..catalog import Model, Progress, hub
-from ..catalog.layout import CONFIG, INDEX, UPSCALERS, Choice, Layout, index_of, names_in, read
+from ..catalog.diffusers_layout import CONFIG, INDEX, UPSCALERS, Layout, WeightFiles, index_of, names_in, read
 from ..errors import ModelError, OutOfMemory
 
 log = logging.getLogger("upscaler")
@@ -47,7 +47,7 @@ class Source:
     layout: Layout
     folder: Path
     """With the index and the configurations."""
-    choice: Choice | None
+    choice: WeightFiles | None
     """Of the files in the folder; None if the weights are in a file of their own."""
     file: Path | None = None
 
@@ -68,7 +68,7 @@ def load(
     `control` is a ControlNet for "image-to-image". `safety_checker`: whether that of a model that has one is loaded.
     Raises ModelError for whatever is wrong with the model, OutOfMemory when it is too large to be loaded.
     """
-    find = partial(locate, allow_pickle=allow_pickle, offline=offline, progress=progress)
+    find = partial(fetch_pipeline, allow_pickle=allow_pickle, offline=offline, progress=progress)
     source = find(model)
     target = class_for(source, task)
     more: dict[str, Any] = {}
@@ -88,13 +88,13 @@ def load(
     return pipeline
 
 
-def locate(
+def fetch_pipeline(
     model: Model, *, allow_pickle: bool = False, offline: bool | None = None, progress: Progress | None = None
 ) -> Source:
     """The files of a diffusion model, fetched if need be and allowed. Raises ModelError."""
     _refuse_old_diffusers(model)
     if model.repository is not None:
-        folder = hub.locate(model, progress, offline=offline, allow_pickle=allow_pickle)
+        folder = hub.fetch_model(model, progress, offline=offline, allow_pickle=allow_pickle)
         return _in_folder(model.repository.id, folder, model.repository.variant, allow_pickle)
     if model.file is None or model.kind not in ("diffusion", "generator", "control"):
         raise ModelError(f"{model.name}: is not a diffusion model. See upscaler models list for those there are.")

@@ -1,24 +1,23 @@
 """What computes: networks and the plain filter in tiles, diffusion models on canvases; what to do when that fails."""
 
 from .ahead import Ahead, ahead
-from .base import CanvasEngine, CanvasPlan, Engine, EngineInfo, is_canvas
+from .base import Engine, EngineInfo, ImageEngine, ImagePlan, is_image_engine
+from .blended import Blended
 from .channels import adapted
-from .load import engine_for
-from .loaded import Loaded
+from .pool import EnginePool, engine_for
 from .retry import run
-from .strength import Tempered
 
 __all__ = [
     "Ahead",
-    "CanvasEngine",
-    "CanvasPlan",
+    "Blended",
     "Engine",
     "EngineInfo",
-    "Loaded",
-    "Tempered",
+    "EnginePool",
+    "ImageEngine",
+    "ImagePlan",
     "adapted",
     "ahead",
     "engine_for",
-    "is_canvas",
+    "is_image_engine",
     "run",
 ]

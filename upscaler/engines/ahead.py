@@ -39,6 +39,6 @@ class Ahead:
         """See `Engine.run`."""
         return self._results if np.array_equal(tiles, self._tiles) else self._engine.run(tiles)
 
-    def safer(self) -> Engine | None:
-        """See `Engine.safer`."""
-        return self._engine.safer()
+    def fallback(self) -> Engine | None:
+        """See `Engine.fallback`."""
+        return self._engine.fallback()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from ..arrays import FloatArray, PixelArray
-from ..tiling import Band, Budget, Needs, Size
+from ..tiling import Band, Budget, Size, TileRequirements
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -18,7 +18,7 @@ class EngineInfo:
     """Facts about an engine that the plan and the checks need."""
 
     name: str
-    needs: Needs
+    needs: TileRequirements
     channels: Literal[1, 3] = 3
     """1: takes grey tiles only, colour goes through it a channel at a time."""
     device: str = "cpu"
@@ -42,13 +42,13 @@ class Engine(Protocol):
         """
         ...
 
-    def safer(self) -> Engine | None:
+    def fallback(self) -> Engine | None:
         """The same network computed more carefully (fp32, then on the CPU, then by plain kernels); None at the end."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class CanvasPlan:
+class ImagePlan:
     """How a picture is computed as a whole: all windows of its canvas, at every step."""
 
     size: Size
@@ -72,18 +72,18 @@ class CanvasPlan:
         return self.windows * self.steps
 
 
-class CanvasEngine(Protocol):
+class ImageEngine(Protocol):
     """Computes whole pictures, for none of their tiles stands alone: what is denoised is the canvas. One at a time, and
     may be called from several threads."""
 
     @property
     def info(self) -> EngineInfo: ...
 
-    def plan(self, size: Size, budget: Budget) -> CanvasPlan:
+    def plan(self, size: Size, budget: Budget) -> ImagePlan:
         """How a picture of that size would be computed. Raises PlanError when it cannot be so."""
         ...
 
-    def run(self, pixels: PixelArray, plan: CanvasPlan, progress: Callable[[int], None]) -> Iterator[Band]:
+    def run(self, pixels: PixelArray, plan: ImagePlan, progress: Callable[[int], None]) -> Iterator[Band]:
         """Bands of the enlarged picture, from top to bottom, with the channels of `pixels`, (height, width, 1 or 3).
 
         `progress` is told how many more of `plan.count` are done; what it raises ends the run. Raises EngineError when
@@ -92,6 +92,6 @@ class CanvasEngine(Protocol):
         ...
 
 
-def is_canvas(engine: Engine | CanvasEngine) -> TypeIs[CanvasEngine]:
+def is_image_engine(engine: Engine | ImageEngine) -> TypeIs[ImageEngine]:
     """Which of the two contracts an engine meets."""
     return hasattr(engine, "plan")

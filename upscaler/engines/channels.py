@@ -28,9 +28,9 @@ class _Grey:
         result: FloatArray = self._colour.run(np.repeat(tiles, 3, axis=3)).mean(axis=3, keepdims=True)
         return result
 
-    def safer(self) -> Engine | None:
-        safer = self._colour.safer()
-        return None if safer is None else _Grey(safer)
+    def fallback(self) -> Engine | None:
+        fallback = self._colour.fallback()
+        return None if fallback is None else _Grey(fallback)
 
 
 class _ChannelByChannel:
@@ -44,6 +44,6 @@ class _ChannelByChannel:
         planes = [np.ascontiguousarray(tiles[..., channel : channel + 1]) for channel in range(3)]
         return np.concatenate([self._grey.run(plane) for plane in planes], axis=3)
 
-    def safer(self) -> Engine | None:
-        safer = self._grey.safer()
-        return None if safer is None else _ChannelByChannel(safer)
+    def fallback(self) -> Engine | None:
+        fallback = self._grey.fallback()
+        return None if fallback is None else _ChannelByChannel(fallback)

@@ -16,9 +16,9 @@ import torch
 from ..arrays import FloatArray
 from ..device import PRECISIONS, free_memory, pick_device, pick_precision
 from ..errors import ModelError, OutOfMemory, PlanError, UpscalerError
-from ..tiling import RAMP, Needs
+from ..tiling import RAMP, TileRequirements
 from .base import Engine, EngineInfo
-from .probe import Cuts, Trial, measure_cuts, remembered, sample, try_out
+from .probe import TilingProfile, Trial, measure_tiling, remembered, sample, try_out
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
@@ -60,7 +60,7 @@ class Weights(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class _ComputeMode:
     """A way to compute: not every network works in each."""
 
     dtype: torch.dtype
@@ -79,7 +79,7 @@ class NetworkEngine:
         device: str | None = None,
         precision: str = "auto",
         reach: int | None = None,
-        cuts: Cuts | None = None,
+        cuts: TilingProfile | None = None,
         plain: bool = False,
     ) -> None:
         """`reach` in source pixels: what is known of `cuts`; with neither they are measured. `plain` computes without
@@ -97,14 +97,16 @@ class NetworkEngine:
         network = self._network
         channels = _channels(network, name)
         trial = self._tried_out(sample(channels, network.size_requirements.minimum))
-        self._draws = trial.draws
-        half, bfloat16 = ((not trial.looks_up and it) for it in (network.supports_half, network.supports_bfloat16))
+        self._draws = trial.is_stochastic
+        half, bfloat16 = (
+            (not trial.uses_grid_sample and it) for it in (network.supports_half, network.supports_bfloat16)
+        )
         self._dtype = pick_precision(precision, self._device, half, bfloat16)
         grid = _multiple(network)
         self._cuts = cuts or (
-            remembered(weights.key, lambda: measure_cuts(self._on_cpu, channels, network.scale, grid))
+            remembered(weights.key, lambda: measure_tiling(self._on_cpu, channels, network.scale, grid))
             if reach is None
-            else Cuts(reach)
+            else TilingProfile(reach)
         )
         self._way = self._prepare(trial, precision)
         memory = trial.bytes_per_pixel * (1.0 if self._way.autocast else self._way.dtype.itemsize / 4)
@@ -113,7 +115,7 @@ class NetworkEngine:
         as_wholes = discouraged or not self._cuts.is_local
         self.info = EngineInfo(
             name=self._name,
-            needs=Needs(
+            needs=TileRequirements(
                 scale=network.scale,
                 reach=self._cuts.reach,
                 multiple=int(np.lcm(self._cuts.multiple, grid)),
@@ -152,7 +154,7 @@ class NetworkEngine:
     def _result(self, tiles: FloatArray) -> FloatArray:
         return _to_numpy(self._compute(torch.from_numpy(tiles).permute(0, 3, 1, 2), self._way))
 
-    def safer(self) -> Engine | None:
+    def fallback(self) -> Engine | None:
         """float32 on the same device, float32 on the CPU, the CPU without oneDNN."""
         with self._lock:
             if self._safer is None and not self._plain:
@@ -186,7 +188,7 @@ class NetworkEngine:
                 log.debug("%s: cannot be computed with channels last (%s).", self._name, error)
         raise AssertionError
 
-    def _prepare(self, trial: Trial, precision: str) -> _Way:
+    def _prepare(self, trial: Trial, precision: str) -> _ComputeMode:
         """Brings the network to the device in the first way that gives the result of the trial there.
 
         Raises PlanError when the precision that was asked for does not, ModelError when none does.
@@ -211,7 +213,7 @@ class NetworkEngine:
             raise ModelError(f"{self._name}: cannot be computed on {self._device}. Use --device cpu.")
         raise PlanError(f"--precision {precision}: this model cannot be computed so. Use auto or fp32.")
 
-    def _compute(self, batch: torch.Tensor, way: _Way) -> torch.Tensor:
+    def _compute(self, batch: torch.Tensor, way: _ComputeMode) -> torch.Tensor:
         """(tiles, channels, height, width) on the CPU to the same on the device, enlarged."""
         with (
             torch.inference_mode(),
@@ -236,9 +238,11 @@ class NetworkEngine:
         return result
 
 
-def _ways(dtype: torch.dtype) -> list[_Way]:
+def _ways(dtype: torch.dtype) -> list[_ComputeMode]:
     """The fastest first."""
-    return [_Way(dtype)] if dtype == torch.float32 else [_Way(dtype), _Way(dtype, autocast=True)]
+    return (
+        [_ComputeMode(dtype)] if dtype == torch.float32 else [_ComputeMode(dtype), _ComputeMode(dtype, autocast=True)]
+    )
 
 
 def _channels(network: ImageModelDescriptor[torch.nn.Module], name: str) -> Literal[1, 3]:

@@ -49,7 +49,7 @@ FAR = slice(-64, -16)
 
 
 @dataclass(frozen=True, slots=True)
-class Cuts:
+class TilingProfile:
     """How results change where a picture is cut. Lengths are source pixels."""
 
     reach: int
@@ -70,9 +70,9 @@ class Trial:
     result: torch.Tensor
     bytes_per_pixel: float
     """Alive at once for each source pixel, in float32."""
-    looks_up: bool
+    uses_grid_sample: bool
     """Pixels by their coordinates, for which half precision has too few digits: it moves them."""
-    draws: bool
+    is_stochastic: bool
     """Random numbers."""
 
 
@@ -115,8 +115,8 @@ def try_out(function: Function, tile: torch.Tensor) -> Trial:
         tile,
         result,
         bytes_per_pixel=watch.peak / (tile.shape[2] * tile.shape[3]),
-        looks_up=any("grid_sampler" in name for name in watch.operations),
-        draws=any("rand" in name or "normal_" in name for name in watch.operations),
+        uses_grid_sample=any("grid_sampler" in name for name in watch.operations),
+        is_stochastic=any("rand" in name or "normal_" in name for name in watch.operations),
     )
 
 
@@ -125,7 +125,7 @@ def sample(channels: int, minimum: int) -> torch.Tensor:
     return _strip(max(STRIP, minimum), max(STRIP, minimum) + 32, channels)
 
 
-def measure_cuts(function: Function, channels: int, scale: int, multiple: int) -> Cuts:
+def measure_tiling(function: Function, channels: int, scale: int, multiple: int) -> TilingProfile:
     """Cuts a drawn picture at multiples of ever coarser grids until nothing changes any more far from the cut.
 
     If it always does, the network is not local: the finest grid that does about as well as any will do, and the reach
@@ -148,7 +148,7 @@ def measure_cuts(function: Function, channels: int, scale: int, multiple: int) -
     is_local = settles and reach <= at - 16
     if not is_local:
         reach = _last_above(max(HALF_A_LEVEL, 1.5 * float(right[FAR].max())), right[:at])
-    return Cuts(reach, grid, is_local, _runs_together(function, picture))
+    return TilingProfile(reach, grid, is_local, _runs_together(function, picture))
 
 
 def _last_above(limit: float, change: torch.Tensor) -> int:
@@ -161,7 +161,7 @@ def _cut(grid: int) -> int:
     return next(grid * prime for prime in PRIMES if grid * prime <= LAST_CUT or prime == 1)
 
 
-def remembered(key: str, measure: Callable[[], Cuts]) -> Cuts:
+def remembered(key: str, measure: Callable[[], TilingProfile]) -> TilingProfile:
     """The cuts of the network of that key: measured once, and written down beside the weights."""
     known = _known(key)
     if known is not None:
@@ -178,10 +178,10 @@ def known_reach(key: str) -> int | None:
     return None if known is None else known.reach
 
 
-def _known(key: str) -> Cuts | None:
+def _known(key: str) -> TilingProfile | None:
     recorded = {model.download.sha256: model.reach for model in models() if model.download is not None}
     reach = recorded.get(key)
-    return _read_json(_memory()).get(key) if reach is None else Cuts(reach)
+    return _read_json(_memory()).get(key) if reach is None else TilingProfile(reach)
 
 
 def _change(result: torch.Tensor, right: torch.Tensor, scale: int) -> torch.Tensor:
@@ -225,15 +225,15 @@ def _memory() -> Path:
     return home() / "cuts.json"
 
 
-def _read_json(file: Path) -> dict[str, Cuts]:
+def _read_json(file: Path) -> dict[str, TilingProfile]:
     """What is written there; nothing of what was written otherwise."""
     try:
-        return {str(key): Cuts(**value) for key, value in json.loads(file.read_text()).items()}
+        return {str(key): TilingProfile(**value) for key, value in json.loads(file.read_text()).items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
 
-def _write_json(file: Path, content: dict[str, Cuts]) -> None:
+def _write_json(file: Path, content: dict[str, TilingProfile]) -> None:
     """Whole or not at all; a cache that cannot be written is none."""
     temporary = file.with_name(f"{file.name}.{os.getpid()}.part")
     try:

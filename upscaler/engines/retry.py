@@ -20,7 +20,7 @@ from .verify import Fault, agree, fault, is_stale
 
 log = logging.getLogger("upscaler")
 
-PATIENCE = 3
+FALLBACK_AFTER = 3
 """Tiles mended by a safer engine before it takes over; odd but confirmed ones before resemblance is not asked for."""
 
 
@@ -76,10 +76,10 @@ class _Runner:
             self._engine = Subdivided(whole, side, tile)
             log.warning("out of memory on %s: tiles of %d pixels from here on.", device, side)
         except PlanError:
-            safer = whole.safer()
-            while safer is not None and safer.info.device == device:
-                safer = safer.safer()
-            if safer is None:
+            fallback = whole.fallback()
+            while fallback is not None and fallback.info.device == device:
+                fallback = fallback.fallback()
+            if fallback is None:
                 raise OutOfMemory(
                     f"out of memory on {device}, even with tiles of {side * 2} pixels. "
                     "Close other programs, or choose a smaller model."
@@ -88,9 +88,9 @@ class _Runner:
                 "out of memory on %s, even with tiles of %d pixels: going on on %s.",
                 device,
                 side * 2,
-                safer.info.device,
+                fallback.info.device,
             )
-            self._engine = safer
+            self._engine = fallback
 
     def _checked(
         self, region: Region, source: FloatArray, result: FloatArray | None, problem: Exception | None
@@ -113,14 +113,14 @@ class _Runner:
                 assert again is not None
                 self._count_mended(engine)
                 return again
-            safer = engine.safer()
+            fallback = engine.fallback()
             if again is not None and not found.certain:
-                another_way = engine is not self._engine or safer is None
+                another_way = engine is not self._engine or fallback is None
                 if another_way and doubtful is not None and agree(doubtful, again):
                     self._count_odd()
                     return again
                 doubtful = again
-            engine = safer
+            engine = fallback
         raise EngineError(f"{place} cannot be computed: {found.reason}. Tried {', '.join(tried)}.") from problem
 
     def _fault(
@@ -131,21 +131,21 @@ class _Runner:
         if is_stale(source, result, self._previous):
             return Fault("its result is the one of the tile before", True)
         found = fault(source, result, info.needs.scale, info.keeps_tone)
-        if found is not None and not found.certain and self._odd >= PATIENCE:
+        if found is not None and not found.certain and self._odd >= FALLBACK_AFTER:
             return None
         return found
 
     def _count_odd(self) -> None:
         """An odd result that a second computation confirmed: the network means it."""
         self._odd += 1
-        if self._odd == PATIENCE:
+        if self._odd == FALLBACK_AFTER:
             log.warning("this model's results do not resemble their sources: no longer checked for that.")
 
     def _count_mended(self, engine: Engine) -> None:
         """A tile that only a safer engine could compute; when there are several, it goes on with all others."""
         if engine is not self._engine:
             self._mended += 1
-            if self._mended == PATIENCE:
+            if self._mended == FALLBACK_AFTER:
                 log.warning("going on in %s on %s.", engine.info.precision, engine.info.device)
                 self._engine = engine
 
@@ -164,9 +164,9 @@ class Subdivided:
     def run(self, tiles: FloatArray) -> FloatArray:
         return np.stack([self._joined(tile) for tile in tiles])
 
-    def safer(self) -> Engine | None:
-        safer = self.whole.safer()
-        return None if safer is None else Subdivided(safer, self.side, self._tile)
+    def fallback(self) -> Engine | None:
+        fallback = self.whole.fallback()
+        return None if fallback is None else Subdivided(fallback, self.side, self._tile)
 
     def _joined(self, tile: FloatArray) -> FloatArray:
         parts = (Tile(batch.regions[0], self.whole.run(batch.pixels)[0]) for batch in cut(tile, self._plan))

@@ -1,7 +1,7 @@
 """Many files to many outcomes: one bad picture is one reported failure, the others are done.
 
-Which files, and what their results are called, is `output`'s; what was done by an earlier run, `ledger`'s; what is done
-with a picture, `maker`'s; how work is given to other processes and machines, `crew`'s.
+`inputs.discover` finds the files and names their results; `tracker` knows what an earlier run has done; `stages` says
+what is done with one picture; `workers.dispatch` gives work to other processes and machines.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING
 
 from ..codecs import Output
 from ..errors import PlanError
+from ..inputs.discover import Job, find_jobs
+from ..inputs.storage import is_folder, parse_location
 from ..pipeline import Reading, Upscaler
 from ..target import Target
-from . import crew, line
-from .crew import Workers
-from .ledger import Ledger
-from .maker import OVERHEAD, Maker, Progress, Report, Task, Work, prepare, read
+from . import pipelining
 from .manifest import Manifest
-from .outcome import Choice, Outcome
-from .output import Job, collect
-from .storage import is_folder, located
+from .outcome import Outcome, SelectionRules
+from .stages import OVERHEAD, Progress, Report, Stages, Task, Work, prepare, read
+from .tracker import JobTracker
+from .workers import dispatch
+from .workers.messages import WorkerOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -38,8 +39,8 @@ def run(
     target: Target,
     *,
     folder: Path | None = None,
-    choice: Choice | None = None,
-    workers: Workers | None = None,
+    choice: SelectionRules | None = None,
+    workers: WorkerOptions | None = None,
     progress: Progress | None = None,
     dry_run: bool = False,
     **reading: Unpack[Reading],
@@ -56,17 +57,17 @@ def run(
 
     One parameter more than eight, for what a user may ask of a job.
     """
-    choice = choice or Choice()
+    choice = choice or SelectionRules()
     manifest = None if folder is None or dry_run else Manifest(folder)
     try:
         settings = {} if manifest is None else {**upscaler.settings, "target": asdict(target), **_kept(reading)}
-        ledger = Ledger(manifest, settings, choice)
-        maker = Maker(upscaler, target, reading, choice, None if manifest is None else manifest.parts, progress)
+        tracker = JobTracker(manifest, settings, choice)
+        maker = Stages(upscaler, target, reading, choice, None if manifest is None else manifest.parts, progress)
         if dry_run:
             maker = maker if workers is None else replace(maker, upscaler=upscaler.on(workers.first))
-            yield from (_looked_at(ledger, maker, job) for job in jobs)
+            yield from (_looked_at(tracker, maker, job) for job in jobs)
             return
-        outcomes = _in_line(ledger, maker, jobs) if workers is None else crew.run(workers, ledger, maker, jobs)
+        outcomes = _in_line(tracker, maker, jobs) if workers is None else dispatch.run(workers, tracker, maker, jobs)
         with closing(outcomes):
             yield from outcomes
     finally:
@@ -84,57 +85,57 @@ def run_folder(
     writing: Output | None = None,
     devices: Sequence[str] = (),
     cluster: str | None = None,
-    choice: Choice | None = None,
+    choice: SelectionRules | None = None,
     progress: Progress | None = None,
     **reading: Unpack[Reading],
 ) -> Iterator[Outcome]:
     """Every picture below a folder, into another; either may be at a URL. `writing` says how; its path is not used.
-    `devices` and `cluster`: see `Workers`. Raises as `run`, and PlanError when there is nothing to do.
+    `devices` and `cluster`: see `WorkerOptions`. Raises as `run`, and PlanError when there is nothing to do.
 
     More than eight parameters, for what a user may ask of a job.
     """
-    if not is_folder(located(source)):
+    if not is_folder(parse_location(source)):
         raise PlanError(f"{source}: is not a folder. For one picture, call the Upscaler.")
-    found = collect([str(source)], f"{output}{os.sep}", writing or Output(Path()), "")
+    found = find_jobs([str(source)], f"{output}{os.sep}", writing or Output(Path()), "")
     yield from run(
         upscaler,
         found.jobs,
         target or Target(scale=scale),
         folder=found.folder,
         choice=choice,
-        workers=Workers(tuple(devices), cluster) if devices or cluster else None,
+        workers=WorkerOptions(tuple(devices), cluster) if devices or cluster else None,
         progress=progress,
         **reading,
     )
 
 
-def _in_line(ledger: Ledger, maker: Maker, jobs: Iterable[Job]) -> Generator[Outcome]:
+def _in_line(tracker: JobTracker, maker: Stages, jobs: Iterable[Job]) -> Generator[Outcome]:
     """In this process."""
 
     def settled(work: Work) -> Work | Outcome:
-        return work if work.report is None else ledger.settle(work.task, work.report)
+        return work if work.report is None else tracker.finish(work.task, work.report)
 
-    stages: line.Stages[Work | Outcome] = line.Stages(
+    stages: pipelining.StageFunctions[Work | Outcome] = pipelining.StageFunctions(
         read=lambda item: item if isinstance(item, Outcome) else settled(maker.read(item)),
         compute=lambda items: map(settled, maker.compute([item for item in items if isinstance(item, Work)])),
         write=lambda item: item if isinstance(item, Outcome) else settled(maker.write(item)),
         alike=lambda item: (None, 1) if isinstance(item, Outcome) else item.alike,
     )
-    admitted = (Work(item) if isinstance(item, Task) else item for item in map(ledger.admit, jobs))
-    items = line.run(admitted, stages, lambda item: isinstance(item, Outcome), _bytes)
+    admitted = (Work(item) if isinstance(item, Task) else item for item in map(tracker.start, jobs))
+    items = pipelining.run(admitted, stages, lambda item: isinstance(item, Outcome), _bytes)
     with closing(items):
         for item in items:
             assert isinstance(item, Outcome)
             yield item
 
 
-def _looked_at(ledger: Ledger, maker: Maker, job: Job) -> Outcome:
+def _looked_at(tracker: JobTracker, maker: Stages, job: Job) -> Outcome:
     """As far as a dry run goes."""
-    item = ledger.admit(job)
+    item = tracker.start(job)
     if isinstance(item, Outcome):
         return item
     work = maker.read(Work(item))
-    return ledger.settle(item, work.report or Report(estimate=work.estimate, seconds=work.seconds))
+    return tracker.finish(item, work.report or Report(estimate=work.estimate, seconds=work.seconds))
 
 
 def _bytes(item: Work | Outcome) -> int:

@@ -14,11 +14,11 @@ from .. import recipe
 from ..catalog import sha256_of
 from ..diffusion.options import Diffusion
 from ..errors import PlanError
-from ..generation.generator import Generator
-from ..generation.wish import Wish
 from ..pipeline import Upscaler
 from ..recipe import Recipe
 from ..target import Paper, Target
+from ..text2image.parameters import GenerationParameters
+from ..text2image.text_to_image import TextToImage
 from ..tiling import Size
 
 FRAMES = {"fit": Size, "at_least": Size, "print": Paper}
@@ -27,15 +27,15 @@ FRAMES = {"fit": Size, "at_least": Size, "print": Paper}
 COMMON = ("precision", "fidelity")
 """Settings of an upscaler that are arguments of `Upscaler`, whatever the model."""
 
-KEPT = ("model", "strength", "denoise", *COMMON)
+KEPT = ("model", "blend", "denoise", *COMMON)
 """All of them, but for a `Diffusion`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
+class GenerateJob:
     """What makes pictures. Of its two models only one is in memory at a time."""
 
-    generator: Generator
+    generator: TextToImage
     upscaler: Upscaler | None
     """None: pictures stay as they are generated."""
     target: Target
@@ -50,14 +50,14 @@ class Chain:
         enlarging = {**self.upscaler.settings, "model": model, "target": asdict(self.target)}
         return Settings(self.generator.asked, enlarging)
 
-    def recipe_of(self, wish: Wish, size: Size) -> Recipe:
-        """Of a picture as it has just been generated; `wish` is complete."""
+    def recipe_of(self, parameters: GenerationParameters, size: Size) -> Recipe:
+        """Of a picture as it has just been generated; `parameters` is complete."""
         return Recipe(
-            wish=wish.asdict(),
-            prompt=wish.text,
-            negative=wish.negative_text,
+            parameters=parameters.asdict(),
+            prompt=parameters.text,
+            negative=parameters.negative_text,
             generator=self.generator.settings,
-            files=files(wish),
+            files=files(parameters),
             generated=size,
             upscaler=None,
             size=size,
@@ -77,11 +77,11 @@ class Settings:
     upscaler: Mapping[str, Any] | None
 
 
-def files(wish: Wish) -> dict[str, str]:
+def files(parameters: GenerationParameters) -> dict[str, str]:
     """The hashes of those that a wish names; that one is not there is found out later."""
-    names = [lora.file for lora in wish.loras]
-    if isinstance(wish.init, str | Path):
-        names.append(str(wish.init))
+    names = [lora.file for lora in parameters.loras]
+    if isinstance(parameters.image, str | Path):
+        names.append(str(parameters.image))
     return {name: sha256_of(Path(name)) for name in names if Path(name).is_file()}
 
 

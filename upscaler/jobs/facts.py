@@ -39,14 +39,14 @@ def about_picture(picture: Picture) -> list[tuple[str, str]]:
 
 def about_recipe(made: Recipe) -> list[tuple[str, str]]:
     """Each with its label. What was wished for first, then the models, then the versions of what ran them."""
-    told = ("prompt", "negative", "size", "init" if made.wish.get("init") else "change")
-    wish = {name: value for name, value in made.wish.items() if name not in told}
+    told = ("prompt", "negative", "size", "image" if made.parameters.get("image") else "strength")
+    parameters = {name: value for name, value in made.parameters.items() if name not in told}
     enlarged: dict[str, Any] = {} if made.upscaler is None else {"enlarged to": str(made.size), **made.upscaler}
     known: list[tuple[str, Any]] = [
         ("prompt", made.prompt),
         ("negative", made.negative),
-        *wish.items(),
-        ("began with", made.wish.get("init")),
+        *parameters.items(),
+        ("began with", made.parameters.get("image")),
         ("generated", str(made.generated)),
         *(("by" if name == "model" else name, value) for name, value in made.generator.items()),
         *(("by" if name == "model" else name, value) for name, value in enlarged.items()),

@@ -6,7 +6,7 @@ import errno
 import logging
 
 from ..errors import OutputError, UpscalerError
-from .output import Job
+from ..inputs.discover import Job
 
 log = logging.getLogger("upscaler")
 

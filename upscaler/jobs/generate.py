@@ -15,18 +15,18 @@ from pathlib import Path
 from .. import codecs, recipe
 from ..codecs import Output
 from ..errors import ModelError, PlanError
+from ..inputs.discover import folder_for
 from ..picture import Picture
 from ..pipeline import Estimate
 from ..recipe import Recipe
 from ..tiling import Size
-from .chain import Chain, Settings, files
+from .chain import GenerateJob, Settings, files
+from .contact_sheet import sheet
 from .failure import sentence
-from .maker import prepare
 from .manifest import Manifest, Row, stamp
 from .outcome import Outcome
-from .output import folder_for
-from .sheet import sheet
-from .wishes import Order
+from .prompts import Order
+from .stages import prepare
 
 Progress = Callable[[str, int, int], None]
 """Called as steps, and then tiles, are done: the picture's name, how many, of how many in all."""
@@ -34,7 +34,7 @@ Progress = Callable[[str, int, int], None]
 WAITING = 512 * 2**20
 """Bytes of generated pictures that wait to be enlarged, at most: then the models change places."""
 
-PATIENCE = 600.0
+SWAP_MODELS_AFTER = 600.0
 """Seconds of generating after which they do so, too: more is not lost when a run is killed."""
 
 ANY = Size(1, 1)
@@ -57,7 +57,7 @@ class _Work:
 
 
 def run(
-    chain: Chain,
+    chain: GenerateJob,
     orders: Sequence[Order],
     *,
     folder: Path | None = None,
@@ -103,7 +103,7 @@ def _in_turns(maker: _Maker, orders: Sequence[Order]) -> Iterator[Outcome]:
             continue
         waiting.append(work)
         bytes = sum(work.picture.pixels.nbytes for work in waiting if work.picture is not None)
-        if bytes >= WAITING or sum(work.seconds for work in waiting) >= PATIENCE:
+        if bytes >= WAITING or sum(work.seconds for work in waiting) >= SWAP_MODELS_AFTER:
             yield from maker.enlarge(waiting)
     yield from maker.enlarge(waiting)
 
@@ -112,7 +112,7 @@ def _in_turns(maker: _Maker, orders: Sequence[Order]) -> Iterator[Outcome]:
 class _Maker:
     """The stages of one run. Each takes a work and gives it on further done, or with its outcome."""
 
-    chain: Chain
+    chain: GenerateJob
     settings: Settings
     manifest: Manifest | None
     force: bool
@@ -159,13 +159,13 @@ class _Maker:
             return _before(work, self._row(order.output))
         for output in outputs:
             self.check(output, ANY)  # that it exists already is worth knowing before the model is loaded
-        wish = self.chain.generator.completed(order.wish)
-        assert wish.size is not None
-        size = self.chain.size(wish.size)  # that it is impossible is worth knowing before it is drawn
+        parameters = self.chain.generator.completed(order.parameters)
+        assert parameters.size is not None
+        size = self.chain.size(parameters.size)  # that it is impossible is worth knowing before it is drawn
         for output in outputs:
             self.check(output, size)
-        picture = self.chain.generator(wish, progress=self._reporting(order))
-        made = self.chain.recipe_of(wish, picture.size)
+        picture = self.chain.generator(parameters, progress=self._reporting(order))
+        made = self.chain.recipe_of(parameters, picture.size)
         if self.chain.keeps_original:
             self._place(recipe.written(picture, made), _original(order.output), work.row)
         return replace(work, picture=picture, recipe=made)
@@ -228,7 +228,7 @@ class _Maker:
             "compression": output.compression,
             "strip": output.strip,
         }
-        asked = {"wish": order.wish.asdict(), "files": files(order.wish)}
+        asked = {"parameters": order.parameters.asdict(), "files": files(order.parameters)}
         return json.dumps({**asked, **asdict(self.settings), **writing}, sort_keys=True)
 
     def _guarded(self, stage: Callable[[_Work], _Work], work: _Work) -> _Work:
@@ -239,7 +239,9 @@ class _Maker:
         try:
             work = stage(work)
         except Exception as problem:
-            is_shared = isinstance(problem, ModelError) and not work.order.wish.loras  # which may not suit the model
+            is_shared = (
+                isinstance(problem, ModelError) and not work.order.parameters.loras
+            )  # which may not suit the model
             if is_shared or (self.is_alone and isinstance(problem, ModelError | PlanError)):
                 raise
             error = sentence(problem, work.order.job)
@@ -258,9 +260,9 @@ def _original(output: Output) -> Output:
 
 def _done(work: _Work, error: str | None) -> _Work:
     job, made = work.order.job, work.picture if error is None else None
-    size, departure = (None, None) if made is None else (made.size, made.departure)
+    size, lr_rmse = (None, None) if made is None else (made.size, made.lr_rmse)
     estimate = None if error else work.estimate
-    outcome = Outcome(job.source, job.output.path, error, size, work.seconds, departure, estimate=estimate)
+    outcome = Outcome(job.source, job.output.path, error, size, work.seconds, lr_rmse, estimate=estimate)
     return replace(work, picture=None, outcome=outcome)
 
 

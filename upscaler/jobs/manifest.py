@@ -24,8 +24,8 @@ from .. import catalog
 from ..catalog import sha256_of
 from ..codecs import Output
 from ..errors import ModelError, OutputError
-from . import storage
-from .storage import Remote, Seen
+from ..inputs import storage
+from ..inputs.storage import FileStat, Remote
 
 log = logging.getLogger("upscaler")
 
@@ -115,7 +115,7 @@ class Manifest:
         storage.remove(self.parts)
         if isinstance(self._folder, Remote):
             try:
-                storage.send(self._file, self._folder / FOLDER / self._file.name)
+                storage.upload(self._file, self._folder / FOLDER / self._file.name)
                 self._file.unlink()
             except OSError as error:
                 log.warning("%s: the manifest stays on this machine (%s).", self._folder, error.strerror)
@@ -130,15 +130,15 @@ class Manifest:
         return None if found is None else Row(*found)
 
     def is_done(self, row: Row, output: Path) -> bool:
-        """Whether the file at `output` is, byte for byte, what the row says that was made. Notes when it was seen."""
-        seen = storage.seen(output)
-        if seen is None:
+        """Whether the file at `output` is, byte for byte, what the row says that was made. Notes when it was stat."""
+        stat = storage.stat(output)
+        if stat is None:
             return False
-        if row.outcome == "made" and seen == Seen(row.output_size, row.output_mtime_ns):
+        if row.outcome == "made" and stat == FileStat(row.output_size, row.output_mtime_ns):
             return True
-        if row.outcome == "failed" or seen.size != row.output_size or _hash(output) != row.output_sha256:
+        if row.outcome == "failed" or stat.size != row.output_size or _hash(output) != row.output_sha256:
             return False
-        self._write(replace(row, outcome="made", output_mtime_ns=seen.mtime_ns, replaced_sha256=""))
+        self._write(replace(row, outcome="made", output_mtime_ns=stat.mtime_ns, replaced_sha256=""))
         return True
 
     def own_hash(self, row: Row, output: Path) -> str:
@@ -148,13 +148,13 @@ class Manifest:
         return row.replaced_sha256 if row.replaced_sha256 and _hash(output) == row.replaced_sha256 else ""
 
     def is_same(self, row: Row, source: Path) -> bool:
-        """Whether the file at `source` is what it was when the row was written. Notes when it was seen."""
-        seen = storage.seen(source)
-        if seen == Seen(row.source_size, row.source_mtime_ns):
+        """Whether the file at `source` is what it was when the row was written. Notes when it was stat."""
+        stat = storage.stat(source)
+        if stat == FileStat(row.source_size, row.source_mtime_ns):
             return True
-        if seen is None or seen.size != row.source_size or _hash(source) != row.source_sha256:
+        if stat is None or stat.size != row.source_size or _hash(source) != row.source_sha256:
             return False
-        self._write(replace(row, source_mtime_ns=seen.mtime_ns))
+        self._write(replace(row, source_mtime_ns=stat.mtime_ns))
         return True
 
     def place(self, part: Path, made: Stamp, output: Output, row: Row) -> None:
@@ -162,8 +162,8 @@ class Manifest:
         row = replace(row, output=self._key(output.path), output_size=made.size, output_sha256=made.sha256)
         self._write(replace(row, outcome="placing"))
         storage.place(part, output)
-        seen = storage.seen(output.path)
-        mtime_ns = 0 if seen is None else seen.mtime_ns
+        stat = storage.stat(output.path)
+        mtime_ns = 0 if stat is None else stat.mtime_ns
         self._write(replace(row, outcome="made", output_mtime_ns=mtime_ns, replaced_sha256=""))
 
     def note_failure(self, output: Path, row: Row) -> None:
@@ -193,14 +193,14 @@ class Manifest:
 
 def stamp(file: Path) -> Stamp:
     """Of a file as it is now. Raises OSError when it is not there, ModelError when it cannot be read."""
-    seen = os.stat(file)
-    return Stamp(seen.st_size, seen.st_mtime_ns, sha256_of(file))
+    stat = os.stat(file)
+    return Stamp(stat.st_size, stat.st_mtime_ns, sha256_of(file))
 
 
 def _hash(path: Path) -> str:
     """Empty if it cannot be read."""
     try:
-        with storage.at_hand(path) as file:
+        with storage.local_copy(path) as file:
             return sha256_of(file)
     except (OSError, ModelError):
         return ""

@@ -57,13 +57,13 @@ def pieces(model: Model) -> tuple[Model, ...]:
 
 def is_here(model: Model) -> bool:
     """Whether nothing of it has to be fetched."""
-    return all(piece.kind == "resample" or catalog.present(piece) is not None for piece in pieces(model))
+    return all(piece.kind == "resample" or catalog.find_local(piece) is not None for piece in pieces(model))
 
 
 def facts(model: Model) -> list[tuple[str, str]]:
     """What there is to know of a model, each with its label; more when a file of it is here."""
     download = model.download
-    here = catalog.present(model)
+    here = catalog.find_local(model)
     known = [
         ("name", model.name),
         ("also called", ", ".join(model.aliases)),
@@ -98,7 +98,7 @@ def size_of(model: Model) -> str:
     """Of what is fetched, or of the file that is here."""
     if model.repository is not None:
         return f"{model.repository.size / 1e9:.1f} GB" if model.repository.size else ""
-    here = catalog.present(model)
+    here = catalog.find_local(model)
     size = model.download.size if model.download else here.stat().st_size if here and here.is_file() else None
     return f"{size / 2**20:.1f} MiB" if size else ""
 
@@ -137,7 +137,7 @@ def _network_facts(model: Model) -> list[tuple[str, str]]:
     from ..engines.checkpoint import Checkpoint
     from ..engines.probe import known_reach
 
-    checkpoint = Checkpoint(catalog.locate(model))
+    checkpoint = Checkpoint(catalog.fetch_model(model))
     network = checkpoint.load()
     needs = network.size_requirements
     precisions = ["fp32", *["fp16"] * network.supports_half, *["bf16"] * network.supports_bfloat16]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..engines import CanvasPlan
+from ..engines import ImagePlan
 from ..pipeline import Estimate
 from ..tiling import Plan, Size
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class SelectionRules:
     """Which pictures of a job are made."""
 
     force: bool = False
@@ -45,8 +45,8 @@ class Outcome:
     """Of the result; None when it failed."""
     seconds: float
     """Of reading, computing and writing; waiting is not counted."""
-    departure: float | None = None
-    """See `Picture.departure`."""
+    lr_rmse: float | None = None
+    """See `Picture.lr_rmse`."""
     was_done: bool = False
     """By an earlier run: the output is what this one would have made."""
     skipped: str | None = None
@@ -69,9 +69,9 @@ def describe(estimate: Estimate, source: str, output: str) -> str:
     )
 
 
-def _grid(plan: Plan | CanvasPlan) -> str:
+def _grid(plan: Plan | ImagePlan) -> str:
     together = f", {plan.batch} at a time" if plan.batch > 1 else ""
-    if isinstance(plan, CanvasPlan):
+    if isinstance(plan, ImagePlan):
         steps = "1 step" if plan.steps == 1 else f"{plan.steps} steps"
         return f"{steps} of {plan.windows} {'window' if plan.windows == 1 else 'windows'} of {plan.tile}{together}"
     return f"{plan.count} {'tile' if plan.count == 1 else 'tiles'} of {plan.tile}{together}"

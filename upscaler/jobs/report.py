@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import OutputError, PlanError
-from .filter import Skipped
+from ..inputs.filters import Skipped
 from .outcome import Outcome
 
-COLUMNS = ("source", "output", "outcome", "width", "height", "seconds", "departure", "reason")
+COLUMNS = ("source", "output", "outcome", "width", "height", "seconds", "lr_rmse", "reason")
 
 _EMPTY: dict[str, object] = dict.fromkeys(COLUMNS, "")
 
@@ -73,6 +73,6 @@ def _row(outcome: Outcome) -> dict[str, object]:
         "width": size.width if size else "",
         "height": size.height if size else "",
         "seconds": round(outcome.seconds, 3),
-        "departure": "" if outcome.departure is None else round(outcome.departure, 3),
+        "lr_rmse": "" if outcome.lr_rmse is None else round(outcome.lr_rmse, 3),
         "reason": outcome.error or outcome.skipped or "",
     }

@@ -16,7 +16,7 @@ SPREADS = (3, 7, 15, 31, 63)
 """Widths in pixels of the averages that fill transparent places, the nearest colours first."""
 
 HALO = SPREADS[-1] // 2 + 1
-ROWS = 512
+STRIP_ROWS = 512
 
 
 def bleed(colour: PixelArray, alpha: PixelArray, workspace: Path | None = None) -> PixelArray:
@@ -29,11 +29,11 @@ def bleed(colour: PixelArray, alpha: PixelArray, workspace: Path | None = None) 
         return colour
     filled = allocate(colour.shape, colour.dtype, workspace)
     height = colour.shape[0]
-    for y in range(0, height, ROWS):
-        first, last = max(y - HALO, 0), min(y + ROWS + HALO, height)
+    for y in range(0, height, STRIP_ROWS):
+        first, last = max(y - HALO, 0), min(y + STRIP_ROWS + HALO, height)
         part = _bleed(to_float(colour[first:last]), to_float(alpha[first:last]))
-        part = part[y - first : y - first + ROWS]
-        filled[y : y + ROWS] = np.rint(part * np.iinfo(colour.dtype).max)
+        part = part[y - first : y - first + STRIP_ROWS]
+        filled[y : y + STRIP_ROWS] = np.rint(part * np.iinfo(colour.dtype).max)
     return filled
 
 

@@ -35,7 +35,7 @@ class Picture:
     """Name of the format it was read from, such as "JPEG"."""
     name: str = "picture"
     """How messages call it."""
-    departure: float | None = None
+    lr_rmse: float | None = None
     """Of a result that a model made: the root mean square of what it differs from its source when each source pixel is
     compared with the mean of those it became, in 8-bit levels, before the resizing to the exact size; of several
     passes the largest. None for others."""

@@ -26,7 +26,7 @@ class Band:
     pixels: FloatArray
 
 
-ROWS = 64
+STRIP_ROWS = 64
 """Of the result, joined at a time: few enough to stay in the processor's cache until they have become whole numbers."""
 
 
@@ -49,8 +49,8 @@ def blend(tiles: Iterable[Tile], plan: Plan) -> Iterator[Band]:
         finished = len(parts[0])
         if row < len(plan.y.starts) - 1:
             finished -= len(window)
-        for first in range(shared, finished, ROWS):
-            rows = slice(first, min(first + ROWS, finished))
+        for first in range(shared, finished, STRIP_ROWS):
+            rows = slice(first, min(first + STRIP_ROWS, finished))
             yield from _inside(y + first, _joined(parts, rows, plan), plan)
         carried = _joined(parts, slice(finished, None), plan).copy()
         del parts  # or two rows of tiles would be held while the next one fills

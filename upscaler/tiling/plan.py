@@ -27,7 +27,7 @@ TILE_OVERHEAD = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
+class TileRequirements:
     """What an engine asks of its tiles. Lengths are source pixels."""
 
     scale: int
@@ -117,7 +117,7 @@ class Plan:
                 yield Region(x, y, self.x.tile, self.y.tile)
 
 
-def plan(size: Size, needs: Needs, budget: Budget, border: int = BORDER) -> Plan:
+def plan(size: Size, needs: TileRequirements, budget: Budget, border: int = BORDER) -> Plan:
     """The cheapest grid that stays within the budget: least pixels computed twice, tiles no larger than is fast.
 
     Raises PlanError when `budget.tile` is too small for the overlap, or the engine cannot work in tiles at all.
@@ -150,7 +150,9 @@ def plan(size: Size, needs: Needs, budget: Budget, border: int = BORDER) -> Plan
     return Plan(size, needs.scale, x, y, batch, memory(x, y, batch), room)
 
 
-def _choices(length: int, border: int, overlap: int, smallest: int, needs: Needs, budget: Budget) -> list[Axis]:
+def _choices(
+    length: int, border: int, overlap: int, smallest: int, needs: TileRequirements, budget: Budget
+) -> list[Axis]:
     """Every way to cover one direction that is worth looking at: one tile, and grids of ever smaller ones."""
     covered = max(_up(length + 2 * border, needs.multiple), _up(needs.minimum, needs.multiple))
     whole = Axis(length, covered, (-border,), 0)

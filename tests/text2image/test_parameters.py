@@ -1,0 +1,117 @@
+"""What a user may wish for: its limits, its styles, its form as JSON."""
+
+import json
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from upscaler import Picture, PlanError, Size
+from upscaler.text2image.parameters import GenerationParameters, Lora
+from upscaler.text2image.styles import style, styles
+
+
+def test_wish_comes_back_from_json_as_it_was() -> None:
+    parameters = GenerationParameters(
+        "ein Leuchtturm, “dusk”",
+        negative="people",
+        style="oil on canvas",
+        size=Size(640, 384),
+        steps=12,
+        guidance=4.5,
+        seed=2**40,
+        image="photo.jpg",
+        strength=0.3,
+        loras=(Lora("a.safetensors", 0.7), Lora("b.safetensors")),
+    )
+    default = GenerationParameters("x")
+    left = [
+        field.name for field in fields(parameters) if getattr(parameters, field.name) == getattr(default, field.name)
+    ]
+    assert left == ["aspect"]
+    assert GenerationParameters.from_dict(json.loads(json.dumps(parameters.asdict()))) == parameters
+
+
+def test_picture_to_begin_with_is_written_as_its_name() -> None:
+    picture = Picture(np.zeros((4, 4, 3), np.uint8), name="photo.jpg")
+    assert GenerationParameters("a cat", image=picture).asdict()["image"] == "photo.jpg"
+    assert GenerationParameters("a cat", image=Path("photo.jpg")).asdict()["image"] == "photo.jpg"
+
+
+def test_wish_of_an_older_version_needs_only_its_prompt() -> None:
+    assert GenerationParameters.from_dict({"prompt": "a cat"}) == GenerationParameters("a cat")
+
+
+@pytest.mark.parametrize("values", [{}, {"prompt": "a", "mood": 3}, {"prompt": "a", "size": [1]}, {"prompt": 3}])
+def test_what_is_no_wish_is_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(PlanError, match=r"the wish cannot be read \("):
+        GenerationParameters.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"prompt": "  "}, "the prompt is empty. Say what"),
+        ({"size": Size(64, 64), "aspect": "1:1"}, "--size and --aspect: choose one"),
+        ({"size": Size(0, 64)}, "--size 0x64: each side must be at least 1"),
+        ({"aspect": "16x9"}, "--aspect 16x9: .* Write 16:9"),
+        ({"aspect": "9:1"}, "--aspect 9:1: one side is more than 8 times the other"),
+        ({"aspect": "1:0"}, "--aspect 1:0: "),
+        ({"steps": 0}, "--steps 0: is not between 1 and 1000"),
+        ({"guidance": -1.0}, "--guidance -1: is not between 0 and 100"),
+        ({"seed": -1}, "--seed -1: is not between 0 and"),
+        ({"strength": 0.0}, "--strength 0: is not between 0.01 and 1"),
+        ({"style": "water color"}, "--style water color: there is none of this name. Did you mean watercolour?"),
+        ({"style": "xyz"}, "--style xyz: .* Choose watercolour, "),
+    ],
+)
+def test_wishes_out_of_range_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(PlanError, match=words):
+        GenerationParameters(**{"prompt": "a cat", **options})
+
+
+def test_picture_to_begin_with_needs_no_prompt() -> None:
+    assert GenerationParameters("", image="photo.jpg").text == ""
+
+
+def test_style_frames_the_prompt_and_adds_what_it_does_without() -> None:
+    parameters = GenerationParameters("a {braced} cat", negative="dogs", style="Oil_On-Canvas")
+    assert parameters.text.startswith("a {braced} cat, oil on canvas")
+    assert parameters.negative_text.startswith("dogs, photograph")
+    assert (GenerationParameters("a cat").text, GenerationParameters("a cat").negative_text) == ("a cat", "")
+
+
+def test_styles_are_templates_with_names_of_their_own() -> None:
+    asked = ("watercolour", "illustration", "photograph", "oil on canvas", "ink drawing", "pixel art", "3d render")
+    assert {style(name).name for name in asked} == set(asked)
+    assert len({it.name for it in styles()}) == len(styles())
+    assert all(it.prompt.count("{prompt}") == 1 for it in styles())
+
+
+@pytest.mark.parametrize(
+    ("text", "lora"),
+    [
+        ("a.safetensors", Lora("a.safetensors")),
+        ("a.safetensors:0.5", Lora("a.safetensors", 0.5)),
+        ("a.safetensors:-1", Lora("a.safetensors", -1.0)),
+        ("C:\\loras\\a.safetensors", Lora("C:\\loras\\a.safetensors")),
+        ("C:\\loras\\a.safetensors:.5", Lora("C:\\loras\\a.safetensors", 0.5)),
+    ],
+)
+def test_lora_is_a_file_with_or_without_a_weight(text: str, lora: Lora) -> None:
+    assert Lora.parse(text) == lora
+
+
+def test_lora_too_strong_is_refused() -> None:
+    with pytest.raises(PlanError, match="--lora a:40: its weight is not between -4 and 4"):
+        Lora.parse("a:40")
+
+
+def test_wishing_loads_no_torch() -> None:
+    code = "import sys, upscaler.text2image.parameters; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,186 @@
+"""Files of weights from the web: whole and checked, or not at all.
+
+Not by pooch, which can neither resume nor try again. Whether anything may be fetched is left to the caller.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import quote, unquote
+
+from ..errors import ModelError
+from .http import Broken, Part, Refused, Wrong, receive
+
+log = logging.getLogger("upscaler")
+
+Progress: TypeAlias = Callable[[int, "int | None"], None]
+"""Is told the bytes so far, resumed ones included, and in all if that is known. The former may become fewer again."""
+
+PAUSES = (1.0, 2.0, 4.0, 8.0)
+"""Seconds before the second, third … attempt at an address; counted anew whenever bytes were gained."""
+
+LONGEST_PAUSE = 60.0
+"""Seconds up to which a server's Retry-After is obeyed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file to be had by HTTP."""
+
+    urls: tuple[str, ...]
+    """Tried in order."""
+    size: int | None
+    """Bytes; None: not known."""
+    sha256: str | None
+    """Lower-case hex; None: not known, as with URLs that a user typed."""
+    name: str | None = None
+    """Of the file, where the URL does not say it."""
+
+    @property
+    def filename(self) -> str:
+        """The name, or else the last part of the first URL's path: fit for any file system, "model" if it is empty."""
+        path = re.split("[?#]", self.urls[0], maxsplit=1)[0].partition("://")[2].partition("/")[2] if self.urls else ""
+        name = self.name or unquote(path.rpartition("/")[2])
+        return re.sub(r"[^\w.+()\- ]", "_", name).strip(". ") or "model"
+
+
+def fetch(download: Download, path: Path, progress: Progress | None = None) -> str:
+    """Downloads to `path`, unless the right file is there already; its SHA-256. Raises ModelError.
+
+    The folder that UPSCALER_MIRROR names is tried first, if the hash is known. What has arrived waits beside `path`, as
+    .part, for a later call to go on from there. The file .lock, which makes other processes wait, is left behind:
+    were it deleted, two of them could be let in.
+    """
+    try:
+        if not _is_right(path, download):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _alone(path):
+                if not _is_right(path, download):
+                    return _replace(path, download, progress)
+    except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(
+            f"{path}: cannot be written ({reason}). Make room, or set UPSCALER_HOME to a folder that can."
+        ) from error
+    return str(download.sha256)
+
+
+def sha256_of(path: Path) -> str:
+    """In lower-case hex. Raises ModelError."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            for chunk in iter(lambda: file.read(2**20), b""):
+                digest.update(chunk)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}).") from error
+    return digest.hexdigest()
+
+
+def _is_right(path: Path, download: Download) -> bool:
+    return download.sha256 is not None and path.is_file() and sha256_of(path) == download.sha256
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Makes other threads and processes wait that would fetch the same."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(f"{path}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.warning("%s: is being fetched already; waiting for that.", path.name)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _replace(path: Path, download: Download, progress: Progress | None) -> str:
+    """Fills the part, then puts it in place. If that fails it stays, unless it is of no use to a later call."""
+    beside = path.with_name(f"{path.name}.part")
+    try:
+        with beside.open("r+b" if beside.exists() else "w+b") as file:
+            part = Part(beside, file, download.size, download.sha256)
+            _fill(part, path, download, progress)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        if beside.is_file() and (download.sha256 is None or not beside.stat().st_size):
+            beside.unlink()
+    return part.sha256
+
+
+def _fill(part: Part, path: Path, download: Download, progress: Progress | None) -> None:
+    """From the first address that has the file. Raises ModelError when none does."""
+    failures = []
+    for url in _addresses(download):
+        host = url.split("/")[2].rpartition("@")[2]
+        try:
+            return _fill_from(url, part, progress, f"{download.filename}: {host}")
+        except Refused as error:
+            log.info("%s: %s: %s.", download.filename, host, error)
+            failures.append(f"{host}: {error}")
+    mirror = "" if download.sha256 is None else ", set UPSCALER_MIRROR to the address of a folder that has it"
+    source = download.urls[0] if download.urls else "it"
+    raise ModelError(
+        f"{download.filename}: cannot be fetched ({'; '.join(failures) or 'no address is known'}). "
+        f"Check the connection and the proxy{mirror}, or get {source} in another way and save it as {path}."
+    )
+
+
+def _addresses(download: Download) -> tuple[str, ...]:
+    """Where the file may be, the mirror first: only with a hash, for without it a mirror could send anything."""
+    mirror = os.environ.get("UPSCALER_MIRROR")
+    urls = download.urls
+    if mirror and download.sha256 is not None:
+        urls = (f"{mirror.rstrip('/')}/{quote(download.filename)}", *urls)
+    for url in urls:
+        if not re.match("https?://[^/]", url, re.IGNORECASE):
+            raise ModelError(f"{url}: is no address that can be fetched. It must begin with https:// or http://.")
+    return urls
+
+
+def _fill_from(url: str, part: Part, progress: Progress | None, subject: str) -> None:
+    """The whole file, checked. If it turns out wrong and was not begun here, once more from the beginning."""
+    begun_elsewhere = part.size > 0
+    try:
+        _receive_all(url, part, progress, subject)
+    except Wrong as error:
+        part.clear()
+        if not begun_elsewhere:
+            raise Refused(str(error)) from error
+        _fill_from(url, part, progress, subject)
+
+
+def _receive_all(url: str, part: Part, progress: Progress | None, subject: str) -> None:
+    """In as many requests as it takes, while they bring something. Raises Refused, and Wrong if it is another file."""
+    if part.full_size is not None and part.size >= part.full_size and not part.is_right:
+        part.clear()
+    failures, most = 0, part.size
+    while not part.is_right:
+        try:
+            receive(url, part, progress)
+            break
+        except Broken as error:
+            failures = 1 if part.size > most else failures + 1
+            most = max(most, part.size)
+            if failures > len(PAUSES):
+                raise Refused(str(error)) from error
+            pause = max(PAUSES[failures - 1], min(error.wait, LONGEST_PAUSE))
+            log.warning("%s: %s. Trying again in %g s.", subject, error, pause)
+        time.sleep(pause)
+    if part.full_sha256 is not None and not part.is_right:
+        raise Wrong(f"it sends another file, of SHA-256 {part.sha256[:12]}… instead of {part.full_sha256[:12]}…")

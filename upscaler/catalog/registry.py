@@ -1,0 +1,154 @@
+"""The models that can be asked for by name: `models/catalog.toml` and what was imported, read and looked up."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urldefrag, urlsplit
+
+from ..errors import ModelError
+from . import diffusers_layout, store
+from .download import Download
+from .model import Model, Package, Repository, Sampling
+from .paths import home
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+NCNN = (".param", ".bin")
+"""A pair of files: the graph and its weights."""
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", *NCNN)
+"""Of the files that are taken for networks."""
+
+REPOSITORY = re.compile(r"(?P<id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>\w[\w./-]*))?", re.ASCII)
+"""Of the hub, with or without a revision."""
+
+
+def find(name: str) -> Model:
+    """The model of that name or alias, in that file, or at that URL (with #sha256=… if that is known).
+
+    Of diffusion models also that in a folder, or in a repository of the hub: owner/name, or owner/name@revision.
+    Upper case, hyphens, underscores and spaces make no difference in a name. Raises ModelError, naming the nearest.
+    """
+    if "://" in name:
+        return _at_url(name)
+    known = {plain(word): model for model in reversed(models()) for word in (model.name, *model.aliases)}
+    if plain(name) in known:
+        return known[plain(name)]
+    path = Path(name)
+    if path.is_dir():
+        return _in_folder(path)
+    if path.suffix.lower() in SUFFIXES:
+        if not path.is_file():
+            raise ModelError(f"{name}: no such file.")
+        if path.suffix.lower() in NCNN:
+            return store.from_ncnn(path)
+        return Model(path.stem, diffusers_layout.kind_of_file(path), file=path)
+    if repository := REPOSITORY.fullmatch(name):
+        return _in_repository(Repository(repository["id"], repository["revision"]))
+    near = difflib.get_close_matches(plain(name), known, 1)
+    hint = f"Did you mean {near[0]}?" if near else "See upscaler models list."
+    raise ModelError(f"{name}: no model has this name, and it is no file of a network ({', '.join(SUFFIXES)}). {hint}")
+
+
+def models() -> tuple[Model, ...]:
+    """The catalog's blocks, those of the user's own catalog (`catalog.toml` in `home()`), and what was imported.
+
+    Raises ModelError when the user's own cannot be read.
+    """
+    own = home() / "catalog.toml"
+    return *_published(), *(_read(own) if own.is_file() else ()), *store.imported()
+
+
+@functools.cache
+def _published() -> tuple[Model, ...]:
+    """Those that come with this package: inside of it when installed from a wheel, beside it in a checkout."""
+    package = Path(__file__).parent.parent
+    places = (package / "models" / "catalog.toml", package.parent / "models" / "catalog.toml")
+    return _read(next(place for place in places if place.is_file()))
+
+
+def _read(file: Path) -> tuple[Model, ...]:
+    try:
+        with file.open("rb") as content:
+            blocks = tomllib.load(content).get("model", [])
+        return tuple(_model(block, file.parent) for block in blocks)
+    except KeyError as error:
+        raise ModelError(f"{file}: a block has no {error}. Each needs a name, and a sha256 for its url.") from error
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ModelError(f"{file}: cannot be read as a catalog ({_line(error)}). Correct or remove it.") from error
+
+
+def _line(error: Exception) -> str:
+    return str(error).splitlines()[0]
+
+
+def _model(block: dict[str, Any], folder: Path) -> Model:
+    """Raises KeyError for what is missing, TypeError for what is not of its kind."""
+    texts = ("kind", "architecture", "purpose", "licence", "author", "home", "notes", "knows")
+    names = ("denoise_with", "enlarge_with", "generator")
+    facts = ("scale", "reach", "commercial", "memory", "diffusers")
+    urls = tuple(block.get("urls", ())) or ((block["url"],) if "url" in block else ())
+    download = None
+    if urls or "filename" in block:
+        download = Download(urls, block.get("size"), block["sha256"], block.get("filename"))
+    return Model(
+        block["name"],
+        **{key: block[key] for key in (*texts, *names, *facts) if key in block},
+        aliases=tuple(block.get("aliases", ())),
+        file=folder / block["embedded"] if "embedded" in block else None,
+        download=download,
+        repository=Repository(**block["repository"]) if "repository" in block else None,
+        package=Package(**block["package"]) if "package" in block else None,
+        sampling=Sampling(**block["sampling"]) if "sampling" in block else None,
+    )
+
+
+def _in_folder(path: Path) -> Model:
+    index = diffusers_layout.index_of(path)
+    if index is None:
+        raise ModelError(f"{path}: is a folder without a diffusion model in it (there is no {diffusers_layout.INDEX}).")
+    return Model(path.resolve().name, diffusers_layout.read(index).kind, file=path)
+
+
+def _in_repository(repository: Repository) -> Model:
+    """A model of the catalog if that is its repository, in another revision perhaps."""
+    for model in models():
+        if model.repository is not None and model.repository.id == repository.id:
+            if repository.revision is None:
+                return model
+            return replace(model, repository=replace(model.repository, revision=repository.revision, size=None))
+    model = Model(repository.id, "diffusion", repository=repository)
+    folder = store.find_local(model)
+    index = diffusers_layout.index_of(folder) if folder is not None else None
+    return model if index is None else replace(model, kind=diffusers_layout.read(index).kind)
+
+
+def _at_url(text: str) -> Model:
+    """A model of the catalog if that is its address, so that its hash is known; else one of its own."""
+    url, fragment = urldefrag(text)
+    for model in models():
+        if model.download is not None and url in model.download.urls:
+            return model
+    sha256 = fragment.removeprefix("sha256=").lower() if fragment else None
+    if sha256 is not None and (len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef")):
+        raise ModelError(f"{text}: what follows # is no hash. Write #sha256= and 64 hexadecimal digits.")
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise ModelError(f"{text}: only http and https addresses can be fetched.")
+    download = Download((url,), None, sha256)
+    if Path(download.filename).suffix.lower() not in SUFFIXES:
+        raise ModelError(f"{text}: is not the address of a file of a network ({', '.join(SUFFIXES)}).")
+    return Model(Path(download.filename).stem, download=download)
+
+
+def plain(name: str) -> str:
+    """A name as it is compared: in lower case, with hyphens."""
+    return name.lower().replace("_", "-").replace(" ", "-")

@@ -1,0 +1,274 @@
+"""Workers on a Ray cluster: an actor for each GPU, or, where there are none, for a share of the processors.
+
+The package must be installed on every node. Sources and results are on storage that all of them share, or at URLs;
+networks are sent along.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import platform
+import queue
+import socket
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ... import catalog
+from ...catalog import Model
+from ...errors import EngineError, PlanError
+from ...inputs.storage import Remote
+from ..stages import Stages, Task
+from .messages import Died, Event, Failed, Message
+from .worker import serve
+
+CPUS = 4
+"""Processors for an actor where there are no GPUs; a node that has fewer gives all."""
+
+WORKER_TIMEOUT = 600.0
+"""Seconds for which no worker may be ready: a cluster that grows on demand takes minutes to do so."""
+
+ANSWER = 10.0
+"""Seconds in which a cluster's address answers."""
+
+ENDING = 10.0
+"""Seconds in which actors that were ended are gone."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A network on its way to the nodes."""
+
+    model: Model
+    content: bytes
+    name: str
+    """Of the file."""
+    sha256: str
+
+
+class Cluster:
+    """A `WorkerPool`. Ray is started, or the cluster joined, unless the program has done so; and left if not.
+
+    Whatever is asked of Ray is asked in a thread of its own: it does not survive exceptions that handlers of signals
+    raise in the main one.
+    """
+
+    def __init__(self, address: str, stages: Stages) -> None:
+        """Raises PlanError when Ray is not installed, does not answer, or has no processors."""
+        if stages.parts is None:
+            raise PlanError("--cluster: needs a folder for the results. Name one with --output.")
+        try:
+            import ray
+        except ImportError as error:
+            raise PlanError("--cluster: needs Ray, which is not here. pip install 'upscaler[cluster]'.") from error
+        self._ray: Any = ray
+        self._thread = ThreadPoolExecutor(1)
+        self._is_ours = not ray.is_initialized()
+        self._level = logging.getLogger("upscaler").getEffectiveLevel()
+        self._actors: dict[int, Any] = {}
+        self._answers: dict[int, Future[list[Message]]] = {}
+        """What is awaited of each actor: its next messages."""
+        self._answered: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._events: deque[Event] = deque()
+        self._ready: set[int] = set()
+        self._last_sign = time.monotonic()
+        try:
+            self._shares, self._job = self._asked(lambda: self._begun(address, stages))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def size(self) -> int:
+        return len(self._shares)
+
+    def start(self, worker: int) -> None:
+        self._asked(lambda: self._start(worker))
+
+    def put(self, worker: int, task: Task) -> None:
+        self._asked(lambda: self._actors[worker].put.remote(task))
+
+    def wait(self, timeout: float | None) -> Event | None:
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        while not self._events:
+            try:
+                self._receive(self._answered.get(timeout=min(max(end - time.monotonic(), 0), 1.0)))
+                self._last_sign = time.monotonic()
+            except queue.Empty:
+                if time.monotonic() >= end:
+                    return None
+                if not self._ready and time.monotonic() - self._last_sign > WORKER_TIMEOUT:
+                    raise EngineError(
+                        f"the cluster had no room for a worker for {WORKER_TIMEOUT:.0f} s. "
+                        "Add nodes, or end other jobs."
+                    ) from None
+        return self._events.popleft()
+
+    def close(self) -> None:
+        self._asked(self._end)
+        self._thread.shutdown()
+
+    def _asked(self, what: Callable[[], Result]) -> Result:
+        return self._thread.submit(what).result()
+
+    def _begun(self, address: str, stages: Stages) -> tuple[list[dict[str, float]], Any]:
+        """What each actor is to have, and what all need to know."""
+        if self._is_ours:
+            _join(self._ray, address)
+        shares = _shares(self._ray)
+        if not shares:
+            raise PlanError(f"--cluster {address}: has neither GPUs nor processors to give. Add a node that has.")
+        networks = [_sent(model) for model in stages.upscaler.models if _is_sent(model, stages.upscaler.model)]
+        return shares, self._ray.put((replace(stages, progress=None), networks))
+
+    def _start(self, worker: int) -> None:
+        share = self._shares[worker]
+        device = None if "num_gpus" in share else "cpu"
+        kind = self._ray.remote(_Worker).options(max_concurrency=3, **share)
+        self._actors[worker] = kind.remote(self._job, device, os.getcwd(), self._level)
+        self._listen(worker)
+
+    def _listen(self, worker: int) -> None:
+        answer = self._actors[worker].messages.remote().future()
+        self._answers[worker] = answer
+        answer.add_done_callback(lambda _: self._answered.put(worker))
+
+    def _receive(self, worker: int) -> None:
+        try:
+            self._events += [Event(worker, message) for message in self._answers.pop(worker).result()]
+            self._ready.add(worker)
+            self._asked(lambda: self._listen(worker))
+        except self._ray.exceptions.RayError as error:
+            actor = self._actors.pop(worker)
+            self._asked(lambda: self._ray.kill(actor))  # it may only be out of reach, and go on
+            self._ready.discard(worker)
+            self._events.append(Event(worker, Died(str(error).splitlines()[0].rstrip("."))))
+
+    def _end(self) -> None:
+        for actor in self._actors.values():
+            self._ray.kill(actor)
+        wait(self._answers.values(), ENDING)
+        if self._is_ours:
+            self._ray.shutdown()
+
+
+class _Worker:
+    """The actor. Its methods are called from several threads."""
+
+    def __init__(self, job: tuple[Stages, list[Sent]], device: str | None, folder: str, level: int) -> None:
+        stages, sent = job
+        with suppress(OSError):
+            os.chdir(folder)  # names may be relative; if it is not here, neither are the pictures
+        self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        if stages.parts is not None and not isinstance(stages.parts, Remote) and not stages.parts.is_dir():
+            self._messages.put(Failed(_unshared(stages.parts)))
+            return
+        model = stages.upscaler.model
+        for each in sent:
+            model = _received(each) if each.model == model else _adopted(each, model)
+        arguments = (
+            replace(stages, upscaler=stages.upscaler.on(device, model)),
+            iter(self._tasks.get, None),
+            level,
+            self._messages.put,
+        )
+        threading.Thread(target=serve, args=arguments, daemon=True).start()
+
+    def put(self, task: Task) -> None:
+        self._tasks.put(task)
+
+    def messages(self) -> list[Message]:
+        """All there are, at least one."""
+        found = [self._messages.get()]
+        with suppress(queue.Empty):
+            while True:
+                found.append(self._messages.get_nowait())
+        return found
+
+
+def _shares(ray: Any) -> list[dict[str, float]]:
+    """What each actor asks for."""
+    gpus = int(ray.cluster_resources().get("GPU", 0))
+    if gpus:
+        return [{"num_gpus": 1}] * gpus
+    processors = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    return [{"num_cpus": min(CPUS, count)} for count in processors for _ in range(max(count // CPUS, count > 0))]
+
+
+def _join(ray: Any, address: str) -> None:
+    """Raises PlanError."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    alone: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
+    if address not in ("local", "auto"):
+        _knock(address)
+    _hush()
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **alone)
+    except Exception as error:
+        text = str(error).splitlines()[0].rstrip(".")
+        raise PlanError(f"--cluster {address}: no cluster can be joined there ({text}). Try local.") from error
+
+
+def _knock(address: str) -> None:
+    """Raises PlanError when nothing answers: Ray itself would take minutes to say so."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
+    except ValueError as error:
+        raise PlanError(f"--cluster {address}: is no address. Write HOST:PORT, or local.") from error
+    except OSError as error:
+        raise PlanError(
+            f"--cluster {address}: nothing answers there ({error.strerror or error}). Start Ray there, or write local."
+        ) from error
+
+
+def _hush() -> None:
+    """Ray 2.60 prints what happens to nodes on standard output, whatever `log_to_driver` says."""
+    from ray._private import worker
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *_, **__: None
+
+
+def _unshared(folder: Path) -> PlanError:
+    return PlanError(f"{folder}: {platform.node()} does not see it. Use storage that all nodes share, or URLs.")
+
+
+def _is_sent(model: Model, main: Model) -> bool:
+    """Every node has the embedded ones; diffusion models it fetches itself."""
+    return model.kind == "network" and (model == main or model.download is not None)
+
+
+def _sent(model: Model) -> Sent:
+    file = catalog.fetch_model(model)
+    return Sent(model, file.read_bytes(), file.name, catalog.sha256_of(file))
+
+
+def _received(sent: Sent) -> Model:
+    """The model of a job, with a file of its own."""
+    path = catalog.folder() / "sent" / sent.sha256[:16] / sent.name
+    if not path.is_file():
+        catalog.written(path, lambda temporary: temporary.write_bytes(sent.content))
+    return replace(sent.model, file=path)
+
+
+def _adopted(sent: Sent, main: Model) -> Model:
+    """Has what is mixed into the main model lie there as if it was fetched; the main one."""
+    with tempfile.TemporaryDirectory(prefix="upscaler-") as folder:
+        file = Path(folder, sent.name)
+        file.write_bytes(sent.content)
+        catalog.adopt(sent.model, file)
+    return main

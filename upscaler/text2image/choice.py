@@ -1,0 +1,56 @@
+"""The generator for those who name none: of the catalog's, the best that this machine can run and anybody may use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from .. import catalog
+from ..catalog import Model
+from ..device import SHARE, free_memory, precision_name
+from ..errors import ModelError
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorChoice:
+    """A generator, and why it is this one."""
+
+    model: Model
+    reason: str
+    """Such as "the best of those that are on this machine and fit into 8.0 GB on cpu"."""
+
+
+def choose(device: torch.device, memory: int | None = None, *, offline: bool | None = None) -> GeneratorChoice:
+    """The first of the catalog's generators, which come in the order of their quality, that fits into `memory` bytes of
+    the device, by default what is free; the one that takes least if none does.
+
+    Only those that may be used commercially and without asking. A processor alone takes minutes for a picture with any
+    of the large ones: there, as offline, only those that are on this machine already are considered, if there are any.
+    Raises ModelError when there are none and fetching is forbidden.
+    """
+    room = free_memory(device) / SHARE if memory is None else memory
+    free = [
+        model
+        for model in catalog.models()
+        if model.kind == "generator"
+        and model.commercial
+        and (model.repository is None or not model.repository.gated)
+        and (model.memory is not None or model.file is not None)
+    ]
+    present = [model for model in free if catalog.find_local(model) is not None]
+    forbidden = catalog.is_offline() if offline is None else offline
+    if forbidden and not present:
+        raise ModelError(
+            "no generator is on this machine, and fetching is forbidden. Name a folder or a file of one, or allow "
+            "fetching."
+        )
+    is_bound = bool(present) and (forbidden or device.type == "cpu")
+    candidates, kind = (present, "on this machine") if is_bound else (free, "free for all to use")
+    times = 2 if precision_name(device) == "fp32" else 1  # the catalog's figures are for half precision
+    fitting = [model for model in candidates if times * (model.memory or 0) <= room]
+    there = f"{room / 1e9:.1f} GB on {device}"
+    if fitting:
+        return GeneratorChoice(fitting[0], f"the best of those that are {kind} and fit into {there}")
+    smallest = min(candidates, key=lambda model: model.memory or 0)
+    return GeneratorChoice(smallest, f"the smallest of those that are {kind}; none fits into {there}")
