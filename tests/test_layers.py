@@ -15,6 +15,8 @@ PACKAGE = Path(upscaler.__file__).parent
 LAYERS = {
     "errors": 0,
     "arrays": 0,
+    "files": 0,
+    "progress": 0,
     "tiling": 1,
     "picture": 2,
     "catalog": 2,

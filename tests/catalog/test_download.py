@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.catalog.server import Cut, Pause, Server, Status
-from upscaler.catalog.download import Download, fetch, sha256_of
+from upscaler.catalog.download import Download, fetch, weights_sha256
 from upscaler.errors import ModelError
 
 CONTENT = random.Random(0).randbytes(300_000)
@@ -528,6 +528,6 @@ def test_name_that_was_given_is_used() -> None:
 
 def test_hash_is_that_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "weights.pth").write_bytes(CONTENT)
-    assert sha256_of(tmp_path / "weights.pth") == SHA256
+    assert weights_sha256(tmp_path / "weights.pth") == SHA256
     with pytest.raises(ModelError, match=r"none\.pth: cannot be read \(No such file or directory\)"):
-        sha256_of(tmp_path / "none.pth")
+        weights_sha256(tmp_path / "none.pth")

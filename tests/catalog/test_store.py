@@ -30,7 +30,7 @@ def test_a_model_is_fetched_once_and_found_afterwards() -> None:
         model = model_at(server.put("/net.pth", CONTENT))
         assert catalog.find_local(model) is None
         path = catalog.fetch_model(model)
-        assert path == catalog.folder() / "net.pth" == catalog.find_local(model)
+        assert path == catalog.models_dir() / "net.pth" == catalog.find_local(model)
         assert path.read_bytes() == CONTENT
         assert catalog.fetch_model(model) == path
         assert len(server.requests) == 1
@@ -39,8 +39,8 @@ def test_a_model_is_fetched_once_and_found_afterwards() -> None:
 def test_a_wrong_file_in_the_cache_is_fetched_anew(caplog: pytest.LogCaptureFixture) -> None:
     with Server() as server:
         model = model_at(server.put("/net.pth", CONTENT))
-        catalog.folder().mkdir(parents=True)
-        (catalog.folder() / "net.pth").write_bytes(b"something else")
+        catalog.models_dir().mkdir(parents=True)
+        (catalog.models_dir() / "net.pth").write_bytes(b"something else")
         assert catalog.fetch_model(model).read_bytes() == CONTENT
     assert "is not the file that belongs there" in caplog.text
 
@@ -48,7 +48,7 @@ def test_a_wrong_file_in_the_cache_is_fetched_anew(caplog: pytest.LogCaptureFixt
 def test_wrong_bytes_from_the_network_are_never_used() -> None:
     with Server() as server, pytest.raises(ModelError, match=r"net\.pth: cannot be fetched"):
         catalog.fetch_model(model_at(server.put("/net.pth", CONTENT[:-1] + b"!")))
-    assert not (catalog.folder() / "net.pth").exists()
+    assert not (catalog.models_dir() / "net.pth").exists()
 
 
 @pytest.mark.parametrize("by_environment", [True, False])
@@ -61,17 +61,17 @@ def test_offline_says_which_file_to_put_where(monkeypatch: pytest.MonkeyPatch, b
             catalog.fetch_model(model_at(url), offline=None if by_environment else True)
         assert str(caught.value) == (
             f"net: is not on this machine, and fetching is forbidden. "
-            f"Get net.pth from {url} and put it into {catalog.folder()}."
+            f"Get net.pth from {url} and put it into {catalog.models_dir()}."
         )
         assert not server.requests
-        catalog.folder().mkdir(parents=True)
-        (catalog.folder() / "net.pth").write_bytes(CONTENT)
+        catalog.models_dir().mkdir(parents=True)
+        (catalog.models_dir() / "net.pth").write_bytes(CONTENT)
         assert catalog.fetch_model(model_at(url), offline=True).read_bytes() == CONTENT
 
 
 def test_a_file_put_there_by_hand_is_checked_too() -> None:
-    catalog.folder().mkdir(parents=True)
-    (catalog.folder() / "net.pth").write_bytes(b"something else")
+    catalog.models_dir().mkdir(parents=True)
+    (catalog.models_dir() / "net.pth").write_bytes(b"something else")
     with pytest.raises(ModelError, match="fetching is forbidden"):
         catalog.fetch_model(model_at("https://example.org/net.pth"), offline=True)
 
@@ -112,7 +112,7 @@ def test_removing_deletes_what_was_fetched_and_nothing_else(tmp_path: Path) -> N
         model = model_at(server.put("/net.pth", CONTENT))
         path = catalog.fetch_model(model)
         assert path in catalog.remove(model)
-    assert not [file for file in catalog.folder().rglob("*") if file.is_file()]
+    assert not [file for file in catalog.models_dir().rglob("*") if file.is_file()]
     for kept in (model, catalog.find("faithful"), catalog.find(str(tiny_compact(tmp_path)))):
         with pytest.raises(ModelError, match="nothing can be removed"):
             catalog.remove(kept)

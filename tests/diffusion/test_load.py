@@ -24,6 +24,7 @@ from upscaler import catalog
 from upscaler.catalog import Model, Repository
 from upscaler.diffusion.load import Task, load
 from upscaler.errors import ModelError
+from upscaler.files import cache_dir
 
 UNET = "unet/diffusion_pytorch_model"
 
@@ -273,7 +274,7 @@ def test_repository_gives_half_precision_where_it_has_it(own: Path, hub: Hub) ->
     save_file(halves, own / f"{UNET}.fp16.safetensors")
     commit = hub.publish("tiny/sd", own)
     loaded("tiny/sd", dtype=torch.bfloat16)
-    snapshot = catalog.home() / "hub" / "models--tiny--sd" / "snapshots" / commit
+    snapshot = cache_dir() / "hub" / "models--tiny--sd" / "snapshots" / commit
     assert [file.name for file in (snapshot / "unet").glob("*.safetensors")] == [
         "diffusion_pytorch_model.fp16.safetensors"
     ]

@@ -1,10 +1,10 @@
 """Models by name: what is known of them, where their files are, how they are had."""
 
-from .download import Download, Progress, sha256_of
+from .download import Download, Progress, weights_sha256
 from .model import Model, Package, Repository, Sampling
-from .paths import folder, home, is_offline
+from .paths import is_offline, models_dir
 from .registry import SUFFIXES, find, models, plain
-from .store import adopt, fetch_model, find_local, identity, import_path, imported, remove, written
+from .store import adopt, fetch_model, find_local, identity, import_path, imported, remove, write_weights
 
 __all__ = [
     "SUFFIXES",
@@ -18,15 +18,14 @@ __all__ = [
     "fetch_model",
     "find",
     "find_local",
-    "folder",
-    "home",
     "identity",
     "import_path",
     "imported",
     "is_offline",
     "models",
+    "models_dir",
     "plain",
     "remove",
-    "sha256_of",
-    "written",
+    "weights_sha256",
+    "write_weights",
 ]

@@ -5,7 +5,6 @@ Not by pooch, which can neither resume nor try again. Whether anything may be fe
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
@@ -18,6 +17,7 @@ from typing import TypeAlias
 from urllib.parse import quote, unquote
 
 from ..errors import ModelError
+from ..files import sha256
 from .http import Broken, Part, Refused, Wrong, receive
 
 log = logging.getLogger("upscaler")
@@ -74,20 +74,16 @@ def fetch(download: Download, path: Path, progress: Progress | None = None) -> s
     return str(download.sha256)
 
 
-def sha256_of(path: Path) -> str:
-    """In lower-case hex. Raises ModelError."""
-    digest = hashlib.sha256()
+def weights_sha256(path: Path) -> str:
+    """The SHA-256 of a model's file in lower-case hexadecimal digits. Raises ModelError."""
     try:
-        with path.open("rb") as file:
-            for chunk in iter(lambda: file.read(2**20), b""):
-                digest.update(chunk)
+        return sha256(path)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}).") from error
-    return digest.hexdigest()
 
 
 def _is_right(path: Path, download: Download) -> bool:
-    return download.sha256 is not None and path.is_file() and sha256_of(path) == download.sha256
+    return download.sha256 is not None and path.is_file() and weights_sha256(path) == download.sha256
 
 
 @contextmanager

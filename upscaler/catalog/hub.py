@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ModelError
+from ..files import cache_dir
 from .diffusers_layout import CONFIG, INDEX, WeightFiles, index_of, names_in, read
 from .download import Download, Progress, fetch
 from .model import Model, Repository
-from .paths import home, is_offline
+from .paths import is_offline
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo, RepoSibling
@@ -32,7 +33,7 @@ def cache() -> Path:
     """Where repositories lie: the hub's own cache, or a folder in UPSCALER_HOME if only that is set."""
     hubs = ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")
     if os.environ.get("UPSCALER_HOME") and not any(os.environ.get(name) for name in hubs):
-        return home() / "hub"
+        return cache_dir() / "hub"
     return _standard_cache()
 
 

@@ -1,21 +1,16 @@
-"""Where everything is kept between runs, and whether anything may be fetched."""
+"""Where models are kept between runs, and whether any may be fetched."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from platformdirs import user_cache_path
+from ..files import cache_dir
 
 
-def home() -> Path:
-    """The folder of everything that is kept between runs: UPSCALER_HOME, or the platform's folder for caches."""
-    return Path(os.environ.get("UPSCALER_HOME") or user_cache_path("upscaler", appauthor=False))
-
-
-def folder() -> Path:
-    """Of models: those fetched lie in it, those imported and converted in folders below."""
-    return home() / "models"
+def models_dir() -> Path:
+    """The folder of fetched models; those that were imported and converted are in folders below it."""
+    return cache_dir() / "models"
 
 
 def is_offline() -> bool:

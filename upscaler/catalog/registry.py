@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urldefrag, urlsplit
 
-from ..errors import ModelError
+from ..errors import ModelError, first_line
+from ..files import cache_dir
 from . import diffusers_layout, store
 from .download import Download
 from .model import Model, Package, Repository, Sampling
-from .paths import home
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -60,11 +60,11 @@ def find(name: str) -> Model:
 
 
 def models() -> tuple[Model, ...]:
-    """The catalog's blocks, those of the user's own catalog (`catalog.toml` in `home()`), and what was imported.
+    """The catalog's blocks, those of the user's own catalog (`catalog.toml` in `cache_dir()`), and what was imported.
 
     Raises ModelError when the user's own cannot be read.
     """
-    own = home() / "catalog.toml"
+    own = cache_dir() / "catalog.toml"
     return *_published(), *(_read(own) if own.is_file() else ()), *store.imported()
 
 
@@ -88,7 +88,7 @@ def _read(file: Path) -> tuple[Model, ...]:
 
 
 def _line(error: Exception) -> str:
-    return str(error).splitlines()[0]
+    return first_line(error)
 
 
 def _model(block: dict[str, Any], folder: Path) -> Model:

@@ -14,10 +14,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from ..errors import ModelError
+from ..files import atomic_write
 from . import hub, ncnn
-from .download import Progress, fetch, sha256_of
+from .download import Progress, fetch, weights_sha256
 from .model import Model, Package
-from .paths import folder, is_offline
+from .paths import is_offline, models_dir
 
 log = logging.getLogger("upscaler")
 
@@ -71,7 +72,7 @@ def identity(model: Model, allow_pickle: bool = False) -> str:
     if model.repository is not None:
         return place.name
     if place.is_file():
-        return sha256_of(place)
+        return weights_sha256(place)
     seen = [(path, path.stat()) for path in sorted(place.rglob("*")) if path.is_file()]
     listed = [(path.relative_to(place).as_posix(), about.st_size, about.st_mtime_ns) for path, about in seen]
     return hashlib.sha256(repr(listed).encode()).hexdigest()
@@ -82,24 +83,26 @@ def adopt(model: Model, file: Path) -> Path:
     target = _target(model)
     assert target is not None
     if not (target.is_file() and target.samefile(file)):
-        written(target, lambda temporary: shutil.copyfile(file, temporary))
+        write_weights(target, lambda temporary: shutil.copyfile(file, temporary))
     return target
 
 
 def imported() -> tuple[Model, ...]:
     """The models that `upscaler models import` has put here."""
-    return tuple(_imported(file) for file in sorted((folder() / "imported").glob("*.safetensors")))
+    return tuple(_imported(file) for file in sorted((models_dir() / "imported").glob("*.safetensors")))
 
 
 def import_path(name: str) -> Path:
     """Where an imported model of that name lies, or shall lie."""
-    return folder() / "imported" / f"{name}.safetensors"
+    return models_dir() / "imported" / f"{name}.safetensors"
 
 
 def from_ncnn(file: Path) -> Model:
     """The network in a pair of ncnn files, one of which is named; converted once. Raises ModelError."""
     param, bin = ncnn.pair(file)
-    path = folder() / "converted" / f"{param.stem}-{sha256_of(bin)[:12]}-{sha256_of(param)[:12]}.safetensors"
+    path = (
+        models_dir() / "converted" / f"{param.stem}-{weights_sha256(bin)[:12]}-{weights_sha256(param)[:12]}.safetensors"
+    )
     if not path.is_file():
         _convert(param, bin, path)
     return Model(param.stem, file=path, scale=_scale(path))
@@ -111,7 +114,7 @@ def remove(model: Model) -> list[Path]:
     places = [_converted(model.package) if model.package else None, target]
     if target is not None:
         places += [target.with_name(f"{target.name}.part"), target.with_name(f"{target.name}.lock")]
-    if model.file is not None and model.file.parent == folder() / "imported":
+    if model.file is not None and model.file.parent == models_dir() / "imported":
         places = [model.file]
     gone = [place for place in places if place is not None and place.is_file()]
     if model.repository is not None and (removed := hub.remove(model.repository)):
@@ -126,18 +129,13 @@ def remove(model: Model) -> list[Path]:
     return gone
 
 
-def written(path: Path, write: Callable[[Path], object]) -> None:
-    """Has a file written beside `path` and put in its place: whole, or not at all. Raises ModelError."""
-    temporary = path.with_name(f".{uuid.uuid4().hex}.part")
+def write_weights(path: Path, write: Callable[[Path], object]) -> None:
+    """Calls `write` with a temporary file and renames that to `path`, whole or not at all. Raises ModelError."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        temporary.replace(path)
+        atomic_write(path, write)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ModelError(f"{path}: cannot be written ({reason}). Set UPSCALER_HOME to a folder that can.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _target(model: Model) -> Path | None:
@@ -146,13 +144,13 @@ def _target(model: Model) -> Path | None:
     if download is None:
         return None
     if download.sha256 is None:
-        return folder() / uuid.uuid5(uuid.NAMESPACE_URL, download.urls[0]).hex / download.filename
-    return folder() / download.filename
+        return models_dir() / uuid.uuid5(uuid.NAMESPACE_URL, download.urls[0]).hex / download.filename
+    return models_dir() / download.filename
 
 
 def _is_right(file: Path, model: Model) -> bool:
     expected = model.download.sha256 if model.download else None
-    if expected is None or sha256_of(file) == expected:
+    if expected is None or weights_sha256(file) == expected:
         return True
     log.warning("%s: is not the file that belongs there (its SHA-256 is another), and is not used.", file)
     return False
@@ -166,7 +164,7 @@ def _from_package(name: str, package: Package) -> Path | None:
     param, bin = _package_file(package, package.param), _package_file(package, package.bin)
     if param is None or bin is None:
         return None
-    if (sha256_of(param), sha256_of(bin)) != (package.param_sha256, package.bin_sha256):
+    if (weights_sha256(param), weights_sha256(bin)) != (package.param_sha256, package.bin_sha256):
         log.warning("%s: the files in %s are not those known, and are not used.", name, package.module)
         return None
     _convert(param, bin, converted)
@@ -176,7 +174,7 @@ def _from_package(name: str, package: Package) -> Path | None:
 def _converted(package: Package) -> Path:
     stem = Path(package.param).stem
     hashes = f"{package.bin_sha256[:12]}-{package.param_sha256[:12]}"
-    return folder() / "converted" / f"{stem}-{hashes}.safetensors"
+    return models_dir() / "converted" / f"{stem}-{hashes}.safetensors"
 
 
 def _package_file(package: Package, path: str) -> Path | None:
@@ -190,7 +188,7 @@ def _package_file(package: Package, path: str) -> Path | None:
 def _convert(param: Path, bin: Path, path: Path) -> None:
     network = ncnn.read(param, bin)
     about = {"scale": str(network.result_scale), "architecture": network.architecture, "source": param.name}
-    written(path, lambda temporary: save_file(network.weights, temporary, about))
+    write_weights(path, lambda temporary: save_file(network.weights, temporary, about))
 
 
 def _imported(file: Path) -> Model:

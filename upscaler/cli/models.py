@@ -123,7 +123,7 @@ def where(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One m
     from ..jobs.models import pieces
 
     if name is None:
-        show(str(catalog.folder()))
+        show(str(catalog.models_dir()))
         return
     for model in pieces(_found(name)):
         path = catalog.find_local(model)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from ..catalog import sha256_of
+from ..catalog import weights_sha256
 from ..errors import ModelError
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ class Checkpoint:
     @property
     def key(self) -> str:
         """The same for the same weights: what is measured of a network is remembered under it."""
-        parts = [sha256_of(self.file)]
+        parts = [weights_sha256(self.file)]
         if self.other is not None:
-            parts += [sha256_of(self.other), f"{self.share:.3f}"]
+            parts += [weights_sha256(self.other), f"{self.share:.3f}"]
         return "-".join(parts)
 
     def load(self) -> ImageModelDescriptor[torch.nn.Module]:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import functools
 import json
 import logging
-import os
 import weakref
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -20,7 +19,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from ..arrays import FloatArray, to_float
-from ..catalog import home, models
+from ..catalog import models
+from ..files import atomic_write, cache_dir
 
 log = logging.getLogger("upscaler")
 
@@ -222,7 +222,7 @@ def _picture(height: int, width: int) -> FloatArray:
 
 
 def _memory() -> Path:
-    return home() / "cuts.json"
+    return cache_dir() / "tiling.json"
 
 
 def _read_json(file: Path) -> dict[str, TilingProfile]:
@@ -235,10 +235,8 @@ def _read_json(file: Path) -> dict[str, TilingProfile]:
 
 def _write_json(file: Path, content: dict[str, TilingProfile]) -> None:
     """Whole or not at all; a cache that cannot be written is none."""
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.part")
+    text = json.dumps({key: asdict(cuts) for key, cuts in content.items()})
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({key: asdict(cuts) for key, cuts in content.items()}))
-        temporary.replace(file)
+        atomic_write(file, lambda temporary: temporary.write_text(text))
     except OSError:
         log.debug("%s: cannot be written.", file)

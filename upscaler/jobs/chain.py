@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import recipe
-from ..catalog import sha256_of
 from ..diffusion.options import Diffusion
 from ..errors import PlanError
+from ..files import sha256
 from ..pipeline import Upscaler
 from ..recipe import Recipe
 from ..target import Paper, Target
@@ -82,7 +82,7 @@ def files(parameters: GenerationParameters) -> dict[str, str]:
     names = [lora.file for lora in parameters.loras]
     if isinstance(parameters.image, str | Path):
         names.append(str(parameters.image))
-    return {name: sha256_of(Path(name)) for name in names if Path(name).is_file()}
+    return {name: sha256(Path(name)) for name in names if Path(name).is_file()}
 
 
 def upscaler_options(made: Recipe, model: str | None = None) -> dict[str, Any]:

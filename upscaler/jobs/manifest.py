@@ -20,10 +20,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from .. import catalog
-from ..catalog import sha256_of
 from ..codecs import Output
-from ..errors import ModelError, OutputError
+from ..errors import OutputError
+from ..files import atomic_write, cache_dir, sha256
 from ..inputs import storage
 from ..inputs.storage import FileStat, Remote
 
@@ -192,17 +191,17 @@ class Manifest:
 
 
 def stamp(file: Path) -> Stamp:
-    """Of a file as it is now. Raises OSError when it is not there, ModelError when it cannot be read."""
+    """Of a file as it is now. Raises OSError."""
     stat = os.stat(file)
-    return Stamp(stat.st_size, stat.st_mtime_ns, sha256_of(file))
+    return Stamp(stat.st_size, stat.st_mtime_ns, sha256(file))
 
 
 def _hash(path: Path) -> str:
     """Empty if it cannot be read."""
     try:
         with storage.local_copy(path) as file:
-            return sha256_of(file)
-    except (OSError, ModelError):
+            return sha256(file)
+    except OSError:
         return ""
 
 
@@ -210,12 +209,10 @@ def _kept_at(folder: Path) -> Path:
     """Where the manifest of an output folder lies while a job is at work."""
     if not isinstance(folder, Remote):
         return folder / FOLDER
-    return catalog.home() / "jobs" / hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+    return cache_dir() / "jobs" / hashlib.sha256(str(folder).encode()).hexdigest()[:16]
 
 
 def _bring(remote: Remote, file: Path) -> None:
     """The manifest from the output folder, unless a job was killed here: then what it has left is newer."""
     if not file.exists() and remote.exists():
-        part = file.with_suffix(".part")
-        storage.fetch(remote, part)
-        part.replace(file)
+        atomic_write(file, lambda temporary: storage.fetch(remote, temporary))

@@ -19,7 +19,7 @@ def import_file(file: Path, name: str | None = None) -> Model:
     """
     if not file.is_file():
         raise PlanError(f"{file}: is not a file. Name a file of a network; for others there is upscaler models fetch.")
-    sha256 = catalog.sha256_of(file)
+    sha256 = catalog.weights_sha256(file)
     for model in catalog.models():
         if model.download is not None and model.download.sha256 == sha256:
             catalog.adopt(model, file)
@@ -45,7 +45,7 @@ def import_file(file: Path, name: str | None = None) -> Model:
         "source_sha256": sha256,
     }
     path = catalog.import_path(name)
-    catalog.written(path, lambda temporary: save(checkpoint, temporary, about))
+    catalog.write_weights(path, lambda temporary: save(checkpoint, temporary, about))
     return catalog.find(name)
 
 

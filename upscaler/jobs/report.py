@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import OutputError, PlanError
+from ..files import atomic_write
 from ..inputs.filters import Skipped
 from .outcome import Outcome
 
@@ -49,18 +50,19 @@ def write(path: Path, outcomes: Sequence[Outcome], skipped: Sequence[Skipped]) -
     """A row for every picture, as JSON or CSV by the suffix; whole, or not at all. Raises OutputError."""
     rows = [_row(outcome) for outcome in outcomes]
     rows += [{**_EMPTY, "source": str(item.path), "outcome": "skipped", "reason": item.reason} for item in skipped]
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+
+    def write_rows(temporary: Path) -> None:
+        with temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
             if path.suffix.lower() == ".csv":
                 table = csv.DictWriter(file, COLUMNS)
                 table.writeheader()
                 table.writerows(rows)
             else:
                 json.dump(rows, file, indent=1)
-        part.replace(path)
+
+    try:
+        atomic_write(path, write_rows)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise OutputError(f"{path}: the report cannot be written ({error.strerror}).") from error
 
 

@@ -236,5 +236,5 @@ def _stamp(source: Path, file: Path) -> Stamp | None:
     stat = storage.stat(source)
     try:
         return None if stat is None else Stamp(stat.size, stat.mtime_ns, stamp(file).sha256)
-    except (OSError, ModelError):
+    except OSError:
         return None

@@ -138,9 +138,9 @@ def test_what_is_mixed_into_a_network_lies_there_as_if_it_was_fetched(
     from upscaler.jobs.workers.ray_cluster import Sent, _adopted
 
     file = tiny_compact(here)
-    download = catalog.Download(("https://example.org/other.pth",), None, catalog.sha256_of(file))
+    download = catalog.Download(("https://example.org/other.pth",), None, catalog.weights_sha256(file))
     other, main = catalog.Model("other", download=download), catalog.find("faithful")
-    assert _adopted(Sent(other, file.read_bytes(), file.name, catalog.sha256_of(file)), main) is main
+    assert _adopted(Sent(other, file.read_bytes(), file.name, catalog.weights_sha256(file)), main) is main
     assert catalog.fetch_model(other, offline=True).read_bytes() == file.read_bytes()
 
 

@@ -254,14 +254,14 @@ def _is_sent(model: Model, main: Model) -> bool:
 
 def _sent(model: Model) -> Sent:
     file = catalog.fetch_model(model)
-    return Sent(model, file.read_bytes(), file.name, catalog.sha256_of(file))
+    return Sent(model, file.read_bytes(), file.name, catalog.weights_sha256(file))
 
 
 def _received(sent: Sent) -> Model:
     """The model of a job, with a file of its own."""
-    path = catalog.folder() / "sent" / sent.sha256[:16] / sent.name
+    path = catalog.models_dir() / "sent" / sent.sha256[:16] / sent.name
     if not path.is_file():
-        catalog.written(path, lambda temporary: temporary.write_bytes(sent.content))
+        catalog.write_weights(path, lambda temporary: temporary.write_bytes(sent.content))
     return replace(sent.model, file=path)
 
 
