@@ -45,7 +45,9 @@ def _guarded(arguments: list[str]) -> int:
         _say("interrupted." if stop.number == signal.SIGINT else "terminated.")
         return 128 + stop.number
     except UpscalerError as error:
-        return _failed(str(error), 2 if isinstance(error, PlanError) else 1)
+        from .options_in_text import sentence
+
+        return _failed(sentence(error), 2 if isinstance(error, PlanError) else 1)
     except BrokenPipeError:
         return 1
     except OSError as error:

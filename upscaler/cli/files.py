@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .console import bars, say, show
+from .options_in_text import with_options
 
 if TYPE_CHECKING:
     from ..codecs import Output
@@ -66,11 +67,11 @@ def make_files(work: Work, inputs: list[str], output: str | None) -> None:
             for outcome in _made(work, found):
                 outcomes.append(replace(outcome, estimate=None))  # there may be ten thousand
                 if work.watch and outcome.error is not None:
-                    say(f"error: {outcome.error}")
+                    say(f"error: {with_options(outcome.error)}")
     finally:
         failures = [outcome.error for outcome in outcomes if outcome.error is not None]
         for error in () if work.watch else failures:
-            say(f"error: {error}")
+            say(f"error: {with_options(error)}")
         if work.dry_run and failures and len(outcomes) > 1:
             say(f"{len(failures)} of {len(outcomes)} pictures failed.")
         elif not work.dry_run and not work.quiet and (len(outcomes) > 1 or any(each.was_done for each in outcomes)):
