@@ -61,7 +61,11 @@ def pick_precision(name: str, device: torch.device, half: bool, bfloat16: bool) 
 
 def precision_name(device: torch.device) -> str:
     """What "auto" means on a device for a network that supports everything."""
-    dtype = pick_precision("auto", device, half=True, bfloat16=True)
+    return dtype_name(pick_precision("auto", device, half=True, bfloat16=True))
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """The name of a precision, such as "fp16" for torch.float16."""
     return next(name for name, known in PRECISIONS.items() if known == dtype)
 
 

@@ -187,7 +187,7 @@ def test_what_overflows_in_half_precision_is_decoded_in_float32(tile: int, caplo
     vae = overflowing()
     with caplog.at_level(logging.WARNING, "upscaler"):
         pixels = decoded(vae, latents, tile=tile)
-    assert caplog.messages == ["the VAE gives NaN or infinity in fp16: computed again in fp32."]
+    assert caplog.messages == ["the VAE gives NaN or infinity in fp16. It is computed again in fp32."]
     assert largest(pixels - decoded(vae.float(), latents, tile=tile)) < EXACT
 
 

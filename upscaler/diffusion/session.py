@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ..device import PRECISIONS
+from ..device import dtype_name
 from ..errors import EngineError, OutOfMemory
 from ..tiling import Region
 from .coders import Part
@@ -94,8 +94,7 @@ class Session:
             return result.cpu()
         if self._dtype == torch.float32:
             raise EngineError("the VAE gives NaN or infinity, in float32 too: its file is damaged. Fetch it again.")
-        name = next(name for name, dtype in PRECISIONS.items() if dtype == self._dtype)
-        log.warning("the VAE gives NaN or infinity in %s: computed again in fp32.", name)
+        log.warning("the VAE gives NaN or infinity in %s. It is computed again in fp32.", dtype_name(self._dtype))
         self._vae.float()
         self._dtype = torch.float32
         return self.safely(compute)

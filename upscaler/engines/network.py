@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ..arrays import FloatArray
-from ..device import PRECISIONS, free_memory, pick_device, pick_precision
+from ..device import dtype_name, free_memory, pick_device, pick_precision
 from ..errors import ModelError, OutOfMemory, PlanError, UpscalerError
 from ..tiling import RAMP, TileRequirements
 from .base import Engine, EngineInfo
@@ -128,7 +128,7 @@ class NetworkEngine:
             ),
             channels=channels,
             device=str(self._device),
-            precision=next(name for name, dtype in PRECISIONS.items() if dtype == self._way.dtype),
+            precision=dtype_name(self._way.dtype),
             keeps_tone=network.purpose == "SR",
             free_memory=free_memory(self._device),
         )
