@@ -215,7 +215,7 @@ def test_an_imported_file_that_the_catalog_knows_becomes_that_model(
     [
         ("photo", "photo: a model has this name already."),
         ("Realesrgan X4plus", "realesrgan-x4plus: a model has this name already."),
-        ("../evil", "--name ../evil: may hold letters, digits, dots and hyphens only."),
+        ("../evil", "--name ../evil: a model's name may hold letters, digits, dots and hyphens only."),
         ("", "may hold letters, digits, dots and hyphens only."),
     ],
 )

@@ -18,7 +18,7 @@ def info(
     """Say what a picture is, and what made it."""
     set_up_logging(quiet=False, verbose=False)
     from .. import codecs, recipe
-    from ..jobs.facts import about_picture, about_recipe
+    from .describe import about_picture, about_recipe
 
     decoded = codecs.decode(picture, accept_damaged=accept_damaged)
     table(None, about_picture(decoded))

@@ -31,7 +31,7 @@ def list_(
 ) -> None:
     """A table of all models, imported ones included."""
     from .. import catalog
-    from ..jobs.models import is_here, licence, size_of, use
+    from .describe import is_here, licence, size_of, use
 
     rows = []
     for model in catalog.models():
@@ -45,10 +45,10 @@ def list_(
 @app.command("show")
 def show_(name: Name) -> None:
     """All that is known of one model."""
-    from ..jobs.models import facts
+    from .describe import about_model
 
     set_up_logging(quiet=False, verbose=False)
-    table(None, facts(_found(name)))
+    table(None, about_model(_found(name)))
 
 
 @app.command()
@@ -63,7 +63,7 @@ def fetch(
     """Download models, so that they are here when there is no connection."""
     from .. import catalog
     from ..errors import ModelError, PlanError
-    from ..jobs.models import pieces
+    from .describe import pieces
 
     set_up_logging(quiet=False, verbose=False)
     if bool(names) == everything:
@@ -97,10 +97,10 @@ def import_(
 ) -> None:
     """Keep a network of your own: converted once to safetensors, known by name from then on."""
     from .. import catalog
-    from ..jobs.models import import_file
+    from ..engines.model_import import import_model
 
     set_up_logging(quiet=False, verbose=False)
-    model = import_file(file, name)
+    model = import_model(file, name)
     show(f"{model.name}  {catalog.find_local(model)}  {model.architecture}, {model.scale}x")
 
 
@@ -120,7 +120,7 @@ def where(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One m
     """The folder in which models are kept, or the file or folder of one of them."""
     from .. import catalog
     from ..errors import ModelError
-    from ..jobs.models import pieces
+    from .describe import pieces
 
     if name is None:
         show(str(catalog.models_dir()))

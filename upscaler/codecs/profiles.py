@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from dataclasses import replace
 from pathlib import Path
 
 import pyvips
+from PIL import ImageCms
 
 from ..picture import Picture, allocate
 
@@ -69,3 +71,11 @@ def to_srgb(picture: Picture, workspace: Path | None) -> Picture:
         log.warning("%s: its colour profile is damaged; it is taken for sRGB.", picture.name)
         return replace(picture, profile=None)
     return replace(picture, pixels=pixels, profile=None)
+
+
+def profile_name(profile: bytes) -> str:
+    """The description in an ICC profile, or its size if it is damaged."""
+    try:
+        return ImageCms.getProfileDescription(io.BytesIO(profile)).strip()
+    except ImageCms.PyCMSError:
+        return f"of {len(profile):,} bytes, damaged"

@@ -1,67 +1,39 @@
-"""Models as things that are kept: imported into the store, and described."""
+"""Tables of what is known about models, pictures and recipes, as rows of a label and a text.
+
+`models` and `info` print them.
+"""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
+from typing import Any
 
 from .. import catalog
 from ..catalog import Model
-from ..errors import PlanError
+from ..codecs.profiles import profile_name
+from ..picture import Picture
+from ..recipe import KEY, PARAMETERS, Recipe
 
+COLOURS = {1: "grey", 2: "grey, transparency", 3: "RGB", 4: "RGB, transparency"}
 
-def import_file(file: Path, name: str | None = None) -> Model:
-    """Puts the network in a file, whatever its format, into the store as safetensors, under a name to be used with -m.
+EMPTY: tuple[object, ...] = (None, "", [], {})
 
-    `name` defaults to the file's own. A file that the catalog knows by its hash becomes that model's. Raises ModelError
-    when the file holds no network that can be used or cannot be written, PlanError when the name is taken or cannot be
-    one.
-    """
-    if not file.is_file():
-        raise PlanError(f"{file}: is not a file. Name a file of a network; for others there is upscaler models fetch.")
-    sha256 = catalog.weights_sha256(file)
-    for model in catalog.models():
-        if model.download is not None and model.download.sha256 == sha256:
-            catalog.adopt(model, file)
-            return model
-    name = catalog.plain(file.stem if name is None else name)
-    if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", name):
-        raise PlanError(f"--name {name}: may hold letters, digits, dots and hyphens only. Choose another name.")
-    taken = [word for model in catalog.models() for word in (model.name, *model.aliases)]
-    if name in map(catalog.plain, taken):
-        raise PlanError(f"{name}: a model has this name already. Choose another with --name, or remove that one first.")
-    source = catalog.find(str(file.absolute()))
-    assert source.file is not None
-    if source.kind != "network":
-        raise PlanError(f"{file}: is a diffusion model, and those are used from where they are. Name the file with -m.")
-    from ..engines.checkpoint import Checkpoint, save
-
-    checkpoint = Checkpoint(source.file)
-    network = checkpoint.load()
-    about = {
-        "scale": str(source.scale or network.scale),
-        "architecture": network.architecture.name,
-        "source": file.name,
-        "source_sha256": sha256,
-    }
-    path = catalog.import_path(name)
-    catalog.write_weights(path, lambda temporary: save(checkpoint, temporary, about))
-    return catalog.find(name)
+HASH = 12
+"""Digits of a hash that are shown."""
 
 
 def pieces(model: Model) -> tuple[Model, ...]:
-    """The models that it is made of: itself, unless it is a network and a generator. Raises ModelError."""
+    """The network and the generator that a model consists of, or the model itself. Raises ModelError."""
     names = [name for name in (model.enlarge_with, model.generator) if name is not None]
     return tuple(catalog.find(name) for name in names) or (model,)
 
 
 def is_here(model: Model) -> bool:
-    """Whether nothing of it has to be fetched."""
+    """Whether all files of a model are on this machine."""
     return all(piece.kind == "resample" or catalog.find_local(piece) is not None for piece in pieces(model))
 
 
-def facts(model: Model) -> list[tuple[str, str]]:
-    """What there is to know of a model, each with its label; more when a file of it is here."""
+def about_model(model: Model) -> list[tuple[str, str]]:
+    """Returns all facts about a model; its file tells more if it is on this machine."""
     download = model.download
     here = catalog.find_local(model)
     known = [
@@ -90,12 +62,12 @@ def facts(model: Model) -> list[tuple[str, str]]:
 
 
 def licence(model: Model) -> str:
-    """The licence, and whether it forbids commercial use."""
+    """The name of the licence, and whether it forbids commercial use."""
     return f"{model.licence}, no commercial use" if model.commercial is False else model.licence
 
 
 def size_of(model: Model) -> str:
-    """Of what is fetched, or of the file that is here."""
+    """The size of the download, or of the file on this machine; empty if neither is known."""
     if model.repository is not None:
         return f"{model.repository.size / 1e9:.1f} GB" if model.repository.size else ""
     here = catalog.find_local(model)
@@ -104,7 +76,7 @@ def size_of(model: Model) -> str:
 
 
 def use(model: Model) -> str:
-    """How much larger it makes pictures, or what else it does."""
+    """How much larger a model makes pictures, or the word for what else it does."""
     words = {"generator": "text", "control": "guide"}
     return words.get(model.kind, f"{model.scale}x" if model.scale else "any")
 
@@ -133,7 +105,7 @@ def _diffusion_facts(model: Model) -> list[tuple[str, str]]:
 
 
 def _network_facts(model: Model) -> list[tuple[str, str]]:
-    """What only the file itself says."""
+    """Facts that only the weights tell."""
     from ..engines.checkpoint import Checkpoint
     from ..engines.probe import known_reach
 
@@ -149,3 +121,50 @@ def _network_facts(model: Model) -> list[tuple[str, str]]:
         ("sides", f"at least {needs.minimum}, multiples of {needs.multiple_of}" if not needs.none else ""),
         ("reach", f"{reach} pixels" if reach is not None else "measured when it is first used"),
     ]
+
+
+def about_picture(picture: Picture) -> list[tuple[str, str]]:
+    """Returns the facts about a picture, without its recipe and the copy of it in AUTOMATIC1111's form."""
+    metadata, size = picture.metadata, picture.size
+    blocks = {"EXIF": metadata.exif, "XMP": metadata.xmp, "IPTC": metadata.iptc}
+    own = (KEY, PARAMETERS) if KEY in metadata.comments else ()
+    texts = {key: text for key, text in metadata.comments.items() if key not in own}
+    known = [
+        ("picture", picture.name),
+        ("format", picture.format or ""),
+        ("size", f"{size}, {size.pixels / 1e6:.2f} megapixels"),
+        ("channels", f"{COLOURS[picture.pixels.shape[2]]}; {picture.depth} bits each"),
+        ("profile", "none, which means sRGB" if picture.profile is None else profile_name(picture.profile)),
+        ("resolution", "" if metadata.dpi is None else f"{metadata.dpi[0]:g} x {metadata.dpi[1]:g} dpi"),
+        ("metadata", ", ".join(f"{name} of {len(block):,} bytes" for name, block in blocks.items() if block)),
+        *((key, line) for key, text in texts.items() for line in text.splitlines()),
+    ]
+    return [(label, text) for label, text in known if text]
+
+
+def about_recipe(made: Recipe) -> list[tuple[str, str]]:
+    """Returns the parameters of a recipe first, then its models, then the versions of the libraries."""
+    told = ("prompt", "negative", "size", "image" if made.parameters.get("image") else "strength")
+    parameters = {name: value for name, value in made.parameters.items() if name not in told}
+    enlarged: dict[str, Any] = {} if made.upscaler is None else {"enlarged to": str(made.size), **made.upscaler}
+    known: list[tuple[str, Any]] = [
+        ("prompt", made.prompt),
+        ("negative", made.negative),
+        *parameters.items(),
+        ("began with", made.parameters.get("image")),
+        ("generated", str(made.generated)),
+        *(("by" if name == "model" else name, value) for name, value in made.generator.items()),
+        *(("by" if name == "model" else name, value) for name, value in enlarged.items()),
+        *((f"{name} version", number) for name, number in made.versions.items()),
+    ]
+    return [(label, _format_value(value)) for label, value in known if value not in EMPTY]
+
+
+def _format_value(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_format_value(part)}" for name, part in value.items() if part not in EMPTY)
+    if isinstance(value, list):
+        return ", ".join(str(part)[:HASH] if isinstance(part, str) else _format_value(part) for part in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
