@@ -357,11 +357,8 @@ class Runner:
         for content in written.values():
             if "text" in content:
                 content["text"] = self._masked(content["text"])
-        lines = self._masked(err.decode("utf-8", "replace"))
-        if "--devices" in command.arguments:  # whichever is done first
-            lines = "\n".join(sorted(lines.splitlines()))
-        text = self._masked(out.decode("utf-8", "replace"))
-        return Result(command.key, code, text, lines, written, sorted(before.keys() - after.keys()), recipes)
+        texts = [self._masked(text.decode("utf-8", "replace")) for text in (out, err)]
+        return Result(command.key, code, *texts, written, sorted(before.keys() - after.keys()), recipes)
 
     def _started(self, folder: Path, words: list[str], stdin: str | None) -> tuple[int | None, bytes, bytes]:
         with tempfile.TemporaryDirectory(dir=self.folder / "tmp") as name:
@@ -550,7 +547,8 @@ def _compare(key: str, old: Mapping[str, Any], new: Mapping[str, Any], found: Di
             (found.recipes if old["recipes"] else found.counted).append(f"{key}\n    {name}: {words}")
         texts.append((name, one.get("text", ""), other.get("text", "")))
     for name, one, other in texts:
-        lines = difflib.unified_diff(one.splitlines(), other.splitlines(), "before", "now", n=0, lineterm="")
+        both = (sorted(text.splitlines()) for text in (one, other))  # of folders, any file may be the first
+        lines = difflib.unified_diff(*both, "before", "now", n=0, lineterm="")
         shown = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
         if shown:
             found.texts.append("\n    ".join([f"{key}\n    {name}:", *shown]))
