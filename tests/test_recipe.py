@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from upscaler import Picture, PictureError, Size, catalog, codecs, recipe
-from upscaler.codecs import Output
+from upscaler.codecs import EncodeOptions
 from upscaler.picture import Metadata
 from upscaler.recipe import Recipe
 
@@ -56,7 +56,7 @@ def test_recipe_outlives_an_enlargement_of_its_picture(made: Recipe, tmp_path: P
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".avif"])
 def test_strip_leaves_nothing_of_it(suffix: str, made: Recipe, tmp_path: Path) -> None:
     path = tmp_path / f"picture{suffix}"
-    codecs.encode(recipe.written(picture(), made), Output(path, strip=True))
+    codecs.encode(recipe.written(picture(), made), path, EncodeOptions(strip=True))
     assert recipe.of(codecs.decode(path)) is None
     assert b"circle" not in path.read_bytes()
 

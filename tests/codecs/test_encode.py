@@ -18,7 +18,7 @@ import pyvips
 from numpy.typing import NDArray
 from PIL import Image, IptcImagePlugin
 
-from upscaler.codecs import FORMATS, Output, check, decode, encode, encode_stream
+from upscaler.codecs import FORMATS, EncodeOptions, check, decode, encode, encode_stream
 from upscaler.errors import OutputError
 from upscaler.picture import Metadata, Picture
 from upscaler.tiling import Size
@@ -33,7 +33,7 @@ EXACT = ("png", "tif", "bmp", "jp2", "ppm", "tga")
 
 def written(picture: Picture, folder: Path, suffix: str, **options: Any) -> Path:
     path = folder / f"out.{suffix}"
-    encode(picture, Output(path, overwrite=True, **options))
+    encode(picture, path, EncodeOptions(overwrite=True, **options))
     return path
 
 
@@ -403,11 +403,11 @@ def test_existing_output_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "photo.png"
     path.write_bytes(b"mine")
     with pytest.raises(OutputError) as caught:
-        encode(Picture(smooth(6, 4)), Output(path))
-    assert str(caught.value) == f"{path}: exists already. Use --overwrite to replace it."
+        encode(Picture(smooth(6, 4)), path)
+    assert str(caught.value) == f"{path}: exists already. Use `overwrite` to replace it."
     assert path.read_bytes() == b"mine"
     assert os.listdir(tmp_path) == ["photo.png"]
-    encode(Picture(smooth(6, 4)), Output(path, overwrite=True))
+    encode(Picture(smooth(6, 4)), path, EncodeOptions(overwrite=True))
     assert decode(path).size == Size(6, 4)
 
 
@@ -423,7 +423,7 @@ def test_output_that_appears_meanwhile_is_left_alone(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(vips, "write", slow)
     with pytest.raises(OutputError, match=r"photo\.png: exists already"):
-        encode(Picture(smooth(6, 4)), Output(path))
+        encode(Picture(smooth(6, 4)), path)
     assert path.read_bytes() == b"theirs"
     assert os.listdir(tmp_path) == ["photo.png"]
 
@@ -437,7 +437,7 @@ def test_only_one_of_many_writers_wins(tmp_path: Path, monkeypatch: pytest.Monke
 
     def attempt(number: int) -> None:
         try:
-            encode(Picture(np.full((200, 200, 3), number, np.uint8)), Output(path))
+            encode(Picture(np.full((200, 200, 3), number, np.uint8)), path)
         except OutputError as error:
             failures.append(str(error))
 
@@ -463,7 +463,7 @@ def test_full_disk_leaves_no_file(tmp_path: Path, suffix: str) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
     try:
         with pytest.raises(OutputError) as caught:
-            encode(noise, Output(tmp_path / f"photo.{suffix}"))
+            encode(noise, tmp_path / f"photo.{suffix}")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert str(caught.value).startswith(f"{tmp_path / 'photo'}.{suffix}: cannot be written")
@@ -482,26 +482,26 @@ def test_interruption_leaves_no_file(
 
     monkeypatch.setattr(vips, "write", interrupted)
     with pytest.raises(error):
-        encode(Picture(smooth(6, 4)), Output(tmp_path / "photo.png"))
+        encode(Picture(smooth(6, 4)), tmp_path / "photo.png")
     assert os.listdir(tmp_path) == []
 
 
 def test_folders_are_made(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "photo.png"
-    encode(Picture(smooth(6, 4)), Output(path))
+    encode(Picture(smooth(6, 4)), path)
     assert decode(path).size == Size(6, 4)
 
 
 @pytest.mark.parametrize("name", ["写" * 80 + ".png", "x" * 240 + ".png", "[1] {2} %d *?.png", "- leading.png"])
 def test_long_and_odd_names_are_written(tmp_path: Path, name: str) -> None:
-    encode(Picture(smooth(6, 4)), Output(tmp_path / name))
+    encode(Picture(smooth(6, 4)), tmp_path / name)
     assert os.listdir(tmp_path) == [name]
 
 
 def test_name_that_is_no_text_is_written(tmp_path: Path) -> None:
     path = Path(str(tmp_path) + "/\udcff.avif")
     try:
-        encode(Picture(smooth(60, 40), metadata=Metadata(blocks.exif(60, 40))), Output(path))
+        encode(Picture(smooth(60, 40), metadata=Metadata(blocks.exif(60, 40))), path)
     except OutputError:
         pytest.skip("this file system has only Unicode names")
     assert decode(path).size == Size(60, 40)
@@ -522,7 +522,7 @@ def test_name_that_is_no_text_is_written(tmp_path: Path) -> None:
 def test_output_that_cannot_be_is_refused_beforehand(tmp_path: Path, path: str, size: Size, words: str) -> None:
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(OutputError) as caught:
-        check(Output(tmp_path / path), size)
+        check(tmp_path / path, EncodeOptions(), size)
     assert str(caught.value).startswith(f"{tmp_path / path}: {words}")
 
 
@@ -536,14 +536,14 @@ def test_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     path = tmp_path / "file" / "photo.png"
     with pytest.raises(OutputError) as caught:
-        encode(Picture(smooth(6, 4)), Output(path))
+        encode(Picture(smooth(6, 4)), path)
     assert str(caught.value) == f"{path}: cannot be written ({path.parent} is a file)."
 
 
 @pytest.mark.parametrize("suffix", WRITTEN)
 def test_stream_gets_the_same_bytes_as_a_file(tmp_path: Path, enlarged: dict[str, Picture], suffix: str) -> None:
     stream = io.BytesIO()
-    encode_stream(enlarged["jpg"], stream, Output(Path("-"), WRITTEN[suffix]))
+    encode_stream(enlarged["jpg"], stream, EncodeOptions(WRITTEN[suffix]))
     assert stream.getvalue() == written(enlarged["jpg"], tmp_path, suffix).read_bytes()
 
 

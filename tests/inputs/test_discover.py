@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from upscaler.codecs import Output, by_name
+from upscaler.codecs import EncodeOptions, by_name
 from upscaler.errors import OutputError, PlanError
 from upscaler.inputs.discover import Jobs, find_jobs, folder_for
 
-PLAIN = Output(Path())
+PLAIN = EncodeOptions()
 TAG = "_4x"
 
 links = pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
@@ -39,7 +39,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def outputs(found: Jobs) -> dict[str, str]:
-    return {job.source.as_posix(): job.output.path.as_posix() for job in found.jobs}
+    return {job.source.as_posix(): job.output.as_posix() for job in found.jobs}
 
 
 def skipped(found: Jobs) -> dict[str, str]:
@@ -105,12 +105,12 @@ def test_content_decides_the_format_and_the_suffix_follows(here: Path) -> None:
     assert found["in/is_png.jpg"] == "out/is_png.png"
     assert found["in/picture.gif"] == "out/picture.png"
     assert found["in/scan.v2"] == "out/scan.v2.jpg"
-    webp = Output(Path(), by_name("webp"))
+    webp = EncodeOptions(by_name("webp"))
     assert outputs(find_jobs(["in/a.jpg"], None, webp, TAG)) == {"in/a.jpg": "in/a_4x.webp"}
 
 
 def test_output_may_be_a_file_a_folder_or_a_new_folder(here: Path) -> None:
-    def path(output: str, template: Output = PLAIN) -> str:
+    def path(output: str, template: EncodeOptions = PLAIN) -> str:
         return outputs(find_jobs(["in/a.jpg"], output, template, TAG))["in/a.jpg"]
 
     (here / "dir.png").mkdir()
@@ -118,7 +118,7 @@ def test_output_may_be_a_file_a_folder_or_a_new_folder(here: Path) -> None:
     assert path("new") == "new/a.jpg"
     assert path("new.v2/") == "new.v2/a.jpg"
     assert path("dir.png") == "dir.png/a.jpg"
-    assert path("x.data", Output(Path(), by_name("png"))) == "x.data"
+    assert path("x.data", EncodeOptions(by_name("png"))) == "x.data"
 
 
 @pytest.mark.parametrize(
@@ -145,35 +145,35 @@ def test_output_that_cannot_be_meant_is_refused(
 
 def test_format_and_suffix_must_agree() -> None:
     with pytest.raises(PlanError, match=r"x\.jpg: its name says JPEG, but --format says PNG"):
-        find_jobs(["in/a.jpg"], "x.jpg", Output(Path(), by_name("png")), TAG)
+        find_jobs(["in/a.jpg"], "x.jpg", EncodeOptions(by_name("png")), TAG)
 
 
 def test_two_results_of_one_name_are_refused(here: Path) -> None:
     picture(here / "in/a.bmp")
     with pytest.raises(PlanError, match=r"in/a\.bmp and in/a\.jpg: both would become out/a\.png"):
-        find_jobs(["in"], "out", Output(Path(), by_name("png")), TAG)
+        find_jobs(["in"], "out", EncodeOptions(by_name("png")), TAG)
 
 
 def test_result_in_the_place_of_its_source_is_refused() -> None:
     with pytest.raises(PlanError, match=r"in/a\.jpg: would be overwritten by its own result"):
-        find_jobs(["in"], "in", Output(Path(), overwrite=True), TAG)
-    assert outputs(find_jobs(["in"], "in", Output(Path(), by_name("bmp")), TAG))["in/a.jpg"] == "in/a.bmp"
+        find_jobs(["in"], "in", EncodeOptions(overwrite=True), TAG)
+    assert outputs(find_jobs(["in"], "in", EncodeOptions(by_name("bmp")), TAG))["in/a.jpg"] == "in/a.bmp"
 
 
 def test_result_in_the_place_of_a_source_still_to_be_read_is_refused(here: Path) -> None:
     picture(here / "out/a.jpg")
     with pytest.raises(PlanError, match=r"out/a\.jpg: would be overwritten by (the|its own) result"):
-        find_jobs(["in/a.jpg", "out/a.jpg"], "out", Output(Path(), overwrite=True), TAG)
+        find_jobs(["in/a.jpg", "out/a.jpg"], "out", EncodeOptions(overwrite=True), TAG)
     picture(here / "out/in/a.jpg")
     with pytest.raises(PlanError, match=r"out/in/a\.jpg: would be overwritten by the result of in/a\.jpg"):
-        find_jobs(["in", "out/in"], "out", Output(Path(), overwrite=True), TAG)
+        find_jobs(["in", "out/in"], "out", EncodeOptions(overwrite=True), TAG)
 
 
 @links
 def test_link_to_the_source_is_its_source(here: Path) -> None:
     os.symlink("a.jpg", "in/link.jpg")
     with pytest.raises(PlanError, match=r"in/a\.jpg: would be overwritten by its own result"):
-        find_jobs(["in/a.jpg"], "in/link.jpg", Output(Path(), overwrite=True), TAG)
+        find_jobs(["in/a.jpg"], "in/link.jpg", EncodeOptions(overwrite=True), TAG)
 
 
 @links
@@ -302,7 +302,7 @@ def test_template_that_names_the_source_is_refused() -> None:
     with pytest.raises(
         PlanError, match=r"^in/a\.jpg: would be overwritten by its own result\. .*, or change --name\.$"
     ):
-        find_jobs(["in/a.jpg"], None, Output(Path(), overwrite=True), TAG, name="{stem}{suffix}")
+        find_jobs(["in/a.jpg"], None, EncodeOptions(overwrite=True), TAG, name="{stem}{suffix}")
 
 
 def test_template_beside_a_named_file_is_refused() -> None:
@@ -321,13 +321,11 @@ def test_template_is_refused_before_anything_is_looked_for() -> None:
 def test_second_run_by_template_leaves_the_results_of_the_first_alone(name: str) -> None:
     first = find_jobs(["in"], None, PLAIN, TAG, name=name, scale=2.5)
     for job in first.jobs:
-        picture(job.output.path)
+        picture(job.output)
     for scale in (2.5, 4.0):
         second = find_jobs(["in"], None, PLAIN, TAG, name=name, scale=scale)
         assert list(outputs(second)) == list(outputs(first))
-        assert {item.path for item in second.skipped if "earlier" in item.reason} == {
-            job.output.path for job in first.jobs
-        }
+        assert {item.path for item in second.skipped if "earlier" in item.reason} == {job.output for job in first.jobs}
 
 
 def test_results_of_earlier_runs_are_left_alone_beside_their_sources(here: Path) -> None:
@@ -399,7 +397,7 @@ def test_no_result_is_lost_or_lies_elsewhere(here: Path, names: set[str], output
     except PlanError as error:
         assert "both would become" in str(error) or "would be overwritten" in str(error)  # noqa: PT017
         return
-    results = {job.output.path.absolute() for job in found.jobs}
+    results = {job.output.absolute() for job in found.jobs}
     assert len(results) == len(found.jobs)
     assert {job.source.absolute() for job in found.jobs} | {item.path.absolute() for item in found.skipped} == made
     assert not results & made

@@ -12,7 +12,7 @@ import pytest
 
 from tests.jobs.work import UPSCALER, alone, customized, parts, pictures, tree
 from upscaler import PlanError, Target, Upscaler
-from upscaler.codecs import Output
+from upscaler.codecs import EncodeOptions
 from upscaler.inputs.discover import find_jobs
 from upscaler.inputs.storage import Remote, local_copy, parse_location, stat
 from upscaler.jobs.batch import run, run_folder
@@ -114,7 +114,7 @@ def test_files_of_others_are_not_replaced_at_a_url(here: Path) -> None:
     (here / "store/b/out").mkdir()
     (here / "store/b/out/0.png").write_bytes(b"precious")
     (outcome,) = (each for each in job("dir://b/in", "dir://b/out") if each.source.name == "0.png")
-    assert outcome.error == "dir://b/out/0.png: exists already. Use --overwrite to replace it."
+    assert outcome.error == "dir://b/out/0.png: exists already. Use `overwrite` to replace it."
     assert (here / "store/b/out/0.png").read_bytes() == b"precious"
 
 
@@ -130,7 +130,7 @@ def test_a_file_that_appears_meanwhile_is_not_replaced_at_a_url(here: Path, monk
 
     monkeypatch.setattr(storage, "upload", sent)
     (outcome,) = (each for each in job("dir://b/in", "dir://b/out") if each.source.name == "0.png")
-    assert outcome.error == "dir://b/out/0.png: exists already. Use --overwrite to replace it."
+    assert outcome.error == "dir://b/out/0.png: exists already. Use `overwrite` to replace it."
     assert (here / "store/b/out/0.png").read_bytes() == b"precious"
     assert parts(here) == []
 
@@ -146,9 +146,9 @@ def test_job_that_was_killed_is_gone_on_with_where_it_ran(here: Path) -> None:
 import os
 from upscaler.jobs import manifest
 place = manifest.storage.place
-def placed(part, output):
-    place(part, output)
-    if output.path.name == "2.png": os._exit(9)
+def placed(part, output, overwrite):
+    place(part, output, overwrite)
+    if output.name == "2.png": os._exit(9)
 manifest.storage.place = placed
 """
     command = [*UPSCALER, "dir://bucket/in", "-o", "dir://bucket/out", "-m", "lanczos", "-s", "2"]
@@ -165,27 +165,27 @@ manifest.storage.place = placed
 def test_results_beside_what_is_at_a_url_are_refused(here: Path) -> None:
     pictures(here / "store/b/in", 1)
     with pytest.raises(PlanError, match=r"dir://b/in/0\.png: results are not written beside what is at a URL"):
-        find_jobs(["dir://b/in"], None, Output(Path()), "_2x")
+        find_jobs(["dir://b/in"], None, EncodeOptions(), "_2x")
     with pytest.raises(PlanError, match=r"dir://b/x\.png: at a URL only folders can be written into"):
-        find_jobs(["dir://b/in/0.png"], "dir://b/x.png", Output(Path()), "_2x")
+        find_jobs(["dir://b/in/0.png"], "dir://b/x.png", EncodeOptions(), "_2x")
     with pytest.raises(PlanError, match=r"dir://b/in/0\.png: would be overwritten by its own result"):
-        find_jobs(["dir://b/in"], "dir://b/in", Output(Path(), overwrite=True), "")
+        find_jobs(["dir://b/in"], "dir://b/in", EncodeOptions(overwrite=True), "")
 
 
 def test_one_picture_at_a_url_and_several_folders(here: Path) -> None:
     pictures(here / "store/b/in", 2)
     pictures(here / "more", 2)
-    one = find_jobs(["dir://b/in/0.png"], "out", Output(Path()), "_2x").jobs
-    assert [str(job.output.path) for job in one] == [str(Path("out/0.png"))]
-    both = find_jobs(["dir://b/in", "more"], "dir://b/out", Output(Path()), "_2x", include=["*1.png"]).jobs
-    assert {str(job.output.path) for job in both} == {f"dir://b/out/{name}/deep/1.png" for name in ("in", "more")}
+    one = find_jobs(["dir://b/in/0.png"], "out", EncodeOptions(), "_2x").jobs
+    assert [str(job.output) for job in one] == [str(Path("out/0.png"))]
+    both = find_jobs(["dir://b/in", "more"], "dir://b/out", EncodeOptions(), "_2x", include=["*1.png"]).jobs
+    assert {str(job.output) for job in both} == {f"dir://b/out/{name}/deep/1.png" for name in ("in", "more")}
 
 
 def test_picture_that_is_gone_when_it_is_read_is_an_outcome(here: Path) -> None:
     pictures(here / "store/b/in", 1)
-    found = find_jobs(["dir://b/in/0.png"], "out/", Output(Path()), "_2x")
+    found = find_jobs(["dir://b/in/0.png"], "out/", EncodeOptions(), "_2x")
     (here / "store/b/in/0.png").unlink()
     (outcome,) = run(Upscaler("lanczos"), found.jobs, Target(scale=2), folder=found.folder)
     assert outcome.error == "dir://b/in/0.png: No such file or directory."
     with pytest.raises(PlanError, match=r"dir://b/in/0\.png: no picture in there"):
-        find_jobs(["dir://b/in/0.png"], "out/", Output(Path()), "_2x")
+        find_jobs(["dir://b/in/0.png"], "out/", EncodeOptions(), "_2x")

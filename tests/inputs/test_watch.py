@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from upscaler.codecs import Output
 from upscaler.inputs import watch
 from upscaler.inputs.discover import Job
 from upscaler.inputs.watch import arriving
@@ -20,7 +19,7 @@ def given(tmp_path: Path) -> Iterator[Iterator[list[str]]]:
     """The names of what arrives in tmp_path, below it too."""
 
     def look() -> list[Job]:
-        return [Job(path, Output(Path())) for path in sorted(tmp_path.rglob("*.txt"))]
+        return [Job(path, Path()) for path in sorted(tmp_path.rglob("*.txt"))]
 
     jobs = arriving([tmp_path], look, settled=0.3)
     yield ([job.source.name for job in group] for group in jobs)
@@ -86,7 +85,7 @@ def test_folders_are_searched_when_something_happened_only(tmp_path: Path, monke
 
     def look() -> list[Job]:
         searches.append(time.monotonic())
-        return [Job(path, Output(Path())) for path in tmp_path.glob("*.txt")]
+        return [Job(path, Path()) for path in tmp_path.glob("*.txt")]
 
     (tmp_path / "a.txt").write_text("a")
     jobs = arriving([tmp_path], look, settled=0.5)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from upscaler import Target, Upscaler
-from upscaler.codecs import Output
+from upscaler.codecs import EncodeOptions
 from upscaler.inputs.discover import find_jobs
 from upscaler.jobs.batch import run
 from upscaler.jobs.manifest import FOLDER
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def work(folder: str) -> None:
-    found = find_jobs(["in"], f"{folder}/", Output(Path()), "")
+    found = find_jobs(["in"], f"{folder}/", EncodeOptions(), "")
     list(run(Upscaler("lanczos"), found.jobs, Target(scale=2), folder=found.folder))
 
 

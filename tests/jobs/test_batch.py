@@ -13,9 +13,9 @@ from PIL import Image
 
 from tests.networks import tiny_compact
 from upscaler import ModelError, OutputError, Picture, PictureError, PlanError, Size, Target, Upscaler, codecs
-from upscaler.codecs import Output, by_name
+from upscaler.codecs import EncodeOptions, by_name
 from upscaler.inputs.discover import Job, find_jobs
-from upscaler.jobs.batch import prepare, read, run, run_folder
+from upscaler.jobs.batch import read, run, run_folder
 from upscaler.jobs.outcome import Outcome, describe
 
 
@@ -36,7 +36,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def jobs(*inputs: str, **writing: object) -> tuple[Job, ...]:
-    return find_jobs(inputs or ["in"], "out/", Output(Path(), **writing), "").jobs  # type: ignore[arg-type]
+    return find_jobs(inputs or ["in"], "out/", EncodeOptions(**writing), "").jobs  # type: ignore[arg-type]
 
 
 def by_name_of(outcomes: list[Outcome]) -> dict[str, Outcome]:
@@ -143,11 +143,11 @@ def test_output_that_exists_is_known_before_its_source_is_read(lanczos: Upscaler
     (here / "out").mkdir()
     (here / "out/bad.jpg").write_text("precious")
     (outcome,) = run(lanczos, jobs("in/bad.jpg"), Target())
-    assert outcome.error == f"{Path('out/bad.jpg')}: exists already. Use --overwrite to replace it."
+    assert outcome.error == f"{Path('out/bad.jpg')}: exists already. Use `overwrite` to replace it."
 
 
 def test_job_with_a_problem_is_not_tried(lanczos: Upscaler) -> None:
-    (outcome,) = run(lanczos, [Job(Path("in"), Output(Path("out/x.png")), "in: cannot be read.")], Target())
+    (outcome,) = run(lanczos, [Job(Path("in"), Path("out/x.png"), problem="in: cannot be read.")], Target())
     assert outcome.error == "in: cannot be read."
 
 
@@ -166,7 +166,7 @@ def test_progress_is_told_for_each_picture(lanczos: Upscaler) -> None:
 def test_folder_of_a_library_user(here: Path) -> None:
     with Upscaler("lanczos") as upscaler:
         found = by_name_of(
-            list(upscaler.batch("in", "out", scale=2, writing=Output(Path(), by_name("webp")), accept_damaged=True))
+            list(upscaler.batch("in", "out", scale=2, writing=EncodeOptions(by_name("webp")), accept_damaged=True))
         )
     assert found["a.png"].output == Path("out/a.webp")
     assert found["a.png"].size == Size(120, 80)
@@ -175,10 +175,12 @@ def test_folder_of_a_library_user(here: Path) -> None:
         list(run_folder(Upscaler("lanczos"), here / "in/a.png", here / "out"))
 
 
-def test_prepare_refuses_what_no_format_holds(lanczos: Upscaler) -> None:
-    picture = Picture.from_array(np.zeros((4, 8000, 3), np.uint8), "long")
-    with pytest.raises(OutputError, match=r"x\.webp: 32000x16 is too large for WEBP"):
-        prepare(lanczos, picture, Output(Path("x.webp")), Target())
+def test_a_result_that_its_format_cannot_hold_is_refused_before_it_is_computed(lanczos: Upscaler) -> None:
+    Picture.from_array(np.zeros((4, 8000, 3), np.uint8)).save("long.png")
+    (outcome,) = run(lanczos, [Job(Path("long.png"), Path("x.webp"))], Target(), dry_run=True)
+    assert outcome.error == (
+        "x.webp: 32000x16 is too large for WEBP, which holds 16383 pixels a side. Choose .png or .tif."
+    )
 
 
 def test_read_refuses_what_can_be_read_but_once(here: Path) -> None:

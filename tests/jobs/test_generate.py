@@ -18,7 +18,6 @@ from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
 
 from tests.diffusion import tiny
 from upscaler import ModelError, OutputError, PlanError, Size, Target, Upscaler, codecs, recipe
-from upscaler.codecs import Output
 from upscaler.diffusion.options import Diffusion
 from upscaler.jobs import generate
 from upscaler.jobs.chain import GenerateJob, target_of, upscaler_options
@@ -56,7 +55,7 @@ def chain(model: str) -> GenerateJob:
 
 
 def order(path: Path, parameters: GenerationParameters = PARAMETERS, **options: object) -> Order:
-    return Order(replace(parameters, **options), Output(path))  # type: ignore[arg-type]
+    return Order(replace(parameters, **options), path)  # type: ignore[arg-type]
 
 
 def orders(folder: Path, *wishes: GenerationParameters) -> list[Order]:
@@ -151,11 +150,11 @@ def test_what_is_done_is_not_done_again(chain: GenerateJob, tmp_path: Path) -> N
     wishes = orders(tmp_path, PARAMETERS, replace(PARAMETERS, seed=6))
     assert said(run(chain, wishes[:1], folder=tmp_path)) == ["made"]
     assert said(run(chain, wishes, folder=tmp_path)) == ["kept", "made"]
-    wishes[0] = order(wishes[0].output.path, steps=2)
+    wishes[0] = order(wishes[0].output, steps=2)
     assert said(run(chain, wishes, folder=tmp_path)) == ["made", "kept"]
     larger = replace(chain, target=Target(scale=3))
     assert said(run(larger, wishes, folder=tmp_path)) == ["made", "made"]
-    wishes[0].output.path.unlink()
+    wishes[0].output.unlink()
     assert said(run(larger, wishes, folder=tmp_path)) == ["made", "kept"]
     assert said(run(larger, wishes, folder=tmp_path, force=True)) == ["made", "made"]
 
@@ -183,7 +182,7 @@ def test_an_output_that_exists_is_said_before_a_model_is_loaded(tmp_path: Path) 
     (error,) = said(run(chain, [order(tmp_path / "a.png")]))
     assert "a.png: exists already." in error
     with pytest.raises(OutputError, match=r"a\.png: exists already"):
-        list(run(chain, orders(tmp_path, PARAMETERS, replace(PARAMETERS, seed=6)), grid=Output(tmp_path / "a.png")))
+        list(run(chain, orders(tmp_path, PARAMETERS, replace(PARAMETERS, seed=6)), grid=tmp_path / "a.png"))
 
 
 def test_a_run_that_is_given_up_is_gone_on_with(chain: GenerateJob, tmp_path: Path) -> None:
@@ -212,7 +211,7 @@ def test_a_file_of_somebody_else_is_left_alone(chain: GenerateJob, tmp_path: Pat
     path = tmp_path / "picture.png"
     path.write_bytes(b"mine")
     (error,) = said(run(chain, [order(path)], folder=tmp_path))
-    assert "exists already. Use --overwrite" in error
+    assert "exists already. Use `overwrite`" in error
     assert path.read_bytes() == b"mine"
 
 
@@ -260,12 +259,12 @@ def test_the_original_is_kept_beside(chain: GenerateJob, tmp_path: Path) -> None
 
 
 def test_without_upscaler_nothing_is_enlarged_and_the_grid_shows_all(chain: GenerateJob, tmp_path: Path) -> None:
-    alone, grid = replace(chain, upscaler=None), Output(tmp_path / "grid.png")
+    alone, grid = replace(chain, upscaler=None), tmp_path / "grid.png"
     wishes = orders(tmp_path, *(replace(PARAMETERS, seed=seed) for seed in range(3)))
     for expected in ("made", "kept"):
         assert said(run(alone, wishes, folder=tmp_path, grid=grid)) == [expected] * 3
-        assert codecs.decode(grid.path).size == Size(2 * 72 + 3 * GAP, 2 * 64 + 3 * GAP)
-    assert codecs.decode(wishes[0].output.path).size == Size(72, 64)
+        assert codecs.decode(grid).size == Size(2 * 72 + 3 * GAP, 2 * 64 + 3 * GAP)
+    assert codecs.decode(wishes[0].output).size == Size(72, 64)
 
 
 def test_sheet_shrinks_and_keeps_order_and_proportions(tmp_path: Path) -> None:

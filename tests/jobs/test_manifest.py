@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from upscaler import OutputError, Size, Target, Upscaler
-from upscaler.codecs import Output
+from upscaler.codecs import EncodeOptions
 from upscaler.inputs.discover import find_jobs
 from upscaler.jobs.batch import run
 from upscaler.jobs.manifest import FOLDER, Manifest
@@ -34,7 +34,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def job(upscaler: str = "lanczos", scale: float = 2, quality: int | None = None, **options: object) -> dict[str, str]:
     """Runs in/ into out/: what became of each picture, by its name."""
-    found = find_jobs(["in"], "out/", Output(Path(), quality=quality, overwrite=bool(options.pop("overwrite", 0))), "")
+    found = find_jobs(["in"], "out/", EncodeOptions(quality=quality, overwrite=bool(options.pop("overwrite", 0))), "")
     choice = SelectionRules(**options)  # type: ignore[arg-type]
     outcomes = run(Upscaler(upscaler), found.jobs, Target(scale=scale), folder=found.folder, choice=choice)
     return {outcome.source.name: said(outcome) for outcome in outcomes}
@@ -133,7 +133,7 @@ def test_files_of_others_are_not_replaced(here: Path) -> None:
     Path("out").mkdir()
     Path("out/0.png").write_bytes(b"precious")
     found = job()
-    assert found["0.png"].endswith("0.png: exists already. Use --overwrite to replace it.")
+    assert found["0.png"].endswith("0.png: exists already. Use `overwrite` to replace it.")
     assert Path("out/0.png").read_bytes() == b"precious"
     assert job(overwrite=True)["0.png"] == "made"
 
@@ -157,7 +157,7 @@ def test_a_run_killed_before_its_result_replaced_an_older_one_goes_on(
     job()
     before = tree(here / "out")
 
-    def killed(part: Path, output: Output) -> None:
+    def killed(part: Path, output: Path, overwrite: bool) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "place", killed)
@@ -175,8 +175,8 @@ def test_a_result_that_took_its_name_before_that_was_noted_is_done(here: Path, m
 
     place = module.place
 
-    def killed(part: Path, output: Output) -> None:
-        place(part, output)
+    def killed(part: Path, output: Path, overwrite: bool) -> None:
+        place(part, output, overwrite)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "place", killed)

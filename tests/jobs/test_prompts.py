@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from upscaler import PlanError, Size
-from upscaler.codecs import Output, by_name
+from upscaler.codecs import EncodeOptions, by_name
 from upscaler.jobs.prompts import LONGEST_SLUG, expand_prompts, read, slug
 from upscaler.text2image.parameters import Lora
 
-WRITING = Output(Path())
+WRITING = EncodeOptions()
 
 
 def prompts(path: Path, text: str) -> Path:
@@ -99,7 +99,7 @@ def test_variations_have_seeds_in_a_row_and_names_tell_them_apart(tmp_path: Path
         [{"prompt": "A Cat!"}, {"prompt": "a dog", "seed": 7}], {"seed": 3}, 2, f"{tmp_path}/", WRITING
     )
     assert found.folder == tmp_path
-    assert [(order.parameters.prompt, order.parameters.seed, order.output.path.name) for order in found.orders] == [
+    assert [(order.parameters.prompt, order.parameters.seed, order.output.name) for order in found.orders] == [
         ("A Cat!", 3, "a-cat_3.png"),
         ("A Cat!", 4, "a-cat_4.png"),
         ("a dog", 7, "a-dog_7.png"),
@@ -137,15 +137,15 @@ def test_what_is_wished_twice_is_made_once() -> None:
 
 def test_one_picture_may_be_given_its_name(tmp_path: Path) -> None:
     found = expand_prompts([{"prompt": "a"}], {"seed": 1}, 1, str(tmp_path / "poster.jpg"), WRITING)
-    assert (found.orders[0].output.path, found.folder) == (tmp_path / "poster.jpg", None)
+    assert (found.orders[0].output, found.folder) == (tmp_path / "poster.jpg", None)
 
 
 def test_names_follow_template_and_format() -> None:
-    writing = Output(Path(), format=by_name("jpg"))
+    writing = EncodeOptions(format=by_name("jpg"))
     found = expand_prompts(
         [{"prompt": "a b"}, {"prompt": "c"}], {"seed": 1}, 1, None, writing, "{number}-{slug}{suffix}"
     )
-    assert [order.output.path.name for order in found.orders] == ["1-a-b.jpg", "2-c.jpg"]
+    assert [order.output.name for order in found.orders] == ["1-a-b.jpg", "2-c.jpg"]
 
 
 @pytest.mark.parametrize(

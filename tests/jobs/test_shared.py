@@ -11,7 +11,7 @@ from PIL import Image
 from tests.networks import tiny_compact
 from upscaler import EngineError, Picture, Target, Upscaler, codecs
 from upscaler.arrays import FloatArray
-from upscaler.codecs import Output
+from upscaler.codecs import EncodeOptions
 from upscaler.engines import Ahead
 from upscaler.engines.network import NetworkEngine
 from upscaler.inputs.discover import Job, find_jobs
@@ -39,7 +39,7 @@ def made(upscaler: Upscaler, sources: Path, output: Path) -> dict[str, Picture]:
     everything_read = threading.Event()
 
     def jobs() -> Iterator[Job]:
-        yield from find_jobs([str(sources)], f"{output}/", Output(Path()), "").jobs
+        yield from find_jobs([str(sources)], f"{output}/", EncodeOptions(), "").jobs
         everything_read.set()
 
     def wait(*_: object) -> None:

@@ -14,7 +14,7 @@ import psutil
 from PIL import Image
 
 from upscaler import Target, Upscaler
-from upscaler.codecs import Output
+from upscaler.codecs import EncodeOptions
 from upscaler.inputs.discover import find_jobs
 from upscaler.jobs.batch import run
 from upscaler.jobs.manifest import FOLDER
@@ -44,7 +44,7 @@ def tree(folder: Path) -> dict[str, str]:
 
 def alone(source: Path, output: Path, model: str = "lanczos", scale: float = 2) -> dict[str, str]:
     """What one process makes of a folder."""
-    found = find_jobs([str(source)], f"{output}/", Output(Path()), "")
+    found = find_jobs([str(source)], f"{output}/", EncodeOptions(), "")
     list(run(Upscaler(model), found.jobs, Target(scale=scale), folder=found.folder))
     return tree(output)
 

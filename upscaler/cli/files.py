@@ -16,7 +16,7 @@ from .console import bars, say, show
 from .options_in_text import with_options
 
 if TYPE_CHECKING:
-    from ..codecs import Output
+    from ..codecs import EncodeOptions
     from ..inputs.discover import Job, Jobs
     from ..inputs.filters import Skipped
     from ..jobs.outcome import Outcome, SelectionRules
@@ -34,8 +34,7 @@ class Work:
 
     upscaler: Upscaler
     target: Target
-    writing: Output
-    """Its path is not used."""
+    writing: EncodeOptions
     reading: Reading
     dry_run: bool
     watch: bool

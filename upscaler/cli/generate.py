@@ -13,11 +13,12 @@ import typer
 from . import options
 from .console import bars, say, set_up_logging
 from .models import have
+from .options_in_text import with_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..codecs import Output
+    from ..codecs import EncodeOptions
     from ..jobs.chain import GenerateJob
     from ..jobs.outcome import Outcome
     from ..jobs.prompts import Orders
@@ -130,7 +131,7 @@ def generate(  # the options of a command are its parameters
     what is said. What made a picture is written into it: see upscaler info and upscaler rerun.
     """
     set_up_logging(quiet, verbose)
-    from ..codecs import Output
+    from ..codecs import EncodeOptions
     from ..jobs import report as reports
     from ..jobs.chain import GenerateJob
     from ..jobs.prompts import expand_prompts
@@ -151,7 +152,7 @@ def generate(  # the options of a command are its parameters
         strength=strength,
         loras=lora,
     )
-    writing = Output(Path(), options.format_named(format), quality, lossless, compression, strip, overwrite)
+    writing = EncodeOptions(options.format_named(format), quality, lossless, compression, strip, overwrite)
     orders = expand_prompts(_wishes(prompts, file, init_image), common, count, output, writing, name)
     target = options.target(
         fit, at_least, print, scale=scale, width=width, height=height, long_edge=long_edge, megapixels=megapixels
@@ -173,7 +174,7 @@ def generate(  # the options of a command are its parameters
     sheet = _grid(orders, writing) if grid else None
     chain = GenerateJob(drawer, upscaler, target, keep_original)
     fetch(chain, visible, offline, allow_pickle)
-    make(chain, orders, Saying(visible, quiet, report), sheet, force=force, workspace=workspace)
+    make(chain, orders, Saying(visible, quiet, report), sheet, options=writing, force=force, workspace=workspace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +230,7 @@ def fetch(chain: GenerateJob, visible: bool, offline: bool, allow_pickle: bool) 
         have(needed, offline or None, visible, allow_pickle)
 
 
-def make(chain: GenerateJob, orders: Orders, saying: Saying, grid: Output | None = None, **making: Any) -> None:
+def make(chain: GenerateJob, orders: Orders, saying: Saying, grid: Path | None = None, **making: Any) -> None:
     """Runs `jobs.generate.run`, and says what became of each picture.
 
     Raises SystemExit(1) when one failed; all failures have been said by then, however it ends.
@@ -239,7 +240,7 @@ def make(chain: GenerateJob, orders: Orders, saying: Saying, grid: Output | None
 
     start = time.perf_counter()
     outcomes: list[Outcome] = []
-    names = [order.output.path.name for order in orders.orders]
+    names = [order.output.name for order in orders.orders]
     try:
         with (
             bars(names, saying.bars) as shown,
@@ -250,12 +251,12 @@ def make(chain: GenerateJob, orders: Orders, saying: Saying, grid: Output | None
                 outcomes.append(replace(outcome, estimate=None))
                 if outcome.error is None and not outcome.was_done and not saying.quiet:
                     say(f"{outcome.output}  {outcome.size}  {outcome.seconds:.1f} s")
-        if grid is not None and grid.path.exists() and not saying.quiet:
-            say(str(grid.path))
+        if grid is not None and grid.exists() and not saying.quiet:
+            say(str(grid))
     finally:
         failures = [outcome.error for outcome in outcomes if outcome.error is not None]
         for error in failures:
-            say(f"error: {error}")
+            say(f"error: {with_options(error)}")
         if not saying.quiet and (len(outcomes) > 1 or any(outcome.was_done for outcome in outcomes)):
             say(report.summary(outcomes, 0, time.perf_counter() - start))
         if saying.report is not None:
@@ -275,7 +276,7 @@ def _wishes(prompts: list[str] | None, file: Path | None, image: str | None) -> 
     return wishes or [{"prompt": ""}]
 
 
-def _grid(orders: Orders, writing: Output) -> Output:
+def _grid(orders: Orders, writing: EncodeOptions) -> Path:
     """Raises PlanError when there is but one picture, or one is called so."""
     from ..codecs import writable
     from ..errors import PlanError
@@ -283,6 +284,6 @@ def _grid(orders: Orders, writing: Output) -> Output:
     if len(orders.orders) == 1:
         raise PlanError("--grid: is for several pictures. Ask for more with -n, or leave it out.")
     path = (orders.folder or Path()) / f"grid{writable(writing.format).suffixes[0]}"
-    if path in [order.output.path for order in orders.orders]:
+    if path in [order.output for order in orders.orders]:
         raise PlanError(f"--grid: {path} is what one of the pictures is called. Choose another --name.")
-    return replace(writing, path=path)
+    return path

@@ -78,7 +78,7 @@ def rerun(  # the options of a command are its parameters
     """Make a generated picture again, as it was or otherwise."""
     set_up_logging(quiet, verbose)
     from .. import codecs
-    from ..codecs import Output
+    from ..codecs import EncodeOptions
     from ..jobs.chain import GenerateJob, target_of, upscaler_options
     from ..jobs.prompts import Order, Orders
     from ..target import Target, parse_memory
@@ -129,10 +129,10 @@ def rerun(  # the options of a command are its parameters
     if is_changed and not (enlarges or no_upscale or quiet):
         _say_changed(source, made)
     place = _again(Path(picture)) if output is None else Path(output)
-    writing = Output(place, None, quality, lossless, compression, strip, overwrite)
+    writing = EncodeOptions(None, quality, lossless, compression, strip, overwrite)
     chain = GenerateJob(drawer, upscaler, asked if asked != Target() else target_of(made))
     fetch(chain, visible, offline, allow_pickle)
-    make(chain, Orders((Order(parameters, writing),), None), Saying(visible, quiet), workspace=workspace)
+    make(chain, Orders((Order(parameters, place, writing),), None), Saying(visible, quiet), workspace=workspace)
     if not (
         is_changed or given_parameters or generator or given or enlarges or no_upscale
     ):  # then it shall be the same

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from .console import bars, say, show
 
 if TYPE_CHECKING:
-    from ..codecs import Output
+    from ..codecs import EncodeOptions
     from ..picture import Picture
     from ..pipeline import Reading
     from .files import Work
@@ -29,10 +28,14 @@ def make_streamed(work: Work, inputs: list[str], output: str | None) -> None:
     file = None if output in (None, "-") else _file(work.writing, str(output))
     sink = None if file or work.dry_run else _standard_output()
     picture = _read(source, work)
-    writing = file or _to_stream(work.writing, picture)
-    estimate = prepare(work.upscaler, picture, writing, work.target)
+    estimate = prepare(work.upscaler, picture, work.target)
+    if file is None:
+        format = codecs.format_for_stream(picture, work.writing)
+        codecs.check_format(format, work.writing, estimate.result, OUTPUT)
+    else:
+        codecs.check(file, work.writing, estimate.result)
     if work.dry_run:
-        show(describe(estimate, picture.name, str(writing.path)))
+        show(describe(estimate, picture.name, str(file or OUTPUT)))
         return
     with bars([Path(picture.name).name], work.bars) as shown:
         workspace = work.reading.get("workspace")
@@ -42,12 +45,12 @@ def make_streamed(work: Work, inputs: list[str], output: str | None) -> None:
             progress=lambda done, total: shown.tiles(Path(picture.name).name, done, total),
             workspace=workspace,
         )
-    if sink is None:
-        codecs.encode(result, writing)
-    else:
-        _write(result, sink, writing)
+    if file is not None:
+        codecs.encode(result, file, work.writing)
+    elif sink is not None:
+        _write(result, sink, work.writing)
     if not work.quiet:
-        say(f"{writing.path}  {result.size}")
+        say(f"{file or OUTPUT}  {result.size}")
 
 
 def _source(inputs: list[str]) -> Path | None:
@@ -82,7 +85,7 @@ def _read(source: Path | None, work: Work) -> Picture:
     return codecs.decode(content, **reading)
 
 
-def _file(writing: Output, output: str) -> Output:
+def _file(writing: EncodeOptions, output: str) -> Path:
     """Raises PlanError when that is a folder, or says nothing about the format."""
     from ..codecs import by_suffix
     from ..errors import PlanError
@@ -94,7 +97,7 @@ def _file(writing: Output, output: str) -> Output:
     if writing.format is None and by_suffix(path.suffix) is None:
         raise PlanError(f"{output}: its name says no format. Give it a suffix such as .png, or use --format.")
     folder_for(path)
-    return replace(writing, path=path)
+    return path
 
 
 def _standard_output() -> BinaryIO:
@@ -107,19 +110,11 @@ def _standard_output() -> BinaryIO:
     return sys.stdout.buffer
 
 
-def _to_stream(writing: Output, picture: Picture) -> Output:
-    """In the picture's own format if none is given and it can be written, else as PNG."""
-    from ..codecs import by_name, writable
-
-    format = writing.format or writable(by_name(picture.format or ""))
-    return replace(writing, path=Path(OUTPUT), format=format, overwrite=True)
-
-
-def _write(picture: Picture, sink: BinaryIO, writing: Output) -> None:
+def _write(picture: Picture, sink: BinaryIO, writing: EncodeOptions) -> None:
     from .. import codecs
     from ..errors import OutputError
 
     try:
-        codecs.encode_stream(picture, sink, writing)
+        codecs.encode_stream(picture, sink, writing, OUTPUT)
     except OSError as error:
         raise OutputError(f"{OUTPUT}: cannot be written ({error.strerror}).") from error

@@ -174,7 +174,7 @@ def upscale(  # the options of a command are its parameters
     and what is said.
     """
     set_up_logging(quiet, verbose)
-    from ..codecs import Output
+    from ..codecs import EncodeOptions
     from ..errors import ModelError, PlanError
     from ..jobs.outcome import SelectionRules
     from ..pipeline import Upscaler
@@ -231,7 +231,7 @@ def upscale(  # the options of a command are its parameters
             long_edge=long_edge,
             megapixels=megapixels,
         ),
-        writing=Output(Path(), options.format_named(format), quality, lossless, compression, strip, overwrite),
+        writing=EncodeOptions(options.format_named(format), quality, lossless, compression, strip, overwrite),
         reading={
             "accept_damaged": accept_damaged,
             "max_pixels": max_megapixels * 10**6,

@@ -56,6 +56,10 @@ class Format:
     quality: int | None = None
     """Default for lossy writing, 1..100; None when it is lossless."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Another process, to which functions cannot be sent, takes its own row of the same name."""
+        return _row, (self.name,)
+
 
 def _starts(*signatures: bytes) -> Callable[[bytes], bool]:
     return lambda head: head.startswith(signatures)
@@ -188,6 +192,10 @@ def sniff(head: bytes) -> Format | None:
     return next((format for format in FORMATS if format.recognises(head)), None)
 
 
+def _row(name: str) -> Format:
+    return next(format for format in FORMATS if format.name == name)
+
+
 def by_suffix(suffix: str) -> Format | None:
     """The format of a file name's suffix, such as ".jpg", in any case."""
     return next((format for format in FORMATS if suffix.lower() in format.suffixes), None)
@@ -202,4 +210,4 @@ def writable(format: Format | None) -> Format:
     """The format itself if it can be written, else PNG."""
     if format is not None and format.writer is not None:
         return format
-    return next(format for format in FORMATS if format.name == "PNG")
+    return _row("PNG")

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..codecs import Output, by_suffix, looks_like_picture
+from ..codecs import DEFAULT_OPTIONS, EncodeOptions, by_suffix, looks_like_picture
 from ..errors import OutputError, PlanError
 from . import storage
 from .filters import EXCLUDED, Filter, Skipped, compiled
@@ -26,7 +26,8 @@ class Job:
     """One picture to be made."""
 
     source: Path
-    output: Output
+    output: Path
+    options: EncodeOptions = DEFAULT_OPTIONS
     problem: str | None = None
     """One sentence: why it cannot be made, where that is known beforehand."""
 
@@ -53,7 +54,7 @@ class _Found:
 def find_jobs(
     inputs: Iterable[str],
     output: str | None,
-    template: Output,
+    options: EncodeOptions,
     tag: str,
     *,
     include: Sequence[str] = (),
@@ -66,7 +67,7 @@ def find_jobs(
     `output` is a file for a single picture, else a folder: it mirrors an input folder, or several of them under their
     own names. None writes beside each source, with `tag` after its name, and leaves results of earlier runs alone. Both
     may be URLs, the output then of a folder.
-    `template` says how files are written. Hidden files and links to folders are left out. An input that does not exist
+    `options` say how files are written. Hidden files and links to folders are left out. An input that does not exist
     becomes a job, which fails.
 
     `include` and `exclude` are shell patterns, in any case of letters, for what is found in folders and by globs: for
@@ -102,15 +103,15 @@ def find_jobs(
         filtered = " that --include and --exclude leave" if include or exclude else ""
         raise PlanError(f"{', '.join(inputs)}: no picture in there{filtered}.")
     folder = (
-        None if output is None or names_file(output, inputs, len(found), template.format) else parse_location(output)
+        None if output is None or names_file(output, inputs, len(found), options.format) else parse_location(output)
     )
     if output is not None and folder is None:
         if name is not None:
             raise PlanError(f"--name {name!r}: the result has its name already, {output}. Leave out one of them.")
-        jobs = [Job(item.path, replace(template, path=Path(output)), item.problem) for item in found]
+        jobs = [Job(item.path, Path(output), options, item.problem) for item in found]
     else:
-        jobs = [_job(item, output, template, naming) for item in found]
-    if template.format is None and name is None:
+        jobs = [_job(item, output, options, naming) for item in found]
+    if options.format is None and name is None:
         jobs = _told_apart(jobs)
     _refuse_losses(jobs, "" if name is None else ", or change --name")
     return Jobs(tuple(jobs), tuple(skipped), folder)
@@ -222,25 +223,25 @@ def _earlier_results(found: list[_Found], skipped: list[Skipped], naming: Naming
     return {item for item in found if not sources.isdisjoint(naming.sources_of(item.path))}
 
 
-def _job(item: _Found, output: str | None, template: Output, naming: Naming) -> Job:
+def _job(item: _Found, output: str | None, options: EncodeOptions, naming: Naming) -> Job:
     """The result beside its source, or at the same place in the output folder, in its source's format if need be."""
-    format = template.format or format_of(item.path)
+    format = options.format or format_of(item.path)
     name = naming.name(item.path, format)
     place = (
         item.path.parent if output is None else parse_location(output) / os.path.relpath(item.path.parent, item.root)
     )
-    return Job(item.path, replace(template, path=place / name, format=format), item.problem)
+    return Job(item.path, place / name, replace(options, format=format), item.problem)
 
 
 def _told_apart(jobs: list[Job]) -> list[Job]:
     """Where `a.gif` and `a.png` would both become `a.png`, the one that changes its format becomes `a.gif.png`."""
-    taken = Counter(os.path.realpath(job.output.path) for job in jobs)
+    taken = Counter(os.path.realpath(job.output) for job in jobs)
     result = []
     for job in jobs:
-        path, suffix = job.output.path, job.output.path.suffix
+        path, suffix = job.output, job.output.suffix
         if taken[os.path.realpath(path)] > 1 and job.source.suffix.lower() != suffix.lower():
             path = path.with_name(f"{path.name.removesuffix(suffix)}{job.source.suffix}{suffix}")
-        result.append(replace(job, output=replace(job.output, path=path)))
+        result.append(replace(job, output=path))
     return result
 
 
@@ -252,12 +253,10 @@ def _refuse_losses(jobs: list[Job], way_out: str) -> None:
     sources = {os.path.realpath(job.source): job.source for job in jobs}
     outputs: dict[str, Path] = {}
     for job in jobs:
-        place = os.path.realpath(job.output.path)
+        place = os.path.realpath(job.output)
         other = outputs.setdefault(place, job.source)
         if other != job.source:
-            raise PlanError(
-                f"{other} and {job.source}: both would become {job.output.path}. Rename one of them{way_out}."
-            )
-        if place in sources and (isinstance(job.output.path, Remote) or os.path.lexists(place)):
+            raise PlanError(f"{other} and {job.source}: both would become {job.output}. Rename one of them{way_out}.")
+        if place in sources and (isinstance(job.output, Remote) or os.path.lexists(place)):
             which = "its own result" if sources[place] == job.source else f"the result of {job.source}"
             raise PlanError(f"{sources[place]}: would be overwritten by {which}. Choose another folder{way_out}.")

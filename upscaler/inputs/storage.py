@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import codecs
-from ..codecs import Output
 from ..errors import OutputError, PlanError
 
 if TYPE_CHECKING:
@@ -133,18 +132,17 @@ def upload(file: Path, remote: Remote) -> None:
         system.put_file(str(file), name)
 
 
-def place(part: Path, output: Output) -> None:
+def place(part: Path, final: Path, overwrite: bool = False) -> None:
     """Gives a complete file its name; the part is gone afterwards, whatever happens. Raises OutputError, OSError.
 
-    At a URL it may happen that a file is replaced which appeared in the very moment.
+    Not atomic on object stores: a file created between check and move is overwritten.
     """
-    final = output.path
     if not isinstance(final, Remote):
-        codecs.place(part, output)
+        codecs.place(part, final, overwrite)
         return
     try:
-        if not output.overwrite and final.exists():
-            raise OutputError(f"{final}: exists already. Use --overwrite to replace it.")
+        if not overwrite and final.exists():
+            raise OutputError(f"{final}: exists already. Use `overwrite` to replace it.")
         with _reaching(final):
             system, name = _system(final)
             _make_folder(*_system(final.parent))

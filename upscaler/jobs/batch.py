@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..codecs import Output
+from ..codecs import DEFAULT_OPTIONS, EncodeOptions
 from ..errors import PlanError
 from ..inputs.discover import Job, find_jobs
 from ..inputs.storage import is_folder, parse_location
@@ -82,21 +82,21 @@ def run_folder(
     *,
     scale: float | None = None,
     target: Target | None = None,
-    writing: Output | None = None,
+    writing: EncodeOptions | None = None,
     devices: Sequence[str] = (),
     cluster: str | None = None,
     choice: SelectionRules | None = None,
     progress: Progress | None = None,
     **reading: Unpack[Reading],
 ) -> Iterator[Outcome]:
-    """Every picture below a folder, into another; either may be at a URL. `writing` says how; its path is not used.
+    """Every picture below a folder, into another; either may be at a URL. `writing` says how.
     `devices` and `cluster`: see `WorkerOptions`. Raises as `run`, and PlanError when there is nothing to do.
 
     More than eight parameters, for what a user may ask of a job.
     """
     if not is_folder(parse_location(source)):
         raise PlanError(f"{source}: is not a folder. For one picture, call the Upscaler.")
-    found = find_jobs([str(source)], f"{output}{os.sep}", writing or Output(Path()), "")
+    found = find_jobs([str(source)], f"{output}{os.sep}", writing or DEFAULT_OPTIONS, "")
     yield from run(
         upscaler,
         found.jobs,

@@ -18,11 +18,11 @@ def sentence(problem: Exception, job: Job) -> str:
     """
     if _is_full(problem):
         raise OutputError(
-            f"{job.output.path}: the disk is full. Make room, and run the same command again to go on."
+            f"{job.output}: the disk is full. Make room, and run the same command again to go on."
         ) from problem
     if isinstance(problem, UpscalerError):
         text = str(problem)
-        return text if text.startswith((str(job.source), str(job.output.path))) else f"{job.source}: {text}"
+        return text if text.startswith((str(job.source), str(job.output))) else f"{job.source}: {text}"
     if isinstance(problem, MemoryError):
         return f"{job.source}: there is not enough memory. Close other programs, or use a smaller --tile."
     if isinstance(problem, OSError):

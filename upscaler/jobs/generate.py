@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from .. import codecs, recipe
-from ..codecs import Output
+from ..codecs import DEFAULT_OPTIONS, EncodeOptions
 from ..errors import ModelError, PlanError
 from ..inputs.discover import folder_for
 from ..picture import Picture
@@ -61,7 +61,8 @@ def run(
     orders: Sequence[Order],
     *,
     folder: Path | None = None,
-    grid: Output | None = None,
+    grid: Path | None = None,
+    options: EncodeOptions = DEFAULT_OPTIONS,
     force: bool = False,
     progress: Progress | None = None,
     workspace: Path | None = None,
@@ -70,7 +71,8 @@ def run(
     is the prompt.
 
     With `folder`, the output folder, a manifest is kept there: what an earlier run has made with the same settings is
-    not made again, unless `force`. `grid` is where a contact sheet of all is written in the end.
+    not made again, unless `force`. `grid` is where a contact sheet of all is written in the end, with
+    `options`.
 
     Failures are outcomes, not exceptions. Raises ModelError all the same, unless a LoRA may be at fault, since the rest
     would fail the same way; PlanError if there is but one picture, which cannot be made as it is wished; and
@@ -80,14 +82,14 @@ def run(
     try:
         maker = _Maker(chain, chain.settings(), manifest, force, progress, workspace, len(orders) == 1)
         if grid is not None:
-            maker.check(grid, ANY)
+            maker.check(grid, options, ANY)
         made = []
         for outcome in _in_turns(maker, orders):
             if outcome.error is None:
                 made.append(outcome.output)
             yield outcome
         if grid is not None and made:
-            maker.sheet(made, grid)
+            maker.sheet(made, grid, options)
     finally:
         if manifest is not None:
             manifest.close()
@@ -137,14 +139,14 @@ class _Maker:
             yield work.outcome
         self.chain.upscaler.close()
 
-    def check(self, output: Output, size: Size) -> None:
+    def check(self, output: Path, options: EncodeOptions, size: Size) -> None:
         """Raises OutputError if a picture of that size could not be written there."""
-        folder_for(output.path)
-        codecs.check(self._replacing(output), size)
+        folder_for(output)
+        codecs.check(output, self._replacing(output, options), size)
 
-    def sheet(self, files: Sequence[Path], output: Output) -> None:
+    def sheet(self, files: Sequence[Path], output: Path, options: EncodeOptions) -> None:
         """A contact sheet, in place of that of an earlier run. Raises PictureError, OutputError."""
-        self._place(sheet(files), output, _row("contact sheet"))
+        self._place(sheet(files), output, options, _row("contact sheet"))
 
     def _written(self, work: _Work) -> _Work:
         """With its outcome."""
@@ -158,16 +160,16 @@ class _Maker:
         if not self.force and all(self._is_done(output, work.row) for output in outputs):
             return _before(work, self._row(order.output))
         for output in outputs:
-            self.check(output, ANY)  # that it exists already is worth knowing before the model is loaded
+            self.check(output, order.options, ANY)  # that it exists already is worth knowing before the model is loaded
         parameters = self.chain.generator.completed(order.parameters)
         assert parameters.size is not None
         size = self.chain.size(parameters.size)  # that it is impossible is worth knowing before it is drawn
         for output in outputs:
-            self.check(output, size)
+            self.check(output, order.options, size)
         picture = self.chain.generator(parameters, progress=self._reporting(order))
         made = self.chain.recipe_of(parameters, picture.size)
         if self.chain.keeps_original:
-            self._place(recipe.written(picture, made), _original(order.output), work.row)
+            self._place(recipe.written(picture, made), _original(order.output), order.options, work.row)
         return replace(work, picture=picture, recipe=made)
 
     def _enlarge(self, work: _Work) -> _Work:
@@ -175,8 +177,9 @@ class _Maker:
         assert upscaler is not None
         assert picture is not None
         assert work.recipe is not None
-        estimate = prepare(upscaler, picture, self._replacing(output), self.chain.target)
-        workspace = self.workspace or folder_for(output.path)
+        estimate = prepare(upscaler, picture, self.chain.target)
+        codecs.check(output, self._replacing(output, work.order.options), estimate.result)
+        workspace = self.workspace or folder_for(output)
         result = upscaler.make(picture, estimate, workspace=workspace, progress=self._reporting(work.order))
         made = replace(work.recipe, upscaler=self.settings.upscaler, size=result.size)
         return replace(work, picture=result, recipe=made, estimate=estimate)
@@ -185,49 +188,42 @@ class _Maker:
         assert work.picture is not None
         assert work.recipe is not None
         row = replace(work.row, seconds=round(work.seconds, 3))
-        self._place(recipe.written(work.picture, work.recipe), work.order.output, row)
+        self._place(recipe.written(work.picture, work.recipe), work.order.output, work.order.options, row)
         return work
 
-    def _place(self, picture: Picture, output: Output, row: Row) -> None:
+    def _place(self, picture: Picture, output: Path, options: EncodeOptions, row: Row) -> None:
         """Writes a picture, in place of what an earlier run has made there."""
-        output = self._replacing(output)
+        options = self._replacing(output, options)
         if self.manifest is None:
-            codecs.encode(picture, output)
+            codecs.encode(picture, output, options)
             return
-        part = codecs.encode_part(picture, output, self.manifest.parts)
+        part = codecs.encode_part(picture, output, options, self.manifest.parts)
         row = replace(row, width=picture.size.width, height=picture.size.height, replaced_sha256=self._own_hash(output))
-        self.manifest.place(part, stamp(part), output, row)
+        self.manifest.place(part, stamp(part), output, options.overwrite, row)
 
-    def _row(self, output: Output) -> Row | None:
-        return None if self.manifest is None else self.manifest.row(output.path)
+    def _row(self, output: Path) -> Row | None:
+        return None if self.manifest is None else self.manifest.row(output)
 
-    def _is_done(self, output: Output, wanted: Row) -> bool:
+    def _is_done(self, output: Path, wanted: Row) -> bool:
         row = self._row(output)
         if self.manifest is None or row is None or row.settings != wanted.settings:
             return False
-        return self.manifest.is_done(row, output.path)
+        return self.manifest.is_done(row, output)
 
-    def _own_hash(self, output: Output) -> str:
+    def _own_hash(self, output: Path) -> str:
         row = self._row(output)
-        return "" if self.manifest is None or row is None else self.manifest.own_hash(row, output.path)
+        return "" if self.manifest is None or row is None else self.manifest.own_hash(row, output)
 
-    def _replacing(self, output: Output) -> Output:
+    def _replacing(self, output: Path, options: EncodeOptions) -> EncodeOptions:
         """What an earlier run has made may be replaced."""
-        return replace(output, overwrite=output.overwrite or bool(self._own_hash(output)))
+        return replace(options, overwrite=options.overwrite or bool(self._own_hash(output)))
 
     def _reporting(self, order: Order) -> Callable[[int, int], None] | None:
-        progress, name = self.progress, order.output.path.name
+        progress, name = self.progress, order.output.name
         return None if progress is None else lambda done, total: progress(name, done, total)
 
     def _row_settings(self, order: Order) -> str:
-        output = order.output
-        writing = {
-            "format": output.resolved().name,
-            "quality": output.quality,
-            "lossless": output.lossless,
-            "compression": output.compression,
-            "strip": output.strip,
-        }
+        writing = order.options.settings(order.output)
         asked = {"parameters": order.parameters.asdict(), "files": files(order.parameters)}
         return json.dumps({**asked, **asdict(self.settings), **writing}, sort_keys=True)
 
@@ -254,19 +250,19 @@ def _row(source: str) -> Row:
     return Row("", source, "", "placing", 0, 0, "")
 
 
-def _original(output: Output) -> Output:
-    return replace(output, path=output.path.with_stem(f"{output.path.stem}_original"))
+def _original(output: Path) -> Path:
+    return output.with_stem(f"{output.stem}_original")
 
 
 def _done(work: _Work, error: str | None) -> _Work:
     job, made = work.order.job, work.picture if error is None else None
     size, lr_rmse = (None, None) if made is None else (made.size, made.lr_rmse)
     estimate = None if error else work.estimate
-    outcome = Outcome(job.source, job.output.path, error, size, work.seconds, lr_rmse, estimate=estimate)
+    outcome = Outcome(job.source, job.output, error, size, work.seconds, lr_rmse, estimate=estimate)
     return replace(work, picture=None, outcome=outcome)
 
 
 def _before(work: _Work, row: Row | None) -> _Work:
     assert row is not None
     job, size = work.order.job, Size(row.width, row.height)
-    return replace(work, outcome=Outcome(job.source, job.output.path, None, size, row.seconds, was_done=True))
+    return replace(work, outcome=Outcome(job.source, job.output, None, size, row.seconds, was_done=True))

@@ -20,7 +20,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ..codecs import Output
 from ..errors import OutputError
 from ..files import atomic_write, cache_dir, sha256
 from ..inputs import storage
@@ -156,12 +155,12 @@ class Manifest:
         self._write(replace(row, source_mtime_ns=stat.mtime_ns))
         return True
 
-    def place(self, part: Path, made: Stamp, output: Output, row: Row) -> None:
+    def place(self, part: Path, made: Stamp, output: Path, overwrite: bool, row: Row) -> None:
         """Gives a complete output, of which `made` is the stamp, its name, and notes it. Raises OutputError."""
-        row = replace(row, output=self._key(output.path), output_size=made.size, output_sha256=made.sha256)
+        row = replace(row, output=self._key(output), output_size=made.size, output_sha256=made.sha256)
         self._write(replace(row, outcome="placing"))
-        storage.place(part, output)
-        stat = storage.stat(output.path)
+        storage.place(part, output, overwrite)
+        stat = storage.stat(output)
         mtime_ns = 0 if stat is None else stat.mtime_ns
         self._write(replace(row, outcome="made", output_mtime_ns=mtime_ns, replaced_sha256=""))
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from ..codecs import Output, by_suffix, writable
+from ..codecs import DEFAULT_OPTIONS, EncodeOptions, by_suffix, writable
 from ..errors import PlanError
 from ..inputs.discover import Job
 from ..inputs.naming import names_file
@@ -37,12 +37,13 @@ class Order:
     """One picture to be generated."""
 
     parameters: GenerationParameters
-    output: Output
+    output: Path
+    options: EncodeOptions = DEFAULT_OPTIONS
 
     @property
     def job(self) -> Job:
         """The same as messages and reports see it: the prompt is the source."""
-        return Job(Path(self.parameters.prompt.strip() or "picture"), self.output)
+        return Job(Path(self.parameters.prompt.strip() or "picture"), self.output, self.options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +99,18 @@ def expand_prompts(
     common: Mapping[str, Any],
     count: int,
     output: str | None,
-    template: Output,
+    options: EncodeOptions,
     name: str | None = None,
 ) -> Orders:
     """Expands prompts into the pictures of a run. Each of `wishes` holds fields of `GenerationParameters`; `common`
     holds the fields of those that do not set them.
 
     Of each there are `count`, with one seed after the other; without a seed it is chosen at random, once for all.
-    `output` is a file for a single picture, else a folder; None is the current one. `template` says how files are
-    written, PNG unless it says otherwise, and `name` what they are called, with FIELDS. What is wished twice is made
+    `output` is a file for a single picture, else a folder; None is the current one. `options` say how files are
+    written, PNG unless they say otherwise, and `name` what they are called, with FIELDS. What is wished twice is made
     once.
 
-    Raises PlanError when the output or the template cannot be meant so, or when two pictures would become one file.
+    Raises PlanError when the output or the name cannot be meant so, or when two pictures would become one file.
     """
     seed = secrets.randbelow(SEEDS)
     full = [
@@ -123,13 +124,13 @@ def expand_prompts(
             f"--output {output!r}: generated pictures go to files of this machine. Name a file or a folder."
         )
     shown = f"{len(unique)} pictures"
-    if output is not None and names_file(output, [shown], len(unique), template.format):
+    if output is not None and names_file(output, [shown], len(unique), options.format):
         if name is not None:
             raise PlanError(f"--name {name!r}: the picture has its name already, {output}. Leave out one of them.")
-        return Orders((Order(next(iter(unique)), replace(template, path=Path(output))),), None)
-    naming = _Naming(TEMPLATE if name is None else name, writable(template.format).suffixes[0])
+        return Orders((Order(next(iter(unique)), Path(output), options),), None)
+    naming = _Naming(TEMPLATE if name is None else name, writable(options.format).suffixes[0])
     orders = [
-        Order(parameters, replace(template, path=Path(output or "", naming.name(parameters, number))))
+        Order(parameters, Path(output or "", naming.name(parameters, number)), options)
         for number, parameters in enumerate(unique, 1)
     ]
     _refuse_losses(orders)
@@ -183,10 +184,10 @@ def _refuse_losses(orders: Sequence[Order]) -> None:
     """Raises PlanError when a picture would replace another."""
     taken: dict[str, int] = {}
     for number, order in enumerate(orders, 1):
-        other = taken.setdefault(os.path.normcase(order.output.path), number)
+        other = taken.setdefault(os.path.normcase(order.output), number)
         if other != number:
             raise PlanError(
-                f"{order.output.path}: pictures {other} and {number} would both be called so. "
+                f"{order.output}: pictures {other} and {number} would both be called so. "
                 f"Give them other seeds, or put {{number}} into --name."
             )
 

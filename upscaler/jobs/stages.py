@@ -5,7 +5,6 @@ Whether it is to be made, and where what was written belongs, is `tracker`'s.
 
 from __future__ import annotations
 
-import copyreg
 import logging
 import os
 import tempfile
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import codecs
-from ..codecs import Format, Output
+from ..codecs import EncodeOptions
 from ..engines import Engine
 from ..errors import ModelError, PictureError, PlanError
 from ..inputs import storage
@@ -40,14 +39,6 @@ Progress = Callable[[Path, int, int], None]
 
 OVERHEAD = 4 * 2**20
 """Bytes that a waiting picture counts for beyond its pixels, or thousands of tiny ones would wait."""
-
-
-def _format_named(name: str) -> Format:
-    return next(format for format in codecs.FORMATS if format.name == name)
-
-
-# A format holds a function, which cannot be sent to another process: there it is that process's row of the same name.
-copyreg.pickle(Format, lambda format: (_format_named, (format.name,)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +141,11 @@ class Stages:
                 picture = read(file, **reading)
             if reason := self.choice.against(picture.size):
                 return replace(work, report=Report(skipped=reason))
-            estimate = prepare(self.upscaler, picture, self._output(job), self.target)
+            estimate = prepare(self.upscaler, picture, self.target)
+            codecs.check(job.output, self._options(job), estimate.result)
         except PictureError as error:
             return replace(work, report=Report(sentence(error, job), is_own_fault=True, source=work.source))
-        log.info("%s", describe(estimate, str(job.source), str(job.output.path)))
+        log.info("%s", describe(estimate, str(job.source), str(job.output)))
         return replace(work, estimate=estimate, picture=picture)
 
     def _compute(self, work: Work, engine: Engine | None = None) -> Work:
@@ -171,28 +163,28 @@ class Stages:
 
     def _write(self, work: Work) -> Work:
         assert work.picture is not None
-        output, picture = self._output(work.task.job), work.picture
+        job, picture = work.task.job, work.picture
         report = Report(estimate=work.estimate, lr_rmse=picture.lr_rmse, source=work.source)
         if self.parts is None:
-            codecs.encode(picture, output)
+            codecs.encode(picture, job.output, job.options)
         elif isinstance(self.parts, Remote):
             with tempfile.TemporaryDirectory(prefix="upscaler-") as folder:
-                file = codecs.encode_part(picture, output, Path(folder))
+                file = codecs.encode_part(picture, job.output, self._options(job), Path(folder))
                 remote = self.parts / file.name
                 storage.upload(file, remote)
                 report = replace(report, part=remote, made=stamp(file))
         else:
-            part = codecs.encode_part(picture, output, self.parts)
+            part = codecs.encode_part(picture, job.output, self._options(job), self.parts)
             report = replace(report, part=part, made=stamp(part))
         return replace(work, picture=None, report=report)
 
-    def _output(self, job: Job) -> Output:
+    def _options(self, job: Job) -> EncodeOptions:
         """Whether something may be replaced is for who gives the part its name; he has looked, and will look again."""
-        return job.output if self.parts is None else replace(job.output, overwrite=True)
+        return job.options if self.parts is None else replace(job.options, overwrite=True)
 
     def _workspace(self, job: Job) -> Path | None:
         given = self.reading.get("workspace")
-        return given or (None if isinstance(job.output.path, Remote) else folder_for(job.output.path))
+        return given or (None if isinstance(job.output, Remote) else folder_for(job.output))
 
     def _guarded(self, stage: Callable[[Work], Work], work: Work) -> Work:
         """A stage, its time added; what it raises for this picture alone is a report."""
@@ -214,11 +206,10 @@ def read(source: Path, **reading: Unpack[Reading]) -> Picture:
     return codecs.decode(source, **reading)
 
 
-def prepare(upscaler: Upscaler, picture: Picture, output: Output, target: Target) -> Estimate:
+def prepare(upscaler: Upscaler, picture: Picture, target: Target) -> Estimate:
     """What would be done with a picture, once all that can be known before it is computed has been checked.
 
-    Raises ModelError and PlanError as `Stages`; PictureError when this picture cannot become as large as is asked;
-    OutputError when its result could not be written.
+    Raises ModelError and PlanError as `Stages`; PictureError when this picture cannot become as large as is asked.
     """
     try:
         estimate = upscaler.estimate(picture, target=target)
@@ -227,7 +218,6 @@ def prepare(upscaler: Upscaler, picture: Picture, output: Output, target: Target
             raise
         upscaler.estimate(picture, scale=1)  # raises, too, unless the size is what is wrong
         raise PictureError(f"{picture.name}: {error}") from error
-    codecs.check(output, estimate.result)
     return estimate
 
 

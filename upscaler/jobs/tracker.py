@@ -47,7 +47,7 @@ class JobTracker:
         """Notes what became of a picture, and gives its result the name."""
         job = task.job
         if report.skipped is not None:
-            return Outcome(job.source, job.output.path, None, None, report.seconds, skipped=report.skipped)
+            return Outcome(job.source, job.output, None, None, report.seconds, skipped=report.skipped)
         try:
             self._note(task, report)
         except Exception as problem:
@@ -55,14 +55,12 @@ class JobTracker:
         if report.error is not None or report.estimate is None:
             return _failed(job, report.error, report.seconds)
         estimate = report.estimate
-        return Outcome(
-            job.source, job.output.path, None, estimate.result, report.seconds, report.lr_rmse, estimate=estimate
-        )
+        return Outcome(job.source, job.output, None, estimate.result, report.seconds, report.lr_rmse, estimate=estimate)
 
     def _admit(self, job: Job) -> Task | Outcome:
         if job.problem is not None:
             raise PictureError(job.problem)
-        path, stat, replaced = job.output.path, storage.stat(job.source), ""
+        path, stat, replaced = job.output, storage.stat(job.source), ""
         row = None if self._manifest is None else self._manifest.row(path)
         if row is not None and self._manifest is not None and stat is not None:
             is_same = row.settings == self._settings(job) and self._manifest.is_same(row, job.source)
@@ -73,10 +71,10 @@ class JobTracker:
                     raise PictureError(row.error)
             replaced = self._manifest.own_hash(row, path)
         if replaced:
-            job = replace(job, output=replace(job.output, overwrite=True))
+            job = replace(job, options=replace(job.options, overwrite=True))
         if not isinstance(path, Remote):
             folder_for(path)
-        codecs.check(job.output, Size(1, 1))  # that it exists already is worth knowing before it is read
+        codecs.check(path, job.options, Size(1, 1))  # that it exists already is worth knowing before it is read
         return Task(job, 0 if stat is None else stat.size, replaced)
 
     def _note(self, task: Task, report: Report) -> None:
@@ -96,22 +94,20 @@ class JobTracker:
             error=report.error or "",
         )
         if report.is_own_fault and report.source is not None:
-            manifest.note_failure(job.output.path, row)
+            manifest.note_failure(job.output, row)
         elif report.part is not None and report.made is not None and report.estimate is not None:
             size = report.estimate.result
-            manifest.place(report.part, report.made, job.output, replace(row, width=size.width, height=size.height))
+            manifest.place(
+                report.part,
+                report.made,
+                job.output,
+                job.options.overwrite,
+                replace(row, width=size.width, height=size.height),
+            )
 
     def _settings(self, job: Job) -> str:
-        output = job.output
-        writing = {
-            "format": output.resolved().name,
-            "quality": output.quality,
-            "lossless": output.lossless,
-            "compression": output.compression,
-            "strip": output.strip,
-        }
-        return json.dumps({**self._options, **writing}, sort_keys=True)
+        return json.dumps({**self._options, **job.options.settings(job.output)}, sort_keys=True)
 
 
 def _failed(job: Job, error: str | None, seconds: float = 0.0) -> Outcome:
-    return Outcome(job.source, job.output.path, error, None, seconds)
+    return Outcome(job.source, job.output, error, None, seconds)

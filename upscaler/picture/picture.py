@@ -54,14 +54,15 @@ class Picture:
         return 8 * self.pixels.itemsize
 
     def save(self, path: str | os.PathLike[str], **options: Any) -> None:
-        """Writes a file, whole or not at all; the suffix decides the format. `options` are those of `codecs.Output`:
-        quality, lossless, compression, strip, overwrite.
+        """Writes a file, whole or not at all; the suffix decides the format.
+
+        `options` are the fields of `codecs.EncodeOptions`: format, quality, lossless, compression, strip, overwrite.
 
         Raises OutputError when the file exists (and not `overwrite`), or cannot be written.
         """
-        from ..codecs import Output, encode
+        from ..codecs import EncodeOptions, encode
 
-        encode(self, Output(Path(path), **options))
+        encode(self, Path(path), EncodeOptions(**options))
 
     def to_numpy(self) -> PixelArray:
         """A copy of `pixels`; grey without alpha comes as (height, width)."""

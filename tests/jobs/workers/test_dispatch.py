@@ -15,7 +15,7 @@ import pytest
 
 from tests.jobs.work import UPSCALER, alone, customized, parts, pictures, tree, until, workers_of
 from upscaler import PlanError, Target, Upscaler
-from upscaler.codecs import Output
+from upscaler.codecs import EncodeOptions
 from upscaler.inputs.discover import find_jobs
 from upscaler.jobs.batch import run, run_folder
 from upscaler.jobs.manifest import FOLDER
@@ -75,7 +75,7 @@ def test_workers_with_a_network_make_the_same_files(here: Path) -> None:
 
 def test_results_without_an_output_folder_are_written_beside_their_sources(here: Path) -> None:
     pictures(here / "in", 4)
-    found = find_jobs(["in"], None, Output(Path()), "_2x")
+    found = find_jobs(["in"], None, EncodeOptions(), "_2x")
     outcomes = list(run(Upscaler("lanczos"), found.jobs, Target(scale=2), workers=WorkerOptions(TWO)))
     assert sorted(map(kind, outcomes)) == ["failed", *["made"] * 4]
     assert (here / "in/0_2x.png").is_file()

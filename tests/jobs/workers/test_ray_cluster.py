@@ -18,7 +18,7 @@ import pytest
 from tests.jobs.work import UPSCALER, alone, customized, parts, pictures, tree
 from tests.networks import tiny_compact
 from upscaler import PlanError, Target, Upscaler
-from upscaler.codecs import Output
+from upscaler.codecs import EncodeOptions
 from upscaler.inputs.discover import find_jobs
 from upscaler.jobs.batch import run, run_folder
 from upscaler.jobs.outcome import Outcome, SelectionRules
@@ -170,7 +170,7 @@ def test_cluster_that_is_not_there_is_a_sentence(here: Path, address: str, sente
 
 def test_cluster_needs_a_folder_for_the_results(here: Path) -> None:
     pictures(here / "in", 1)
-    found = find_jobs(["in"], None, Output(Path()), "_2x")
+    found = find_jobs(["in"], None, EncodeOptions(), "_2x")
     with pytest.raises(PlanError, match="--cluster: needs a folder for the results"):
         list(run(Upscaler("lanczos"), found.jobs, Target(scale=2), workers=WorkerOptions(cluster="local")))
 
