@@ -87,7 +87,10 @@ def describe(error: Exception, subject: str) -> str:
     if isinstance(error, UpscalerError):
         return str(error) if str(error).startswith(subject) else f"{subject}: {error}"
     if isinstance(error, MemoryError):
-        return f"{subject}: there is not enough memory. Close other programs, or use a smaller `tile`."
+        return f"{subject}: there is not enough memory. Close other programs, or allow less with `memory`."
     if isinstance(error, OSError):
         return f"{error.filename or subject}: {error.strerror or error}."
-    return f"{subject}: unexpected {type(error).__name__} ({error}). Please report it, with `verbose`."
+    return (
+        f"{subject}: a fault in this program ended the work ({type(error).__name__}: {error}). Nothing was written for "
+        "it, and finished pictures stay as they are. Run it again with `verbose`, and report what is said then."
+    )

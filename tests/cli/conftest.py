@@ -42,6 +42,7 @@ def _nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in ("upscaler", *FOREIGN)]
     states = [(log, log.handlers[:], log.level, log.propagate) for log in loggers]
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    monkeypatch.setattr("upscaler.cli.options_in_text._known", None)
     yield
     for number, handler in handlers:
         signal.signal(number, handler)

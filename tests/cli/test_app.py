@@ -61,9 +61,18 @@ def test_version_is_the_package_s(run: Run) -> None:
         (PlanError("x: wrong."), 2, "error: x: wrong.\n"),
         (ModelError("x: broken."), 1, "error: x: broken.\n"),
         (EngineError("x: failed."), 1, "error: x: failed.\n"),
-        (MemoryError(), 1, "error: there is not enough memory. Close other programs, or use a smaller --tile.\n"),
+        (
+            MemoryError(),
+            1,
+            "error: upscaler: there is not enough memory. Close other programs, or allow less with --memory.\n",
+        ),
         (PermissionError(13, "Permission denied", "x"), 1, "error: x: Permission denied.\n"),
-        (KeyError("k"), 1, "error: unexpected KeyError ('k'). Please report it, with --verbose.\n"),
+        (
+            KeyError("k"),
+            1,
+            "error: upscaler: a fault in this program ended the work (KeyError: 'k'). Nothing was written for it, and "
+            "finished pictures stay as they are. Run it again with --verbose, and report what is said then.\n",
+        ),
     ],
 )
 def test_whatever_is_raised_is_one_sentence(

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..errors import PlanError, UpscalerError
+from ..errors import UpscalerError
 from . import interrupt
 
 
@@ -35,30 +35,35 @@ def _guarded(arguments: list[str]) -> int:
 
         usage_error: Any = typer.BadParameter.__mro__[1]  # typer has no public name for it
         try:
-            from .commands import app, with_command
+            from .commands import app
 
-            return int(app(args=with_command(arguments), prog_name="upscaler", standalone_mode=False) or 0)
+            return int(app(args=arguments, prog_name="upscaler", standalone_mode=False) or 0)
         except usage_error as error:
             command = error.ctx.command_path if error.ctx else "upscaler"
             return _failed(f"{error.format_message().rstrip('.')}. See {command} --help.", 2)
     except interrupt.Interrupted as stop:
         _say("interrupted." if stop.number == signal.SIGINT else "terminated.")
         return 128 + stop.number
-    except UpscalerError as error:
-        from .options_in_text import sentence
-
-        return _failed(sentence(error), 2 if isinstance(error, PlanError) else 1)
     except BrokenPipeError:
         return 1
-    except OSError as error:
-        return _failed(f"{error.filename}: {error.strerror}." if error.filename else _unwritten(error), 1)
     except ImportError as error:
         return _failed(_not_loaded(error), 1)
-    except MemoryError:
-        return _failed("there is not enough memory. Close other programs, or use a smaller --tile.", 1)
     except Exception as error:
-        logging.getLogger("upscaler").debug("traceback:", exc_info=True)
-        return _failed(f"unexpected {type(error).__name__} ({error}). Please report it, with --verbose.", 1)
+        from ..errors import PlanError
+
+        return _failed(_sentence(error), 2 if isinstance(error, PlanError) else 1)
+
+
+def _sentence(error: Exception) -> str:
+    from ..errors import describe
+    from .options_in_text import sentence, with_options
+
+    if isinstance(error, UpscalerError):
+        return sentence(error, sys.argv)
+    if isinstance(error, OSError) and not error.filename:
+        return _unwritten(error)
+    logging.getLogger("upscaler").debug("traceback:", exc_info=error)
+    return with_options(describe(error, "upscaler"), sys.argv)
 
 
 def _flushed(code: int) -> int:

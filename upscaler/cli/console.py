@@ -10,11 +10,14 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from typing import NoReturn
 
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
+
+from .options_in_text import in_record
 
 FOREIGN = ("py.warnings", "pyvips", "PIL")
 """Loggers of libraries, whose warnings tell a user nothing: they are for --verbose."""
@@ -29,10 +32,13 @@ LONGEST_NAME = 32
 
 
 class _ThroughBars(logging.Handler):
-    """Writes records to standard error without tearing progress bars apart."""
+    """Writes records to standard error without tearing progress bars apart, in terms of options."""
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "warning: " if record.levelno == logging.WARNING else ""
+        if record.name == "upscaler":
+            record = copy(record)
+            record.msg, record.args = in_record(record), None
         for line in self.format(record).splitlines():
             say(prefix + line)
             prefix = ""

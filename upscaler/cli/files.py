@@ -1,12 +1,11 @@
-"""Pictures from file to file: what is done with them, and what is said of it; what comes from or goes to a pipe is
-`stream`'s."""
+"""Pictures from file to file, and what is said of them; pictures from or to a pipe are in `stream`."""
 
 from __future__ import annotations
 
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,10 +18,11 @@ if TYPE_CHECKING:
     from ..codecs import EncodeOptions
     from ..inputs.discover import Job, Jobs
     from ..inputs.filters import Skipped
-    from ..jobs.outcome import Outcome, SelectionRules
+    from ..jobs.outcome import Outcome
     from ..jobs.workers.messages import WorkerOptions
     from ..pipeline import Reading, Upscaler
     from ..target import Target
+    from .options import DryRunOptions, FolderOptions, OutputOptions
 
 MENTIONED = 20
 """Files that are named one by one when they are skipped for the same reason."""
@@ -30,81 +30,88 @@ MENTIONED = 20
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a command does with every picture."""
+    """What is done with every picture, and what is said of it."""
 
+    inputs: list[str]
+    output: OutputOptions
     upscaler: Upscaler
     target: Target
     writing: EncodeOptions
     reading: Reading
-    dry_run: bool
-    watch: bool
-    include: list[str]
-    exclude: list[str]
-    name: str | None
-    choice: SelectionRules
     workers: WorkerOptions | None
-    report: Path | None
-    bars: bool
-    quiet: bool
-    verbose: bool
+    folders: FolderOptions
+    messages: DryRunOptions
+
+    @property
+    def quiet(self) -> bool:
+        return self.messages.quiet
 
 
-def make_files(work: Work, inputs: list[str], output: str | None) -> None:
+def make_files(work: Work) -> None:
     """Raises SystemExit(1) when a picture failed; all failures have been said by then, however it ends."""
     from ..jobs import report
 
-    if work.report is not None:
-        report.check(work.report)
+    file, watch, dry_run = work.folders.report, work.folders.watch, work.messages.dry_run
+    if file is not None:
+        report.check(file)
     start = time.perf_counter()
     outcomes: list[Outcome] = []
     skipped: list[Skipped] = []
     try:
-        for found in _arriving(work, inputs, output) if work.watch else _found(work, inputs, output):
+        for found in _arriving(work) if watch else [_find(work, work.output.output)]:
             if not work.quiet:
-                _say_skipped(found.skipped, work.verbose)
+                _say_skipped(found.skipped, work.messages.verbose)
             skipped += found.skipped
-            for outcome in _made(work, found):
+            for outcome in _run(work, found):
                 outcomes.append(replace(outcome, estimate=None))  # there may be ten thousand
-                if work.watch and outcome.error is not None:
-                    say(f"error: {with_options(outcome.error)}")
+                if watch:
+                    say_failures([outcome])
     finally:
-        failures = [outcome.error for outcome in outcomes if outcome.error is not None]
-        for error in () if work.watch else failures:
-            say(f"error: {with_options(error)}")
-        if work.dry_run and failures and len(outcomes) > 1:
+        failures = [outcome for outcome in outcomes if outcome.error is not None]
+        if not watch:
+            say_failures(failures)
+        if dry_run and failures and len(outcomes) > 1:
             say(f"{len(failures)} of {len(outcomes)} pictures failed.")
-        elif not work.dry_run and not work.quiet and (len(outcomes) > 1 or any(each.was_done for each in outcomes)):
+        elif not dry_run and not work.quiet and (len(outcomes) > 1 or any(each.was_done for each in outcomes)):
             say(report.summary(outcomes, len(skipped), time.perf_counter() - start))
-        if work.report is not None:
-            report.write(work.report, outcomes, skipped)
+        if file is not None:
+            report.write(file, outcomes, skipped)
     if failures:
         raise SystemExit(1)
 
 
-def _made(work: Work, found: Jobs) -> Iterator[Outcome]:
+def say_failures(outcomes: Iterable[Outcome]) -> None:
+    """A line for each outcome that is a failure."""
+    for outcome in outcomes:
+        if outcome.error is not None:
+            say(f"error: {with_options(outcome.error, (str(outcome.source), str(outcome.output)))}")
+
+
+def _run(work: Work, found: Jobs) -> Iterator[Outcome]:
     """Runs the jobs and says what became of each, failures left out."""
     from ..jobs.batch import run
     from ..jobs.outcome import describe
 
+    dry_run = work.messages.dry_run
     with (
-        bars([job.source.name for job in found.jobs], work.bars and not work.dry_run) as shown,
+        bars([job.source.name for job in found.jobs], work.messages.shows_bars and not dry_run) as shown,
         closing(
             run(
                 work.upscaler,
                 found.jobs,
                 work.target,
                 folder=found.folder,
-                choice=work.choice,
+                choice=work.folders.selection_rules(),
                 workers=work.workers,
                 progress=lambda source, done, total: shown.tiles(source.name, done, total),
-                dry_run=work.dry_run,
+                dry_run=dry_run,
                 **work.reading,
             )
         ) as outcomes,
     ):
         for outcome in outcomes:
             shown.picture_done()
-            if work.dry_run and outcome.estimate is not None:
+            if dry_run and outcome.estimate is not None:
                 show(describe(outcome.estimate, str(outcome.source), str(outcome.output)))
             elif outcome.skipped is not None and not work.quiet:
                 say(f"{outcome.source}: skipped, {outcome.skipped}.")
@@ -113,18 +120,14 @@ def _made(work: Work, found: Jobs) -> Iterator[Outcome]:
             yield outcome
 
 
-def _found(work: Work, inputs: list[str], output: str | None) -> Iterator[Jobs]:
-    """What is there now."""
-    yield _collected(work, inputs, output)
-
-
-def _arriving(work: Work, inputs: list[str], output: str | None) -> Iterator[Jobs]:
+def _arriving(work: Work) -> Iterator[Jobs]:
     """What is there now, and what arrives, for ever. Raises PlanError unless folders go to a folder."""
     from ..errors import PlanError
     from ..inputs.discover import Jobs
     from ..inputs.watch import arriving
 
-    folders = [Path(text) for text in inputs]
+    output = work.output.output
+    folders = [Path(text) for text in work.inputs]
     if output is None or not all(map(os.path.isdir, folders)):
         raise PlanError(
             "--watch: works from folder to folder. Name folders that exist, and one for the results with -o."
@@ -132,31 +135,31 @@ def _arriving(work: Work, inputs: list[str], output: str | None) -> Iterator[Job
 
     def look() -> tuple[Job, ...]:
         try:
-            return _collected(work, inputs, f"{output}{os.sep}").jobs
+            return _find(work, f"{output}{os.sep}").jobs
         except PlanError as error:
             logging.getLogger("upscaler").info("%s", error)  # there is no picture yet, mostly
             return ()
 
     if not work.quiet:
-        say(f"watching {', '.join(inputs)}; interrupt to end.")
+        say(f"watching {', '.join(work.inputs)}; interrupt to end.")
     with closing(arriving(folders, look)) as groups:
         for jobs in groups:
             yield Jobs(tuple(jobs), (), Path(output))
 
 
-def _collected(work: Work, inputs: list[str], output: str | None) -> Jobs:
+def _find(work: Work, output: str | None) -> Jobs:
     from ..inputs.discover import find_jobs
 
     scale = (work.target.scale or work.upscaler.model.scale) if work.target.is_scale else None
     tag = f"_{scale:g}x" if scale else "_upscaled"
     return find_jobs(
-        inputs,
+        work.inputs,
         output,
         work.writing,
         tag,
-        include=work.include,
-        exclude=work.exclude,
-        name=work.name,
+        include=work.folders.include or [],
+        exclude=work.folders.exclude or [],
+        name=work.output.name,
         scale=scale,
     )
 

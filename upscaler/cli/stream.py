@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 INPUT, OUTPUT = "standard input", "standard output"
 
 
-def make_streamed(work: Work, inputs: list[str], output: str | None) -> None:
+def make_streamed(work: Work) -> None:
     """Standard input goes to standard output unless a file is named. Raises PlanError when the names make no sense."""
     from .. import codecs
     from ..jobs.batch import prepare
     from ..jobs.outcome import describe
 
-    source = _source(inputs)
+    output = work.output.output
+    source = _source(work.inputs)
     file = None if output in (None, "-") else _file(work.writing, str(output))
-    sink = None if file or work.dry_run else _standard_output()
+    sink = None if file or work.messages.dry_run else _standard_output()
     picture = _read(source, work)
     estimate = prepare(work.upscaler, picture, work.target)
     if file is None:
@@ -34,16 +35,16 @@ def make_streamed(work: Work, inputs: list[str], output: str | None) -> None:
         codecs.check_format(format, work.writing, estimate.result, OUTPUT)
     else:
         codecs.check(file, work.writing, estimate.result)
-    if work.dry_run:
+    if work.messages.dry_run:
         show(describe(estimate, picture.name, str(file or OUTPUT)))
         return
-    with bars([Path(picture.name).name], work.bars) as shown:
-        workspace = work.reading.get("workspace")
+    name = Path(picture.name).name
+    with bars([name], work.messages.shows_bars) as shown:
         result = work.upscaler(
             picture,
             target=work.target,
-            progress=lambda done, total: shown.tiles(Path(picture.name).name, done, total),
-            workspace=workspace,
+            progress=lambda done, total: shown.tiles(name, done, total),
+            workspace=work.reading.get("workspace"),
         )
     if file is not None:
         codecs.encode(result, file, work.writing)

@@ -1,0 +1,134 @@
+"""Groups of options: a command takes frozen dataclasses, and each of their fields is an option of the command line.
+
+The groups themselves are in `options`. `options_of` lists a command's options for whatever else shows them.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Annotated, Any, cast, get_args, get_type_hints
+
+import typer
+from typer.core import TyperCommand
+from typer.models import OptionInfo
+
+from . import options_in_text
+
+Command = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a command, as a table of options shows it."""
+
+    name: str
+    """The parameter it sets, and the field of its group."""
+    flags: tuple[str, ...]
+    """How it is written: ("--scale", "-s")."""
+    panel: str
+    type: Any
+    default: Any
+    help: str
+    metavar: str
+    """What stands for its value; empty for one that takes none."""
+
+
+def option(metavar: str, help: str, *flags: str, default: Any = None, **facts: Any) -> Any:
+    """A field of a group, written as its name with hyphens, or with `flags`: in addition "-s", or "--other" instead.
+
+    `facts`: other arguments of `typer.Option`.
+    """
+    return field(default=default, metadata={"flags": flags, "facts": {"metavar": metavar, "help": help, **facts}})
+
+
+def flag(help: str, *flags: str) -> Any:
+    """A field of a group that is true if it is given, and takes no value."""
+    return field(default=False, metadata={"flags": flags, "facts": {"help": help}})
+
+
+def grouped(command: Command) -> Command:
+    """The same command for Typer: a parameter that is a group becomes one option for each field of the group.
+
+    The default of such a parameter is a group too, whose values are the options' defaults.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, type] = {}
+    for parameter in inspect.signature(command).parameters.values():
+        group = hints[parameter.name]
+        if is_dataclass(group) and isinstance(group, type):
+            groups[parameter.name] = group
+            parameters += _options(group, parameter.default)
+        else:
+            parameters.append(parameter.replace(annotation=group))
+
+    @functools.wraps(command)
+    def run(**values: Any) -> None:
+        for name, group in groups.items():
+            values[name] = group(**{field.name: values.pop(field.name) for field in fields(group)})
+        command(**values)
+
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return run
+
+
+def options_of(command: Command) -> Iterator[Option]:
+    """The options of a command in their order; its arguments, which have no name, are left out."""
+    hints = get_type_hints(command, include_extras=True)
+    for parameter in inspect.signature(command).parameters.values():
+        kind, *notes = get_args(hints[parameter.name])
+        for info in notes:
+            if isinstance(info, OptionInfo):
+                given = [info.default, *(info.param_decls or ())]
+                flags = [flag for flag in given if isinstance(flag, str)] or [f"--{parameter.name.replace('_', '-')}"]
+                yield Option(
+                    parameter.name,
+                    tuple(flags),
+                    info.rich_help_panel or "",
+                    kind,
+                    parameter.default,
+                    info.help or "",
+                    info.metavar or "",
+                )
+
+
+class PanelCommand(TyperCommand):
+    """A command whose help has a section for each panel, and whose options messages may name.
+
+    The help is plain text: Typer's own panels are frames that Rich draws, which take longer to start, and leave less
+    room for words in a pipe or a narrow window.
+    """
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                kind = "Options" if parameter.param_type_name == "option" else "Arguments"
+                name, help = record
+                panel = getattr(parameter, "rich_help_panel", None) or kind
+                panels.setdefault(panel, []).append((name.partition(" <")[0], help))  # without the type of an argument
+        for panel, records in panels.items():
+            with formatter.section(panel):
+                formatter.write_dl(records)
+
+    def invoke(self, ctx: Any) -> Any:
+        options_in_text.speak_of(name for parameter in self.params for name in parameter.opts)
+        return super().invoke(ctx)
+
+
+def _options(group: Any, defaults: Any) -> Iterator[inspect.Parameter]:
+    """A parameter for each field of a group, in the group's panel."""
+    hints = get_type_hints(group)
+    for each in fields(group):
+        flags = each.metadata["flags"]
+        if not any(flag.startswith("--") for flag in flags):
+            flags = f"--{each.name.replace('_', '-')}", *flags
+        info = typer.Option(*flags, rich_help_panel=group.panel, **each.metadata["facts"])
+        default = each.default if defaults is inspect.Parameter.empty else getattr(defaults, each.name)
+        annotation = cast("Any", Annotated)[hints[each.name], info]
+        yield inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
