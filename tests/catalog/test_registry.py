@@ -146,6 +146,7 @@ def test_a_block_of_the_user_cannot_take_the_name_of_another(own: Path) -> None:
         ('[[model]]\nname = "mine"\n[model.package]\nmodul = "x"', "cannot be read as a catalog"),
         ('[[model]]\nname = "mine"\n[model.repository]\nname = "x"', "cannot be read as a catalog"),
         ('[[model]]\nname = "mine"\n[model.sampling]\nsteps_ = 3', "cannot be read as a catalog"),
+        ('[[model]]\nname = "mine"\nkind = "networks"', "its kind 'networks' is not one of network, resample"),
         ("\x00", "cannot be read as a catalog"),
     ],
 )

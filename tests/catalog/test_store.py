@@ -4,17 +4,19 @@ import hashlib
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from tests.catalog.server import Server
 from tests.catalog.test_ncnn import compact, compact_state
 from tests.ncnn_weights import Writer
 from tests.networks import tiny_compact
 from upscaler import Upscaler, catalog
-from upscaler.catalog import Download, Model, Package
+from upscaler.catalog import Download, Model, Package, store
 from upscaler.errors import ModelError
 
 CONTENT = b"weights " * 500
@@ -176,3 +178,21 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path, monkeyp
     monkeypatch.setenv("UPSCALER_HOME", str(tmp_path / "file"))
     with Server() as server, pytest.raises(ModelError, match=r"cannot be written .*UPSCALER_HOME"):
         catalog.fetch_model(model_at(server.put("/net.pth", CONTENT)))
+
+
+def test_an_imported_file_is_opened_once_until_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+
+    def counted(file: Path, framework: str) -> Any:
+        opened.append(file)
+        return safe_open(file, framework)
+
+    monkeypatch.setattr(store, "safe_open", counted)
+    path = catalog.imported_path("mine")
+    path.parent.mkdir(parents=True)
+    for scale in ("2", "3"):
+        save_file({"weight": np.zeros(int(scale))}, path, {"scale": scale, "architecture": "net"})
+        for _ in range(3):
+            assert catalog.find("mine").scale == int(scale)
+            assert catalog.find("photo").scale == 4
+    assert opened == [path, path]

@@ -195,7 +195,7 @@ def test_import_makes_a_model_with_a_name(run: Run, here: Path, tmp_path: Path, 
     assert run("a.jpg", "-m", "My_Net").code == 0
     assert "a_2x.jpg" in sizes(here)
     assert "my-net" in run("models", "list", "--here").out.decode()
-    assert run("models", "where", "my-net").out.decode().strip() == str(catalog.import_path("my-net"))
+    assert run("models", "where", "my-net").out.decode().strip() == str(catalog.imported_path("my-net"))
     assert run("models", "remove", "my-net").code == 0
     assert run("models", "show", "my-net").code == 2
 

@@ -256,7 +256,7 @@ def test_settings_tell_weights_and_scheduler(saved: Saved) -> None:
         "DDIMScheduler",
         "bf16",
     )
-    assert settings["weights"] == [catalog.identity(catalog.find(str(saved("sd"))))]
+    assert settings["weights"] == [catalog.fingerprint(catalog.find(str(saved("sd"))))]
 
 
 def test_what_was_asked_is_known_without_loading(saved: Saved, tmp_path: Path) -> None:

@@ -1,30 +1,32 @@
 """Models by name: what is known of them, where their files are, how they are had."""
 
-from .download import Download, Progress, weights_sha256
-from .model import Model, Package, Repository, Sampling
+from .download import Download, weights_sha256
+from .model import KINDS, Kind, KindFacts, Model, Package, Repository, Sampling
 from .paths import is_offline, models_dir
-from .registry import SUFFIXES, find, models, plain
-from .store import adopt, fetch_model, find_local, identity, import_path, imported, remove, write_weights
+from .registry import SUFFIXES, find, models, normalize_name
+from .store import fetch_model, find_local, fingerprint, imported, imported_path, keep_download, remove, write_weights
 
 __all__ = [
+    "KINDS",
     "SUFFIXES",
     "Download",
+    "Kind",
+    "KindFacts",
     "Model",
     "Package",
-    "Progress",
     "Repository",
     "Sampling",
-    "adopt",
     "fetch_model",
     "find",
     "find_local",
-    "identity",
-    "import_path",
+    "fingerprint",
     "imported",
+    "imported_path",
     "is_offline",
+    "keep_download",
     "models",
     "models_dir",
-    "plain",
+    "normalize_name",
     "remove",
     "weights_sha256",
     "write_weights",

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from safetensors import SafetensorError, safe_open
 
 from ..errors import ModelError
+from .model import Kind
 
 INDEX = "model_index.json"
 """Names the class of a pipeline and its parts, each of which has a folder."""
@@ -79,9 +80,14 @@ class Layout:
     """Modules that the classes of its parts come from."""
 
     @property
-    def kind(self) -> str:
-        """As of `Model`."""
-        if "" in self.parts:
+    def is_network(self) -> bool:
+        """Whether it describes a single network, such as a ControlNet, and no pipeline."""
+        return "" in self.parts
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of a `Model` that has this index."""
+        if self.is_network:
             return "control"
         return "diffusion" if self.class_name in UPSCALERS else "generator"
 
@@ -104,7 +110,7 @@ class Layout:
         if pickled and not allow_pickle:
             raise ModelError(
                 f"{subject}: has no safetensors but pickles ({pickled[0]}), which can hide programs. Use a model with "
-                "safetensors or, if you trust its author, add --allow-pickle."
+                "safetensors or, if you trust its author, set `allow_pickle`."
             )
         index = CONFIG if "" in self.parts else INDEX
         return WeightFiles(
@@ -148,8 +154,9 @@ def names_in(folder: Path) -> list[str]:
     return [file.relative_to(folder).as_posix() for file in found if file.is_file()]
 
 
-def kind_of_file(path: Path) -> str:
-    """As of `Model`, for a file of weights: "network" unless it has a denoiser in it, as Stability AI names them."""
+def kind_of_file(path: Path) -> Kind:
+    """The kind of a `Model` in a file of weights: a network, unless it holds a denoiser that is named as Stability AI
+    names them."""
     if path.suffix.lower() != ".safetensors":
         return "network"
     try:

@@ -9,21 +9,18 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 from urllib.parse import quote, unquote
 
 from ..errors import ModelError
 from ..files import sha256
+from ..progress import ProgressCallback
 from .http import Broken, Part, Refused, Wrong, receive
 
 log = logging.getLogger("upscaler")
-
-Progress: TypeAlias = Callable[[int, "int | None"], None]
-"""Is told the bytes so far, resumed ones included, and in all if that is known. The former may become fewer again."""
 
 PAUSES = (1.0, 2.0, 4.0, 8.0)
 """Seconds before the second, third … attempt at an address; counted anew whenever bytes were gained."""
@@ -53,12 +50,12 @@ class Download:
         return re.sub(r"[^\w.+()\- ]", "_", name).strip(". ") or "model"
 
 
-def fetch(download: Download, path: Path, progress: Progress | None = None) -> str:
-    """Downloads to `path`, unless the right file is there already; its SHA-256. Raises ModelError.
+def fetch(download: Download, path: Path, progress: ProgressCallback | None = None) -> str:
+    """Downloads to `path`, unless the right file is there already; returns its SHA-256. Raises ModelError.
 
-    The folder that UPSCALER_MIRROR names is tried first, if the hash is known. What has arrived waits beside `path`, as
-    .part, for a later call to go on from there. The file .lock, which makes other processes wait, is left behind:
-    were it deleted, two of them could be let in.
+    The folder that UPSCALER_MIRROR names is tried first if the hash is known. What has arrived is kept beside `path`,
+    as .part, so that a later call goes on from there. `progress` counts bytes, resumed ones included. The file .lock,
+    which makes other processes wait, is left behind: were it deleted, two of them could be let in.
     """
     try:
         if not _is_right(path, download):
@@ -103,7 +100,7 @@ def _alone(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _replace(path: Path, download: Download, progress: Progress | None) -> str:
+def _replace(path: Path, download: Download, progress: ProgressCallback | None) -> str:
     """Fills the part, then puts it in place. If that fails it stays, unless it is of no use to a later call."""
     beside = path.with_name(f"{path.name}.part")
     try:
@@ -119,7 +116,7 @@ def _replace(path: Path, download: Download, progress: Progress | None) -> str:
     return part.sha256
 
 
-def _fill(part: Part, path: Path, download: Download, progress: Progress | None) -> None:
+def _fill(part: Part, path: Path, download: Download, progress: ProgressCallback | None) -> None:
     """From the first address that has the file. Raises ModelError when none does."""
     failures = []
     for url in _addresses(download):
@@ -149,7 +146,7 @@ def _addresses(download: Download) -> tuple[str, ...]:
     return urls
 
 
-def _fill_from(url: str, part: Part, progress: Progress | None, subject: str) -> None:
+def _fill_from(url: str, part: Part, progress: ProgressCallback | None, subject: str) -> None:
     """The whole file, checked. If it turns out wrong and was not begun here, once more from the beginning."""
     begun_elsewhere = part.size > 0
     try:
@@ -161,7 +158,7 @@ def _fill_from(url: str, part: Part, progress: Progress | None, subject: str) ->
         _fill_from(url, part, progress, subject)
 
 
-def _receive_all(url: str, part: Part, progress: Progress | None, subject: str) -> None:
+def _receive_all(url: str, part: Part, progress: ProgressCallback | None, subject: str) -> None:
     """In as many requests as it takes, while they bring something. Raises Refused, and Wrong if it is another file."""
     if part.full_size is not None and part.size >= part.full_size and not part.is_right:
         part.clear()

@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import ModelError
+from ..progress import ProgressCallback
 
 if TYPE_CHECKING:
     from requests import Response
@@ -87,7 +87,7 @@ class Part:
         self.size, self.version = 0, None
 
 
-def receive(url: str, part: Part, report: Callable[[int, int | None], None] | None) -> None:
+def receive(url: str, part: Part, report: ProgressCallback | None) -> None:
     """Appends what is missing; begins anew if that cannot be had alone. Nothing is decoded, nothing is checked.
 
     `report` is told the bytes so far, resumed ones included, and in all if that is known. Raises Broken, Refused and

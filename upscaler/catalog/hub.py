@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 from ..errors import ModelError
 from ..files import cache_dir
+from ..progress import ProgressCallback
 from .diffusers_layout import CONFIG, INDEX, WeightFiles, index_of, names_in, read
-from .download import Download, Progress, fetch
+from .download import Download, fetch
 from .model import Model, Repository
 from .paths import is_offline
 
@@ -49,7 +50,7 @@ def find_local(repository: Repository) -> Path | None:
 
 
 def fetch_model(
-    model: Model, progress: Progress | None = None, *, offline: bool | None = None, allow_pickle: bool = False
+    model: Model, progress: ProgressCallback | None = None, *, offline: bool | None = None, allow_pickle: bool = False
 ) -> Path:
     """The folder of the files of a model's repository, fetched if need be and allowed. Raises ModelError.
 
@@ -92,7 +93,7 @@ def remove(repository: Repository) -> list[Path]:
     return [folder]
 
 
-def _fetch(model: Model, progress: Progress | None, allow_pickle: bool) -> Path:
+def _fetch(model: Model, progress: ProgressCallback | None, allow_pickle: bool) -> Path:
     """The index, what is small, the weights: so that where there are weights there is all the rest."""
     assert model.repository is not None
     repository, info = model.repository, _ask(model.repository)
@@ -147,7 +148,7 @@ def _bring(repository: Repository, folder: Path, names: Sequence[str]) -> None:
         snapshot_download(repository.id, revision=folder.name, allow_patterns=patterns, cache_dir=cache())
 
 
-def _fetch_blob(repository: Repository, folder: Path, file: RepoSibling, progress: Progress) -> None:
+def _fetch_blob(repository: Repository, folder: Path, file: RepoSibling, progress: ProgressCallback) -> None:
     """One file of weights. A small one may be kept without a hash; that is left to huggingface_hub."""
     if file.lfs is None:
         return

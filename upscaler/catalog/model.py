@@ -2,10 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, Literal
 
 from .download import Download
+
+Kind = Literal["network", "resample", "diffusion", "generator", "refine", "control"]
+"""What a model is; KINDS says what follows from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class KindFacts:
+    """What all models of one kind have in common."""
+
+    loader: Literal["spandrel", "diffusers"] | None = None
+    """The library that loads its weights; None: it has no files of its own."""
+    takes_diffusion: bool = False
+    """Whether it takes the options of a `Diffusion`: prompt, steps, seed and so on."""
+    generates: bool = False
+    """Whether it makes pictures from text."""
+    refines: bool = False
+    """Whether it enlarges by drawing anew what a network has enlarged."""
+    use: str = ""
+    """A word for what it is for; empty if it enlarges."""
+
+
+KINDS: Final[Mapping[Kind, KindFacts]] = {
+    # A network that enlarges, or only cleans.
+    "network": KindFacts(loader="spandrel"),
+    # The plain Lanczos filter.
+    "resample": KindFacts(),
+    # A diffusion model that enlarges by itself. A repository whose index is not on this machine yet counts as one.
+    "diffusion": KindFacts(loader="diffusers", takes_diffusion=True),
+    # A diffusion model that makes pictures from text, or refines what the default network has enlarged.
+    "generator": KindFacts(loader="diffusers", takes_diffusion=True, generates=True, refines=True, use="text"),
+    # A network and a generator after it, each of which is a model of its own.
+    "refine": KindFacts(takes_diffusion=True, refines=True),
+    # A ControlNet, which holds a generator to a picture.
+    "control": KindFacts(loader="diffusers", use="guide"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +93,7 @@ class Model:
     """One block of the catalog, an imported model, or a file, folder, URL or repository that a user named."""
 
     name: str
-    kind: str = "network"
-    """"network"; "resample" for the plain filter; of diffusion models: "diffusion" enlarges, "generator" makes pictures
-    from text, "refine" is a network and a generator after it, "control" holds a generator to a picture. A repository
-    that is not on this machine yet is taken for "diffusion" unless the catalog has it."""
+    kind: Kind = "network"
     file: Path | None = None
     """Where it is, if it needs no fetching: embedded, imported, or the user's own. A folder if it is a diffusion model
     in the form of diffusers."""
@@ -92,3 +126,8 @@ class Model:
     """Bytes of a GPU's memory that it runs in at half precision; None: not known."""
     diffusers: str | None = None
     """The least version of diffusers that knows its class; None: any that can be installed here."""
+
+    @property
+    def facts(self) -> KindFacts:
+        """What follows from its kind."""
+        return KINDS[self.kind]

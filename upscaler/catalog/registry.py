@@ -15,7 +15,7 @@ from ..errors import ModelError, first_line
 from ..files import cache_dir
 from . import diffusers_layout, store
 from .download import Download
-from .model import Model, Package, Repository, Sampling
+from .model import KINDS, Model, Package, Repository, Sampling
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -40,9 +40,9 @@ def find(name: str) -> Model:
     """
     if "://" in name:
         return _at_url(name)
-    known = {plain(word): model for model in reversed(models()) for word in (model.name, *model.aliases)}
-    if plain(name) in known:
-        return known[plain(name)]
+    known = {normalize_name(word): model for model in reversed(models()) for word in (model.name, *model.aliases)}
+    if normalize_name(name) in known:
+        return known[normalize_name(name)]
     path = Path(name)
     if path.is_dir():
         return _in_folder(path)
@@ -54,7 +54,7 @@ def find(name: str) -> Model:
         return Model(path.stem, diffusers_layout.kind_of_file(path), file=path)
     if repository := REPOSITORY.fullmatch(name):
         return _in_repository(Repository(repository["id"], repository["revision"]))
-    near = difflib.get_close_matches(plain(name), known, 1)
+    near = difflib.get_close_matches(normalize_name(name), known, 1)
     hint = f"Did you mean {near[0]}?" if near else "See upscaler models list."
     raise ModelError(f"{name}: no model has this name, and it is no file of a network ({', '.join(SUFFIXES)}). {hint}")
 
@@ -84,15 +84,13 @@ def _read(file: Path) -> tuple[Model, ...]:
     except KeyError as error:
         raise ModelError(f"{file}: a block has no {error}. Each needs a name, and a sha256 for its url.") from error
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise ModelError(f"{file}: cannot be read as a catalog ({_line(error)}). Correct or remove it.") from error
-
-
-def _line(error: Exception) -> str:
-    return first_line(error)
+        raise ModelError(f"{file}: cannot be read as a catalog ({first_line(error)}). Correct or remove it.") from error
 
 
 def _model(block: dict[str, Any], folder: Path) -> Model:
-    """Raises KeyError for what is missing, TypeError for what is not of its kind."""
+    """Raises KeyError for what is missing, ValueError for an unknown kind, TypeError for what has another type."""
+    if block.get("kind", "network") not in KINDS:
+        raise ValueError(f"{block['name']}: its kind {block['kind']!r} is not one of {', '.join(KINDS)}")
     texts = ("kind", "architecture", "purpose", "licence", "author", "home", "notes", "knows")
     names = ("denoise_with", "enlarge_with", "generator")
     facts = ("scale", "reach", "commercial", "memory", "diffusers")
@@ -149,6 +147,6 @@ def _at_url(text: str) -> Model:
     return Model(Path(download.filename).stem, download=download)
 
 
-def plain(name: str) -> str:
-    """A name as it is compared: in lower case, with hyphens."""
+def normalize_name(name: str) -> str:
+    """Returns a name in the form in which names are compared: in lower case, with hyphens."""
     return name.lower().replace("_", "-").replace(" ", "-")

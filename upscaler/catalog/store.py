@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import logging
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -15,8 +16,9 @@ from safetensors.numpy import save_file
 
 from ..errors import ModelError
 from ..files import atomic_write
+from ..progress import ProgressCallback
 from . import hub, ncnn
-from .download import Progress, fetch, weights_sha256
+from .download import fetch, weights_sha256
 from .model import Model, Package
 from .paths import is_offline, models_dir
 
@@ -33,7 +35,7 @@ def find_local(model: Model) -> Path | None:
 
 
 def fetch_model(
-    model: Model, progress: Progress | None = None, *, offline: bool | None = None, allow_pickle: bool = False
+    model: Model, progress: ProgressCallback | None = None, *, offline: bool | None = None, allow_pickle: bool = False
 ) -> Path:
     """A file of the model that is whole and right: a checkpoint. Fetched if need be and allowed.
 
@@ -41,10 +43,10 @@ def fetch_model(
     hash is checked against it, each time. Of a model in a repository it is the folder; its weights are safetensors
     unless pickles are allowed. Raises ModelError.
     """
-    if model.kind == "resample":
-        raise ModelError(f"{model.name}: is a plain filter and has no file.")
-    if model.kind == "refine":
-        raise ModelError(f"{model.name}: has no file of its own, but is {model.enlarge_with} and {model.generator}.")
+    if model.facts.loader is None:
+        parts = [name for name in (model.enlarge_with, model.generator) if name is not None]
+        why = f"is made of {' and '.join(parts)}" if parts else "is a plain filter"
+        raise ModelError(f"{model.name}: {why} and has no file of its own.")
     if model.file is not None:
         return model.file
     if model.repository is not None:
@@ -65,9 +67,12 @@ def fetch_model(
     return target
 
 
-def identity(model: Model, allow_pickle: bool = False) -> str:
-    """The same for the same weights: the hash of a file, the commit of a repository; of a folder, a hash of what it
-    lists, since its weights may be many gigabytes. Fetched if need be and allowed. Raises ModelError."""
+def fingerprint(model: Model, allow_pickle: bool = False) -> str:
+    """Returns a text that is the same for the same weights: the hash of a file, or the commit of a repository.
+
+    For a folder, whose weights may be many gigabytes, it is a hash of the names, sizes and times of its files. The
+    model is fetched if need be and allowed. Raises ModelError.
+    """
     place = fetch_model(model, allow_pickle=allow_pickle)
     if model.repository is not None:
         return place.name
@@ -78,8 +83,8 @@ def identity(model: Model, allow_pickle: bool = False) -> str:
     return hashlib.sha256(repr(listed).encode()).hexdigest()
 
 
-def adopt(model: Model, file: Path) -> Path:
-    """Copies a file that was checked to be the model's download to where that would lie."""
+def keep_download(model: Model, file: Path) -> Path:
+    """Copies a file, which the caller has checked, to where the model's download lies; returns the path of the copy."""
     target = _target(model)
     assert target is not None
     if not (target.is_file() and target.samefile(file)):
@@ -92,8 +97,8 @@ def imported() -> tuple[Model, ...]:
     return tuple(_imported(file) for file in sorted((models_dir() / "imported").glob("*.safetensors")))
 
 
-def import_path(name: str) -> Path:
-    """Where an imported model of that name lies, or shall lie."""
+def imported_path(name: str) -> Path:
+    """The path of an imported model of that name, whether it exists or not."""
     return models_dir() / "imported" / f"{name}.safetensors"
 
 
@@ -105,7 +110,7 @@ def from_ncnn(file: Path) -> Model:
     )
     if not path.is_file():
         _convert(param, bin, path)
-    return Model(param.stem, file=path, scale=_scale(path))
+    return Model(param.stem, file=path, scale=_scale(_about(path)))
 
 
 def remove(model: Model) -> list[Path]:
@@ -196,19 +201,29 @@ def _imported(file: Path) -> Model:
     return Model(
         file.stem,
         file=file,
-        scale=_scale(file),
+        scale=_scale(about),
         architecture=about.get("architecture", ""),
         purpose=f"imported from {about.get('source', 'elsewhere')}",
     )
 
 
-def _scale(file: Path) -> int | None:
-    text = _about(file).get("scale", "")
+def _scale(about: Mapping[str, str]) -> int | None:
+    text = about.get("scale", "")
     return int(text) if text.isdecimal() else None
 
 
-def _about(file: Path) -> dict[str, str]:
-    """What was noted in a file's header when it was converted."""
+def _about(file: Path) -> Mapping[str, str]:
+    """The notes that the conversion has left in a file's header; empty if it cannot be read."""
+    try:
+        stat = file.stat()
+    except OSError:
+        return {}
+    return _header(file, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=256)
+def _header(file: Path, size: int, mtime_ns: int) -> Mapping[str, str]:
+    """Opens a file once, until its size or time is another."""
     try:
         with safe_open(file, "np") as content:
             return content.metadata() or {}

@@ -29,7 +29,7 @@ def pieces(model: Model) -> tuple[Model, ...]:
 
 def is_here(model: Model) -> bool:
     """Whether all files of a model are on this machine."""
-    return all(piece.kind == "resample" or catalog.find_local(piece) is not None for piece in pieces(model))
+    return all(piece.facts.loader is None or catalog.find_local(piece) is not None for piece in pieces(model))
 
 
 def about_model(model: Model) -> list[tuple[str, str]]:
@@ -56,7 +56,7 @@ def about_model(model: Model) -> list[tuple[str, str]]:
         ("here", str(here) if here else "no"),
         ("reach", f"{model.reach} pixels" if model.reach is not None else ""),
     ]
-    if model.kind == "network" and here is not None:
+    if model.facts.loader == "spandrel" and here is not None:
         known = [fact for fact in known if fact[0] != "reach"] + _network_facts(model)
     return [(label, text) for label, text in known if text]
 
@@ -77,8 +77,7 @@ def size_of(model: Model) -> str:
 
 def use(model: Model) -> str:
     """How much larger a model makes pictures, or the word for what else it does."""
-    words = {"generator": "text", "control": "guide"}
-    return words.get(model.kind, f"{model.scale}x" if model.scale else "any")
+    return model.facts.use or (f"{model.scale}x" if model.scale else "any")
 
 
 def _diffusion_facts(model: Model) -> list[tuple[str, str]]:

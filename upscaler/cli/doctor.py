@@ -70,7 +70,7 @@ def _show_models() -> None:
     from .. import catalog
 
     models = catalog.models()
-    here = [model.name for model in models if model.kind == "resample" or catalog.find_local(model)]
+    here = [model.name for model in models if model.facts.loader is None or catalog.find_local(model)]
     show(f"models {' '.join(here)}; {len(models) - len(here)} more can be fetched, see upscaler models list")
     show(f"fetched ones are kept in {catalog.models_dir()}" + ("; offline" if catalog.is_offline() else ""))
 

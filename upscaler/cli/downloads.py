@@ -21,7 +21,7 @@ def download(
     """
     from .. import catalog
 
-    if model.kind == "resample":
+    if model.facts.loader is None:
         return None
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
     with download_bar(model.name, on_terminal if visible is None else visible) as progress:

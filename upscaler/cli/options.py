@@ -185,13 +185,12 @@ class ModelOptions:
         """
         from ..catalog import find
         from ..diffusion.options import Diffusion
-        from ..engines.pool import DIFFUSION
         from ..errors import ModelError
         from ..pipeline import Upscaler
 
         settings = {**defaults, **self.given(), **hardware.given()}
         try:
-            if fetching.allow_pickle and find(settings["model"]).kind in DIFFUSION:
+            if fetching.allow_pickle and find(settings["model"]).facts.takes_diffusion:
                 diffusion = replace(diffusion or Diffusion(), allow_pickle=True)
             return Upscaler(**settings, workspace=hardware.workspace, diffusion=diffusion)
         except ModelError as error:

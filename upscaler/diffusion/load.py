@@ -27,9 +27,10 @@ from safetensors import SafetensorError, safe_open
 from transformers.utils import logging as transformers_logging
 
 from .. import catalog
-from ..catalog import Model, Progress, hub
+from ..catalog import Model, hub
 from ..catalog.diffusers_layout import CONFIG, INDEX, UPSCALERS, Layout, WeightFiles, index_of, names_in, read
 from ..errors import ModelError, OutOfMemory
+from ..progress import ProgressCallback
 
 log = logging.getLogger("upscaler")
 
@@ -61,7 +62,7 @@ def load(
     safety_checker: bool = True,
     allow_pickle: bool = False,
     offline: bool | None = None,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> DiffusionPipeline:
     """The pipeline for a task, its files fetched if need be and allowed, all of its weights in one precision.
 
@@ -89,14 +90,14 @@ def load(
 
 
 def fetch_pipeline(
-    model: Model, *, allow_pickle: bool = False, offline: bool | None = None, progress: Progress | None = None
+    model: Model, *, allow_pickle: bool = False, offline: bool | None = None, progress: ProgressCallback | None = None
 ) -> Source:
     """The files of a diffusion model, fetched if need be and allowed. Raises ModelError."""
     _refuse_old_diffusers(model)
     if model.repository is not None:
         folder = hub.fetch_model(model, progress, offline=offline, allow_pickle=allow_pickle)
         return _in_folder(model.repository.id, folder, model.repository.variant, allow_pickle)
-    if model.file is None or model.kind not in ("diffusion", "generator", "control"):
+    if model.file is None or model.facts.loader != "diffusers":
         raise ModelError(f"{model.name}: is not a diffusion model. See upscaler models list for those there are.")
     if model.file.is_dir():
         return _in_folder(str(model.file), model.file, "", allow_pickle)
@@ -108,7 +109,7 @@ def class_for(source: Source, task: Task) -> type[DiffusionPipeline]:
     """The class that does the task with the parts of the model; told from its index alone. Raises ModelError."""
     name = source.layout.class_name
     own = getattr(diffusers, name, None)
-    if source.layout.kind == "control" or not (isinstance(own, type) and issubclass(own, DiffusionPipeline)):
+    if source.layout.is_network or not (isinstance(own, type) and issubclass(own, DiffusionPipeline)):
         raise ModelError(
             f"{source.name}: is of the class {name}, which is no pipeline that diffusers {diffusers.__version__} can "
             "load. Use another model, or update diffusers."
@@ -259,7 +260,7 @@ def _class_with(guide: Source, target: type[DiffusionPipeline], source: Source) 
 
 def _network_class(guide: Source) -> type:
     found = getattr(diffusers, guide.layout.class_name, None)
-    if guide.layout.kind != "control" or "ControlNet" not in guide.layout.class_name or not isinstance(found, type):
+    if not guide.layout.is_network or "ControlNet" not in guide.layout.class_name or not isinstance(found, type):
         raise ModelError(f"{guide.name}: is a {guide.layout.class_name} and no ControlNet. Choose one with --control.")
     return found
 

@@ -22,9 +22,9 @@ def import_model(file: Path, name: str | None = None) -> Model:
     sha256 = catalog.weights_sha256(file)
     for model in catalog.models():
         if model.download is not None and model.download.sha256 == sha256:
-            catalog.adopt(model, file)
+            catalog.keep_download(model, file)
             return model
-    name = catalog.plain(file.stem if name is None else name)
+    name = catalog.normalize_name(file.stem if name is None else name)
     if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", name):
         raise PlanError(
             "a model's name may hold letters, digits, dots and hyphens only. Choose another name.",
@@ -32,11 +32,11 @@ def import_model(file: Path, name: str | None = None) -> Model:
             value=name,
         )
     taken = [word for model in catalog.models() for word in (model.name, *model.aliases)]
-    if name in map(catalog.plain, taken):
+    if name in map(catalog.normalize_name, taken):
         raise PlanError(f"{name}: a model has this name already. Choose another `name`, or remove that one first.")
     source = catalog.find(str(file.absolute()))
     assert source.file is not None
-    if source.kind != "network":
+    if source.facts.loader != "spandrel":
         raise PlanError(f"{file}: is a diffusion model, which is used from where it is. Name the file as `model`.")
     from .checkpoint import Checkpoint, save
 
@@ -48,6 +48,6 @@ def import_model(file: Path, name: str | None = None) -> Model:
         "source": file.name,
         "source_sha256": sha256,
     }
-    path = catalog.import_path(name)
+    path = catalog.imported_path(name)
     catalog.write_weights(path, lambda temporary: save(checkpoint, temporary, about))
     return catalog.find(name)

@@ -18,9 +18,6 @@ from .resample import ResampleEngine
 NETWORK: Final = "photo"
 """What enlarges before a generator draws anew, unless the catalog says otherwise."""
 
-DIFFUSION: Final = ("diffusion", "refine", "generator")
-"""Kinds of models that a `Diffusion` is for."""
-
 
 @dataclass(slots=True)
 class EnginePool:
@@ -38,7 +35,7 @@ class EnginePool:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        name, is_diffusion = self.model.name, self.model.kind in DIFFUSION
+        name, is_diffusion = self.model.name, self.model.facts.takes_diffusion
         if self.denoise is not None and self.model.denoise_with is None:
             raise PlanError(f"--denoise: {name} leaves no choice. Use --blend, which suits every network.")
         if self.blend != 1 and is_diffusion:
@@ -49,7 +46,7 @@ class EnginePool:
                 "refine."
             )
 
-        if self.model.kind == "diffusion" and self.diffusion is not None and self.diffusion.control is not None:
+        if is_diffusion and not self.refines and self.diffusion is not None and self.diffusion.control is not None:
             raise PlanError(f"--control: {name} enlarges by itself and takes none. Use refine, or a generator.")
 
     @property
@@ -63,19 +60,19 @@ class EnginePool:
 
     @property
     def identities(self) -> list[str]:
-        """Of the weights of those: see `catalog.identity`. What is missing is fetched."""
+        """Of the weights of those: see `catalog.fingerprint`. What is missing is fetched."""
         pickles = self.diffusion is not None and self.diffusion.allow_pickle
-        return [catalog.identity(model, pickles) for model in self.models if model.kind != "resample"]
+        return [catalog.fingerprint(model, pickles) for model in self.models if model.facts.loader is not None]
 
     @property
     def refines(self) -> bool:
         """Whether what a network has enlarged is drawn anew by a generator."""
-        return self.model.kind in ("refine", "generator")
+        return self.model.facts.refines
 
     def enlarging(self, depth: int) -> Engine | ImageEngine:
         """For pictures of 8 or 16 bits: half precision has too few digits for 65,536 levels."""
         precision = "fp32" if self.precision == "auto" and depth == 16 else self.precision
-        if self.model.kind == "diffusion":
+        if self.model.facts.takes_diffusion and not self.refines:
             return self._kept("canvas", lambda: self._canvas_engine(self.model))
         return self._kept(precision, lambda: self._tile_engine(precision))
 
@@ -140,7 +137,7 @@ def engine_for(
     With `other`, `share` of the weights are the model's and the rest are the other's. Raises ModelError when a file
     cannot be had or used, PlanError when device or precision are not to be had.
     """
-    if model.kind == "resample":
+    if model.facts.loader is None:
         return ResampleEngine()
     file = fetch_model(model)
     mixed = None if other is None else fetch_model(other)
@@ -166,5 +163,5 @@ def image_engine_for(
         from .diffusion import DiffusionUpscaler, ImageToImage
     except (ImportError, OSError) as error:
         raise ModelError(f"torch or diffusers cannot be loaded ({error}). See upscaler doctor.") from error
-    kind = ImageToImage if model.kind == "generator" else DiffusionUpscaler
+    kind = ImageToImage if model.facts.generates else DiffusionUpscaler
     return kind(model, options, device=device, precision=precision, memory=memory)

@@ -33,7 +33,7 @@ def choose(device: torch.device, memory: int | None = None, *, offline: bool | N
     free = [
         model
         for model in catalog.models()
-        if model.kind == "generator"
+        if model.facts.generates
         and model.commercial
         and (model.repository is None or not model.repository.gated)
         and (model.memory is not None or model.file is not None)

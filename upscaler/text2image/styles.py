@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..catalog import plain
+from ..catalog import normalize_name
 from ..errors import PlanError
 
 if sys.version_info >= (3, 11):
@@ -39,9 +39,9 @@ def style(name: str) -> Style:
 
     Raises PlanError, naming the nearest.
     """
-    known = {plain(found.name): found for found in styles()}
-    if plain(name) in known:
-        return known[plain(name)]
-    near = difflib.get_close_matches(plain(name), known, 1)
+    known = {normalize_name(found.name): found for found in styles()}
+    if normalize_name(name) in known:
+        return known[normalize_name(name)]
+    near = difflib.get_close_matches(normalize_name(name), known, 1)
     hint = f"Did you mean {known[near[0]].name}?" if near else f"Choose {', '.join(it.name for it in known.values())}."
     raise PlanError(f"--style {name}: there is none of this name. {hint}")

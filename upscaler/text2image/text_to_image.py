@@ -63,7 +63,8 @@ class TextToImage:
         self.reason = choice.reason
         """Why it is this model, if it was chosen; else empty."""
         self._named = model or self.model.name
-        if self.model.kind not in ("generator", "diffusion"):  # which a repository is taken for until it is fetched
+        facts = self.model.facts
+        if not (facts.takes_diffusion and facts.loader):  # a repository's index tells more once it is fetched
             raise ModelError(f"{self._named}: makes no pictures from text. Choose a generator, such as sdxl or sd15.")
         self._precision = precision
         self._memory = memory
@@ -138,7 +139,7 @@ class TextToImage:
         catalog.fetch_model(self.model, offline=self._offline, allow_pickle=self._allow_pickle)
         return {
             "model": self._named,
-            "weights": [catalog.identity(self.model, self._allow_pickle)],
+            "weights": [catalog.fingerprint(self.model, self._allow_pickle)],
             "precision": self._precision,
             "safety_checker": self._safety_checker,
         }

@@ -249,7 +249,7 @@ def _unshared(folder: Path) -> PlanError:
 
 def _is_sent(model: Model, main: Model) -> bool:
     """Every node has the embedded ones; diffusion models it fetches itself."""
-    return model.kind == "network" and (model == main or model.download is not None)
+    return model.facts.loader == "spandrel" and (model == main or model.download is not None)
 
 
 def _sent(model: Model) -> Sent:
@@ -270,5 +270,5 @@ def _adopted(sent: Sent, main: Model) -> Model:
     with tempfile.TemporaryDirectory(prefix="upscaler-") as folder:
         file = Path(folder, sent.name)
         file.write_bytes(sent.content)
-        catalog.adopt(sent.model, file)
+        catalog.keep_download(sent.model, file)
     return main
