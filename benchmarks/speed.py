@@ -89,7 +89,7 @@ def ours(weights: Path, picture: np.ndarray, device: str | None) -> dict[str, Ca
         estimate = up.estimate(picture)
         plan, info = estimate.plans[0], estimate.engine
         found[f"ours, {info.precision}"] = timed(lambda up=up: up(picture))
-        engine = engine_for(up.model, device, precision)
+        engine = engine_for(catalog.find(str(weights)), device, precision)
         dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[info.precision]
         batches = [batch.pixels for batch in cut(picture, plan)]
         found[f"our engine alone, same {plan.count} tiles of {plan.tile}, {info.precision}"] = timed(

@@ -33,13 +33,14 @@ LAYERS = {
     "pipeline": 5,
     "compat": 6,
     "jobs": 6,
-    "cli": 7,
-    "__init__": 7,
-    "__main__": 8,
+    "api": 7,
+    "cli": 8,
+    "__init__": 8,
+    "__main__": 9,
 }
 
-CONVENIENCES = {("picture/picture.py", "codecs"), ("pipeline.py", "jobs")}
-"""Methods that open a door upwards, by an import inside of them: `Picture.save`, `Upscaler.batch`."""
+CONVENIENCES = {("picture/picture.py", "codecs")}
+"""The one method that imports from a higher layer, inside of itself: `Picture.save`."""
 
 FOREIGN = {
     "torch": ("device", "diffusion", "engines", "text2image", "compat"),

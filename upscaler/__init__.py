@@ -13,10 +13,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .api import Upscaler, upscale
     from .diffusion.options import Diffusion
     from .errors import EngineError, ModelError, OutOfMemory, OutputError, PictureError, PlanError, UpscalerError
     from .picture import Metadata, Picture
-    from .pipeline import Estimate, Upscaler, upscale
+    from .pipeline import Estimate
     from .target import Paper, Target
     from .text2image.parameters import GenerationParameters, Lora
     from .text2image.text_to_image import TextToImage, generate
@@ -40,11 +41,11 @@ _HOMES = {
     "PlanError": "errors",
     "Size": "tiling",
     "Target": "target",
-    "Upscaler": "pipeline",
+    "Upscaler": "api",
     "UpscalerError": "errors",
     "GenerationParameters": "text2image.parameters",
     "generate": "text2image.text_to_image",
-    "upscale": "pipeline",
+    "upscale": "api",
 }
 
 __all__ = [

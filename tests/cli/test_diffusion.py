@@ -61,8 +61,8 @@ def test_a_folder_is_made_again_when_the_prompt_changes(run: Run, x4: Path, sour
         (("--creativity", "2"), 2, "--creativity 2: is not between 0 and 1"),
         (("--memory", "much"), 2, "--memory much: is no amount of memory"),
         (("--memory", "1MB"), 2, "needs at least"),
-        (("--blend", "0.5"), 2, "has --creativity"),
-        (("--control", "sd-x4"), 2, "enlarges by itself and takes none"),
+        (("--blend", "0.5"), 2, "only networks can be blended. Use --creativity"),
+        (("--control", "sd-x4"), 2, "enlarges by itself and takes no ControlNet"),
     ],
 )
 def test_what_cannot_be_is_a_sentence(

@@ -259,7 +259,7 @@ def test_a_stripped_picture_cannot_be_rerun(run: Run, drawing: tuple[str, ...]) 
         (("a cat", "-s", "2", "--fit", "4k"), "--scale and --fit: choose one of them."),
         (("a cat", "--no-upscale", "-s", "2"), "--no-upscale and a size to enlarge to: pictures stay as they are"),
         (("a cat", "--no-upscale", "--keep-original"), "--no-upscale and --keep-original: pictures stay as they are"),
-        (("a cat", "--upscale-steps", "2"), "photo: is a network and takes no prompt, steps or seed."),
+        (("a cat", "--upscale-steps", "2"), "photo is a network and takes no prompt, steps or seed."),
         (("a cat", "--format", "psd"), "--format psd: cannot be written."),
         (("a cat", "-q", "--progress"), "--quiet and --progress: are opposites."),
         (("--prompts", "missing.txt"), "--prompts missing.txt: cannot be read"),

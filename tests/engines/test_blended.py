@@ -31,10 +31,10 @@ def test_strength_leaves_no_seams(tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", ["blend", "fidelity", "denoise"])
 @pytest.mark.parametrize("value", [-0.1, 1.5, float("nan")])
 def test_numbers_out_of_range_are_refused(option: str, value: float) -> None:
-    with pytest.raises(PlanError, match=f"--{option} .*: is not between 0 and 1"):
+    with pytest.raises(PlanError, match=f"^{option}=.*: it must lie between 0 and 1"):
         Upscaler("lanczos", **{option: value})
 
 
 def test_denoise_is_refused_where_there_is_no_choice() -> None:
-    with pytest.raises(PlanError, match=r"--denoise: faithful leaves no choice\. Use --blend"):
+    with pytest.raises(PlanError, match=r"denoise=0.5: faithful leaves no choice of denoising\. Use `blend`"):
         Upscaler("faithful", denoise=0.5)

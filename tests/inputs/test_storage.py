@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.work import UPSCALER, alone, customized, parts, pictures, tree
-from upscaler import PlanError, Target, Upscaler
+from upscaler import PlanError, Target
 from upscaler.codecs import EncodeOptions
 from upscaler.inputs.discover import find_jobs
 from upscaler.inputs.storage import Remote, local_copy, parse_location, stat
 from upscaler.jobs.batch import run, run_folder
 from upscaler.jobs.manifest import FOLDER, Manifest
 from upscaler.jobs.outcome import Outcome
+from upscaler.pipeline import Pipeline
 
 fsspec = pytest.importorskip("fsspec")
 
@@ -34,7 +35,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def job(source: str = "dir://bucket/in", output: str = "dir://bucket/out", **options: object) -> list[Outcome]:
-    return list(run_folder(Upscaler("lanczos"), source, output, scale=2.0, **options))  # type: ignore[arg-type]
+    return list(run_folder(Pipeline("lanczos"), source, output, scale=2.0, **options))  # type: ignore[arg-type]
 
 
 def said(outcomes: list[Outcome]) -> list[str]:
@@ -185,7 +186,7 @@ def test_picture_that_is_gone_when_it_is_read_is_an_outcome(here: Path) -> None:
     pictures(here / "store/b/in", 1)
     found = find_jobs(["dir://b/in/0.png"], "out/", EncodeOptions(), "_2x")
     (here / "store/b/in/0.png").unlink()
-    (outcome,) = run(Upscaler("lanczos"), found.jobs, Target(scale=2), folder=found.folder)
+    (outcome,) = run(Pipeline("lanczos"), found.jobs, Target(scale=2), folder=found.folder)
     assert outcome.error == "dir://b/in/0.png: No such file or directory."
     with pytest.raises(PlanError, match=r"dir://b/in/0\.png: no picture in there"):
         find_jobs(["dir://b/in/0.png"], "out/", EncodeOptions(), "_2x")

@@ -27,6 +27,7 @@ from upscaler.jobs.manifest import FOLDER
 from upscaler.jobs.outcome import Outcome
 from upscaler.jobs.prompts import Order
 from upscaler.picture import Picture
+from upscaler.pipeline import Pipeline, PipelineOptions
 from upscaler.target import Paper
 from upscaler.text2image.parameters import GenerationParameters, Lora
 from upscaler.text2image.text_to_image import TextToImage
@@ -51,7 +52,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def chain(model: str) -> GenerateJob:
-    return GenerateJob(TextToImage(model, device="cpu"), Upscaler("lanczos"), Target(scale=2))
+    return GenerateJob(TextToImage(model, device="cpu"), Pipeline("lanczos"), Target(scale=2))
 
 
 def order(path: Path, parameters: GenerationParameters = PARAMETERS, **options: object) -> Order:
@@ -88,7 +89,7 @@ def test_the_two_models_are_never_in_memory_together(
             seen.append((now[0] - before[0], now[1] - before[1]))
 
     wishes = [replace(PARAMETERS, seed=seed) for seed in range(3)]
-    network = replace(chain, upscaler=Upscaler(device="cpu"))
+    network = replace(chain, upscaler=Pipeline("photo", PipelineOptions(device="cpu")))
     assert said(run(network, orders(tmp_path, *wishes), progress=look)) == ["made"] * 3
     assert seen == [(1, 0), (1, 0), (0, 1), (0, 1), (1, 0), (0, 1)]
 
@@ -163,7 +164,7 @@ def test_what_is_done_takes_no_model(model: str, tmp_path: Path) -> None:
     """Whose weights are damaged meanwhile, in a way that only loading would notice."""
     folder = tmp_path / "tiny-sd"
     shutil.copytree(model, folder)
-    chain = GenerateJob(TextToImage(str(folder), device="cpu"), Upscaler("lanczos"), Target(scale=2))
+    chain = GenerateJob(TextToImage(str(folder), device="cpu"), Pipeline("lanczos"), Target(scale=2))
     wishes = orders(tmp_path / "out", PARAMETERS, replace(PARAMETERS, seed=6))
     assert said(run(chain, wishes, folder=tmp_path / "out")) == ["made", "made"]
     for file in folder.rglob("*.safetensors"):

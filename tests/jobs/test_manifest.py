@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from upscaler import OutputError, Size, Target, Upscaler
+from upscaler import OutputError, Size, Target
 from upscaler.codecs import EncodeOptions
 from upscaler.inputs.discover import find_jobs
 from upscaler.jobs.batch import run
 from upscaler.jobs.manifest import FOLDER, Manifest
 from upscaler.jobs.outcome import Outcome, SelectionRules
+from upscaler.pipeline import Pipeline
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +37,7 @@ def job(upscaler: str = "lanczos", scale: float = 2, quality: int | None = None,
     """Runs in/ into out/: what became of each picture, by its name."""
     found = find_jobs(["in"], "out/", EncodeOptions(quality=quality, overwrite=bool(options.pop("overwrite", 0))), "")
     choice = SelectionRules(**options)  # type: ignore[arg-type]
-    outcomes = run(Upscaler(upscaler), found.jobs, Target(scale=scale), folder=found.folder, choice=choice)
+    outcomes = run(Pipeline(upscaler), found.jobs, Target(scale=scale), folder=found.folder, choice=choice)
     return {outcome.source.name: said(outcome) for outcome in outcomes}
 
 

@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from tests.networks import tiny_compact
-from upscaler import EngineError, Picture, Target, Upscaler, codecs
+from upscaler import EngineError, Picture, Target, codecs
 from upscaler.arrays import FloatArray
 from upscaler.codecs import EncodeOptions
-from upscaler.engines import Ahead
 from upscaler.engines.network import NetworkEngine
 from upscaler.inputs.discover import Job, find_jobs
 from upscaler.jobs.batch import run
+from upscaler.pipeline import Pipeline, PipelineOptions
 
 COUNT = 24
 
@@ -34,7 +34,7 @@ def sources(tmp_path: Path) -> Path:
     return folder
 
 
-def made(upscaler: Upscaler, sources: Path, output: Path) -> dict[str, Picture]:
+def made(pipeline: Pipeline, sources: Path, output: Path) -> dict[str, Picture]:
     """All of a folder, of which nothing is computed before all has been read."""
     everything_read = threading.Event()
 
@@ -45,7 +45,7 @@ def made(upscaler: Upscaler, sources: Path, output: Path) -> dict[str, Picture]:
     def wait(*_: object) -> None:
         everything_read.wait(20)
 
-    outcomes = run(upscaler, jobs(), Target(scale=2), progress=wait)
+    outcomes = run(pipeline, jobs(), Target(scale=2), progress=wait)
     return {outcome.source.name: codecs.decode(outcome.output) for outcome in outcomes}
 
 
@@ -53,7 +53,7 @@ def test_small_pictures_share_batches_and_come_out_as_if_alone(
     sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = str(tiny_compact(tmp_path))
-    alone = made(Upscaler(weights, device="cpu", precision="fp32"), sources, tmp_path / "alone")
+    alone = made(Pipeline(weights, PipelineOptions(device="cpu", precision="fp32")), sources, tmp_path / "alone")
     sizes = []
     run_tiles = NetworkEngine.run
 
@@ -62,7 +62,9 @@ def test_small_pictures_share_batches_and_come_out_as_if_alone(
         return run_tiles(self, tiles)
 
     monkeypatch.setattr(NetworkEngine, "run", counted)
-    shared = made(Upscaler(weights, device="cpu", precision="fp32", batch=8), sources, tmp_path / "shared")
+    shared = made(
+        Pipeline(weights, PipelineOptions(device="cpu", precision="fp32", batch=8)), sources, tmp_path / "shared"
+    )
     assert max(sizes) == 8
     with_alpha = COUNT // 4
     assert sum(sizes) == COUNT + with_alpha
@@ -74,9 +76,9 @@ def test_small_pictures_share_batches_and_come_out_as_if_alone(
 
 
 def test_pictures_are_computed_alone_where_a_batch_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    upscaler = Upscaler(str(tiny_compact(tmp_path)), device="cpu", precision="fp32", batch=4)
+    pipeline = Pipeline(str(tiny_compact(tmp_path)), PipelineOptions(device="cpu", precision="fp32", batch=4))
     pictures = [Picture.from_array(np.full((9, 9, 3), level, np.uint8)) for level in (10, 200)]
-    estimates = [upscaler.estimate(picture) for picture in pictures]
+    estimates = [pipeline.estimate(picture) for picture in pictures]
     run_tiles = NetworkEngine.run
 
     def one_at_a_time(self: NetworkEngine, tiles: FloatArray) -> FloatArray:
@@ -85,16 +87,38 @@ def test_pictures_are_computed_alone_where_a_batch_fails(tmp_path: Path, monkeyp
         return run_tiles(self, tiles)
 
     monkeypatch.setattr(NetworkEngine, "run", one_at_a_time)
-    engines = upscaler.ahead(pictures, estimates)
-    assert not any(isinstance(engine, Ahead) for engine in engines)
-    for picture, estimate, engine in zip(pictures, estimates, engines, strict=True):
-        assert np.array_equal(upscaler.make(picture, estimate, engine=engine).pixels, upscaler(picture).pixels)
+    tiles = pipeline.compute_tiles(pictures, estimates)
+    for picture, estimate, tile in zip(pictures, estimates, tiles, strict=True):
+        assert tile is not None
+        shared = pipeline.run(picture, estimate=estimate, tile=tile)
+        assert np.array_equal(shared.pixels, pipeline.run(picture).pixels)
 
 
 def test_pictures_of_several_tiles_or_passes_are_not_computed_together(tmp_path: Path) -> None:
-    upscaler = Upscaler(str(tiny_compact(tmp_path)), device="cpu", batch=4, tile=64)
+    pipeline = Pipeline(str(tiny_compact(tmp_path)), PipelineOptions(device="cpu", batch=4, tile=64))
     small, large = (Picture.from_array(np.zeros((side, side, 3), np.uint8)) for side in (40, 400))
-    assert upscaler.estimate(small).alike is not None
-    assert upscaler.estimate(large).alike is None
-    assert upscaler.estimate(small, 4).alike is None
-    assert Upscaler(str(tiny_compact(tmp_path)), device="cpu").estimate(small).alike is None
+    assert pipeline.estimate(small).batch_key is not None
+    assert pipeline.estimate(large).batch_key is None
+    assert pipeline.estimate(small, Target(scale=4)).batch_key is None
+    assert Pipeline(str(tiny_compact(tmp_path)), PipelineOptions(device="cpu")).estimate(small).batch_key is None
+
+
+def test_a_picture_that_cannot_be_computed_does_not_take_the_others_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = Pipeline(str(tiny_compact(tmp_path)), PipelineOptions(device="cpu", precision="fp32", batch=4))
+    pictures = [Picture.from_array(np.full((9, 9, 3), level, np.uint8)) for level in (10, 200)]
+    estimates = [pipeline.estimate(picture) for picture in pictures]
+    right = pipeline.run(pictures[0]).pixels
+    run_tiles = NetworkEngine.run
+
+    def not_bright(self: NetworkEngine, tiles: FloatArray) -> FloatArray:
+        if tiles.max() > 0.5:
+            raise RuntimeError("too bright")
+        return run_tiles(self, tiles)
+
+    monkeypatch.setattr(NetworkEngine, "run", not_bright)
+    dark, bright = pipeline.compute_tiles(pictures, estimates)
+    assert np.array_equal(pipeline.run(pictures[0], estimate=estimates[0], tile=dark).pixels, right)
+    with pytest.raises(EngineError, match="too bright"):
+        pipeline.run(pictures[1], estimate=estimates[1], tile=bright)

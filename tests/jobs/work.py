@@ -13,11 +13,12 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from upscaler import Target, Upscaler
+from upscaler import Target
 from upscaler.codecs import EncodeOptions
 from upscaler.inputs.discover import find_jobs
 from upscaler.jobs.batch import run
 from upscaler.jobs.manifest import FOLDER
+from upscaler.pipeline import Pipeline
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -45,7 +46,7 @@ def tree(folder: Path) -> dict[str, str]:
 def alone(source: Path, output: Path, model: str = "lanczos", scale: float = 2) -> dict[str, str]:
     """What one process makes of a folder."""
     found = find_jobs([str(source)], f"{output}/", EncodeOptions(), "")
-    list(run(Upscaler(model), found.jobs, Target(scale=scale), folder=found.folder))
+    list(run(Pipeline(model), found.jobs, Target(scale=scale), folder=found.folder))
     return tree(output)
 
 

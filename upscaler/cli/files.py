@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..inputs.filters import Skipped
     from ..jobs.outcome import Outcome
     from ..jobs.workers.messages import WorkerOptions
-    from ..pipeline import Reading, Upscaler
+    from ..pipeline import Pipeline, Reading
     from ..target import Target
     from .options import DryRunOptions, FolderOptions, OutputOptions
 
@@ -34,7 +34,7 @@ class Work:
 
     inputs: list[str]
     output: OutputOptions
-    upscaler: Upscaler
+    pipeline: Pipeline
     target: Target
     writing: EncodeOptions
     reading: Reading
@@ -97,7 +97,7 @@ def _run(work: Work, found: Jobs) -> Iterator[Outcome]:
         bars([job.source.name for job in found.jobs], work.messages.shows_bars and not dry_run) as shown,
         closing(
             run(
-                work.upscaler,
+                work.pipeline,
                 found.jobs,
                 work.target,
                 folder=found.folder,
@@ -150,7 +150,7 @@ def _arriving(work: Work) -> Iterator[Jobs]:
 def _find(work: Work, output: str | None) -> Jobs:
     from ..inputs.discover import find_jobs
 
-    scale = (work.target.scale or work.upscaler.model.scale) if work.target.is_scale else None
+    scale = (work.target.scale or work.pipeline.model.scale) if work.target.is_scale else None
     tag = f"_{scale:g}x" if scale else "_upscaled"
     return find_jobs(
         work.inputs,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..diffusion.options import Diffusion
     from ..jobs.outcome import SelectionRules
     from ..jobs.workers.messages import WorkerOptions
-    from ..pipeline import Reading, Upscaler
+    from ..pipeline import Pipeline, Reading
     from ..target import Target
     from ..text2image.text_to_image import TextToImage
 
@@ -172,29 +172,31 @@ class ModelOptions:
     )
 
     def given(self) -> dict[str, Any]:
-        """Those arguments of `Upscaler` that were given."""
+        """Those fields of `PipelineOptions` that were given, and the model."""
         named = {"model": self.model, "blend": self.blend, "fidelity": self.fidelity, "denoise": self.denoise}
         return {name: value for name, value in named.items() if value is not None}
 
     def upscaler(
         self, hardware: HardwareOptions, fetching: FetchOptions, diffusion: Diffusion | None, **defaults: Any
-    ) -> Upscaler:
-        """Nothing is fetched or loaded yet. `defaults`: arguments of `Upscaler` for what was not given.
+    ) -> Pipeline:
+        """Nothing is fetched or loaded yet. `defaults`: the model and fields of `PipelineOptions` for what was
+        not given.
 
         Only diffusion models have to be told that they may be pickles.
         """
         from ..catalog import find
         from ..diffusion.options import Diffusion
         from ..errors import ModelError
-        from ..pipeline import Upscaler
+        from ..pipeline import Pipeline, PipelineOptions
 
         settings = {**defaults, **self.given(), **hardware.given()}
+        name = settings.pop("model")
         try:
-            if fetching.allow_pickle and find(settings["model"]).facts.takes_diffusion:
+            if fetching.allow_pickle and find(name).facts.takes_diffusion:
                 diffusion = replace(diffusion or Diffusion(), allow_pickle=True)
-            return Upscaler(**settings, workspace=hardware.workspace, diffusion=diffusion)
+            return Pipeline(name, PipelineOptions(**settings, workspace=hardware.workspace, diffusion=diffusion))
         except ModelError as error:
-            raise _blamed(error, "model", settings["model"]) from error
+            raise _blamed(error, "model", name) from error
 
 
 @dataclass(frozen=True)
@@ -382,7 +384,7 @@ class HardwareOptions:
     )
 
     def given(self) -> dict[str, Any]:
-        """Those arguments of `Upscaler` and `TextToImage` that were given."""
+        """Those arguments of `PipelineOptions` and `TextToImage` that were given."""
         from ..target import parse_memory
 
         memory = None if self.memory is None else parse_memory(self.memory)

@@ -26,7 +26,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..picture import Picture
-    from ..pipeline import Upscaler
+    from ..pipeline import Pipeline
     from ..recipe import Recipe
     from ..text2image.parameters import GenerationParameters
 
@@ -111,7 +111,7 @@ def _upscaler(
     fetching: FetchOptions,
     diffusion: UpscaleDiffusionOptions,
     hardware: HardwareOptions,
-) -> Upscaler:
+) -> Pipeline:
     """That of the recipe, with what was asked for in its place."""
     from ..jobs.chain import upscaler_options
 

@@ -29,7 +29,7 @@ def make_streamed(work: Work) -> None:
     file = None if output in (None, "-") else _file(work.writing, str(output))
     sink = None if file or work.messages.dry_run else _standard_output()
     picture = _read(source, work)
-    estimate = prepare(work.upscaler, picture, work.target)
+    estimate = prepare(work.pipeline, picture, work.target)
     if file is None:
         format = codecs.format_for_stream(picture, work.writing)
         codecs.check_format(format, work.writing, estimate.result, OUTPUT)
@@ -40,10 +40,10 @@ def make_streamed(work: Work) -> None:
         return
     name = Path(picture.name).name
     with bars([name], work.messages.shows_bars) as shown:
-        result = work.upscaler(
+        result = work.pipeline.run(
             picture,
-            target=work.target,
-            progress=lambda done, total: shown.tiles(name, done, total),
+            estimate=estimate,
+            progress=lambda done, total: shown.tiles(name, done, total or 0),
             workspace=work.reading.get("workspace"),
         )
     if file is not None:

@@ -20,7 +20,6 @@ from ..engines.checkpoint import Checkpoint
 from ..engines.network import NetworkEngine
 from ..errors import ModelError, PictureError, PlanError, UpscalerError
 from ..finish import write_bands
-from ..pipeline import CPU_MEMORY
 from ..tiling import Band, Budget, Plan, Size
 from .networks import SHUFFLES
 from .user_network import given
@@ -140,7 +139,7 @@ class RealESRGANer:
         """Without a border: the original network sees the edges of the picture, and its zeros beyond."""
         info = self._engine.info
         needs = info.needs
-        memory = info.free_memory if info.device != "cpu" else min(info.free_memory, CPU_MEMORY)
+        memory = info.tile_memory
         side = max(size.width, size.height, needs.minimum) + needs.multiple
         if self.tile_size > 0:
             side = max(self.tile_size + 2 * self.tile_pad, OVERLAPS * (2 * needs.reach + needs.ramp))

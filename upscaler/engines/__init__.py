@@ -1,23 +1,23 @@
 """What computes: networks and the plain filter in tiles, diffusion models on canvases; what to do when that fails."""
 
-from .ahead import Ahead, ahead
 from .base import Engine, EngineInfo, ImageEngine, ImagePlan, is_image_engine
 from .blended import Blended
-from .channels import adapted
-from .pool import EnginePool, engine_for
+from .channels import adapted, with_channels
+from .pool import EngineOptions, EnginePool, check_share, engine_for
 from .retry import run
 
 __all__ = [
-    "Ahead",
     "Blended",
     "Engine",
     "EngineInfo",
+    "EngineOptions",
     "EnginePool",
     "ImageEngine",
     "ImagePlan",
     "adapted",
-    "ahead",
+    "check_share",
     "engine_for",
     "is_image_engine",
     "run",
+    "with_channels",
 ]

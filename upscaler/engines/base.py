@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
 
+CPU_MEMORY = 8 * 2**30
+"""Bytes that tiles take at most on a CPU without being told: more makes nothing faster and disturbs other programs."""
+
+
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
     """Facts about an engine that the plan and the checks need."""
@@ -27,6 +31,11 @@ class EngineInfo:
     """Whether a tile's result, shrunk, must look like the tile. False for networks that relight or dehaze."""
     free_memory: int = 2**31
     """Bytes that may be spent on tiles."""
+
+    @property
+    def tile_memory(self) -> int:
+        """Bytes that tiles take unless it is said how many they may take."""
+        return self.free_memory if self.device != "cpu" else min(self.free_memory, CPU_MEMORY)
 
 
 class Engine(Protocol):

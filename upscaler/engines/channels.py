@@ -17,6 +17,14 @@ def adapted(engine: Engine, channels: int) -> Engine:
     return _Grey(engine) if channels == 1 else _ChannelByChannel(engine)
 
 
+def with_channels(pixels: FloatArray, channels: int) -> FloatArray:
+    """The mean of colour, (height, width, 3), as one channel if 1 is asked for."""
+    if pixels.shape[2] == channels:
+        return pixels
+    result: FloatArray = pixels.mean(axis=2, keepdims=True)
+    return result
+
+
 class _Grey:
     """Grey through a colour network: three equal channels in, the mean of the three out, so that no tint can appear."""
 

@@ -1,10 +1,10 @@
-"""The engines that one model needs: found out from its kind, each loaded at its first use and kept."""
+"""The engines that one model needs: which ones follows from its kind; each is loaded at its first use and kept."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from .. import catalog
@@ -16,100 +16,105 @@ from .blended import Blended
 from .resample import ResampleEngine
 
 NETWORK: Final = "photo"
-"""What enlarges before a generator draws anew, unless the catalog says otherwise."""
+"""The model that enlarges before a generator refines, unless the catalog names another."""
 
 
-@dataclass(slots=True)
-class EnginePool:
-    """What enlarges, and what refines. May be used from several threads; raises PlanError for what does not suit the
-    model."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """How a model is computed. Raises PlanError for a number out of its range."""
 
-    model: Model
-    device: str | None
-    precision: str
-    blend: float
-    denoise: float | None
-    memory: int | None
-    diffusion: Diffusion | None
-    _engines: dict[str, Engine | ImageEngine] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    device: str | None = None
+    """"cuda", "cuda:1", "xpu", "mps" or "cpu". None takes the best there is."""
+    precision: str = "auto"
+    """"auto", "fp32", "fp16" or "bf16". "auto" is fp32 for 16-bit pictures, and else the fastest that device and model
+    support."""
+    blend: float = 1.0
+    """Share of the network in the result, 0..1; the rest is a plain filter's."""
+    denoise: float | None = None
+    """How much noise is removed, 0..1, by models that leave it to be chosen. None is 1."""
+    memory: int | None = None
+    """Bytes for the tiles, and for the model too if it is a diffusion model. None takes what is free."""
+    diffusion: Diffusion | None = None
+    """What a diffusion model is asked for."""
 
     def __post_init__(self) -> None:
-        name, is_diffusion = self.model.name, self.model.facts.takes_diffusion
-        if self.denoise is not None and self.model.denoise_with is None:
-            raise PlanError(f"--denoise: {name} leaves no choice. Use --blend, which suits every network.")
-        if self.blend != 1 and is_diffusion:
-            raise PlanError(f"--blend: is for networks. {name} has --creativity.")
-        if self.diffusion is not None and not is_diffusion:
-            raise PlanError(
-                f"{name}: is a network and takes no prompt, steps or seed. Choose a diffusion model, such as sd-x4 or "
-                "refine."
-            )
+        check_share("blend", self.blend)
+        check_share("denoise", self.denoise)
 
-        if is_diffusion and not self.refines and self.diffusion is not None and self.diffusion.control is not None:
-            raise PlanError(f"--control: {name} enlarges by itself and takes none. Use refine, or a generator.")
+
+def check_share(argument: str, value: float | None) -> None:
+    """Raises PlanError for a number that is not within 0..1. None is within."""
+    if value is not None and not 0 <= value <= 1:
+        raise PlanError("it must lie between 0 and 1.", argument=argument, value=f"{value:g}")
+
+
+class EnginePool:
+    """The engine that enlarges, and the one that refines. May be used from several threads."""
+
+    def __init__(self, model: Model, options: EngineOptions) -> None:
+        """Raises PlanError for options that do not suit the model."""
+        self._model = model
+        self._options = options
+        self._engines: dict[str, Engine | ImageEngine] = {}
+        self._lock = threading.Lock()
+        _check_suits(model, options)
 
     @property
     def models(self) -> list[Model]:
-        """Those whose files are needed."""
-        control = self.diffusion.control if self.diffusion else None
-        needed = [self._network if self.refines else self.model, self._mixed()[0]]
+        """The models whose files are needed."""
+        diffusion = self._options.diffusion
+        needed = [self._network if self.refines else self._model, self._mixed_in]
         if self.refines:
+            control = diffusion.control if diffusion else None
             needed += [self._generator, catalog.find(control) if control else None]
         return [model for model in needed if model is not None]
 
     @property
     def identities(self) -> list[str]:
-        """Of the weights of those: see `catalog.fingerprint`. What is missing is fetched."""
-        pickles = self.diffusion is not None and self.diffusion.allow_pickle
+        """Hashes of the weights of `models`; see `catalog.fingerprint`. Fetches what is missing."""
+        diffusion = self._options.diffusion
+        pickles = diffusion is not None and diffusion.allow_pickle
         return [catalog.fingerprint(model, pickles) for model in self.models if model.facts.loader is not None]
 
     @property
     def refines(self) -> bool:
-        """Whether what a network has enlarged is drawn anew by a generator."""
-        return self.model.facts.refines
+        """Whether a generator refines what a network has enlarged."""
+        return self._model.facts.refines
 
     def enlarging(self, depth: int) -> Engine | ImageEngine:
-        """For pictures of 8 or 16 bits: half precision has too few digits for 65,536 levels."""
-        precision = "fp32" if self.precision == "auto" and depth == 16 else self.precision
-        if self.model.facts.takes_diffusion and not self.refines:
-            return self._kept("canvas", lambda: self._canvas_engine(self.model))
+        """The engine that enlarges pictures of `depth` bits: half precision has too few digits for 65,536 levels."""
+        if self._model.facts.takes_diffusion and not self.refines:
+            return self._kept("image", lambda: self._image_engine(self._model))
+        precision = self._options.precision
+        if precision == "auto" and depth == 16:
+            precision = "fp32"
         return self._kept(precision, lambda: self._tile_engine(precision))
 
     def refining(self) -> ImageEngine:
-        """The generator, where the model refines."""
-        engine = self._kept("canvas", lambda: self._canvas_engine(self._generator))
+        """The generator, for models that refine."""
+        engine = self._kept("image", lambda: self._image_engine(self._generator))
         assert is_image_engine(engine)
         return engine
 
-    def on(self, device: str | None, model: Model | None = None) -> EnginePool:
-        """The same for that device, with nothing loaded; or for a model that is the same, from another place."""
-        options = (self.precision, self.blend, self.denoise, self.memory, self.diffusion)
-        return EnginePool(model or self.model, device, *options)
-
-    def __reduce__(self) -> tuple[object, ...]:
-        """Without what is loaded: in another process it loads its own."""
-        options = (self.precision, self.blend, self.denoise, self.memory, self.diffusion)
-        return EnginePool, (self.model, self.device, *options)
-
     def clear(self) -> None:
-        """Lets go of all that was loaded."""
+        """Frees all engines."""
         with self._lock:
             self._engines.clear()
 
     @property
     def _network(self) -> Model:
-        return catalog.find(self.model.enlarge_with or NETWORK) if self.refines else self.model
+        return catalog.find(self._model.enlarge_with or NETWORK) if self.refines else self._model
 
     @property
     def _generator(self) -> Model:
-        return catalog.find(self.model.generator) if self.model.generator else self.model
+        return catalog.find(self._model.generator) if self._model.generator else self._model
 
-    def _mixed(self) -> tuple[Model | None, float]:
-        """The model mixed into this one, and the share of this one."""
-        if self.denoise is None or self.denoise == 1 or self.model.denoise_with is None:
-            return None, 1.0
-        return catalog.find(self.model.denoise_with), self.denoise
+    @property
+    def _mixed_in(self) -> Model | None:
+        """The model whose weights are mixed with the network's, so that it denoises less."""
+        if self._options.denoise in (None, 1) or self._model.denoise_with is None:
+            return None
+        return catalog.find(self._model.denoise_with)
 
     def _kept(self, name: str, make: Callable[[], Engine | ImageEngine]) -> Engine | ImageEngine:
         with self._lock:
@@ -118,11 +123,29 @@ class EnginePool:
             return self._engines[name]
 
     def _tile_engine(self, precision: str) -> Engine:
-        engine = engine_for(self._network, self.device, precision, *self._mixed())
-        return engine if self.blend == 1 else Blended(engine, self.blend)
+        options = self._options
+        share = 1.0 if self._mixed_in is None or options.denoise is None else options.denoise
+        engine = engine_for(self._network, options.device, precision, self._mixed_in, share)
+        return engine if options.blend == 1 else Blended(engine, options.blend)
 
-    def _canvas_engine(self, model: Model) -> ImageEngine:
-        return image_engine_for(model, self.diffusion or Diffusion(), self.device, self.precision, self.memory)
+    def _image_engine(self, model: Model) -> ImageEngine:
+        """Loads a diffusion model, one that enlarges or a generator that refines, fetched if need be.
+
+        Raises ModelError, PlanError, OutOfMemory.
+        """
+        try:
+            from .diffusion import DiffusionUpscaler, ImageToImage
+        except (ImportError, OSError) as error:
+            raise ModelError(f"torch or diffusers cannot be loaded ({error}). See upscaler doctor.") from error
+        kind = ImageToImage if model.facts.generates else DiffusionUpscaler
+        options = self._options
+        return kind(
+            model,
+            options.diffusion or Diffusion(),
+            device=options.device,
+            precision=options.precision,
+            memory=options.memory,
+        )
 
 
 def engine_for(
@@ -132,10 +155,10 @@ def engine_for(
     other: Model | None = None,
     share: float = 1.0,
 ) -> Engine:
-    """The engine for a model, whose file is fetched if need be; loads torch only if it is a network.
+    """Loads the engine of a network, whose file is fetched if need be, or of the plain filter, which needs no torch.
 
     With `other`, `share` of the weights are the model's and the rest are the other's. Raises ModelError when a file
-    cannot be had or used, PlanError when device or precision are not to be had.
+    cannot be fetched or used, PlanError for a device or precision that is not available.
     """
     if model.facts.loader is None:
         return ResampleEngine()
@@ -152,16 +175,29 @@ def engine_for(
     )
 
 
-def image_engine_for(
-    model: Model, options: Diffusion, device: str | None = None, precision: str = "auto", memory: int | None = None
-) -> ImageEngine:
-    """The engine for a diffusion model, which is fetched if need be: one that enlarges, or a generator that refines.
-
-    `memory` in bytes; None is what is free. Raises ModelError, PlanError, OutOfMemory.
-    """
-    try:
-        from .diffusion import DiffusionUpscaler, ImageToImage
-    except (ImportError, OSError) as error:
-        raise ModelError(f"torch or diffusers cannot be loaded ({error}). See upscaler doctor.") from error
-    kind = ImageToImage if model.facts.generates else DiffusionUpscaler
-    return kind(model, options, device=device, precision=precision, memory=memory)
+def _check_suits(model: Model, options: EngineOptions) -> None:
+    """Raises PlanError for options that do not suit the model."""
+    is_diffusion, diffusion = model.facts.takes_diffusion, options.diffusion
+    if options.denoise is not None and model.denoise_with is None:
+        raise PlanError(
+            f"{model.name} leaves no choice of denoising. Use `blend`, which suits every network.",
+            argument="denoise",
+            value=f"{options.denoise:g}",
+        )
+    if options.blend != 1 and is_diffusion:
+        raise PlanError(
+            f"{model.name} is a diffusion model, and only networks can be blended. Use `creativity`.",
+            argument="blend",
+            value=f"{options.blend:g}",
+        )
+    if diffusion is not None and not is_diffusion:
+        raise PlanError(
+            f"{model.name} is a network and takes no prompt, steps or seed. Choose a diffusion model, such as sd-x4 or "
+            "refine."
+        )
+    if is_diffusion and not model.facts.refines and diffusion is not None and diffusion.control is not None:
+        raise PlanError(
+            f"{model.name} enlarges by itself and takes no ControlNet. Use refine, or a generator.",
+            argument="control",
+            value=diffusion.control,
+        )

@@ -17,7 +17,7 @@ from ..codecs import DEFAULT_OPTIONS, EncodeOptions
 from ..errors import PlanError
 from ..inputs.discover import Job, find_jobs
 from ..inputs.storage import is_folder, parse_location
-from ..pipeline import Reading, Upscaler
+from ..pipeline import Pipeline, Reading
 from ..target import Target
 from . import pipelining
 from .manifest import Manifest
@@ -34,7 +34,7 @@ __all__ = ["prepare", "read", "run", "run_folder"]
 
 
 def run(
-    upscaler: Upscaler,
+    pipeline: Pipeline,
     jobs: Iterable[Job],
     target: Target,
     *,
@@ -60,11 +60,11 @@ def run(
     choice = choice or SelectionRules()
     manifest = None if folder is None or dry_run else Manifest(folder)
     try:
-        settings = {} if manifest is None else {**upscaler.settings, "target": asdict(target), **_kept(reading)}
+        settings = {} if manifest is None else {**pipeline.settings, "target": asdict(target), **_kept(reading)}
         tracker = JobTracker(manifest, settings, choice)
-        maker = Stages(upscaler, target, reading, choice, None if manifest is None else manifest.parts, progress)
+        maker = Stages(pipeline, target, reading, choice, None if manifest is None else manifest.parts, progress)
         if dry_run:
-            maker = maker if workers is None else replace(maker, upscaler=upscaler.on(workers.first))
+            maker = maker if workers is None else replace(maker, pipeline=pipeline.on(workers.first))
             yield from (_looked_at(tracker, maker, job) for job in jobs)
             return
         outcomes = _in_line(tracker, maker, jobs) if workers is None else dispatch.run(workers, tracker, maker, jobs)
@@ -76,7 +76,7 @@ def run(
 
 
 def run_folder(
-    upscaler: Upscaler,
+    pipeline: Pipeline,
     source: str | Path,
     output: str | Path,
     *,
@@ -98,7 +98,7 @@ def run_folder(
         raise PlanError(f"{source}: is not a folder. For one picture, call the Upscaler.")
     found = find_jobs([str(source)], f"{output}{os.sep}", writing or DEFAULT_OPTIONS, "")
     yield from run(
-        upscaler,
+        pipeline,
         found.jobs,
         target or Target(scale=scale),
         folder=found.folder,

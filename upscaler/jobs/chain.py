@@ -14,7 +14,7 @@ from .. import recipe
 from ..diffusion.options import Diffusion
 from ..errors import PlanError
 from ..files import sha256
-from ..pipeline import Upscaler
+from ..pipeline import Pipeline
 from ..recipe import Recipe
 from ..target import Paper, Target
 from ..text2image.parameters import GenerationParameters
@@ -25,7 +25,7 @@ FRAMES = {"fit": Size, "at_least": Size, "print": Paper}
 """Fields of `Target` that are more than a number."""
 
 COMMON = ("precision", "fidelity")
-"""Settings of an upscaler that are arguments of `Upscaler`, whatever the model."""
+"""Settings of an upscaler that are fields of `PipelineOptions`, whatever the model."""
 
 KEPT = ("model", "blend", "denoise", *COMMON)
 """All of them, but for a `Diffusion`."""
@@ -36,7 +36,7 @@ class GenerateJob:
     """What makes pictures. Of its two models only one is in memory at a time."""
 
     generator: TextToImage
-    upscaler: Upscaler | None
+    upscaler: Pipeline | None
     """None: pictures stay as they are generated."""
     target: Target
     keeps_original: bool = False
@@ -86,8 +86,8 @@ def files(parameters: GenerationParameters) -> dict[str, str]:
 
 
 def upscaler_options(made: Recipe, model: str | None = None) -> dict[str, Any]:
-    """The arguments of the `Upscaler` that a recipe names, or of those what suits another model; none if it names none.
-    Raises PlanError.
+    """The model and the fields of `PipelineOptions` that a recipe names; with `model`, another one, only those that
+    suit any model. Empty if the recipe names none. Raises PlanError.
 
     Whether pickles may be loaded is not for a picture to say.
     """

@@ -18,6 +18,7 @@ from ..errors import ModelError, PlanError
 from ..inputs.discover import folder_for
 from ..picture import Picture
 from ..pipeline import Estimate
+from ..progress import ProgressCallback
 from ..recipe import Recipe
 from ..tiling import Size
 from .chain import GenerateJob, Settings, files
@@ -180,7 +181,7 @@ class _Maker:
         estimate = prepare(upscaler, picture, self.chain.target)
         codecs.check(output, self._replacing(output, work.order.options), estimate.result)
         workspace = self.workspace or folder_for(output)
-        result = upscaler.make(picture, estimate, workspace=workspace, progress=self._reporting(work.order))
+        result = upscaler.run(picture, estimate=estimate, workspace=workspace, progress=self._reporting(work.order))
         made = replace(work.recipe, upscaler=self.settings.upscaler, size=result.size)
         return replace(work, picture=result, recipe=made, estimate=estimate)
 
@@ -218,9 +219,9 @@ class _Maker:
         """What an earlier run has made may be replaced."""
         return replace(options, overwrite=options.overwrite or bool(self._own_hash(output)))
 
-    def _reporting(self, order: Order) -> Callable[[int, int], None] | None:
+    def _reporting(self, order: Order) -> ProgressCallback | None:
         progress, name = self.progress, order.output.name
-        return None if progress is None else lambda done, total: progress(name, done, total)
+        return None if progress is None else lambda done, total: progress(name, done, total or 0)
 
     def _row_settings(self, order: Order) -> str:
         writing = order.options.settings(order.output)

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 
 from .. import codecs
 from ..codecs import EncodeOptions
-from ..engines import Engine
 from ..errors import ModelError, PictureError, PlanError
 from ..inputs import storage
 from ..inputs.discover import Job, folder_for
 from ..inputs.storage import Remote
 from ..picture import Picture
-from ..pipeline import Estimate, Reading, Upscaler
+from ..pipeline import Estimate, Pipeline, Reading
 from ..target import Target
+from ..tiling import Tile
 from .failure import sentence
 from .manifest import Stamp, stamp
 from .outcome import SelectionRules, describe
@@ -89,7 +89,7 @@ class Work:
     @property
     def alike(self) -> tuple[Hashable, int]:
         """See `line.Stages`."""
-        return (None, 1) if self.estimate is None else (self.estimate.alike, self.estimate.together)
+        return (None, 1) if self.estimate is None else (self.estimate.batch_key, self.estimate.max_batch)
 
     @property
     def bytes(self) -> int:
@@ -102,7 +102,7 @@ class Stages:
     """The stages of a job. Each gives a work on further done, or with its report. They raise ModelError, PlanError and,
     when the disk is full, OutputError: these would fail the rest, too. Can be sent to other processes."""
 
-    upscaler: Upscaler
+    pipeline: Pipeline
     target: Target
     reading: Reading
     choice: SelectionRules
@@ -121,10 +121,10 @@ class Stages:
         start = time.perf_counter()
         pictures = [work.picture for work in works if work.picture is not None]
         estimates = [work.estimate for work in works if work.estimate is not None]
-        own = self.upscaler.ahead(pictures, estimates)
+        tiles = self.pipeline.compute_tiles(pictures, estimates)
         share = (time.perf_counter() - start) / len(works)
-        for work, engine in zip(works, own, strict=True):
-            yield self._guarded(partial(self._compute, engine=engine), replace(work, seconds=work.seconds + share))
+        for work, tile in zip(works, tiles, strict=True):
+            yield self._guarded(partial(self._compute, tile=tile), replace(work, seconds=work.seconds + share))
 
     def write(self, work: Work) -> Work:
         return self._guarded(self._write, work)
@@ -141,22 +141,22 @@ class Stages:
                 picture = read(file, **reading)
             if reason := self.choice.against(picture.size):
                 return replace(work, report=Report(skipped=reason))
-            estimate = prepare(self.upscaler, picture, self.target)
+            estimate = prepare(self.pipeline, picture, self.target)
             codecs.check(job.output, self._options(job), estimate.result)
         except PictureError as error:
             return replace(work, report=Report(sentence(error, job), is_own_fault=True, source=work.source))
         log.info("%s", describe(estimate, str(job.source), str(job.output)))
         return replace(work, estimate=estimate, picture=picture)
 
-    def _compute(self, work: Work, engine: Engine | None = None) -> Work:
+    def _compute(self, work: Work, tile: Tile | None = None) -> Work:
         assert work.picture is not None
         assert work.estimate is not None
         job, progress = work.task.job, self.progress
-        result = self.upscaler.make(
+        result = self.pipeline.run(
             work.picture,
-            work.estimate,
-            engine=engine,
-            progress=None if progress is None else lambda done, total: progress(job.source, done, total),
+            estimate=work.estimate,
+            tile=tile,
+            progress=None if progress is None else lambda done, total: progress(job.source, done, total or 0),
             workspace=self._workspace(job),
         )
         return replace(work, picture=result)
@@ -206,17 +206,17 @@ def read(source: Path, **reading: Unpack[Reading]) -> Picture:
     return codecs.decode(source, **reading)
 
 
-def prepare(upscaler: Upscaler, picture: Picture, target: Target) -> Estimate:
+def prepare(pipeline: Pipeline, picture: Picture, target: Target) -> Estimate:
     """What would be done with a picture, once all that can be known before it is computed has been checked.
 
     Raises ModelError and PlanError as `Stages`; PictureError when this picture cannot become as large as is asked.
     """
     try:
-        estimate = upscaler.estimate(picture, target=target)
+        estimate = pipeline.estimate(picture, target)
     except PlanError as error:
         if target.is_scale:
             raise
-        upscaler.estimate(picture, scale=1)  # raises, too, unless the size is what is wrong
+        pipeline.estimate(picture, Target(scale=1))  # raises, too, unless the size is what is wrong
         raise PictureError(f"{picture.name}: {error}") from error
     return estimate
 

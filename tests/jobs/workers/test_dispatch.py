@@ -14,13 +14,14 @@ import psutil
 import pytest
 
 from tests.jobs.work import UPSCALER, alone, customized, parts, pictures, tree, until, workers_of
-from upscaler import PlanError, Target, Upscaler
+from upscaler import PlanError, Target
 from upscaler.codecs import EncodeOptions
 from upscaler.inputs.discover import find_jobs
 from upscaler.jobs.batch import run, run_folder
 from upscaler.jobs.manifest import FOLDER
 from upscaler.jobs.outcome import Outcome
 from upscaler.jobs.workers.messages import WorkerOptions
+from upscaler.pipeline import Pipeline
 
 TWO = ("cpu", "cpu")
 
@@ -35,7 +36,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def job(model: str = "lanczos", scale: float = 2) -> list[Outcome]:
     """in/ to out/, with two workers."""
-    return list(run_folder(Upscaler(model), "in", "out", scale=scale, devices=TWO))
+    return list(run_folder(Pipeline(model), "in", "out", scale=scale, devices=TWO))
 
 
 def kind(outcome: Outcome) -> str:
@@ -76,7 +77,7 @@ def test_workers_with_a_network_make_the_same_files(here: Path) -> None:
 def test_results_without_an_output_folder_are_written_beside_their_sources(here: Path) -> None:
     pictures(here / "in", 4)
     found = find_jobs(["in"], None, EncodeOptions(), "_2x")
-    outcomes = list(run(Upscaler("lanczos"), found.jobs, Target(scale=2), workers=WorkerOptions(TWO)))
+    outcomes = list(run(Pipeline("lanczos"), found.jobs, Target(scale=2), workers=WorkerOptions(TWO)))
     assert sorted(map(kind, outcomes)) == ["failed", *["made"] * 4]
     assert (here / "in/0_2x.png").is_file()
     assert parts(here) == []
@@ -85,7 +86,7 @@ def test_results_without_an_output_folder_are_written_beside_their_sources(here:
 def test_what_suits_no_picture_ends_the_job(here: Path) -> None:
     pictures(here / "in", 3)
     with pytest.raises(PlanError, match="--device toaster: no such kind of device"):
-        list(run_folder(Upscaler("faithful"), "in", "out", devices=["toaster"]))
+        list(run_folder(Pipeline("faithful"), "in", "out", devices=["toaster"]))
     assert (parts(here), multiprocessing.active_children()) == ([], [])
 
 
@@ -97,7 +98,7 @@ def test_either_devices_or_a_cluster_do_the_work(options: dict[str, object]) -> 
 
 def test_job_that_is_given_up_leaves_nobody(here: Path) -> None:
     pictures(here / "in", 30)
-    outcomes = run_folder(Upscaler("lanczos"), "in", "out", scale=2, devices=TWO)
+    outcomes = run_folder(Pipeline("lanczos"), "in", "out", scale=2, devices=TWO)
     next(iter(outcomes))
     outcomes.close()  # type: ignore[attr-defined]
     assert (parts(here), multiprocessing.active_children()) == ([], [])
@@ -109,7 +110,7 @@ def test_job_that_is_given_up_leaves_nobody(here: Path) -> None:
 def test_pictures_of_a_killed_worker_are_made_by_others_once(here: Path, caplog: pytest.LogCaptureFixture) -> None:
     pictures(here / "in", 60)
     outcomes: list[Outcome] = []
-    for outcome in run_folder(Upscaler("lanczos"), "in", "out", scale=2, devices=TWO):
+    for outcome in run_folder(Pipeline("lanczos"), "in", "out", scale=2, devices=TWO):
         outcomes.append(outcome)
         if len(outcomes) in (5, 20):
             os.kill(int(multiprocessing.active_children()[0].pid or 0), signal.SIGKILL)

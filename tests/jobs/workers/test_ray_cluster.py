@@ -17,13 +17,14 @@ import pytest
 
 from tests.jobs.work import UPSCALER, alone, customized, parts, pictures, tree
 from tests.networks import tiny_compact
-from upscaler import PlanError, Target, Upscaler
+from upscaler import PlanError, Target
 from upscaler.codecs import EncodeOptions
 from upscaler.inputs.discover import find_jobs
 from upscaler.jobs.batch import run, run_folder
 from upscaler.jobs.outcome import Outcome, SelectionRules
 from upscaler.jobs.stages import Stages
 from upscaler.jobs.workers.messages import Failed, WorkerOptions
+from upscaler.pipeline import Pipeline
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 
@@ -91,7 +92,7 @@ def test_a_node_dies_and_every_picture_is_made_once(
 ) -> None:
     pictures(here / "in", 90, side=150)
     outcomes: list[Outcome] = []
-    for outcome in run_folder(Upscaler("lanczos"), "in", "out", scale=2, cluster=nodes.cluster.address):
+    for outcome in run_folder(Pipeline("lanczos"), "in", "out", scale=2, cluster=nodes.cluster.address):
         outcomes.append(outcome)
         if len(nodes.cluster.worker_nodes) == 2 and (node := busy_node(nodes.cluster, busy)):
             nodes.cluster.remove_node(node, allow_graceful=False)
@@ -111,7 +112,7 @@ def test_an_actor_is_killed_and_folders_at_urls_are_made_all_the_same(
     monkeypatch.setitem(fsspec.config.conf, "dir", {"path": str(nodes.store), "target_protocol": "file"})
     pictures(nodes.store / "b/in", 40, side=100)
     outcomes: list[Outcome] = []
-    for outcome in run_folder(Upscaler("lanczos"), "dir://b/in", "dir://b/out", scale=2, cluster=nodes.cluster.address):
+    for outcome in run_folder(Pipeline("lanczos"), "dir://b/in", "dir://b/out", scale=2, cluster=nodes.cluster.address):
         outcomes.append(outcome)
         if len(outcomes) == 5:
             actors = [each for each in psutil.process_iter() if "ray::_Worker" in each.name()]
@@ -124,7 +125,7 @@ def test_an_actor_is_killed_and_folders_at_urls_are_made_all_the_same(
 def test_networks_are_sent_to_the_nodes(here: Path, nodes: Nodes) -> None:
     network = tiny_compact(here)
     pictures(here / "in", 2)
-    outcomes = list(run_folder(Upscaler(str(network)), "in", "out", scale=4, cluster=nodes.cluster.address))
+    outcomes = list(run_folder(Pipeline(str(network)), "in", "out", scale=4, cluster=nodes.cluster.address))
     assert sum(outcome.error is None for outcome in outcomes) == 2
     (sent,) = (nodes.home / "models/sent").rglob(network.name)
     assert sent.read_bytes() == network.read_bytes()
@@ -147,7 +148,7 @@ def test_what_is_mixed_into_a_network_lies_there_as_if_it_was_fetched(
 def test_node_that_does_not_see_the_folder_refuses_the_job(here: Path) -> None:
     from upscaler.jobs.workers.ray_cluster import _Worker
 
-    maker = Stages(Upscaler("lanczos"), Target(), {}, SelectionRules(), here / "elsewhere/parts")
+    maker = Stages(Pipeline("lanczos"), Target(), {}, SelectionRules(), here / "elsewhere/parts")
     (message,) = _Worker((maker, []), "cpu", str(here), 30).messages()
     assert isinstance(message, Failed)
     assert str(message.error).endswith("does not see it. Use storage that all nodes share, or URLs.")
@@ -163,7 +164,7 @@ def test_node_that_does_not_see_the_folder_refuses_the_job(here: Path) -> None:
 def test_cluster_that_is_not_there_is_a_sentence(here: Path, address: str, sentence: str) -> None:
     pictures(here / "in", 1)
     with pytest.raises(PlanError) as raised:
-        list(run_folder(Upscaler("lanczos"), "in", "out", cluster=address))
+        list(run_folder(Pipeline("lanczos"), "in", "out", cluster=address))
     assert str(raised.value).startswith(sentence)
     assert parts(here) == []
 
@@ -172,7 +173,7 @@ def test_cluster_needs_a_folder_for_the_results(here: Path) -> None:
     pictures(here / "in", 1)
     found = find_jobs(["in"], None, EncodeOptions(), "_2x")
     with pytest.raises(PlanError, match="--cluster: needs a folder for the results"):
-        list(run(Upscaler("lanczos"), found.jobs, Target(scale=2), workers=WorkerOptions(cluster="local")))
+        list(run(Pipeline("lanczos"), found.jobs, Target(scale=2), workers=WorkerOptions(cluster="local")))
 
 
 def command(*options: str) -> list[str]:

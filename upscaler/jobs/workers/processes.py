@@ -62,7 +62,7 @@ class Processes:
             process.start()
         theirs.close()
         self._workers[worker] = _Worker(process, ours)
-        self._send(worker, (replace(self._maker, upscaler=self._maker.upscaler.on(device)), self._level))
+        self._send(worker, (replace(self._maker, pipeline=self._maker.pipeline.on(device)), self._level))
 
     def put(self, worker: int, task: Task) -> None:
         self._send(worker, task)

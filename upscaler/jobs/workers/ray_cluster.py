@@ -129,7 +129,7 @@ class Cluster:
         shares = _shares(self._ray)
         if not shares:
             raise PlanError(f"--cluster {address}: has neither GPUs nor processors to give. Add a node that has.")
-        networks = [_sent(model) for model in stages.upscaler.models if _is_sent(model, stages.upscaler.model)]
+        networks = [_sent(model) for model in stages.pipeline.models if _is_sent(model, stages.pipeline.model)]
         return shares, self._ray.put((replace(stages, progress=None), networks))
 
     def _start(self, worker: int) -> None:
@@ -175,11 +175,11 @@ class _Worker:
         if stages.parts is not None and not isinstance(stages.parts, Remote) and not stages.parts.is_dir():
             self._messages.put(Failed(_unshared(stages.parts)))
             return
-        model = stages.upscaler.model
+        model = stages.pipeline.model
         for each in sent:
             model = _received(each) if each.model == model else _adopted(each, model)
         arguments = (
-            replace(stages, upscaler=stages.upscaler.on(device, model)),
+            replace(stages, pipeline=stages.pipeline.on(device, model)),
             iter(self._tasks.get, None),
             level,
             self._messages.put,
