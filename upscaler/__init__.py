@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .api import Upscaler, upscale
-    from .diffusion.options import Diffusion
+    from .diffusion.options import Diffusion, Lora
     from .errors import EngineError, ModelError, OutOfMemory, OutputError, PictureError, PlanError, UpscalerError
     from .picture import Metadata, Picture
     from .pipeline import Estimate
     from .target import Paper, Target
-    from .text2image.parameters import GenerationParameters, Lora
+    from .text2image.parameters import GenerationParameters
     from .text2image.text_to_image import TextToImage, generate
     from .tiling import Size
 
@@ -30,7 +30,7 @@ _HOMES = {
     "EngineError": "errors",
     "Estimate": "pipeline",
     "TextToImage": "text2image.text_to_image",
-    "Lora": "text2image.parameters",
+    "Lora": "diffusion.options",
     "Metadata": "picture",
     "ModelError": "errors",
     "OutOfMemory": "errors",

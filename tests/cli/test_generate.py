@@ -79,7 +79,7 @@ def test_rerun_changes_what_is_asked_and_nothing_else(run: Run, drawing: tuple[s
     for name, options in changes.items():
         done = run("rerun", "a.png", "-o", name, "-d", "cpu", *options)
         assert done.code == (2 if name == "wide.png" else 0), done.err
-    assert "--size and --aspect: choose one of them" in done.err
+    assert "--size and --aspect exclude each other. Choose one of them" in done.err
     assert sizes(Path()) == {
         "a.png": (144, 128),
         "larger.png": (216, 192),
@@ -250,7 +250,7 @@ def test_a_stripped_picture_cannot_be_rerun(run: Run, drawing: tuple[str, ...]) 
     [
         ((), "there is no prompt. Write one"),
         (("a cat", "-g", "nonsense"), "--generator nonsense: no model has this name"),
-        (("a cat", "-g", "photo"), "--generator photo: makes no pictures from text"),
+        (("a cat", "-g", "photo"), "photo: this model makes no pictures from text"),
         (("a cat", "-m", "nonsense"), "--model nonsense: no model has this name"),
         (("a cat", "--size", "8x8"), "--size 8x8: tiny-sd makes no pictures with a side under"),
         (("a cat", "--style", "watercolor"), "Did you mean watercolour?"),

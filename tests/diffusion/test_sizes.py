@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from upscaler.arrays import FloatArray
-from upscaler.diffusion.denoiser import tiled
+from upscaler.diffusion.denoiser import tile_denoiser
 from upscaler.diffusion.vae import decode, encode
 
 from .cases import CASES, seeded
@@ -30,7 +30,7 @@ def test_picture_of_any_size_is_refined(name: str, size: tuple[int, int]) -> Non
     pipeline = case.build()
     latents = encode(pipeline.vae, picture(*size), tile=32)
     assert latents.shape == (1, 4, padded(size[1], 8) // 8, padded(size[0], 8) // 8)
-    with tiled(pipeline, tile=64, overlap=16, batch=4):
+    with tile_denoiser(pipeline, tile=64, overlap=16, batch=4):
         refined = case.latents(pipeline, 1, 1, image=latents, guidance_scale=1.0)
     pixels = np.concatenate([band.pixels for band in decode(pipeline.vae, refined, tile=64)])[: size[1], : size[0]]
     assert pixels.shape == (size[1], size[0], 3)
@@ -45,7 +45,7 @@ def test_picture_of_any_size_is_enlarged_four_times(size: tuple[int, int]) -> No
     right, below = (padded(side, 8) - side for side in size)
     small = np.pad(picture(*size), ((0, below), (0, right), (0, 0)), "symmetric")
     image = torch.from_numpy(small).permute(2, 0, 1)[None]
-    with tiled(pipeline, tile=64, overlap=16, batch=4):
+    with tile_denoiser(pipeline, tile=64, overlap=16, batch=4):
         latents = pipeline(
             "a", image=image, num_inference_steps=2, guidance_scale=1.0, generator=seeded(), output_type="latent"
         ).images

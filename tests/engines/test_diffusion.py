@@ -118,9 +118,69 @@ def test_text_costs_twice_the_work_and_none_costs_nothing(folders: dict[str, str
         model = upscaler(folders["x4"], prompt=prompt)
         engine = model._pipeline._engines.enlarging(8)
         assert isinstance(engine, DiffusionEngine)
-        engine._pipeline.unet.register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
+        engine.runner.pipeline.unet.register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
         model(picture(24, 24))
     assert rows == [1, 1, 2, 2]
+
+
+CLIP = ("x4", "x2", "sd", "sdxl")
+"""Models whose text encoders are CLIP's, and no others."""
+
+
+@pytest.mark.parametrize("model", CLIP)
+def test_weights_of_words_change_what_is_drawn(folders: dict[str, str], model: str) -> None:
+    plain, weighted, same = (
+        upscaler(folders[model], prompt=prompt, guidance=30.0, steps=4, fidelity=0.0)(picture(40, 40)).pixels
+        for prompt in ("a red cat", "a (red:1.8) cat", "a (red:1) cat")
+    )
+    assert np.abs(plain.astype(int) - weighted).max() > 0
+    assert np.array_equal(plain, same)
+
+
+@pytest.mark.parametrize("model", CLIP)
+def test_prompts_of_more_than_77_tokens_are_heeded_to_their_end(folders: dict[str, str], model: str) -> None:
+    long = "a lighthouse at dusk, " * 10  # 190 tokens of one byte each
+    summer, winter = (
+        upscaler(folders[model], prompt=long + last, guidance=30.0, steps=4, fidelity=0.0)(picture(40, 40)).pixels
+        for last in ("in summer", "in winter")
+    )
+    assert np.abs(summer.astype(int) - winter).max() > 0
+
+
+@pytest.mark.parametrize("model", ["sd3", "flux"])
+def test_prompts_that_other_models_would_cut_are_refused(folders: dict[str, str], model: str) -> None:
+    with pytest.raises(PlanError, match=r"the prompt has \d+ tokens, \w+ sees \d+, and this would be lost"):
+        upscaler(folders[model], prompt="a lighthouse at dusk, " * 200)(picture(40, 40))
+
+
+@pytest.mark.parametrize("negative", ["", "people"])
+@pytest.mark.parametrize("prompt", ["", "a red cat"])
+@pytest.mark.parametrize("model", BUILDERS)
+def test_prompts_without_weights_make_the_picture_that_the_pipeline_makes_of_the_text(
+    folders: dict[str, str], model: str, prompt: str, negative: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def as_text(_: object, __: str, prompt: str, negative: str) -> dict[str, str]:
+        return {"prompt": prompt} | ({"negative_prompt": negative} if negative else {})
+
+    model_upscaler = upscaler(folders[model], prompt=prompt, negative=negative, steps=1, fidelity=0.0)
+    ours = model_upscaler(picture(24, 24)).pixels
+    monkeypatch.setattr("upscaler.diffusion.runner.text_arguments", as_text)
+    assert np.array_equal(ours, model_upscaler(picture(24, 24)).pixels)
+
+
+def test_no_guidance_leaves_the_prompt_of_the_x2_upscaler_out(folders: dict[str, str]) -> None:
+    cat, dog = (
+        upscaler(folders["x2"], prompt=prompt, guidance=0.0, fidelity=0.0)(picture(24, 24)).pixels
+        for prompt in ("a cat", "a dog")
+    )
+    assert np.array_equal(cat, dog)
+
+
+def test_a_negative_prompt_in_vain_is_said(folders: dict[str, str], caplog: pytest.LogCaptureFixture) -> None:
+    upscaler(folders["flux"], negative="people")(picture(24, 24))
+    assert "flux: `negative` has no effect: this model takes none." in caplog.text
+    upscaler(folders["sd"], prompt="a cat", negative="people", guidance=1.0)(picture(24, 24))
+    assert "sd: `negative` has no effect: a `guidance` of 1 leaves it out." in caplog.text
 
 
 def test_more_creativity_begins_with_more_noise_and_takes_more_steps(folders: dict[str, str]) -> None:
@@ -174,7 +234,7 @@ def test_a_run_that_is_interrupted_leaves_the_model_as_it_was(folders: dict[str,
         model(source, progress=interrupt)
     engine = model._pipeline._engines.enlarging(8)
     assert isinstance(engine, DiffusionEngine)
-    assert "forward" not in vars(engine._pipeline.unet)
+    assert "forward" not in vars(engine.runner.pipeline.unet)
     assert np.array_equal(model(source).pixels, upscaler(folders["x4"], tile=48)(source).pixels)
 
 
@@ -203,10 +263,10 @@ def test_a_model_that_enlarges_by_itself_takes_no_control(folders: dict[str, str
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"creativity": 1.5}, "--creativity 1.5: is not between 0 and 1"),
-        ({"steps": 0}, "--steps 0: is not between 1 and 1000"),
-        ({"guidance": -1}, "--guidance -1: is not between 0 and 100"),
-        ({"seed": -1}, "--seed -1: is not between 0 and"),
+        ({"creativity": 1.5}, "creativity=1.5: the value must be between 0 and 1"),
+        ({"steps": 0}, "steps=0: the value must be between 1 and 1000"),
+        ({"guidance": -1}, "guidance=-1: the value must be between 0 and 100"),
+        ({"seed": -1}, "seed=-1: the value must be between 0 and"),
     ],
 )
 def test_numbers_out_of_range_are_refused(options: dict[str, Any], words: str) -> None:
@@ -215,7 +275,7 @@ def test_numbers_out_of_range_are_refused(options: dict[str, Any], words: str) -
 
 
 def test_windows_too_small_for_the_model_are_refused(folders: dict[str, str]) -> None:
-    with pytest.raises(PlanError, match=r"--tile 4: too small for this model and its overlap\. Use 22 or more"):
+    with pytest.raises(PlanError, match=r"tile=4: the window is too small for this model .* Use 22 or more"):
         upscaler(folders["x4"], tile=4).estimate(picture(90, 90))
 
 

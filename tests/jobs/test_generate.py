@@ -18,7 +18,7 @@ from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
 
 from tests.diffusion import tiny
 from upscaler import ModelError, OutputError, PlanError, Size, Target, Upscaler, codecs, recipe
-from upscaler.diffusion.options import Diffusion
+from upscaler.diffusion.options import Diffusion, Lora
 from upscaler.jobs import generate
 from upscaler.jobs.chain import GenerateJob, target_of, upscaler_options
 from upscaler.jobs.contact_sheet import CELL, GAP, sheet
@@ -29,7 +29,7 @@ from upscaler.jobs.prompts import Order
 from upscaler.picture import Picture
 from upscaler.pipeline import Pipeline, PipelineOptions
 from upscaler.target import Paper
-from upscaler.text2image.parameters import GenerationParameters, Lora
+from upscaler.text2image.parameters import GenerationParameters
 from upscaler.text2image.text_to_image import TextToImage
 
 PARAMETERS = GenerationParameters("a red circle", size=Size(72, 64), steps=1, seed=5)
@@ -221,12 +221,12 @@ def test_one_failure_is_one_outcome(chain: GenerateJob, tmp_path: Path) -> None:
     wishes = orders(tmp_path, bad, replace(PARAMETERS, prompt="tiny", size=Size(8, 8)), PARAMETERS)
     outcomes = said(run(chain, wishes))
     assert outcomes[0] == "made"
-    assert outcomes[1].startswith("bad: --lora missing.safetensors: ")
-    assert outcomes[2].startswith("tiny: --size 8x8: ")
+    assert outcomes[1].startswith("bad: missing.safetensors: ")
+    assert outcomes[2].startswith("tiny: size=8x8: ")
 
 
 def test_the_only_picture_fails_with_its_error(chain: GenerateJob, tmp_path: Path) -> None:
-    with pytest.raises(PlanError, match="--size 8x8"):
+    with pytest.raises(PlanError, match="size=8x8"):
         list(run(chain, [order(tmp_path / "a.png", size=Size(8, 8))]))
     with pytest.raises(PlanError, match="more than 32 is not supported"):
         list(run(replace(chain, target=Target(width=9000)), [order(tmp_path / "a.png")]))

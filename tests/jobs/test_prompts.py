@@ -9,8 +9,8 @@ import pytest
 
 from upscaler import PlanError, Size
 from upscaler.codecs import EncodeOptions, by_name
+from upscaler.diffusion.options import Lora
 from upscaler.jobs.prompts import LONGEST_SLUG, expand_prompts, read, slug
-from upscaler.text2image.parameters import Lora
 
 WRITING = EncodeOptions()
 
@@ -70,7 +70,7 @@ def test_json_lines_have_an_object_each(tmp_path: Path) -> None:
         ("a.txt", "\n\n", "holds no prompt. Write one a line."),
         ("a.csv", "prompt,seed\na cat,many\n", "a.csv, line 2: seed 'many' is no whole number."),
         ("a.csv", "prompt,guidance\na cat,much\n", "a.csv, line 2: guidance 'much' is no number."),
-        ("a.csv", "prompt,seed\na cat,-1\n", "a.csv, line 2: --seed -1: is not between 0"),
+        ("a.csv", "prompt,seed\na cat,-1\n", "a.csv, line 2: seed=-1: the value must be between 0"),
         ("a.csv", "prompt,size\na cat,big\n", "a.csv, line 2: 'big': not a size."),
         ("a.csv", "prompt,colour\na cat,red\n", "a.csv, line 2: 'colour' is no column. There are prompt, negative,"),
         ("a.csv", "prompt,seed\na cat, asleep, 3\n", "a.csv, line 2: has more cells than the first line."),
@@ -78,7 +78,7 @@ def test_json_lines_have_an_object_each(tmp_path: Path) -> None:
         ("a.jsonl", '{"prompt": "a"}\n{"prompt": \n', "a.jsonl, line 2: is no JSON"),
         ("a.jsonl", '"a cat"\n', "a.jsonl, line 1: is no object."),
         ("a.jsonl", '{"prompt": "a", "steps": 2.5}\n', "a.jsonl, line 1: steps '2.5' is no whole number."),
-        ("a.jsonl", '{"prompt": "a", "style": "woodcarving"}\n', "a.jsonl, line 1: --style woodcarving: there is none"),
+        ("a.jsonl", '{"prompt": "a", "style": "woodcarving"}\n', "a.jsonl, line 1: style=woodcarving: no style has"),
     ],
 )
 def test_what_a_file_of_prompts_cannot_mean_is_a_sentence(tmp_path: Path, name: str, text: str, words: str) -> None:

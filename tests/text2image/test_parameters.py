@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from upscaler import Picture, PlanError, Size
-from upscaler.text2image.parameters import GenerationParameters, Lora
-from upscaler.text2image.styles import style, styles
+from upscaler import Lora, Picture, PlanError, Size
+from upscaler.text2image.parameters import GenerationParameters
+from upscaler.text2image.styles import find_style, styles
 
 
 def test_wish_comes_back_from_json_as_it_was() -> None:
@@ -48,7 +48,7 @@ def test_wish_of_an_older_version_needs_only_its_prompt() -> None:
 
 @pytest.mark.parametrize("values", [{}, {"prompt": "a", "mood": 3}, {"prompt": "a", "size": [1]}, {"prompt": 3}])
 def test_what_is_no_wish_is_refused(values: dict[str, Any]) -> None:
-    with pytest.raises(PlanError, match=r"the wish cannot be read \("):
+    with pytest.raises(PlanError, match=r"the generation parameters cannot be read \("):
         GenerationParameters.from_dict(values)
 
 
@@ -56,17 +56,17 @@ def test_what_is_no_wish_is_refused(values: dict[str, Any]) -> None:
     ("options", "words"),
     [
         ({"prompt": "  "}, "the prompt is empty. Say what"),
-        ({"size": Size(64, 64), "aspect": "1:1"}, "--size and --aspect: choose one"),
-        ({"size": Size(0, 64)}, "--size 0x64: each side must be at least 1"),
-        ({"aspect": "16x9"}, "--aspect 16x9: .* Write 16:9"),
-        ({"aspect": "9:1"}, "--aspect 9:1: one side is more than 8 times the other"),
-        ({"aspect": "1:0"}, "--aspect 1:0: "),
-        ({"steps": 0}, "--steps 0: is not between 1 and 1000"),
-        ({"guidance": -1.0}, "--guidance -1: is not between 0 and 100"),
-        ({"seed": -1}, "--seed -1: is not between 0 and"),
-        ({"strength": 0.0}, "--strength 0: is not between 0.01 and 1"),
-        ({"style": "water color"}, "--style water color: there is none of this name. Did you mean watercolour?"),
-        ({"style": "xyz"}, "--style xyz: .* Choose watercolour, "),
+        ({"size": Size(64, 64), "aspect": "1:1"}, "`size` and `aspect` exclude each other. Choose one"),
+        ({"size": Size(0, 64)}, "size=0x64: each side must be at least 1"),
+        ({"aspect": "16x9"}, "aspect=16x9: .* Write 16:9"),
+        ({"aspect": "9:1"}, "aspect=9:1: these are not proportions of at most 8 to 1"),
+        ({"aspect": "1:0"}, "aspect=1:0: "),
+        ({"steps": 0}, "steps=0: the value must be between 1 and 1000"),
+        ({"guidance": -1.0}, "guidance=-1: the value must be between 0 and 100"),
+        ({"seed": -1}, "seed=-1: the value must be between 0 and"),
+        ({"strength": 0.0}, "strength=0: the value must be between 0.01 and 1"),
+        ({"style": "water color"}, "style=water color: no style has this name. Did you mean watercolour?"),
+        ({"style": "xyz"}, "style=xyz: .* Choose watercolour, "),
     ],
 )
 def test_wishes_out_of_range_are_refused(options: dict[str, Any], words: str) -> None:
@@ -87,7 +87,7 @@ def test_style_frames_the_prompt_and_adds_what_it_does_without() -> None:
 
 def test_styles_are_templates_with_names_of_their_own() -> None:
     asked = ("watercolour", "illustration", "photograph", "oil on canvas", "ink drawing", "pixel art", "3d render")
-    assert {style(name).name for name in asked} == set(asked)
+    assert {find_style(name).name for name in asked} == set(asked)
     assert len({it.name for it in styles()}) == len(styles())
     assert all(it.prompt.count("{prompt}") == 1 for it in styles())
 
@@ -107,7 +107,7 @@ def test_lora_is_a_file_with_or_without_a_weight(text: str, lora: Lora) -> None:
 
 
 def test_lora_too_strong_is_refused() -> None:
-    with pytest.raises(PlanError, match="--lora a:40: its weight is not between -4 and 4"):
+    with pytest.raises(PlanError, match="loras=a:40: the weight must be between -4 and 4"):
         Lora.parse("a:40")
 
 

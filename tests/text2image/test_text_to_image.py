@@ -131,9 +131,9 @@ def test_a_picture_does_not_depend_on_those_before_it(tmp_path: Path) -> None:
 def test_wish_that_is_completed_makes_the_same_picture(models: Models) -> None:
     model = models("sd3")
     parameters = GenerationParameters("a cat", aspect="2:1", steps=2)
-    whole = model.completed(parameters)
+    whole = model.complete(parameters)
     assert (whole.size, whole.aspect, whole.guidance) == (Size(362, 181), None, 7.0)
-    assert model.completed(whole) == whole
+    assert model.complete(whole) == whole
     assert difference(model(parameters), model(GenerationParameters.from_dict(whole.asdict()))) == 0
 
 
@@ -144,22 +144,22 @@ def test_catalog_says_how_a_model_is_used(saved: Saved, tmp_path: Path, monkeypa
         '[[model]]\nname = "quick"\nkind = "generator"\nembedded = "tiny"\n'
         "[model.sampling]\nsteps = 2\nguidance = 0.0\nside = 128\n"
     )
-    whole = generator("quick").completed(GenerationParameters("a cat"))
+    whole = generator("quick").complete(GenerationParameters("a cat"))
     assert (whole.size, whole.steps, whole.guidance) == (Size(128, 128), 2, 0.0)
-    assert generator(saved("sd")).completed(GenerationParameters("a cat")) == GenerationParameters(
+    assert generator(saved("sd")).complete(GenerationParameters("a cat")) == GenerationParameters(
         "a cat", size=Size(512, 512), steps=30, guidance=7.5
     )
-    assert generator("quick").completed(GenerationParameters("a cat", image=photo(), strength=0.1)).steps == 10
+    assert generator("quick").complete(GenerationParameters("a cat", image=photo(), strength=0.1)).steps == 10
 
 
 @pytest.mark.parametrize(
     ("name", "guidance", "words"),
     [
-        ("sd", 1.0, "sd: draws with --guidance 1, and so --negative has no effect."),
-        ("z-image", 0.0, "z-image: draws with --guidance 0, and so --negative has no effect."),
-        ("flux", 3.0, "flux: takes no --negative"),
-        ("klein", 3.0, "klein: takes no --negative"),
-        ("sana-sprint", 4.5, "sana-sprint: takes no --negative"),
+        ("sd", 1.0, "sd: `negative` has no effect: a `guidance` of 1 leaves it out."),
+        ("z-image", 0.0, "z-image: `negative` has no effect: a `guidance` of 0 leaves it out."),
+        ("flux", 3.0, "flux: `negative` has no effect: this model takes none"),
+        ("klein", 3.0, "klein: `negative` has no effect: this model takes none"),
+        ("sana-sprint", 4.5, "sana-sprint: `negative` has no effect: this model takes none"),
     ],
 )
 def test_negative_prompt_in_vain_is_said(
@@ -167,7 +167,7 @@ def test_negative_prompt_in_vain_is_said(
 ) -> None:
     model, parameters = models(name), GenerationParameters("a cat", size=Size(64, 64), steps=1, guidance=guidance)
     plain = model(parameters, style="comic")
-    assert "--negative" not in caplog.text
+    assert "`negative`" not in caplog.text
     plain = model(parameters)
     assert difference(plain, model(parameters, negative="people")) == 0
     assert words in caplog.text
@@ -191,7 +191,7 @@ def test_profile_of_the_picture_that_is_begun_with_is_kept(models: Models) -> No
 def test_picture_to_begin_with_may_be_a_file_and_gives_the_proportions(models: Models, tmp_path: Path) -> None:
     photo(120, 60).save(tmp_path / "photo.png")
     parameters = GenerationParameters("a cat", image=tmp_path / "photo.png", steps=2)
-    assert models("sd3").completed(parameters).size == Size(362, 181)
+    assert models("sd3").complete(parameters).size == Size(362, 181)
 
 
 class TestSafetyChecker:
@@ -199,12 +199,12 @@ class TestSafetyChecker:
 
     def test_picture_it_objects_to_is_an_error_and_no_black_picture(self, saved: Saved) -> None:
         with pytest.raises(
-            EngineError, match=r"objecting: its safety checker objects to this picture. Try another seed"
+            EngineError, match=r"objecting: the safety checker objects to this picture. Try another seed"
         ):
             generator(saved("objecting"))(self.PARAMETERS)
 
     def test_it_sees_what_is_made_of_a_picture_too(self, saved: Saved) -> None:
-        with pytest.raises(EngineError, match=r"its safety checker objects to this picture"):
+        with pytest.raises(EngineError, match=r"the safety checker objects to this picture"):
             generator(saved("objecting"))(self.PARAMETERS, image=photo(), steps=2)
 
     def test_picture_it_tolerates_is_as_without_it(self, saved: Saved) -> None:
@@ -242,8 +242,8 @@ def test_repository_makes_the_picture_of_its_folder_and_then_needs_no_hub(saved:
 def test_closing_lets_go_of_the_networks(saved: Saved) -> None:
     with generator(saved("sd")) as model:
         model("a cat", size=Size(64, 64), steps=1)
-        assert model._painter is not None
-        unet = weakref.ref(model._painter.pipeline.unet)
+        assert model._runner.pipeline is not None
+        unet = weakref.ref(model._runner.pipeline.unet)
     gc.collect()
     assert unet() is None
     assert model("a cat", size=Size(64, 64), steps=1).size == Size(64, 64)
@@ -264,8 +264,8 @@ def test_what_was_asked_is_known_without_loading(saved: Saved, tmp_path: Path) -
     for file in tmp_path.rglob("*.safetensors"):
         file.write_bytes(b"damaged")
     model = generator(tmp_path / "sd", precision="bf16")
-    assert (model.asked["precision"], model.asked["safety_checker"]) == ("bf16", True)
-    assert model.asked["weights"] != generator(saved("sd")).asked["weights"]
+    assert (model.requested_settings["precision"], model.requested_settings["safety_checker"]) == ("bf16", True)
+    assert model.requested_settings["weights"] != generator(saved("sd")).requested_settings["weights"]
 
 
 def test_what_half_precision_cannot_hold_is_computed_in_float32(
@@ -278,7 +278,7 @@ def test_what_half_precision_cannot_hold_is_computed_in_float32(
     parameters = GenerationParameters("a cat", size=Size(64, 64), steps=2)
     model = generator(tmp_path / "wild", precision="fp16")
     picture = model(parameters)
-    assert "wild: its steps do not end in numbers (NaN or infinity). Going on in fp32." in caplog.text
+    assert "wild: the result is NaN or infinity in fp16. Going on in fp32." in caplog.text
     assert difference(picture, generator(tmp_path / "wild")(parameters)) == 0
     assert model.settings["precision"] == "fp32"
 
@@ -288,7 +288,7 @@ def test_weights_that_give_no_numbers_are_one_sentence(tmp_path: Path) -> None:
     with torch.no_grad():
         pipeline.unet.conv_out.weight.fill_(float("nan"))
     pipeline.save_pretrained(tmp_path / "broken")
-    with pytest.raises(EngineError, match=r"broken: its steps do not end in numbers .* Its file is damaged"):
+    with pytest.raises(EngineError, match=r"broken: the result is NaN or infinity in fp32. Its file is damaged"):
         generator(tmp_path / "broken")("a cat", size=Size(64, 64), steps=1)
 
 
@@ -299,8 +299,8 @@ def test_out_of_memory_on_a_processor_is_one_sentence(models: Models) -> None:
     def refuse(*_: object) -> None:
         raise torch.OutOfMemoryError
 
-    assert model._painter is not None
-    hook = model._painter.pipeline.unet.register_forward_pre_hook(refuse)
+    assert model._runner.pipeline is not None
+    hook = model._runner.pipeline.unet.register_forward_pre_hook(refuse)
     with pytest.raises(OutOfMemory, match=r"out of memory on cpu: sd has no room for 64x64. Make it smaller"):
         model(parameters)
     hook.remove()
@@ -318,10 +318,10 @@ def test_out_of_memory_on_a_gpu_leaves_parts_of_the_model_on_the_processor(
         raise torch.OutOfMemoryError
 
     for offload in ("model", "group"):
-        assert model._painter is not None
-        model._painter.pipeline.unet.register_forward_pre_hook(refuse)
+        assert model._runner.pipeline is not None
+        model._runner.pipeline.unet.register_forward_pre_hook(refuse)
         assert difference(before, model(parameters)) < 1
-        assert model._placement.offload == offload
+        assert model._runner.placement.offload == offload
         assert "going on with less of sd there" in caplog.text
 
 
@@ -340,12 +340,12 @@ def test_interruption_leaves_the_model_as_it_was(models: Models) -> None:
 @pytest.mark.parametrize(
     ("name", "parameters", "words"),
     [
-        ("sd", {"size": Size(32, 512)}, "--size 32x512: sd makes no pictures with a side under 64 pixels"),
-        ("sd3", {"size": Size(1024, 512)}, "--size 1024x512: sd3 makes no pictures with a side over 768 pixels"),
+        ("sd", {"size": Size(32, 512)}, "size=32x512: sd makes no pictures with a side under 64 pixels"),
+        ("sd3", {"size": Size(1024, 512)}, "size=1024x512: sd3 makes no pictures with a side over 768 pixels"),
         (
             "sd",
             {"size": Size(200_000, 200_000)},
-            r"--size 200000x200000: needs about \d+ GB on cpu, .* Make it 512x512",
+            r"size=200000x200000: about \d+ GB are needed on cpu, .* Make it 512x512",
         ),
         ("z-image", {"prompt": "a " * 2000}, "the prompt has .* tokens, z-image sees .* would be lost: "),
     ],
@@ -356,17 +356,17 @@ def test_what_a_model_cannot_make_is_refused(models: Models, name: str, paramete
 
 
 def test_picture_far_larger_than_the_model_knows_is_warned_of(models: Models, caplog: pytest.LogCaptureFixture) -> None:
-    parameters = models("sd3").completed(GenerationParameters("a cat", size=Size(400, 400), steps=1))
+    parameters = models("sd3").complete(GenerationParameters("a cat", size=Size(400, 400), steps=1))
     models("sd3")(parameters)
-    assert caplog.text.count("--size 400x400: sd3 was trained on 256x256, and beyond it draws things twice") == 1
+    assert caplog.text.count("`size` 400x400: sd3 was trained on 256x256, and beyond it draws things twice") == 1
 
 
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ("photo", "photo: makes no pictures from text. Choose a generator, such as sdxl"),
-        ("lanczos", "lanczos: makes no pictures from text"),
-        ("refine", "refine: makes no pictures from text"),
+        ("photo", "photo: this model makes no pictures from text. Choose a generator, such as sdxl"),
+        ("lanczos", "lanczos: this model makes no pictures from text"),
+        ("refine", "refine: this model makes no pictures from text"),
         ("sdx", "sdx: no model has this name, .* Did you mean sdxl?"),
     ],
 )

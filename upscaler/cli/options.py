@@ -332,8 +332,8 @@ class GenerationOptions:
 
     def parameters(self) -> dict[str, Any]:
         """Those fields of a `GenerationParameters` that were given."""
+        from ..diffusion.options import Lora
         from ..target import parse_size
-        from ..text2image.parameters import Lora
 
         parameters = _given(self)
         if self.size is not None:

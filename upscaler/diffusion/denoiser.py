@@ -18,7 +18,7 @@ import torch
 from diffusers import DiffusionPipeline
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 
-from ..device import PRECISIONS
+from ..device import dtype_name
 from ..errors import EngineError, ModelError, OutOfMemory
 from ..tiling import Region, Size
 from .families import Arguments, Family, family, repeated
@@ -27,24 +27,28 @@ from .windows import Grid, grid
 
 log = logging.getLogger("upscaler")
 
-Progress: TypeAlias = Callable[[int, int, int], None]
+WindowsCallback: TypeAlias = Callable[[int, int, int], None]
 """Called with the step, counted from 0, the windows done in this evaluation, and how many it has."""
 
 
+class NotFinite(EngineError):
+    """The denoiser, or the whole of its steps, gave NaN or infinity: more precision may help."""
+
+
 @contextmanager
-def tiled(
-    pipeline: DiffusionPipeline, *, tile: int, overlap: int, batch: int, progress: Progress | None = None
+def tile_denoiser(
+    pipeline: DiffusionPipeline, *, tile: int, overlap: int, batch: int, progress: WindowsCallback | None = None
 ) -> Iterator[None]:
     """While open, one call of the pipeline denoises its canvas in windows of `tile` latents, `batch` of them together.
 
     A canvas no larger than a window is left to the stock pipeline. Best is for `tile` the size that the model was
-    trained at, and for `overlap` a quarter of it (see `Grid.between`). What the progress callback raises ends the call.
+    trained at, and for `overlap` a quarter of it (see `Grid.between`). What `progress` raises ends the call.
 
     Entering raises ModelError when the pipeline's denoiser or its ControlNet cannot be computed in windows. The call
-    raises PlanError for a tile too small for the overlap, EngineError when a prediction is not finite, OutOfMemory when
+    raises PlanError for a tile too small for the overlap, NotFinite when a prediction is not finite, OutOfMemory when
     not even one window fits.
     """
-    denoiser, control = _denoiser(pipeline), _control(pipeline)
+    denoiser, control = denoiser_of(pipeline), _control(pipeline)
     kind = family(denoiser)
     cuts = _Cuts(tile // kind.cell(), overlap // kind.cell(), kind.align(denoiser))
     guide = None if control is None else Inner(control)
@@ -57,16 +61,16 @@ def tiled(
 
 
 def grid_of(pipeline: DiffusionPipeline, canvas: Size, tile: int, overlap: int) -> Grid:
-    """The windows of a canvas of latents at its first step; arguments and what is raised as for `tiled`."""
-    denoiser = _denoiser(pipeline)
+    """The windows of a canvas of latents at its first step; arguments and what is raised as for `tile_denoiser`."""
+    denoiser = denoiser_of(pipeline)
     kind = family(denoiser)
     size = Size(canvas.width // kind.cell(), canvas.height // kind.cell())
     return grid(size, tile // kind.cell(), overlap // kind.cell(), kind.align(denoiser))
 
 
 def multiple_of(pipeline: DiffusionPipeline) -> int:
-    """By what the sides of a canvas of latents are divisible. Raises ModelError as `tiled`."""
-    denoiser = _denoiser(pipeline)
+    """By what the sides of a canvas of latents are divisible. Raises ModelError as `tile_denoiser` does."""
+    denoiser = denoiser_of(pipeline)
     kind = family(denoiser)
     return kind.cell() * kind.align(denoiser)
 
@@ -103,7 +107,7 @@ class _Run:
         cuts: _Cuts,
         device: torch.device,
         batch: int,
-        progress: Progress | None,
+        progress: WindowsCallback | None,
     ) -> None:
         self._denoiser = denoiser
         self._control = control
@@ -189,16 +193,16 @@ class _Run:
         if together == 1:
             raise OutOfMemory(
                 f"out of memory on {self._device}, even with one window of {self._cuts.tile} at a time. "
-                "Choose a smaller --tile, or close other programs."
+                "Use a smaller `tile`, or close other programs."
             ) from error
         self._batch = together // 2
         log.warning("out of memory on %s: %d windows at a time from here on.", self._device, self._batch)
 
     def _check(self, prediction: torch.Tensor, done: int, total: int) -> None:
         if not prediction.isfinite().all():
-            raise EngineError(
-                f"step {self._step + 1}: the denoiser predicts NaN or infinity in {_name(prediction.dtype)}. "
-                "Use --precision fp32, or bf16 where the device has it."
+            raise NotFinite(
+                f"step {self._step + 1}: the denoiser predicts NaN or infinity in {dtype_name(prediction.dtype)}. "
+                "Set `precision` to fp32, or to bf16 where the device has it."
             )
         if self._progress is not None:
             self._progress(self._step, done, total)
@@ -215,7 +219,8 @@ def crop(canvas: torch.Tensor, region: Region) -> torch.Tensor:
     return canvas[..., region.y : region.y + region.height, region.x : region.x + region.width]
 
 
-def _denoiser(pipeline: DiffusionPipeline) -> torch.nn.Module:
+def denoiser_of(pipeline: DiffusionPipeline) -> torch.nn.Module:
+    """The transformer or the UNet of a pipeline. Raises ModelError when it has neither."""
     denoiser: torch.nn.Module | None = getattr(pipeline, "transformer", None) or getattr(pipeline, "unet", None)
     if denoiser is None:
         raise ModelError(f"{type(pipeline).__name__}: has neither a UNet nor a transformer. Use another model.")
@@ -227,7 +232,3 @@ def _control(pipeline: DiffusionPipeline) -> torch.nn.Module | None:
     if control is not None and type(control).__name__ != "ControlNetModel":
         raise ModelError(f"{type(control).__name__}: this kind of control cannot be computed in windows. Leave it out.")
     return control
-
-
-def _name(dtype: torch.dtype) -> str:
-    return next(name for name, known in PRECISIONS.items() if known == dtype)

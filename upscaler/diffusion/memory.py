@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import torch
 from diffusers import DiffusionPipeline
@@ -24,6 +24,10 @@ from ..errors import ModelError, PlanError
 from .load import Source
 
 Offload: TypeAlias = Literal["none", "model", "group"]
+"""What waits in the machine's memory until it is needed: nothing, whole parts, single layers."""
+
+OFFLOADS: Final[tuple[Offload, ...]] = ("none", "model", "group")
+"""The later, the less of the device's memory they take."""
 
 SLACK = 1.25
 """Allocators round up, and convolutions need room to work in."""
@@ -84,7 +88,6 @@ class Placement:
     device: torch.device
     dtype: torch.dtype
     offload: Offload
-    """What waits in the machine's memory until it is needed: nothing, whole parts, single layers."""
     window: int
     """Cells of latents a side of what is denoised at once."""
     batch: int
@@ -96,7 +99,7 @@ class Placement:
     """Bytes that all this was made to fit into."""
 
 
-def facts(source: Source, control: Source | None = None) -> Facts:
+def read_facts(source: Source, control: Source | None = None) -> Facts:
     """What the headers and configurations of a pipeline's files say, with those of its ControlNet. Raises ModelError
     for a file that is damaged."""
     sizes = _sizes(source) + ([] if control is None else [("controlnet", size) for _, size in _sizes(control)])
@@ -128,26 +131,26 @@ def place(facts: Facts, device: torch.device, budget: int | None = None, precisi
     budget = _free(device) if budget is None else budget
     dtype = _dtype(device, precision)
     shares_memory = device.type in ("cpu", "mps")
-    offloads: tuple[Offload, ...] = ("none",) if shares_memory else ("none", "model", "group")
+    offloads = OFFLOADS[:1] if shares_memory else OFFLOADS
     smallest = Placement(device, dtype, offloads[-1], 0, 1, VAE_TILES[-1], facts.is_convolutional, budget)
     for share in WINDOWS:
         window = max(int(facts.window * share) // 8 * 8, 8)
         for offload in offloads:
             placement = replace(smallest, offload=offload, window=window)
-            if needed(facts, placement) > budget:
+            if memory_needed(facts, placement) > budget:
                 continue
             batches = range(1, 2 if device.type == "cpu" else MOST_WINDOWS + 1)
-            batch = max(it for it in batches if needed(facts, replace(placement, batch=it)) <= budget)
-            tile = next(it for it in VAE_TILES if needed(facts, replace(placement, vae_tile=it)) <= budget)
+            batch = max(it for it in batches if memory_needed(facts, replace(placement, batch=it)) <= budget)
+            tile = next(it for it in VAE_TILES if memory_needed(facts, replace(placement, vae_tile=it)) <= budget)
             return replace(placement, batch=batch, vae_tile=tile)
-    least = needed(facts, replace(smallest, window=window))
+    least = memory_needed(facts, replace(smallest, window=window))
     raise PlanError(
         f"{facts.name}: needs at least {least / 1e9:.1f} GB on {device}, and {budget / 1e9:.1f} GB may be used. "
-        "Allow more with --memory, or choose a smaller model."
+        "Allow more `memory`, or choose a smaller model."
     )
 
 
-def needed(facts: Facts, placement: Placement) -> int:
+def memory_needed(facts: Facts, placement: Placement) -> int:
     """Bytes of the device's memory that a model takes at most, so placed: its weights, and what it computes with."""
     size, on_cpu = placement.dtype.itemsize, placement.device.type == "cpu"
     vae_size = 4 if facts.upcasts and placement.dtype == torch.float16 else size
@@ -167,7 +170,7 @@ def needed(facts: Facts, placement: Placement) -> int:
     return int(most) + (0 if on_cpu else CONTEXT)
 
 
-def applied(pipeline: DiffusionPipeline, placement: Placement) -> DiffusionPipeline:
+def put_in_place(pipeline: DiffusionPipeline, placement: Placement) -> DiffusionPipeline:
     """The pipeline, loaded in the placement's precision, put into its place. CUDA is held to the budget."""
     if placement.channels_last:
         for part in ("unet", "vae", "controlnet"):

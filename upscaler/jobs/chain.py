@@ -45,10 +45,10 @@ class GenerateJob:
     def settings(self) -> Settings:
         """The files of both models are fetched, and neither is loaded."""
         if self.upscaler is None:
-            return Settings(self.generator.asked, None)
+            return Settings(self.generator.requested_settings, None)
         model = recipe.reference(self.upscaler.model)
         enlarging = {**self.upscaler.settings, "model": model, "target": asdict(self.target)}
-        return Settings(self.generator.asked, enlarging)
+        return Settings(self.generator.requested_settings, enlarging)
 
     def recipe_of(self, parameters: GenerationParameters, size: Size) -> Recipe:
         """Of a picture as it has just been generated; `parameters` is complete."""

@@ -162,7 +162,7 @@ class _Maker:
             return _before(work, self._row(order.output))
         for output in outputs:
             self.check(output, order.options, ANY)  # that it exists already is worth knowing before the model is loaded
-        parameters = self.chain.generator.completed(order.parameters)
+        parameters = self.chain.generator.complete(order.parameters)
         assert parameters.size is not None
         size = self.chain.size(parameters.size)  # that it is impossible is worth knowing before it is drawn
         for output in outputs:

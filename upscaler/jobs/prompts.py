@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..codecs import DEFAULT_OPTIONS, EncodeOptions, by_suffix, writable
+from ..diffusion.options import Lora
 from ..errors import PlanError
 from ..inputs.discover import Job
 from ..inputs.naming import names_file
 from ..target import parse_size
-from ..text2image.parameters import GenerationParameters, Lora
+from ..text2image.parameters import GenerationParameters
 
 LONGEST_SLUG = 80
 """Bytes of the part of a name that is made from the prompt; names have 255 in all."""

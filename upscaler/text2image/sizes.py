@@ -1,4 +1,4 @@
-"""Which size a picture is made at, for the size it shall have: pure arithmetic."""
+"""The size that a picture is generated in, for the size that is asked for; pictures to begin with, in that size."""
 
 from __future__ import annotations
 
@@ -14,28 +14,30 @@ from ..tiling import Size
 from .parameters import GenerationParameters
 
 SMALLEST = 64
-"""Pixels of a side: fewer are a handful of latents, of which no model has seen a picture."""
+"""Pixels of a side at least: fewer are a handful of latents, and no model has seen such a picture."""
 
 FAR = 2
-"""Times as many pixels as a model was trained on, from which on it draws things twice."""
+"""A model draws things twice in pictures with more than this many times the pixels that it was trained on."""
 
 
 @dataclass(frozen=True, slots=True)
 class SizeLimits:
-    """Which sizes a model can make; all in pixels of a side."""
+    """The sizes that a model can generate, in pixels."""
 
     name: str
+    """The model's name."""
     native: int
-    """Of the pictures it was trained on."""
+    """Side of the pictures that it was trained on."""
     multiple: int
-    """By what each side is divisible."""
+    """By which number each side must be divisible."""
     largest: int | None
-    """None: no limit but memory."""
+    """Longest side; None: no limit but memory."""
 
-    def asked(self, parameters: GenerationParameters, image: Size | None) -> Size:
-        """What the picture shall have: the wish's size, or as many pixels as the model was trained on.
+    def choose(self, parameters: GenerationParameters, image: Size | None) -> Size:
+        """The size of the picture: the one asked for, else as many pixels as the model was trained on, in the
+        proportions asked for, else those of the image to begin with, else a square.
 
-        Raises PlanError for what is too small or too large for the model.
+        Raises PlanError for a size that is too small or too large for the model.
         """
         if parameters.size is not None:
             size = parameters.size
@@ -45,19 +47,22 @@ class SizeLimits:
             size = Size(round(width), round(width / ratio))
         if min(size.width, size.height) < SMALLEST:
             raise PlanError(
-                f"--size {size}: {self.name} makes no pictures with a side under {SMALLEST} pixels. Make it larger "
-                "and have it shrunk."
+                f"{self.name} makes no pictures with a side under {SMALLEST} pixels. Make it larger and shrink it.",
+                argument="size",
+                value=size,
             )
-        made = self.made(size)
-        if self.largest is not None and max(made.width, made.height) > self.largest:
+        extended = self.extend(size)
+        if self.largest is not None and max(extended.width, extended.height) > self.largest:
             raise PlanError(
-                f"--size {size}: {self.name} makes no pictures with a side over {self.largest} pixels. Make it "
-                f"smaller, such as {self.native}x{self.native}, and have it enlarged."
+                f"{self.name} makes no pictures with a side over {self.largest} pixels. Make it smaller, such as "
+                f"{self.native}x{self.native}, and have it enlarged.",
+                argument="size",
+                value=size,
             )
         return size
 
-    def made(self, size: Size) -> Size:
-        """What is made of it: a little larger, for the model's multiple."""
+    def extend(self, size: Size) -> Size:
+        """The size to generate, of which `size` is the middle: each side rounded up to the model's multiple."""
         return Size(*(-(-side // self.multiple) * self.multiple for side in (size.width, size.height)))
 
     def is_far_beyond(self, size: Size) -> bool:
@@ -65,15 +70,15 @@ class SizeLimits:
         return size.pixels > FAR * self.native**2
 
 
-def within(pixels: FloatArray, size: Size) -> FloatArray:
-    """The middle of a picture (height, width, channels) that is as large or larger."""
+def crop_middle(pixels: FloatArray, size: Size) -> FloatArray:
+    """The middle of a picture (height, width, channels) that is as large as `size` or larger."""
     top, left = (pixels.shape[0] - size.height) // 2, (pixels.shape[1] - size.width) // 2
     return pixels[top : top + size.height, left : left + size.width]
 
 
-def begun_with(picture: Picture, size: Size) -> FloatArray:
-    """A picture as one to begin with: (height, width, 3), 0..1, in this size. Its middle, where the proportions are
-    others; on white, where it is transparent."""
+def fit_image(picture: Picture, size: Size) -> FloatArray:
+    """A picture to begin with, as (height, width, 3), 0..1, in this size: its middle, where the proportions differ, and
+    on white, where it is transparent."""
     values = to_float(picture.pixels)
     colour = values[:, :, :-1] if picture.has_alpha else values
     if picture.has_alpha:

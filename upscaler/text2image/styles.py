@@ -1,4 +1,4 @@
-"""Named styles: templates of prompts, and what each of them does without, in `styles.toml`."""
+"""Named styles: templates of prompts and negative prompts, in `styles.toml`."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ else:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a picture is made, in words that models know."""
+    """A way to make pictures, in words that models know."""
 
     name: str
     prompt: str
-    """With {prompt} where what is in the picture stands."""
+    """The template, with {prompt} where the prompt goes."""
     negative: str = ""
 
 
 @functools.cache
 def styles() -> tuple[Style, ...]:
-    """All that there are."""
+    """All styles, in the order of the file."""
     with Path(__file__).with_name("styles.toml").open("rb") as file:
         return tuple(Style(**block) for block in tomllib.load(file)["style"])
 
 
-def style(name: str) -> Style:
-    """The style of that name, however it is spelt: upper case, hyphens and spaces make no difference.
+def find_style(name: str) -> Style:
+    """The style of that name; upper case, hyphens and spaces make no difference.
 
-    Raises PlanError, naming the nearest.
+    Raises PlanError with the name that is nearest.
     """
     known = {normalize_name(found.name): found for found in styles()}
     if normalize_name(name) in known:
         return known[normalize_name(name)]
     near = difflib.get_close_matches(normalize_name(name), known, 1)
     hint = f"Did you mean {known[near[0]].name}?" if near else f"Choose {', '.join(it.name for it in known.values())}."
-    raise PlanError(f"--style {name}: there is none of this name. {hint}")
+    raise PlanError(f"no style has this name. {hint}", argument="style", value=name)

@@ -8,7 +8,7 @@ import torch
 from tests.diffusion import tiny as base
 from tests.text2image import tiny
 from upscaler import PlanError
-from upscaler.diffusion.prompts import Part, parts, text_arguments
+from upscaler.diffusion.prompts import Part, split_weights, text_arguments
 
 LONG = "a lighthouse at dusk, " * 10
 """190 tokens of one byte each."""
@@ -30,7 +30,7 @@ def arguments(pipeline: Any, prompt: str, negative: str = "") -> dict[str, Any]:
     ],
 )
 def test_parts_are_told_by_their_weights(prompt: str, expected: list[Part]) -> None:
-    assert parts(prompt) == expected
+    assert split_weights(prompt) == expected
 
 
 @pytest.mark.parametrize("negative", ["", "people"])
@@ -87,7 +87,7 @@ def test_weights_change_their_words_and_keep_the_norm(build: Any) -> None:
 
 def test_weights_are_taken_out_for_models_that_know_none(caplog: pytest.LogCaptureFixture) -> None:
     assert arguments(tiny.build_z_image(), "a (red:1.3) boat")["prompt"] == "a red boat"
-    assert "tiny: knows no weights of words" in caplog.text
+    assert "tiny: this model knows no weights of words" in caplog.text
 
 
 @pytest.mark.parametrize("build", [tiny.build_z_image, tiny.build_klein])

@@ -1,0 +1,56 @@
+"""What callers must know of diffusers' pipeline classes beside the signatures of their calls: one row a family."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class TextOutputs:
+    """Which outputs of CLIP's text encoders a pipeline conditions its UNet on."""
+
+    layer: int | None = None
+    """Index into the hidden states; None is the last of them after the final norm."""
+    pooled: str | None = None
+    """The attribute of an encoder's output that sums up the whole text; None: the pipeline takes no such sum."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """How a family of pipelines differs from Stable Diffusion's."""
+
+    text: TextOutputs = TextOutputs()
+    unguided: float = 1.0
+    """The guidance up to which the negative prompt is not computed."""
+    drops_prompt_at_zero: bool = False
+    """Whether a guidance of 0 means that the prompt is not computed either."""
+    scale: int = 1
+    """How many times larger than its source the result is, along a side."""
+    source: Literal["latents", "pixels"] = "latents"
+    """What its source is given as."""
+    multiple: int | None = None
+    """By which number of pixels the sides of the source must be divisible; None: as many as its denoiser needs."""
+    minimum: int = 1
+    """Pixels that a side of the source has at least."""
+
+
+FAMILIES: Final[dict[str, Traits]] = {
+    "StableDiffusionXL": Traits(TextOutputs(-2, "text_embeds")),
+    "StableDiffusionUpscale": Traits(scale=4, source="pixels", multiple=8),
+    "StableDiffusionLatentUpscale": Traits(
+        TextOutputs(-1, "pooler_output"), drops_prompt_at_zero=True, scale=2, multiple=32, minimum=64
+    ),
+    "ZImage": Traits(unguided=0.0),
+}
+"""By the beginning of the class's name, diffusers 0.42; the longest that fits counts."""
+
+FIXED: Final = {"use_resolution_binning": False, "clean_caption": False}
+"""Arguments of some pipelines that always have these values: sizes are chosen here, and what becomes of a prompt shall
+not depend on what else is installed."""
+
+
+def traits(pipeline: Any) -> Traits:
+    """The row of a pipeline's family; Stable Diffusion's, which is the default, for those without one."""
+    name = type(pipeline).__name__
+    return FAMILIES.get(max(filter(name.startswith, FAMILIES), key=len, default=""), Traits())
