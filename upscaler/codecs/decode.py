@@ -38,10 +38,10 @@ def decode(
     workspace: Path | None = None,
     name: str | None = None,
 ) -> Picture:
-    """A source as an upright picture, CMYK and Lab turned into sRGB, everything else as it was.
+    """Reads a source as an upright picture: CMYK and Lab become sRGB, everything else stays as it is.
 
-    A truncated or damaged file raises PictureError unless `accept_damaged`: then what could be read is used. More than
-    `max_pixels` raise PictureError too. Large pictures are kept in a file in `workspace`.
+    A truncated or damaged file raises PictureError unless `accept_damaged`: then what could be read is used. A picture
+    of more than `max_pixels` raises PictureError too. Large pictures are kept in a file in `workspace`.
     """
     if isinstance(source, Picture):
         return source
@@ -59,7 +59,7 @@ def decode(
 
 
 def looks_like_picture(path: Path) -> bool:
-    """Whether the content, or for want of better the name, says that this file is a picture."""
+    """Whether the content of a file, or its name if the content says nothing, is that of a picture."""
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
@@ -84,17 +84,17 @@ def _read(
         name = name or str(path)
         head, file = _head_of(path, name), path
     format = sniff(head) or by_suffix(Path(name).suffix)
-    if not head or format is None or (not sniff(head) and format.name != "TGA"):
+    if not head or format is None or (format.has_signature and not sniff(head)):
         raise PictureError(_no_picture(head, name, format))
 
     def check(size: Size) -> None:
         if size.pixels > max_pixels:
             raise PictureError(
-                f"{name}: {size} is {size.pixels / 1e6:,.0f} megapixels, over the limit of {max_pixels / 1e6:,.0f}. "
-                f"If the picture is to be trusted, allow it with --max-megapixels {-(-size.pixels // 10**6)}."
+                f"{name}: {size} is {-(-size.pixels // 10**6):,} megapixels, over the limit of "
+                f"{max_pixels / 1e6:,.0f}. If you trust the picture, raise `max_pixels`."
             )
 
-    if format.reader == "vips" and not (format.name == "HEIF" and pillow.knows_heif()):
+    if format.reader == "vips" and not format.pillow_is_better():
         return vips.read(file, format, name, accept_damaged, check, workspace)
     return pillow.read(
         io.BytesIO(file) if isinstance(file, bytes) else file, format, name, accept_damaged, check, workspace

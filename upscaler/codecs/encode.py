@@ -20,7 +20,7 @@ from ..files import temporary_sibling
 from ..picture import Metadata, Picture, allocate
 from ..tiling import Size
 from . import pillow, vips
-from .formats import FORMATS, Format, by_name, by_suffix, writable
+from .formats import FORMATS, Format, SaveSettings, by_name, by_suffix, writable
 from .profiles import to_srgb
 
 log = logging.getLogger("upscaler")
@@ -82,8 +82,10 @@ def check_format(format: Format, options: EncodeOptions, size: Size, name: str) 
             f"{name}: {size} is too large for {format.name}, which holds {format.largest_side} pixels a side. "
             "Choose .png or .tif."
         )
-    if options.lossless and format.name == "JPEG":
-        raise OutputError(f"{name}: JPEG is never lossless. Choose .png, .webp or .tif, or leave out `lossless`.")
+    if options.lossless and not format.can_be_lossless:
+        raise OutputError(
+            f"{name}: {format.name} is never lossless. Choose .png, .webp or .tif, or leave out `lossless`."
+        )
 
 
 def encode(picture: Picture, path: Path, options: EncodeOptions = DEFAULT_OPTIONS) -> None:
@@ -166,11 +168,15 @@ def _write(picture: Picture, path: Path, format: Format, options: EncodeOptions)
     else:
         metadata = _metadata_for(format, picture.metadata.put_right(picture.size), picture.name)
     picture = replace(picture, metadata=metadata)
-    if format.writer == "vips":
-        quality = options.quality or format.quality or 0
-        vips.write(picture, path, format, quality, options.lossless, options.compression)
-    else:
-        pillow.write(picture, path, format)
+    settings = SaveSettings(
+        options.quality or format.quality or 0,
+        options.lossless,
+        options.compression,
+        picture.depth,
+        picture.pixels.nbytes,
+    )
+    write = vips.write if format.writer == "vips" else pillow.write
+    write(picture, path, format, format.options(settings))
 
 
 @contextmanager

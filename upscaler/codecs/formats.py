@@ -1,6 +1,6 @@
 """The table of formats: how each is recognised, which library reads and writes it, what it can hold.
 
-To add a format, add a row. What a written file keeps of its picture:
+To add a format, add a row: nothing else knows formats by name. What a written file keeps of its picture:
 
            16 bit   grey  alpha  profile  EXIF  XMP  IPTC  dpi  texts
 JPEG       -        yes   -      yes      yes   yes  yes   yes  -
@@ -20,11 +20,33 @@ GPS's; the others keep it byte for byte.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from pathlib import Path
+from typing import Any, BinaryIO, Final, Literal
+
+from ..arrays import PixelArray
+from ..picture import Metadata
+from . import deep, embed
+from .profiles import of_jpeg_2000
 
 Library = Literal["vips", "pillow"]
+
+
+@dataclass(frozen=True, slots=True)
+class SaveSettings:
+    """What the options of a format's writer depend on."""
+
+    quality: int
+    """1..100; 0 for a format without a default."""
+    lossless: bool
+    compression: int | None
+    """0..9; None: the format's default."""
+    depth: int
+    """Bits a sample, 8 or 16."""
+    size: int
+    """Bytes of all pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +54,47 @@ class Format:
     """One row of the table."""
 
     name: str
-    """Its usual name, and Pillow's name for it."""
+    """Its usual name; Pillow's name for it, where Pillow reads or writes it."""
     suffixes: tuple[str, ...]
     """The first is given to new files."""
     recognises: Callable[[bytes], bool]
     """Whether a file's first 64 bytes are of this format."""
     reader: Library = "pillow"
     writer: Library | None = None
-    """None: can be read only."""
+    """None: it can only be read."""
+    has_signature: bool = True
+    """Whether its first bytes tell it; if not, the suffix must."""
+
+    vips_name: str = ""
+    """The name in libvips' functions that load and save it; empty: the usual name in lower case."""
     fail_on: Literal["error", "warning"] = "warning"
     """From which of libvips' complaints on a file counts as damaged."""
+    pillow_is_better: Callable[[], bool] = lambda: False
+    """Whether this machine has a package with which Pillow reads it and libvips may not."""
+    missing_decoder: str = ""
+    """What to say when libvips lacks the decoder."""
+    extract: Callable[[BinaryIO, Metadata], Metadata] | None = None
+    """Corrects the metadata that libvips has read, from the file itself."""
+    has_code_points: bool = False
+    """Whether its colours may be told by code points of ITU-T H.273 in place of a profile."""
+
+    has_frames: bool = True
+    """Whether what Pillow calls frames are pictures; if not, they are the layers or sizes of one."""
+    largest_pixels: int | None = None
+    """Pixels above which Pillow refuses to open it; None: they are counted once it is open."""
+    reads_truncated: bool = True
+    """Whether Pillow keeps what it has decoded of a file that is cut short."""
+    find_profile: Callable[[bytes], bytes | None] | None = None
+    """Finds the colour profile that Pillow does not report in the head of the file."""
+    deep: deep.Reader | None = None
+    """Reads samples of more than 8 bits, which Pillow reduces to 8."""
+
+    options: Callable[[SaveSettings], dict[str, Any]] = lambda _: {}
+    """The options of libvips' or Pillow's writer."""
+    embed: Callable[[Metadata, Path], None] | None = None
+    """Puts EXIF, IPTC and texts into a file that libvips has written."""
+    write_deep: Callable[[PixelArray, Path], None] | None = None
+    """Writes 16-bit pixels in Pillow's stead."""
     largest_side: int = 2**31 - 1
     alpha: bool = False
     """Whether it is written with transparency."""
@@ -55,6 +108,12 @@ class Format:
     """The fields of `Metadata` that are written."""
     quality: int | None = None
     """Default for lossy writing, 1..100; None when it is lossless."""
+    can_be_lossless: bool = True
+
+    @property
+    def vips_function(self) -> str:
+        """The beginning of the names of libvips' functions for it, "jpeg" of "jpegload_source"."""
+        return self.vips_name or self.name.lower()
 
     def __reduce__(self) -> tuple[object, ...]:
         """Another process, to which functions cannot be sent, takes its own row of the same name."""
@@ -70,7 +129,7 @@ def _webp(head: bytes) -> bool:
 
 
 def _brands(head: bytes) -> list[bytes]:
-    """Of an ISO base media file, the first is the major one."""
+    """The brands of an ISO base media file, the major one first; empty for other files."""
     if head[4:8] != b"ftyp":
         return []
     end = min(int.from_bytes(head[:4], "big"), len(head))
@@ -89,9 +148,17 @@ def _portable_map(head: bytes) -> bool:
     return head[:1] == b"P" and head[1:2] in b"123456" and head[2:3] in (b" ", b"\t", b"\n", b"\r")
 
 
-def _never(head: bytes) -> bool:
-    return False
+def _has_pillow_heif() -> bool:
+    """Whether the package pillow-heif is installed: it has the HEVC decoder that libvips' wheel lacks, 8 bits deep."""
+    try:
+        importlib.import_module("pillow_heif").register_heif_opener()
+    except ImportError:
+        return False
+    return True
 
+
+LARGEST_ICON: Final = 4096 * 4096
+"""Pixels. Icons hold whole files, which Pillow decodes when it opens them."""
 
 CAMERA: Final = frozenset({"exif", "xmp", "dpi"})
 
@@ -102,10 +169,13 @@ FORMATS: Final[tuple[Format, ...]] = (
         _starts(b"\xff\xd8\xff"),
         "vips",
         "vips",
+        options=lambda wanted: {"Q": wanted.quality, "subsample_mode": "off" if wanted.quality >= 90 else "on"},
+        embed=embed.into_jpeg,
         largest_side=65500,
         profile=True,
         metadata=CAMERA | {"iptc"},
         quality=95,
+        can_be_lossless=False,
     ),
     Format(
         "PNG",
@@ -113,6 +183,12 @@ FORMATS: Final[tuple[Format, ...]] = (
         _starts(b"\x89PNG\r\n\x1a\n"),
         "vips",
         "vips",
+        extract=embed.from_png,
+        options=lambda wanted: {
+            "compression": 3 if wanted.compression is None else wanted.compression,
+            "filter": "paeth",
+        },
+        embed=embed.into_png,
         alpha=True,
         sixteen=True,
         profile=True,
@@ -124,6 +200,13 @@ FORMATS: Final[tuple[Format, ...]] = (
         _webp,
         "vips",
         "vips",
+        options=lambda wanted: {
+            "Q": wanted.quality,
+            "lossless": wanted.lossless,
+            "smart_subsample": True,
+            "exact": False,
+        },
+        embed=embed.into_room,
         largest_side=16383,
         alpha=True,
         grey=False,
@@ -138,6 +221,15 @@ FORMATS: Final[tuple[Format, ...]] = (
         "vips",
         "vips",
         fail_on="error",  # warnings are for text without its zero, unordered tags and the like, never for pixels
+        extract=embed.from_tiff,
+        options=lambda wanted: {
+            "compression": "none" if wanted.compression == 0 else "deflate",
+            "level": wanted.compression or 6,
+            "predictor": "horizontal",
+            "tile": False,
+            "bigtiff": wanted.size > 3 * 2**30,
+        },
+        embed=embed.into_tiff,
         alpha=True,
         sixteen=True,
         profile=True,
@@ -149,6 +241,17 @@ FORMATS: Final[tuple[Format, ...]] = (
         _avif,
         "vips",
         "vips",
+        vips_name="heif",
+        has_code_points=True,
+        options=lambda wanted: {
+            "compression": "av1",
+            "Q": wanted.quality,
+            "lossless": wanted.lossless,
+            "effort": 2,
+            "bitdepth": 12 if wanted.depth == 16 else 8,
+            "subsample_mode": "off" if wanted.lossless or wanted.quality >= 90 else "on",
+        },
+        embed=embed.into_room,
         largest_side=16384,
         alpha=True,
         sixteen=True,
@@ -157,7 +260,17 @@ FORMATS: Final[tuple[Format, ...]] = (
         metadata=CAMERA,
         quality=80,
     ),
-    Format("HEIF", (".heic", ".heif", ".hif"), _heif, "vips"),
+    Format(
+        "HEIF",
+        (".heic", ".heif", ".hif"),
+        _heif,
+        "vips",
+        pillow_is_better=_has_pillow_heif,
+        missing_decoder=(
+            "HEIC pictures need an HEVC decoder, which libvips was built without. Install pillow-heif, or convert it."
+        ),
+        has_code_points=True,
+    ),
     Format("GIF", (".gif",), _starts(b"GIF87a", b"GIF89a"), "vips"),
     Format(
         "BMP",
@@ -172,18 +285,36 @@ FORMATS: Final[tuple[Format, ...]] = (
         (".jp2", ".j2k", ".jpx", ".j2c"),
         _starts(b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
         writer="pillow",
+        reads_truncated=False,  # it would be all black
+        find_profile=of_jpeg_2000,
+        deep=deep.JPEG_2000,
         alpha=True,
     ),
-    Format("PPM", (".ppm", ".pgm", ".pbm", ".pnm"), _portable_map, writer="pillow", sixteen=True),
-    Format("PSD", (".psd",), _starts(b"8BPS")),
-    Format("ICO", (".ico",), _starts(b"\0\0\1\0")),
-    Format("ICNS", (".icns",), _starts(b"icns")),
+    Format(
+        "PPM",
+        (".ppm", ".pgm", ".pbm", ".pnm"),
+        _portable_map,
+        writer="pillow",
+        deep=deep.PORTABLE_MAP,
+        write_deep=deep.write_portable_map,
+        sixteen=True,
+    ),
+    Format("PSD", (".psd",), _starts(b"8BPS"), has_frames=False),
+    Format("ICO", (".ico",), _starts(b"\0\0\1\0"), has_frames=False, largest_pixels=LARGEST_ICON),
+    Format("ICNS", (".icns",), _starts(b"icns"), has_frames=False, largest_pixels=LARGEST_ICON),
     Format("DDS", (".dds",), _starts(b"DDS ")),
     Format("QOI", (".qoi",), _starts(b"qoif")),
     Format("SGI", (".sgi", ".rgb", ".bw"), _starts(b"\x01\xda\0", b"\x01\xda\x01")),
     Format("PCX", (".pcx",), _starts(b"\n\0\1", b"\n\2\1", b"\n\3\1", b"\n\5\1")),
-    # Nothing in a TGA's first bytes tells it: its name must.
-    Format("TGA", (".tga", ".icb", ".vda", ".vst"), _never, writer="pillow", largest_side=65535, alpha=True),
+    Format(
+        "TGA",
+        (".tga", ".icb", ".vda", ".vst"),
+        lambda _: False,
+        writer="pillow",
+        has_signature=False,
+        largest_side=65535,
+        alpha=True,
+    ),
 )
 
 

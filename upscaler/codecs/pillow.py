@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import logging
 import threading
@@ -16,13 +15,13 @@ import numpy as np
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from ..arrays import PixelArray
-from ..errors import OutputError, PictureError, UpscalerError
+from ..errors import OutputError, PictureError, UpscalerError, first_line
 from ..picture import Metadata, Picture, allocate
 from ..tiling import Size
 from . import deep, tiff_exif
 from .formats import Format
 from .orientation import swaps_sides, upright
-from .profiles import builtin, fits, of_jpeg_2000
+from .profiles import builtin, fits
 from .tiff_exif import IPTC
 
 log = logging.getLogger("upscaler")
@@ -30,12 +29,6 @@ log = logging.getLogger("upscaler")
 ORIENTATION = 0x0112
 IPTC_RESOURCE = 0x0404
 STRIP_ROWS = 256
-PICTURES_OF_ONE = ("PSD", "ICO", "ICNS")
-"""What Pillow calls frames are layers or sizes there."""
-
-LARGEST_ICON = 4096 * 4096
-"""Pixels; Pillow refuses more than twice the limit it is given."""
-
 _settings = threading.Lock()
 """Guards Pillow's process-wide limits, and Python's warnings, which are ours only while a file is read."""
 
@@ -55,36 +48,27 @@ def read(
     with _settings, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         limit, truncated = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-        # Icons hold whole files, decoded when they are opened.
-        Image.MAX_IMAGE_PIXELS = LARGEST_ICON // 2 if format.name in ("ICO", "ICNS") else None
-        ImageFile.LOAD_TRUNCATED_IMAGES = accept_damaged and format.name != "JPEG2000"  # it would be all black
+        # Pillow refuses more than twice the limit it is given.
+        Image.MAX_IMAGE_PIXELS = None if format.largest_pixels is None else format.largest_pixels // 2
+        ImageFile.LOAD_TRUNCATED_IMAGES = accept_damaged and format.reads_truncated
         try:
             with Image.open(file, formats=[format.name]) as image:
                 check(Size(*image.size))
                 frames = int(getattr(image, "n_frames", 1))
-                if frames > 1 and format.name not in PICTURES_OF_ONE:
+                if frames > 1 and format.has_frames:
                     log.warning("%s: holds %d frames or pages; the first is used.", name, frames)
-                picture = _completed(_picture_of(image, name, workspace), file, format)
+                picture = _complete(_picture_of(image, name, workspace), file, format)
         except UpscalerError:
             raise
         except UnidentifiedImageError as error:
             what = f"cannot be read as {format.name}; it is damaged, or of a kind that is not supported"
             raise PictureError(f"{name}: {what}. Convert it first.") from error
         except Exception as error:
-            advice = "; nothing of it can be read." if accept_damaged else ". --accept-damaged uses what can be read."
-            raise PictureError(f"{name}: the file is damaged ({_reason(error)}){advice}") from error
+            rest = "; nothing of it can be read." if accept_damaged else ". `accept_damaged` uses what can be read."
+            raise PictureError(f"{name}: the file is damaged ({first_line(error)}){rest}") from error
         finally:
             Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = limit, truncated
     return replace(picture, format=format.name, name=name)
-
-
-def knows_heif() -> bool:
-    """Whether the package pillow-heif is there: it has the HEVC decoder that libvips' wheel lacks, 8 bits deep."""
-    try:
-        importlib.import_module("pillow_heif").register_heif_opener()
-    except ImportError:
-        return False
-    return True
 
 
 def picture_of(image: Image.Image, name: str, workspace: Path | None = None) -> Picture:
@@ -97,22 +81,20 @@ def picture_of(image: Image.Image, name: str, workspace: Path | None = None) -> 
     except UpscalerError:
         raise
     except Exception as error:
-        raise PictureError(f"{name}: the image cannot be read ({_reason(error)}).") from error
+        raise PictureError(f"{name}: the image cannot be read ({first_line(error)}).") from error
 
 
-def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+def write(picture: Picture, path: Path, format: Format, options: dict[str, Any]) -> None:
+    """Writes one file at exactly `path`; `options` are those of Pillow's writer. Raises OutputError.
 
-
-def write(picture: Picture, path: Path, format: Format) -> None:
-    """One file at exactly `path`. What the format cannot hold (metadata, mostly) is left out. Raises OutputError."""
+    Of the metadata only the resolution is written.
+    """
     pixels = picture.pixels
-    options: dict[str, Any] = {}
-    if picture.metadata.dpi and "dpi" in format.metadata:
-        options["dpi"] = picture.metadata.dpi
+    if picture.metadata.dpi:
+        options = {**options, "dpi": picture.metadata.dpi}
     try:
-        if picture.depth == 16:  # which of these formats only one has
-            deep.write_portable_map(pixels, path)
+        if picture.depth == 16 and format.write_deep is not None:
+            format.write_deep(pixels, path)
         else:
             image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
             image.save(path, format.name, **options)
@@ -152,19 +134,17 @@ def _metadata(image: Image.Image) -> Metadata:
     )
 
 
-def _completed(picture: Picture, file: Path | io.BytesIO, format: Format) -> Picture:
-    """With what Pillow leaves in the file: the profile of a JPEG 2000, and 16 bits where it gives 8."""
-    if format.name == "JPEG2000":
-        profile = of_jpeg_2000(deep.content(file, deep.HEAD))
+def _complete(picture: Picture, file: Path | io.BytesIO, format: Format) -> Picture:
+    """Adds what Pillow leaves in the file: the profile, and samples of more than 8 bits."""
+    if format.find_profile is not None:
+        profile = format.find_profile(deep.read_content(file, deep.HEAD))
         picture = replace(picture, profile=profile if fits(profile, picture.pixels.shape[2]) else None)
-    largest = deep.largest_value(file, format.name)
-    if largest <= 255:
-        return picture
-    pixels = deep.read(file, format.name, largest)
-    if pixels is None or pixels.shape != picture.pixels.shape:
+    try:
+        pixels = None if format.deep is None else format.deep.read(file, picture.pixels.shape)
+    except ValueError:
         log.warning("%s: is read with 8 bits a sample.", picture.name)
         return picture
-    return replace(picture, pixels=pixels)
+    return picture if pixels is None else replace(picture, pixels=pixels)
 
 
 def _in_supported_mode(image: Image.Image, profile: bytes | None, name: str) -> tuple[Image.Image, bytes | None]:

@@ -16,16 +16,14 @@ from ..arrays import PixelArray
 from ..errors import OutputError, PictureError
 from ..picture import Metadata, Picture, allocate
 from ..tiling import Size
-from . import embed, iptc, png_texts, tiff_exif
+from . import embed, iptc
 from .connections import source, target
 from .formats import Format
 from .orientation import swaps_sides, upright
 from .profiles import fits, of_code_points
-from .tiff_exif import Value
 
 log = logging.getLogger("upscaler")
-logging.getLogger("pyvips").addHandler(logging.NullHandler())  # what matters of it comes with its exceptions
-pyvips.cache_set_max(0)  # of operations: each picture is read and written once
+logging.getLogger("pyvips").addHandler(logging.NullHandler())  # its exceptions say what matters
 
 MILLIMETRES = 25.4
 USUAL_DPI = (72.0, 72.0)
@@ -42,11 +40,9 @@ CODE_POINTS_WITHIN = 2**16
 HARMLESS = ("Invalid SOS parameters", "JFIF revision", "Adobe color transform", "Inconsistent progression")
 """Complaints of libjpeg about files that it decodes to the end all the same."""
 
-HARMFUL = ("Corrupt JPEG data", "remature end")
+ADVICE = "`accept_damaged` uses what can be read."
 
-LOADERS = {"AVIF": "heifload_source", "HEIF": "heifload_source"}
-SAVERS = {"AVIF": "heifsave_target"}
-"""Named by format, so that libvips never takes a file for one of another kind, an SVG drawing say."""
+HARMFUL = ("Corrupt JPEG data", "remature end")
 
 
 def read(
@@ -73,8 +69,8 @@ def read(
         raise PictureError(f"{name}: {_reason(error, format, accept_damaged)}") from error
 
 
-def write(picture: Picture, path: Path, format: Format, quality: int, lossless: bool, compression: int | None) -> None:
-    """One file at exactly `path`, overwriting it. Raises OutputError."""
+def write(picture: Picture, path: Path, format: Format, options: dict[str, Any]) -> None:
+    """Writes one file at exactly `path`, overwriting it; `options` are those of libvips' saver. Raises OutputError."""
     height, width, bands = picture.pixels.shape
     kind = "ushort" if picture.depth == 16 else "uchar"
     pixels = np.ascontiguousarray(picture.pixels)
@@ -84,38 +80,19 @@ def write(picture: Picture, path: Path, format: Format, quality: int, lossless: 
         interpretation=_interpretation(bands, picture.depth), xres=across / MILLIMETRES, yres=down / MILLIMETRES
     )
     image.set_type(pyvips.GValue.gstr_type, "resolution-unit", "in")
-    room = embed.room_for(picture.metadata) if format.name in ("WEBP", "AVIF") else None
+    room = embed.room_for(picture.metadata) if format.embed is embed.into_room else None
     blobs = {"icc-profile-data": picture.profile, "xmp-data": picture.metadata.xmp, "exif-data": room}
     for field, blob in blobs.items():
         if blob:
             image.set_type(pyvips.GValue.blob_type, field, blob)
-    options: dict[str, dict[str, Any]] = {
-        "JPEG": {"Q": quality, "subsample_mode": "off" if quality >= 90 else "on"},
-        "PNG": {"compression": 3 if compression is None else compression, "filter": "paeth"},
-        "WEBP": {"Q": quality, "lossless": lossless, "smart_subsample": True, "exact": False},
-        "TIFF": {
-            "compression": "none" if compression == 0 else "deflate",
-            "level": compression or 6,
-            "predictor": "horizontal",
-            "tile": False,
-            "bigtiff": pixels.nbytes > 3 * 2**30,
-        },
-        "AVIF": {
-            "compression": "av1",
-            "Q": quality,
-            "lossless": lossless,
-            "effort": 2,
-            "bitdepth": 12 if picture.depth == 16 else 8,
-            "subsample_mode": "off" if lossless or quality >= 90 else "on",
-        },
-    }
     keep = "icc|xmp|exif" if room else "icc|xmp"
     try:
-        saver = getattr(image, SAVERS.get(format.name, f"{format.name.lower()}save_target"))
-        saver(target(path), keep=keep, **options[format.name])
+        # The format is named, so that libvips never takes a file for one of another kind, such as an SVG drawing.
+        getattr(image, f"{format.vips_function}save_target")(target(path), keep=keep, **options)
     except pyvips.Error as error:
         raise OutputError(f"cannot be written as {format.name} ({_detail(error)}).") from error
-    embed.embed(picture.metadata, path, format.name)
+    if format.embed is not None:
+        format.embed(picture.metadata, path)
 
 
 def _read(
@@ -138,7 +115,7 @@ def _read(
 
 
 def _open(file: Path | bytes, format: Format, fail_on: str) -> pyvips.Image:
-    loader = getattr(pyvips.Image, LOADERS.get(format.name, f"{format.name.lower()}load_source"))
+    loader = getattr(pyvips.Image, f"{format.vips_function}load_source")
     image: pyvips.Image = loader(source(file), fail_on=fail_on, access="sequential")
     return image
 
@@ -154,19 +131,11 @@ def _blob(image: pyvips.Image, field: str) -> bytes | None:
 def _metadata(image: pyvips.Image, format: Format, file: Path | bytes) -> Metadata:
     exif, xmp, resources = (_blob(image, field) for field in ("exif-data", "xmp-data", "iptc-data"))
     exif = exif and exif.removeprefix(b"Exif\0\0")
-    records = iptc.records_in(resources) if resources else None
-    texts: dict[str, str] = {}
-    if format.name == "TIFF":
-        with _binary(file) as binary:
-            directory = tiff_exif.read(binary)
-        value = directory.pop(tiff_exif.IPTC, None)
-        records = value.data if isinstance(value, Value) else None
-        exif = tiff_exif.block_of(directory) if directory else None
-    elif format.name == "PNG":
-        with _binary(file) as binary:
-            texts = png_texts.read(binary)
-        records = iptc.records_in(png_texts.profile_in(texts, "iptc") or b"")
-    return Metadata(exif, xmp, records, _dpi(image), texts)
+    metadata = Metadata(exif, xmp, iptc.records_in(resources) if resources else None, _dpi(image))
+    if format.extract is None:
+        return metadata
+    with _binary(file) as binary:
+        return format.extract(binary, metadata)
 
 
 def _dpi(image: pyvips.Image) -> tuple[float, float] | None:
@@ -217,7 +186,7 @@ def _samples(format: str) -> str:
 def _profile(image: pyvips.Image, format: Format, file: Path | bytes, name: str) -> bytes | None:
     """Of the pixels as they are now."""
     profile = _blob(image, "icc-profile-data")
-    if profile is None and format.name in ("AVIF", "HEIF"):
+    if profile is None and format.has_code_points:
         with _binary(file) as binary:
             profile, curve = of_code_points(binary.read(CODE_POINTS_WITHIN))
         if curve is not None:
@@ -248,17 +217,13 @@ def _interpretation(bands: int, depth: int) -> str:
 def _reason(error: pyvips.Error, format: Format, accept_damaged: bool) -> str:
     detail = _detail(error)
     known = detail.lower()
-    if format.name == "HEIF" and ("hevc" in known or "codec" in known):
-        return (
-            "HEIC pictures need an HEVC decoder, which libvips was built without. Install pillow-heif, or convert it."
-        )
+    if format.missing_decoder and ("hevc" in known or "codec" in known):
+        return format.missing_decoder
     if any(words in known for words in ("not configured", "not implemented", "not been built in")):
         return f"is compressed in a way that cannot be read ({detail}). Convert it first."
     cut = any(word in known for word in ("premature end", "truncated", "unexpected end", "end of file", "bad seek"))
     kind = f"the file is {'cut short' if cut else 'damaged'}{detail and f' ({detail})'}"
-    return (
-        f"{kind}; nothing of it can be read." if accept_damaged else f"{kind}. --accept-damaged uses what can be read."
-    )
+    return f"{kind}; nothing of it can be read." if accept_damaged else f"{kind}. {ADVICE}"
 
 
 def _detail(error: pyvips.Error) -> str:

@@ -38,5 +38,5 @@ def allocate(shape: tuple[int, ...], dtype: DTypeLike, folder: Path | None = Non
     except OSError as error:
         raise OutputError(
             f"{place}: no room for {size / 2**30:.1f} GiB of pixels in the making ({error.strerror or error}). "
-            "Free some space, or point TMPDIR or --workspace to another disk."
+            "Free some space, or point TMPDIR or `workspace` to another disk."
         ) from error
