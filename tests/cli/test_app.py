@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-import upscaler
 from tests.cli.conftest import Run, sizes
-from upscaler.cli.commands import COMMANDS
 from upscaler.errors import EngineError, ModelError, PlanError
 
 unix = pytest.mark.skipif(sys.platform == "win32", reason="needs a Unix shell")
@@ -29,30 +26,10 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
 
 
-def test_help_names_every_command_and_how_to_begin(run: Run) -> None:
-    done = run("--help")
-    assert (done.code, done.err) == (0, "")
-    text = done.out.decode()
-    for name, command in COMMANDS.items():
-        assert re.search(rf"^  {name} +{(command.__doc__ or '').split('.', maxsplit=1)[0]}", text, re.MULTILINE)
-    assert "upscaler photo.jpg " in text
-
-
-def test_help_of_upscale_says_something_of_every_option(run: Run) -> None:
-    text = run("upscale", "-h").out.decode()
-    options = re.findall(r"^  (?:-\w, )?--([\w-]+)(?: \S+)?(.*)$", text, re.MULTILINE)
-    assert len(options) > 25
-    assert all(len(rest.strip()) > 10 for _, rest in options)
-
-
 def test_no_arguments_are_wrong_usage_and_bring_help(run: Run) -> None:
     done = run()
     assert done.code == 2
     assert b"upscaler photo.jpg" in done.out
-
-
-def test_version_is_the_package_s(run: Run) -> None:
-    assert run("--version").out.decode() == f"upscaler {upscaler.__version__}\n"
 
 
 @pytest.mark.parametrize(
@@ -99,16 +76,16 @@ def test_verbose_shows_where_the_unexpected_happened(run: Run, here: Path, monke
     [
         ("upscaler a.jpg -m lanczos 2>&- && test -s a_4x.jpg", 0, ""),
         ("upscaler a.jpg -m lanczos <&- >&- 2>&-", 0, ""),
-        ("upscaler - -m lanczos -o x.png <&-", 1, "error: standard input: is closed."),
-        ("upscaler a.jpg -m lanczos -o - >&-", 1, "error: standard output: is closed."),
+        ("upscaler - -m lanczos -o x.png <&-", 1, "error: standard input is closed."),
+        ("upscaler a.jpg -m lanczos -o - >&-", 1, "error: standard output is closed."),
         (
             "upscaler a.jpg -m lanczos -o - | true; exit ${PIPESTATUS[0]}",
             1,
-            "error: standard output: cannot be written",
+            "error: standard output cannot be written",
         ),
         ("upscaler --help | true; exit ${PIPESTATUS[0]}", 1, ""),
-        ("upscaler --version >/dev/full", 1, "error: standard output: cannot be written (No space left on device)."),
-        ("upscaler a.jpg -m lanczos -o - >/dev/full", 1, "error: standard output: cannot be written (No space left"),
+        ("upscaler --version >/dev/full", 1, "error: standard output cannot be written (No space left on device)."),
+        ("upscaler a.jpg -m lanczos -o - >/dev/full", 1, "error: standard output cannot be written (No space left"),
         (
             "mkfifo f.jpg && upscaler f.jpg -m lanczos",
             1,

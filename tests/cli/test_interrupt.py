@@ -176,4 +176,4 @@ def test_watch_is_from_folder_to_folder(tmp_path: Path, arguments: list[str]) ->
     process = start("--watch", *arguments)
     _, errors = process.communicate()
     assert process.returncode == 2
-    assert errors.startswith("error: --watch: works from folder to folder")
+    assert errors.startswith("error: --watch works from folder to folder")

@@ -1,4 +1,4 @@
-"""`upscaler doctor`: what this machine has, and what would be used. Finds out, and changes nothing."""
+"""`upscaler doctor`: what this machine has, and what would be used. It changes nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def doctor() -> None:
         show("")
         try:
             part()
-        except Exception as error:  # a library that does not load is just what is looked for here
+        except Exception as error:  # libraries that do not load are what this command looks for
             say(f"error: {type(error).__name__}: {error}. {cure(error)}.")
             broken = True
     if broken:
@@ -76,8 +76,11 @@ def _show_models() -> None:
 
 
 def cure(error: Exception) -> str:
-    """What helps when a library does not load. OpenCV's wheel for desktops takes the place of the one for servers when
-    another package asks for it, and wants a display's libraries."""
+    """The advice for a library that does not load.
+
+    OpenCV's wheel for desktops replaces the one for servers when another package asks for it, and needs the libraries
+    of a display.
+    """
     if "libGL" in str(error):
         return "Run pip install --force-reinstall --no-deps opencv-python-headless, the one that needs no display"
     return "Install upscaler anew"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .options import DryRunOptions, FolderOptions, OutputOptions
 
 MENTIONED = 20
-"""Files that are named one by one when they are skipped for the same reason."""
+"""The number of files that are named one by one when they are skipped for the same reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def make_files(work: Work) -> None:
     outcomes: list[Outcome] = []
     skipped: list[Skipped] = []
     try:
-        for found in _arriving(work) if watch else [_find(work, work.output.output)]:
+        for found in _watch(work) if watch else [_find(work, work.output.output)]:
             if not work.quiet:
                 _say_skipped(found.skipped, work.messages.verbose)
             skipped += found.skipped
@@ -120,8 +120,8 @@ def _run(work: Work, found: Jobs) -> Iterator[Outcome]:
             yield outcome
 
 
-def _arriving(work: Work) -> Iterator[Jobs]:
-    """What is there now, and what arrives, for ever. Raises PlanError unless folders go to a folder."""
+def _watch(work: Work) -> Iterator[Jobs]:
+    """The jobs that are there now, and those that arrive, for ever. Raises PlanError unless folders go to a folder."""
     from ..errors import PlanError
     from ..inputs.discover import Jobs
     from ..inputs.watch import arriving
@@ -130,7 +130,7 @@ def _arriving(work: Work) -> Iterator[Jobs]:
     folders = [Path(text) for text in work.inputs]
     if output is None or not all(map(os.path.isdir, folders)):
         raise PlanError(
-            "--watch: works from folder to folder. Name folders that exist, and one for the results with -o."
+            "--watch works from folder to folder. Name folders that exist, and one for the results with -o."
         )
 
     def look() -> tuple[Job, ...]:
@@ -165,7 +165,7 @@ def _find(work: Work, output: str | None) -> Jobs:
 
 
 def _say_skipped(skipped: tuple[Skipped, ...], verbose: bool) -> None:
-    """A line for each file; for the first MENTIONED of a reason, unless verbose."""
+    """Says why files are skipped: with `verbose` for each, else for the first MENTIONED of a reason."""
     for reason in dict.fromkeys(item.reason for item in skipped):
         paths = [item.path for item in skipped if item.reason == reason]
         for path in paths if verbose else paths[:MENTIONED]:

@@ -1,4 +1,4 @@
-"""`upscaler generate`, and what is said of the pictures."""
+"""`upscaler generate`: pictures from text, and what is said of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 
 from .console import bars, say
 from .files import say_failures
-from .groups import grouped
+from .groups import expand_groups
 from .options import (
     FetchOptions,
     FormatOptions,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ..jobs.prompts import Orders
 
 
-@grouped
+@expand_groups
 def generate(
     prompts: Annotated[
         list[str] | None,
@@ -93,7 +93,7 @@ def make(
     grid: Path | None = None,
     **making: Any,
 ) -> None:
-    """Runs `jobs.generate.run`, and says what became of each picture.
+    """Runs the job and says what became of each picture.
 
     Raises SystemExit(1) when one failed; all failures have been said by then, however it ends.
     """
@@ -127,7 +127,7 @@ def make(
 
 
 def _wishes(prompts: list[str] | None, file: Path | None, image: str | None) -> Sequence[dict[str, Any]]:
-    """What was typed, then what is in the file. To change a picture takes no words."""
+    """The prompts that were typed, then those of the file. With an `--init-image` there need not be any."""
     from ..errors import PlanError
     from ..jobs.prompts import read
 
@@ -144,12 +144,12 @@ def _refuse_original() -> None:
 
 
 def _grid(orders: Orders, writing: EncodeOptions) -> Path:
-    """Raises PlanError when there is but one picture, or one is called so."""
+    """The file of the contact sheet. Raises PlanError when there is only one picture, or one has this name."""
     from ..codecs import writable
     from ..errors import PlanError
 
     if len(orders.orders) == 1:
-        raise PlanError("--grid: is for several pictures. Ask for more with -n, or leave it out.")
+        raise PlanError("--grid is for several pictures. Ask for more with -n, or leave it out.")
     path = (orders.folder or Path()) / f"grid{writable(writing.format).suffixes[0]}"
     if path in [order.output for order in orders.orders]:
         raise PlanError(f"--grid: {path} is what one of the pictures is called. Choose another --name.")

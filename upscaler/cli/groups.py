@@ -49,10 +49,10 @@ def flag(help: str, *flags: str) -> Any:
     return field(default=False, metadata={"flags": flags, "facts": {"help": help}})
 
 
-def grouped(command: Command) -> Command:
-    """The same command for Typer: a parameter that is a group becomes one option for each field of the group.
+def expand_groups(command: Command) -> Command:
+    """Makes a command that Typer understands: a parameter that is a group becomes an option for each of its fields.
 
-    The default of such a parameter is a group too, whose values are the options' defaults.
+    The default of such a parameter is a group as well, whose values are the defaults of the options.
     """
     hints = get_type_hints(command, include_extras=True)
     parameters: list[inspect.Parameter] = []
@@ -77,7 +77,7 @@ def grouped(command: Command) -> Command:
 
 
 def options_of(command: Command) -> Iterator[Option]:
-    """The options of a command in their order; its arguments, which have no name, are left out."""
+    """Lists the options of a command in their order, without its arguments, which have no name."""
     hints = get_type_hints(command, include_extras=True)
     for parameter in inspect.signature(command).parameters.values():
         kind, *notes = get_args(hints[parameter.name])

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from .console import show, table
-from .groups import grouped
+from .groups import expand_groups
 from .options import ReadingOptions, VerboseOptions
 
 
-@grouped
+@expand_groups
 def info(
     picture: Annotated[str, typer.Argument(metavar="PICTURE", help="Name a file.")],
     reading: ReadingOptions,

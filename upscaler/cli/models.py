@@ -10,7 +10,7 @@ import typer
 from .completion import all_models
 from .console import say, show, table
 from .downloads import download
-from .groups import PanelCommand, grouped
+from .groups import PanelCommand, expand_groups
 from .options import VerboseOptions
 from .options_in_text import sentence
 
@@ -49,17 +49,17 @@ def list_(
 
 
 @app.command("show", cls=PanelCommand)
-@grouped
+@expand_groups
 def show_(name: Name, messages: VerboseOptions) -> None:
     """Show all that is known of one model."""
     messages.set_up()
     from .describe import about_model
 
-    table(None, about_model(_found(name)))
+    table(None, about_model(_find(name)))
 
 
 @app.command(cls=PanelCommand)
-@grouped
+@expand_groups
 def fetch(
     names: Annotated[
         list[str] | None,
@@ -81,7 +81,7 @@ def fetch(
 
     if bool(names) == everything:
         raise PlanError("upscaler models fetch: name the models, or write --all.")
-    wanted = [_found(name) for name in names or ()]
+    wanted = [_find(name) for name in names or ()]
     if everything:
         wanted = [model for model in catalog.models() if model.commercial and model.download and model.download.urls]
     failures = []
@@ -100,7 +100,7 @@ def fetch(
 
 
 @app.command("import", cls=PanelCommand)
-@grouped
+@expand_groups
 def import_(
     file: Annotated[
         Path,
@@ -122,7 +122,7 @@ def import_(
 
 
 @app.command(cls=PanelCommand)
-@grouped
+@expand_groups
 def remove(
     names: Annotated[
         list[str],
@@ -134,7 +134,7 @@ def remove(
     messages.set_up()
     from .. import catalog
 
-    for model in [_found(name) for name in names]:
+    for model in [_find(name) for name in names]:
         for path in catalog.remove(model):
             show(f"{path}: removed.")
 
@@ -153,15 +153,15 @@ def where(
     if name is None:
         show(str(catalog.models_dir()))
         return
-    for model in pieces(_found(name)):
+    for model in pieces(_find(name)):
         path = catalog.find_local(model)
         if path is None:
-            raise ModelError(f"{model.name}: is not on this machine. Get it with upscaler models fetch {model.name}.")
+            raise ModelError(f"{model.name} is not on this machine. Get it with upscaler models fetch {model.name}.")
         show(str(path))
 
 
-def _found(name: str) -> Model:
-    """Raises PlanError, since the name is the user's."""
+def _find(name: str) -> Model:
+    """The model of that name. Raises PlanError, since the name is the user's."""
     from .. import catalog
     from ..errors import ModelError, PlanError
 

@@ -1,6 +1,7 @@
 """The options of all commands, each once, in groups that know what they mean to the library.
 
-A command takes the groups it needs (see `groups.grouped`). Methods raise PlanError for values that cannot be.
+A command takes the groups that it needs (see `groups.expand_groups`). Methods raise PlanError for values that cannot
+be. The table is over 300 lines long, since options are found and compared more easily in one place.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ class SizeOptions:
     panel: ClassVar[str] = "Size"
 
     scale: float | None = option(
-        "TIMES", "Make it this many times as large: 2, 2.5, 8 … Default: the model's own scale, mostly 4.", "-s"
+        "TIMES",
+        "Make it this many times as large, such as 2, 2.5 or 8. Default: the model's own scale, mostly 4.",
+        "-s",
     )
     width: int | None = option("PIXELS", "Make it this wide; the height follows.")
     height: int | None = option("PIXELS", "Make it this high; the width follows.")
@@ -102,7 +105,7 @@ class EncodingOptions:
         from ..codecs import EncodeOptions
 
         return EncodeOptions(
-            _writable(format), self.quality, self.lossless, self.compression, self.strip, self.overwrite
+            _find_format(format), self.quality, self.lossless, self.compression, self.strip, self.overwrite
         )
 
 
@@ -171,15 +174,15 @@ class ModelOptions:
         "0..1", "Take out this share of the noise, with realesr-general-x4v3. Default: 1, all of it."
     )
 
-    def given(self) -> dict[str, Any]:
-        """Those fields of `PipelineOptions` that were given, and the model."""
+    def arguments(self) -> dict[str, Any]:
+        """The fields of `PipelineOptions` that were given, and the model."""
         named = {"model": self.model, "blend": self.blend, "fidelity": self.fidelity, "denoise": self.denoise}
         return {name: value for name, value in named.items() if value is not None}
 
     def upscaler(
         self, hardware: HardwareOptions, fetching: FetchOptions, diffusion: Diffusion | None, **defaults: Any
     ) -> Pipeline:
-        """Nothing is fetched or loaded yet. `defaults`: the model and fields of `PipelineOptions` for what was
+        """Fetches and loads nothing yet. `defaults`: the model and fields of `PipelineOptions` for what was
         not given.
 
         Only diffusion models have to be told that they may be pickles.
@@ -189,14 +192,14 @@ class ModelOptions:
         from ..errors import ModelError
         from ..pipeline import Pipeline, PipelineOptions
 
-        settings = {**defaults, **self.given(), **hardware.given()}
+        settings = {**defaults, **self.arguments(), **hardware.arguments()}
         name = settings.pop("model")
         try:
             if fetching.allow_pickle and find(name).facts.takes_diffusion:
                 diffusion = replace(diffusion or Diffusion(), allow_pickle=True)
             return Pipeline(name, PipelineOptions(**settings, workspace=hardware.workspace, diffusion=diffusion))
         except ModelError as error:
-            raise _blamed(error, "model", name) from error
+            raise _blame(error, "model", name) from error
 
 
 @dataclass(frozen=True)
@@ -215,11 +218,11 @@ class GeneratorOptions:
     no_safety_checker: bool = flag("Do without the safety checker that comes with some generators.")
 
     def text_to_image(self, hardware: HardwareOptions, fetching: FetchOptions, **defaults: Any) -> TextToImage:
-        """Nothing is fetched or loaded yet. `defaults`: arguments of `TextToImage` for what was not given."""
+        """Fetches and loads nothing yet. `defaults`: arguments of `TextToImage` for what was not given."""
         from ..errors import ModelError
         from ..text2image.text_to_image import TextToImage
 
-        settings = {"model": None, **defaults, **hardware.given()}
+        settings = {"model": None, **defaults, **hardware.arguments()}
         name = self.generator or settings["model"]
         settings |= {"model": name, "safety_checker": not self.no_safety_checker}
         try:
@@ -227,7 +230,7 @@ class GeneratorOptions:
         except ModelError as error:
             if name is None:
                 raise
-            raise _blamed(error, "generator", name) from error
+            raise _blame(error, "generator", name) from error
 
 
 @dataclass(frozen=True)
@@ -240,7 +243,7 @@ class FetchOptions:
     offline: bool = flag("Fetch no model, whatever happens.")
 
     def download(self, models: Iterable[Model], shows_bar: bool) -> None:
-        """Fetches what is not on this machine. Raises ModelError."""
+        """Fetches the files that are not on this machine. Raises ModelError."""
         for model in models:
             download(model, shows_bar, self.offline, self.allow_pickle)
 
@@ -260,15 +263,15 @@ class RefiningOptions:
         autocompletion=controls,
     )
 
-    def fields(self) -> dict[str, Any]:
-        """Those fields of a `Diffusion` that were given."""
-        return _given(self)
+    def arguments(self) -> dict[str, Any]:
+        """The fields of a `Diffusion` that were given."""
+        return _set_fields(self)
 
     def diffusion(self, base: Diffusion | None = None) -> Diffusion | None:
         """`base` with those fields that were given; None when none was and there is no base."""
         from ..diffusion.options import Diffusion
 
-        changes = self.fields()
+        changes = self.arguments()
         return replace(base or Diffusion(), **changes) if changes else base
 
 
@@ -283,8 +286,8 @@ class DiffusionOptions(RefiningOptions):
     seed: int | None = option("N", "Choose the noise that a diffusion model begins with. Default: 0.")
     compile: bool = flag("Compile the diffusion model first: minutes, worth it for many windows.")
 
-    def fields(self) -> dict[str, Any]:
-        given = super().fields()
+    def arguments(self) -> dict[str, Any]:
+        given = super().arguments()
         return given if self.compile else {name: value for name, value in given.items() if name != "compile"}
 
 
@@ -299,8 +302,8 @@ class UpscaleDiffusionOptions(RefiningOptions):
         "N", "Let the diffusion model that enlarges take this many steps.", min=1, max=1000
     )
 
-    def fields(self) -> dict[str, Any]:
-        return {name.removeprefix("upscale_"): value for name, value in super().fields().items()}
+    def arguments(self) -> dict[str, Any]:
+        return {name.removeprefix("upscale_"): value for name, value in super().arguments().items()}
 
 
 @dataclass(frozen=True)
@@ -316,12 +319,13 @@ class GenerationOptions:
     )
     negative: str | None = option("TEXT", "Say what must not be in the picture.")
     style: str | None = option(
-        "NAME", "Draw in this style: watercolour, illustration, photograph, oil on canvas, ink drawing, pixel art …"
+        "NAME",
+        "Draw in a style such as watercolour, illustration, photograph, oil on canvas, ink drawing or pixel art.",
     )
     size: str | None = option(
         "WxH", "Generate it this large, before it is enlarged. Default: what the model is made for."
     )
-    aspect: str | None = option("W:H", "Give the proportions in place of a size: 16:9, 3:4 …")
+    aspect: str | None = option("W:H", "Give the proportions in place of a size, such as 16:9 or 3:4.")
     steps: int | None = option("N", "Take this many steps from noise to picture. Default: the generator's number.")
     guidance: float | None = option("N", "Make the prompt count this much. Default: the generator's number.")
     init_image: str | None = option("PICTURE", "Begin with this picture in place of noise.")
@@ -331,11 +335,11 @@ class GenerationOptions:
     )
 
     def parameters(self) -> dict[str, Any]:
-        """Those fields of a `GenerationParameters` that were given."""
+        """The fields of a `GenerationParameters` that were given."""
         from ..diffusion.options import Lora
         from ..target import parse_size
 
-        parameters = _given(self)
+        parameters = _set_fields(self)
         if self.size is not None:
             parameters["size"] = parse_size(self.size)
         if "init_image" in parameters:
@@ -383,8 +387,8 @@ class HardwareOptions:
         writable=True,
     )
 
-    def given(self) -> dict[str, Any]:
-        """Those arguments of `PipelineOptions` and `TextToImage` that were given."""
+    def arguments(self) -> dict[str, Any]:
+        """The fields of `PipelineOptions` and arguments of `TextToImage` that were given."""
         from ..target import parse_memory
 
         memory = None if self.memory is None else parse_memory(self.memory)
@@ -433,7 +437,7 @@ class ParallelOptions:
         workers = WorkerOptions(tuple(name for name in names if name), self.cluster)
         if hardware.device is not None:
             raise PlanError(
-                f"--device {hardware.device}: is one device, and {self.option} says who computes. "
+                f"--device {hardware.device}: this is one device, and {self.option} says who computes. "
                 "Leave out one of them."
             )
         return workers
@@ -498,7 +502,7 @@ class VerboseOptions:
     verbose: bool = flag("Say everything that is done.", "-v")
 
     def set_up(self) -> None:
-        """From here on messages are shown as they were asked for."""
+        """Shows messages as they were asked for from here on."""
         set_up_logging(quiet=False, verbose=self.verbose)
 
 
@@ -520,7 +524,7 @@ class MessageOptions(VerboseOptions):
         set_up_logging(self.quiet, self.verbose)
         if self.quiet and (self.verbose or self.progress):
             loud = "--verbose" if self.verbose else "--progress"
-            raise PlanError(f"--quiet and {loud}: are opposites. Choose one of them.")
+            raise PlanError(f"--quiet and {loud} are opposites. Choose one of them.")
 
 
 @dataclass(frozen=True)
@@ -530,19 +534,19 @@ class DryRunOptions(MessageOptions):
     dry_run: bool = flag("Only say what would be done: sizes, model, device, tiles and memory.")
 
 
-def _given(group: Any) -> dict[str, Any]:
+def _set_fields(group: Any) -> dict[str, Any]:
     values = {field.name: getattr(group, field.name) for field in fields(group)}
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _blamed(error: Exception, argument: str, name: str) -> Exception:
-    """The error as a fault of the option that names a model."""
+def _blame(error: Exception, argument: str, name: str) -> Exception:
+    """The error as the fault of the option that names a model."""
     from ..errors import PlanError
 
     return PlanError(str(error).removeprefix(f"{name}: "), argument=argument, value=name)
 
 
-def _writable(name: str | None) -> Format | None:
+def _find_format(name: str | None) -> Format | None:
     from ..codecs import FORMATS, by_name
     from ..errors import PlanError
 
@@ -551,5 +555,5 @@ def _writable(name: str | None) -> Format | None:
     format = by_name(name.lstrip("."))
     if format is None or format.writer is None:
         known = ", ".join(format.suffixes[0][1:] for format in FORMATS if format.writer)
-        raise PlanError(f"--format {name}: cannot be written. Choose one of {known}.")
+        raise PlanError(f"--format {name}: this format cannot be written. Choose one of {known}.")
     return format

@@ -24,7 +24,7 @@ RENAMED = {
 ARGUMENT = r"(?<![^\s(])`(?P<argument>[a-z][a-z_]*)`(?=[),;:.?!]*(?:\s|$))"
 """A word of its own: a backtick inside a file's name begins none."""
 
-FAULT = r"(?:^|(?<=: ))(?P<fault>[a-z][a-z_]*)=(?P<value>[^:`]*): "
+FAULT = r"(?:^|(?<=: ))(?P<fault>[a-z][a-z_]*)=(?P<value>.*?): "
 
 _known: Collection[str] | None = None
 

@@ -10,7 +10,7 @@ import typer
 
 from .console import say
 from .generate import make
-from .groups import grouped
+from .groups import expand_groups
 from .options import (
     EncodingOptions,
     FetchOptions,
@@ -34,13 +34,16 @@ MODEL_AS_BEFORE = ModelOptions(model=None, blend=None)
 HARDWARE_AS_BEFORE = HardwareOptions(precision=None)
 
 
-@grouped
+@expand_groups
 def rerun(
     picture: Annotated[str, typer.Argument(metavar="PICTURE", help="Name a file that upscaler generate has made.")],
+    *,
     prompt: Annotated[
         str | None,
         typer.Option(metavar="TEXT", rich_help_panel="Prompt", help="Say what shall be in the picture instead."),
     ] = None,
+    drawing: GenerationOptions,
+    size: GeneratedSizeOptions,
     output: Annotated[
         str | None,
         typer.Option(
@@ -51,9 +54,6 @@ def rerun(
             help="Write to this file. Default: beside the picture, as NAME_again.",
         ),
     ] = None,
-    *,
-    drawing: GenerationOptions,
-    size: GeneratedSizeOptions,
     encoding: EncodingOptions,
     generator: GeneratorOptions,
     model: ModelOptions = MODEL_AS_BEFORE,
@@ -80,7 +80,7 @@ def rerun(
         model=str(made.generator["model"]),
         precision=str(made.generator.get("precision", "auto")),
     )
-    enlarges = target != Target() or bool(model.given()) or bool(diffusion.fields())
+    enlarges = target != Target() or bool(model.arguments()) or bool(diffusion.arguments())
     upscaler = None
     if not size.no_upscale and (made.upscaler is not None or enlarges):
         upscaler = _upscaler(made, model, fetching, diffusion, hardware)
@@ -98,7 +98,7 @@ def rerun(
 
 
 def _parameters(made: Recipe, changes: dict[str, Any]) -> GenerationParameters:
-    """Those of the recipe, with the changes; proportions take the place of its size."""
+    """The parameters of the recipe with the changes; proportions replace its size."""
     from ..text2image.parameters import GenerationParameters
 
     parameters = GenerationParameters.from_dict(made.parameters)
@@ -112,7 +112,7 @@ def _upscaler(
     diffusion: UpscaleDiffusionOptions,
     hardware: HardwareOptions,
 ) -> Pipeline:
-    """That of the recipe, with what was asked for in its place."""
+    """The upscaler of the recipe, except for what was asked for."""
     from ..jobs.chain import upscaler_options
 
     settings = {"model": "photo", **upscaler_options(made, model.model)}
@@ -128,21 +128,21 @@ def _recipe_of(picture: Picture) -> Recipe:
     made = recipe.of(picture)
     if made is None:
         raise PictureError(
-            f"{picture.name}: does not say what made it. Only pictures of upscaler generate do, unless it was stripped."
+            f"{picture.name} does not say what made it. Pictures of upscaler generate do, unless they were stripped."
         )
     return made
 
 
 def _say_changed(picture: Picture, made: Recipe) -> None:
-    """Of one that was enlarged, or cut, after upscaler generate had made it."""
+    """Warns that the picture was enlarged or cut after upscaler generate had made it."""
     say(
-        f"warning: {picture.name}: has {picture.size} pixels, and had {made.size} when it was made. What was done "
-        "since it does not tell; what was made then is made again. To have it enlarged, too, add --scale and --model."
+        f"warning: {picture.name} has {picture.size} pixels, and had {made.size} when it was made. It does not tell "
+        "what was done since, so it is made as it was then. To have it enlarged as well, add --scale and --model."
     )
 
 
 def _compare(old: Picture, new: Picture, made: Recipe, quiet: bool) -> None:
-    """Says whether they have the same pixels and, if not, what may be the reason."""
+    """Says whether both have the same pixels and, if not, what the reason may be."""
     import numpy as np
 
     from .. import recipe

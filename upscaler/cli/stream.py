@@ -1,4 +1,4 @@
-"""One picture from standard input, or to standard output, or both; pictures from file to file are `upscale`'s."""
+"""One picture from standard input, or to standard output, or both; pictures from file to file are in `files`."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def make_streamed(work: Work) -> None:
 
 
 def _source(inputs: list[str]) -> Path | None:
-    """The one file; None is standard input."""
+    """The one file that is named; None is standard input. Raises PlanError for several."""
     from ..errors import PlanError
     from ..inputs.discover import expand
 
@@ -75,26 +75,26 @@ def _read(source: Path | None, work: Work) -> Picture:
     if source is not None:
         return read(source, **work.reading)
     if sys.stdin is None:
-        raise PictureError(f"{INPUT}: is closed. Feed it a picture, or name a file.")
+        raise PictureError(f"{INPUT} is closed. Feed it a picture, or name a file.")
     if sys.stdin.isatty():
-        raise PlanError(f"{INPUT}: is a terminal. Feed it a picture, or name a file.")
+        raise PlanError(f"{INPUT} is a terminal. Feed it a picture, or name a file.")
     try:
         content = sys.stdin.buffer.read()
     except OSError as error:
-        raise PictureError(f"{INPUT}: cannot be read ({error.strerror}).") from error
+        raise PictureError(f"{INPUT} cannot be read ({error.strerror}).") from error
     reading: Reading = {**work.reading, "name": INPUT}
     return codecs.decode(content, **reading)
 
 
 def _file(writing: EncodeOptions, output: str) -> Path:
-    """Raises PlanError when that is a folder, or says nothing about the format."""
+    """The file that is named. Raises PlanError when it is a folder, or its name says no format."""
     from ..codecs import by_suffix
     from ..errors import PlanError
     from ..inputs.discover import folder_for
 
     path = Path(output)
     if os.path.isdir(output) or output.endswith(("/", os.sep)):
-        raise PlanError(f"{output}: is a folder, and {INPUT} has no name to use in it. Name a file.")
+        raise PlanError(f"{output} is a folder, and {INPUT} has no name for a file in it. Name a file.")
     if writing.format is None and by_suffix(path.suffix) is None:
         raise PlanError(f"{output}: its name says no format. Give it a suffix such as .png, or use --format.")
     folder_for(path)
@@ -105,9 +105,9 @@ def _standard_output() -> BinaryIO:
     from ..errors import OutputError, PlanError
 
     if sys.stdout is None:
-        raise OutputError(f"{OUTPUT}: is closed. Name a file with -o.")
+        raise OutputError(f"{OUTPUT} is closed. Name a file with -o.")
     if sys.stdout.isatty():
-        raise PlanError(f"{OUTPUT}: is a terminal. Redirect it, or name a file with -o.")
+        raise PlanError(f"{OUTPUT} is a terminal. Redirect it, or name a file with -o.")
     return sys.stdout.buffer
 
 
@@ -118,4 +118,4 @@ def _write(picture: Picture, sink: BinaryIO, writing: EncodeOptions) -> None:
     try:
         codecs.encode_stream(picture, sink, writing, OUTPUT)
     except OSError as error:
-        raise OutputError(f"{OUTPUT}: cannot be written ({error.strerror}).") from error
+        raise OutputError(f"{OUTPUT} cannot be written ({error.strerror}).") from error

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from .files import Work, make_files
-from .groups import grouped
+from .groups import expand_groups
 from .options import (
     DiffusionOptions,
     DryRunOptions,
@@ -31,7 +31,7 @@ Pictures = Annotated[
 ]
 
 
-@grouped
+@expand_groups
 def upscale(
     inputs: Pictures,
     size: SizeOptions,
@@ -81,7 +81,7 @@ def _refuse_odds(is_piped: bool, parallel: ParallelOptions, folders: FolderOptio
 
     if folders.watch and (messages.dry_run or is_piped):
         other = "--dry-run" if messages.dry_run else "-"
-        raise PlanError(f"--watch: works from folder to folder, not with {other}.")
+        raise PlanError(f"--watch works from folder to folder, not with {other}.")
     if parallel.option is not None and (folders.watch or is_piped):
         other = "--watch" if folders.watch else "-"
-        raise PlanError(f"{parallel.option}: works on files that are there, not with {other}.")
+        raise PlanError(f"{parallel.option} works on files that are there, not with {other}.")

@@ -38,15 +38,18 @@ def test_dry_run_says_what_one_of_them_would_do(run: Run, here: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["a.jpg", "--devices", "cpu", "--device", "cpu"], "--device cpu: is one device, and --devices says who"),
-        (["a.jpg", "--cluster", "local", "--device", "cpu"], "--device cpu: is one device, and --cluster says who"),
+        (["a.jpg", "--devices", "cpu", "--device", "cpu"], "--device cpu: this is one device, and --devices says who"),
+        (
+            ["a.jpg", "--cluster", "local", "--device", "cpu"],
+            "--device cpu: this is one device, and --cluster says who",
+        ),
         (["a.jpg", "--devices", "cpu", "--cluster", "local"], "--devices and --cluster: one of them says who does"),
         (["a.jpg", "--devices", ","], "--devices and --cluster: one of them says who does the work. Name one"),
-        (["-", "--devices", "cpu"], "--devices: works on files that are there, not with -."),
-        (["a.jpg", "-o", "-", "--cluster", "local"], "--cluster: works on files that are there, not with -."),
+        (["-", "--devices", "cpu"], "--devices works on files that are there, not with -."),
+        (["a.jpg", "-o", "-", "--cluster", "local"], "--cluster works on files that are there, not with -."),
         (
             [".", "-o", "out", "--watch", "--devices", "cpu"],
-            "--devices: works on files that are there, not with --watch.",
+            "--devices works on files that are there, not with --watch.",
         ),
         (["a.jpg", "--cluster", "local"], "--cluster: needs a folder for the results. Name one with --output."),
         (["a.jpg", "-o", "out/", "--cluster", "here"], "--cluster here: is no address. Write HOST:PORT, or local."),
