@@ -165,7 +165,7 @@ def test_wrong_names_are_said_before_anything_is_fetched(run: Run, model: Path) 
         done = run("generate", "a cat", "-g", "tiny/sd", "-m", "nonsense")
         assert (done.code, "--model nonsense: no model has this name" in done.err) == (2, True)
         done = run("generate", "a cat", "-g", "tiny/sd", "--print", "60x90")
-        assert (done.code, "--print 60x90: is no paper." in done.err) == (2, True)
+        assert (done.code, "--print 60x90: not a paper size." in done.err) == (2, True)
         assert hub.fetched() == []
 
 

@@ -127,7 +127,7 @@ def test_half_precision_agrees_with_float32_or_is_refused(
     upscaler = Upscaler(files[row], device="cpu", precision=precision)
     if not allowed:
         with pytest.raises(
-            PlanError, match=f"--precision {precision}: this model does not support it. Use auto or fp32"
+            PlanError, match=f"precision={precision}: this model does not support it. Use auto or fp32"
         ):
             upscaler(source(37, 29))
         return
@@ -231,7 +231,7 @@ def test_a_network_that_must_see_the_whole_picture_gets_one_tile(files: Files, t
     assert whole.estimate(large).plans[0].count == 1
     assert compact.estimate(large).plans[0].count > 1
     assert np.array_equal(whole(source(37, 29)).pixels, compact(source(37, 29)).pixels)
-    with pytest.raises(PlanError, match="--tile 64: this model must see the whole picture"):
+    with pytest.raises(PlanError, match="tile=64: this model must see the whole picture"):
         Upscaler(str(file), device="cpu", tile=64)(source(100, 100))
 
 

@@ -88,9 +88,9 @@ def test_picture_that_cannot_become_so_large_is_an_outcome(lanczos: Pipeline) ->
 
 @pytest.mark.parametrize("target", [Target(scale=2), Target(height=100)])
 def test_options_that_suit_no_picture_end_the_run(target: Target) -> None:
-    with pytest.raises(PlanError, match="--tile 9: too small"):
+    with pytest.raises(PlanError, match="tile=9: too small"):
         list(run(Pipeline("lanczos", PipelineOptions(tile=9)), jobs(), target))
-    with pytest.raises(PlanError, match="--device toaster: no such kind"):
+    with pytest.raises(PlanError, match="device=toaster: no such kind"):
         list(run(Pipeline("faithful", PipelineOptions(device="toaster")), jobs(), target))
 
 

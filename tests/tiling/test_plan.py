@@ -66,7 +66,7 @@ def test_a_batch_is_as_large_as_asked_and_no_larger_than_the_picture() -> None:
 
 def test_a_tile_too_small_for_the_overlap_is_refused_with_the_smallest_that_works() -> None:
     needs = TileRequirements(4, reach=64)
-    with pytest.raises(PlanError, match=r"--tile 100: too small .* overlap by 132 .* Use 140 or more"):
+    with pytest.raises(PlanError, match=r"tile=100: too small .* overlap by 132 .* Use 140 or more"):
         plan(Size(500, 500), needs, Budget(10**9, tile=100))
     plan(Size(500, 500), needs, Budget(10**9, tile=140))
 

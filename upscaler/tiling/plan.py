@@ -158,14 +158,15 @@ def _choices(
     whole = Axis(length, covered, (-border,), 0)
     if not needs.divisible:
         if budget.tile is not None and budget.tile < length:
-            raise PlanError(f"--tile {budget.tile}: this model must see the whole picture. Leave it out.")
+            raise PlanError("this model must see the whole picture. Leave it out.", argument="tile", value=budget.tile)
         return [whole]
     largest = LARGEST_TILE
     if budget.tile is not None:
         if budget.tile < smallest and covered > budget.tile:
             raise PlanError(
-                f"--tile {budget.tile}: too small for this model, whose tiles overlap by {overlap} pixels. "
-                f"Use {smallest} or more."
+                f"too small for this model, whose tiles overlap by {overlap} pixels. Use {smallest} or more.",
+                argument="tile",
+                value=budget.tile,
             )
         largest = budget.tile // needs.multiple * needs.multiple
     axes = [whole] if covered <= largest else []

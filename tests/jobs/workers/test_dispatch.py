@@ -85,7 +85,7 @@ def test_results_without_an_output_folder_are_written_beside_their_sources(here:
 
 def test_what_suits_no_picture_ends_the_job(here: Path) -> None:
     pictures(here / "in", 3)
-    with pytest.raises(PlanError, match="--device toaster: no such kind of device"):
+    with pytest.raises(PlanError, match="device=toaster: no such kind of device"):
         list(run_folder(Pipeline("faithful"), "in", "out", devices=["toaster"]))
     assert (parts(here), multiprocessing.active_children()) == ([], [])
 
