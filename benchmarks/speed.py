@@ -96,7 +96,7 @@ def ours(weights: Path, picture: np.ndarray, device: str | None) -> dict[str, Ca
             lambda engine=engine, batches=batches: [engine.run(batch) for batch in batches]
         )
         tiles = [torch.from_numpy(batch).permute(0, 3, 1, 2).to(info.device, dtype) for batch in batches]
-        network = engine._network  # noqa: SLF001: the bare network is what the engine is compared with
+        network = engine._computation.network  # noqa: SLF001: the bare network is what the engine is compared with
         label = f"bare network, same {plan.count} tiles of {plan.tile}, {info.precision}"
         found[label] = timed(lambda network=network, tiles=tiles: bare(network, tiles))
         whole = torch.from_numpy(np.float32(picture[None]) / 255).permute(0, 3, 1, 2).to(info.device, dtype)

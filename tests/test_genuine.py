@@ -85,7 +85,7 @@ def test_at_the_overlap_of_its_own_script_x4plus_has_seams() -> None:
 @pytest.mark.parametrize("model", CARRIED)
 def test_recorded_reach_is_the_measured_one(model: str) -> None:
     found = catalog.find(model)
-    measured = NetworkEngine(Checkpoint(catalog.fetch_model(found)), name=model, **WHOLE).info.needs.reach
+    measured = NetworkEngine.load(Checkpoint(catalog.fetch_model(found)), name=model, **WHOLE).info.needs.reach
     assert measured == found.reach
 
 

@@ -185,7 +185,7 @@ def test_network_that_does_not_enlarge_may_clean_only() -> None:
 )
 def test_number_that_is_no_size_is_refused(wrong: dict[str, float]) -> None:
     (name,) = wrong
-    with pytest.raises(PlanError, match=f"^{name}=.*: it must be more than 0 and less than"):
+    with pytest.raises(PlanError, match=f"^{name}=.*: the value must be more than 0 and less than"):
         Target(**wrong)  # type: ignore[arg-type]
 
 

@@ -110,7 +110,7 @@ class Target:
             numbers = (value.width, value.height) if isinstance(value, Size) else (value,)
             if not all(0 < number < BEYOND_ALL for number in numbers):
                 shown = f"{value:g}" if isinstance(value, float) else value
-                raise PlanError("it must be more than 0 and less than 10^10.", argument=name, value=shown)
+                raise PlanError("the value must be more than 0 and less than 10^10.", argument=name, value=shown)
         if self.scale is not None:
             object.__setattr__(self, "scale", float(self.scale))  # 2 and 2.0 are the same job
         if self.scale is not None and self.scale > LARGEST_SCALE:
@@ -186,8 +186,8 @@ def parse_paper(text: str) -> Paper:
 
 
 def parse_memory(text: str) -> int:
-    """Returns the bytes of "8GB", "7.5 GiB", "800MB" or "8", which is GB. Units count in thousands, and in 1024s with an i
-    in them.
+    """Returns the bytes of "8GB", "7.5 GiB", "800MB" or "8", which is GB. Units count in thousands, those with an i in
+    them in 1024s.
 
     Raises PlanError.
     """

@@ -61,14 +61,14 @@ def test_picture_for_paper_opens_in_the_size_of_the_paper(run: Run, here: Path, 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["-s", "0"], "error: --scale 0: it must be more than 0"),
-        (["-s", "nan"], "error: --scale nan: it must be more than 0"),
+        (["-s", "0"], "error: --scale 0: the value must be more than 0"),
+        (["-s", "nan"], "error: --scale nan: the value must be more than 0"),
         (["-s", "33"], "error: --scale 33: more than 32 is not supported."),
         (["-s", "two"], "error: Invalid value for '--scale'"),
         (["--width", "9" * 400], "error: --width 999"),
         (["--fit", "big"], "error: 'big': not a size. Write WIDTHxHEIGHT, such as 3840x2160, or hd,"),
         (["--fit", f"{'9' * 5000}x1"], "error: '999"),
-        (["--fit", "0x10"], "error: --fit 0x10: it must be more than 0"),
+        (["--fit", "0x10"], "error: --fit 0x10: the value must be more than 0"),
         (["-s", "2", "--width", "9"], "error: --scale and --width: choose one of them."),
         (["-s", "2", "--print", "a4"], "error: --scale and --print: choose one of them."),
         (

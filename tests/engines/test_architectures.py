@@ -126,9 +126,7 @@ def test_half_precision_agrees_with_float32_or_is_refused(
     allowed = {"fp16": network.supports_half, "bf16": network.supports_bfloat16}[precision] and not row.uses_grid_sample
     upscaler = Upscaler(files[row], device="cpu", precision=precision)
     if not allowed:
-        with pytest.raises(
-            PlanError, match=f"precision={precision}: this model does not support it. Use auto or fp32"
-        ):
+        with pytest.raises(PlanError, match=f"precision={precision}: this model does not support it. Use auto or fp32"):
             upscaler(source(37, 29))
         return
     assert info(upscaler).precision == precision

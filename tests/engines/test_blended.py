@@ -31,7 +31,7 @@ def test_strength_leaves_no_seams(tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", ["blend", "fidelity", "denoise"])
 @pytest.mark.parametrize("value", [-0.1, 1.5, float("nan")])
 def test_numbers_out_of_range_are_refused(option: str, value: float) -> None:
-    with pytest.raises(PlanError, match=f"^{option}=.*: it must lie between 0 and 1"):
+    with pytest.raises(PlanError, match=f"^{option}=.*: the value must be between 0 and 1"):
         Upscaler("lanczos", **{option: value})
 
 

@@ -18,7 +18,7 @@ from upscaler.errors import PlanError
 
 
 def loaded(file: Path, **options: Any) -> NetworkEngine:
-    return NetworkEngine(Checkpoint(file), name=file.stem, **options)
+    return NetworkEngine.load(Checkpoint(file), name=file.stem, **options)
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4, 8])

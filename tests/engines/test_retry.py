@@ -102,7 +102,7 @@ def test_out_of_memory_halves_the_batch(photo: FloatArray, caplog: pytest.LogCap
 def test_out_of_memory_makes_tiles_smaller_with_the_same_pixels(
     tmp_path: Path, photo: FloatArray, caplog: pytest.LogCaptureFixture
 ) -> None:
-    network = NetworkEngine(Checkpoint(tiny_compact(tmp_path)), name="tiny", device="cpu", precision="fp32")
+    network = NetworkEngine.load(Checkpoint(tiny_compact(tmp_path)), name="tiny", device="cpu", precision="fp32")
     grid = grid_for(photo, network, 200)
     assert grid.count == 1
     engine = SmallMemory(network, 40 * 40)

@@ -68,7 +68,7 @@ class RealESRGANer:
             device = f"cuda:{gpu_id}"
         found, checkpoint = _found(model_path, dni_weight)
         try:
-            self._engine = NetworkEngine(
+            self._engine = NetworkEngine.load(
                 checkpoint if model is None else given(model, scale, checkpoint),
                 name=found.name,
                 device=None if device is None else str(device),

@@ -17,7 +17,7 @@ from .networks import SHUFFLES
 
 @dataclass(frozen=True, slots=True)
 class UserNetwork:
-    """Meets `engines.network.Weights`."""
+    """Meets `engines.computation.Weights`."""
 
     network: nn.Module
     scale: int

@@ -45,7 +45,7 @@ class EngineOptions:
 def check_share(argument: str, value: float | None) -> None:
     """Raises PlanError for a number that is not within 0..1. None is within."""
     if value is not None and not 0 <= value <= 1:
-        raise PlanError("it must lie between 0 and 1.", argument=argument, value=f"{value:g}")
+        raise PlanError("the value must be between 0 and 1.", argument=argument, value=f"{value:g}")
 
 
 class EnginePool:
@@ -170,7 +170,7 @@ def engine_for(
     except (ImportError, OSError) as error:
         raise ModelError(f"torch or spandrel cannot be loaded ({error}). See upscaler doctor.") from error
     reach = model.reach if mixed is None else None
-    return NetworkEngine(
+    return NetworkEngine.load(
         Checkpoint(file, mixed, share), name=model.name, device=device, precision=precision, reach=reach
     )
 

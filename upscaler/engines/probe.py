@@ -1,5 +1,5 @@
-"""Measures what a network file does not say: memory for each pixel, how a cut changes the result, whether tiles can be
-run together."""
+"""Measures what a network's file does not say: memory for each pixel, how a cut changes the result, and whether tiles
+can be run together."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PRIMES = (127, 61, 31, 17, 13, 11, 5, 3, 1)
 """A cut lies at a prime multiple of the grid that is tried, so that it does not fall on a coarser one by chance."""
 
 LAST_CUT = 192
-"""Cuts lie at most so far to the right."""
+"""Cuts lie at most this far to the right."""
 
 FAR = slice(-64, -16)
 """Columns from the end of the picture that are far from any cut, and not at the end itself."""
@@ -53,27 +53,28 @@ class TilingProfile:
     """How results change where a picture is cut. Lengths are source pixels."""
 
     reach: int
-    """Distance from a cut over which they change by more than half an 8-bit level."""
+    """The effective receptive field, as a radius: the distance from a cut over which results change by more than half
+    an 8-bit level."""
     multiple: int = 1
     """Cuts must lie at multiples of this, so that windows and strides fall as they would in the whole picture."""
     is_local: bool = True
-    """False: something is seen of the whole tile at once, so that results change wherever the cut is."""
-    together: bool = True
+    """False if the network sees something of the whole tile at once, so that results change wherever the cut is."""
+    is_batchable: bool = True
     """Whether several tiles at once give what they give one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A tile and its result, and what was seen of the computation."""
+    """A tile and its result, and what was observed during the computation."""
 
     tile: torch.Tensor
     result: torch.Tensor
     bytes_per_pixel: float
-    """Alive at once for each source pixel, in float32."""
+    """Bytes alive at once for each source pixel, in float32."""
     uses_grid_sample: bool
-    """Pixels by their coordinates, for which half precision has too few digits: it moves them."""
+    """Whether pixels are looked up by coordinates, for which half precision has too few digits: it would move them."""
     is_stochastic: bool
-    """Random numbers."""
+    """Whether the network draws random numbers."""
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -108,7 +109,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def try_out(function: Function, tile: torch.Tensor) -> Trial:
-    """Computes one tile in float32 and watches."""
+    """Computes one tile in float32 and observes memory and operations."""
     with _Watch() as watch, torch.inference_mode():
         result = function(tile)
     return Trial(
@@ -121,7 +122,7 @@ def try_out(function: Function, tile: torch.Tensor) -> Trial:
 
 
 def sample(channels: int, minimum: int) -> torch.Tensor:
-    """A tile to try a network with, which is not square: float32, 0..1, (1, channels, height, width)."""
+    """Returns a tile to try a network with, which is not square: float32, 0..1, (1, channels, height, width)."""
     return _strip(max(STRIP, minimum), max(STRIP, minimum) + 32, channels)
 
 
@@ -152,7 +153,7 @@ def measure_tiling(function: Function, channels: int, scale: int, multiple: int)
 
 
 def _last_above(limit: float, change: torch.Tensor) -> int:
-    """How many columns there are up to the last one that changes more."""
+    """Counts the columns up to the last one that changes by more than `limit`."""
     columns = torch.nonzero(change > limit)
     return int(columns[-1]) + 1 if len(columns) else 0
 
@@ -162,18 +163,18 @@ def _cut(grid: int) -> int:
 
 
 def remembered(key: str, measure: Callable[[], TilingProfile]) -> TilingProfile:
-    """The cuts of the network of that key: measured once, and written down beside the weights."""
+    """Returns the profile of the network of that key, which is measured once and kept in the cache folder."""
     known = _known(key)
     if known is not None:
         return known
     log.info("measuring how the tiles of this network must overlap; this is done once.")
-    cuts = measure()
-    _write_json(_memory(), {**_read_json(_memory()), key: cuts})
-    return cuts
+    profile = measure()
+    _write_json(_cache_file(), {**_read_json(_cache_file()), key: profile})
+    return profile
 
 
 def known_reach(key: str) -> int | None:
-    """What the catalog says of the network of that key, or what was measured of it here; None if nothing was."""
+    """Returns the reach that the catalog records for the network of that key, or that was measured here; else None."""
     known = _known(key)
     return None if known is None else known.reach
 
@@ -181,11 +182,11 @@ def known_reach(key: str) -> int | None:
 def _known(key: str) -> TilingProfile | None:
     recorded = {model.download.sha256: model.reach for model in models() if model.download is not None}
     reach = recorded.get(key)
-    return _read_json(_memory()).get(key) if reach is None else TilingProfile(reach)
+    return _read_json(_cache_file()).get(key) if reach is None else TilingProfile(reach)
 
 
 def _change(result: torch.Tensor, right: torch.Tensor, scale: int) -> torch.Tensor:
-    """The greatest difference in each source column: float32, (width,)."""
+    """Returns the greatest difference in each source column: float32, (width,)."""
     return (result - right).abs().amax(dim=(0, 1, 2)).reshape(-1, scale).amax(dim=1)
 
 
@@ -203,8 +204,11 @@ def _strip(height: int, width: int, channels: int) -> torch.Tensor:
 
 
 def _picture(height: int, width: int) -> FloatArray:
-    """Noise with the spectrum of photographs, as a JPEG file of middling quality leaves it: of all that was tried, what
-    carries a cut farthest through Real-ESRGAN x4plus (about 100 pixels; photographs 58 to 98, clean noise 51 to 81)."""
+    """Draws noise with the spectrum of photographs and compresses it as a JPEG file of medium quality.
+
+    Of the pictures tried, it carries a cut farthest through Real-ESRGAN x4plus (about 100 pixels; photographs 58 to 98,
+    clean noise 51 to 81).
+    """
     random = np.random.default_rng(1)
     rows, columns = np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None, :]
     spectrum = np.maximum(np.hypot(rows, columns), 1 / width) ** -1.3
@@ -221,12 +225,12 @@ def _picture(height: int, width: int) -> FloatArray:
     return to_float(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8))
 
 
-def _memory() -> Path:
+def _cache_file() -> Path:
     return cache_dir() / "tiling.json"
 
 
 def _read_json(file: Path) -> dict[str, TilingProfile]:
-    """What is written there; nothing of what was written otherwise."""
+    """Reads the profiles in a file; none if it is missing or has another form."""
     try:
         return {str(key): TilingProfile(**value) for key, value in json.loads(file.read_text()).items()}
     except (OSError, ValueError, TypeError, AttributeError):
@@ -234,8 +238,8 @@ def _read_json(file: Path) -> dict[str, TilingProfile]:
 
 
 def _write_json(file: Path, content: dict[str, TilingProfile]) -> None:
-    """Whole or not at all; a cache that cannot be written is none."""
-    text = json.dumps({key: asdict(cuts) for key, cuts in content.items()})
+    """Writes profiles to a file. Without a place to write they are measured again the next time."""
+    text = json.dumps({key: asdict(profile) for key, profile in content.items()})
     try:
         atomic_write(file, lambda temporary: temporary.write_text(text))
     except OSError:
