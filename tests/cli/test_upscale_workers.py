@@ -51,9 +51,15 @@ def test_dry_run_says_what_one_of_them_would_do(run: Run, here: Path) -> None:
             [".", "-o", "out", "--watch", "--devices", "cpu"],
             "--devices works on files that are there, not with --watch.",
         ),
-        (["a.jpg", "--cluster", "local"], "--cluster: needs a folder for the results. Name one with --output."),
-        (["a.jpg", "-o", "out/", "--cluster", "here"], "--cluster here: is no address. Write HOST:PORT, or local."),
-        (["nonsense://x/y", "-o", "out/"], "nonsense://x/y: cannot be reached (Protocol not known: nonsense). Install"),
+        (["a.jpg", "--cluster", "local"], "--cluster: it needs a folder for the results. Name one with --output."),
+        (
+            ["a.jpg", "-o", "out/", "--cluster", "here"],
+            "--cluster here: it is not an address. Write HOST:PORT, or",
+        ),
+        (
+            ["nonsense://x/y", "-o", "out/"],
+            "nonsense://x/y: it cannot be reached (Protocol not known: nonsense).",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused(run: Run, here: Path, options: list[str], sentence: str) -> None:

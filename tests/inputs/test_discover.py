@@ -124,12 +124,12 @@ def test_output_may_be_a_file_a_folder_or_a_new_folder(here: Path) -> None:
 @pytest.mark.parametrize(
     ("inputs", "output", "sentence"),
     [
-        (["in"], "x.png", "x.png: is one file, where a folder is needed for in. Name a folder."),
-        (["in/a.jpg", "in/b.PNG"], "in/notes.txt", "in/notes.txt: is one file, where a folder is needed"),
-        (["in/a.jpg"], "new.v2", "new.v2: .v2 is no format that can be written"),
-        (["in/a.jpg"], "x.gif", "x.gif: .gif is no format that can be written"),
-        (["in/deep/../.."], "in/notes.txt", "in/notes.txt: is one file"),
-        (["empty"], None, "empty: no picture in there."),
+        (["in"], "x.png", "x.png: it is one file, where a folder is needed for in. Name a folder."),
+        (["in/a.jpg", "in/b.PNG"], "in/notes.txt", "in/notes.txt: it is one file, where a folder is needed"),
+        (["in/a.jpg"], "new.v2", "new.v2: .v2 is not a format that can be written"),
+        (["in/a.jpg"], "x.gif", "x.gif: .gif is not a format that can be written"),
+        (["in/deep/../.."], "in/notes.txt", "in/notes.txt: it is one file"),
+        (["empty"], None, "empty: there is no picture in there."),
         ([""], None, "an empty name"),
         (["in"], "", "an empty name"),
     ],
@@ -144,7 +144,7 @@ def test_output_that_cannot_be_meant_is_refused(
 
 
 def test_format_and_suffix_must_agree() -> None:
-    with pytest.raises(PlanError, match=r"x\.jpg: its name says JPEG, but --format says PNG"):
+    with pytest.raises(PlanError, match=r"x\.jpg: its name says JPEG, but `format` says PNG"):
         find_jobs(["in/a.jpg"], "x.jpg", EncodeOptions(by_name("png")), TAG)
 
 
@@ -155,24 +155,24 @@ def test_two_results_of_one_name_are_refused(here: Path) -> None:
 
 
 def test_result_in_the_place_of_its_source_is_refused() -> None:
-    with pytest.raises(PlanError, match=r"in/a\.jpg: would be overwritten by its own result"):
+    with pytest.raises(PlanError, match=r"in/a\.jpg: it would be overwritten by its own result"):
         find_jobs(["in"], "in", EncodeOptions(overwrite=True), TAG)
     assert outputs(find_jobs(["in"], "in", EncodeOptions(by_name("bmp")), TAG))["in/a.jpg"] == "in/a.bmp"
 
 
 def test_result_in_the_place_of_a_source_still_to_be_read_is_refused(here: Path) -> None:
     picture(here / "out/a.jpg")
-    with pytest.raises(PlanError, match=r"out/a\.jpg: would be overwritten by (the|its own) result"):
+    with pytest.raises(PlanError, match=r"out/a\.jpg: it would be overwritten by (the|its own) result"):
         find_jobs(["in/a.jpg", "out/a.jpg"], "out", EncodeOptions(overwrite=True), TAG)
     picture(here / "out/in/a.jpg")
-    with pytest.raises(PlanError, match=r"out/in/a\.jpg: would be overwritten by the result of in/a\.jpg"):
+    with pytest.raises(PlanError, match=r"out/in/a\.jpg: it would be overwritten by the result of in/a\.jpg"):
         find_jobs(["in", "out/in"], "out", EncodeOptions(overwrite=True), TAG)
 
 
 @links
 def test_link_to_the_source_is_its_source(here: Path) -> None:
     os.symlink("a.jpg", "in/link.jpg")
-    with pytest.raises(PlanError, match=r"in/a\.jpg: would be overwritten by its own result"):
+    with pytest.raises(PlanError, match=r"in/a\.jpg: it would be overwritten by its own result"):
         find_jobs(["in/a.jpg"], "in/link.jpg", EncodeOptions(overwrite=True), TAG)
 
 
@@ -213,14 +213,14 @@ def test_hidden_folder_of_the_manifest_is_not_read(here: Path) -> None:
 def test_include_takes_only_what_matches() -> None:
     found = find_jobs(["in"], "out", PLAIN, TAG, include=["*.PNG", "DEEP/*"])
     assert outputs(found) == {"in/b.PNG": "out/b.PNG", "in/deep/c.webp": "out/deep/c.webp"}
-    assert skipped(found) == {"in/a.jpg": "left out by --include", "in/notes.txt": "left out by --include"}
+    assert skipped(found) == {"in/a.jpg": "left out by `include`", "in/notes.txt": "left out by `include`"}
     assert list(outputs(find_jobs(["in"], "out", PLAIN, TAG, include=["c.*"]))) == ["in/deep/c.webp"]
 
 
 def test_exclude_wins_over_include() -> None:
     found = find_jobs(["in"], "out", PLAIN, TAG, include=["*.jpg", "*.png"], exclude=["A.*"])
     assert list(outputs(found)) == ["in/b.PNG"]
-    assert skipped(found)["in/a.jpg"] == "left out by --exclude"
+    assert skipped(found)["in/a.jpg"] == "left out by `exclude`"
 
 
 @pytest.mark.parametrize("pattern", ["deep", "deep/", "DEEP", "d??p", "**/deep", "[d]*"])
@@ -228,7 +228,7 @@ def test_excluded_folder_is_not_entered(here: Path, pattern: str) -> None:
     picture(here / "in/deep/deeper/e.png")
     found = find_jobs(["in"], "out", PLAIN, TAG, exclude=[pattern])
     assert list(outputs(found)) == ["in/a.jpg", "in/b.PNG"]
-    assert skipped(found) == {"in/deep": "left out by --exclude", "in/notes.txt": "not a picture"}
+    assert skipped(found) == {"in/deep": "left out by `exclude`", "in/notes.txt": "not a picture"}
 
 
 def test_filters_count_from_the_folder_that_was_named(here: Path) -> None:
@@ -256,15 +256,15 @@ def test_filters_do_not_hold_for_what_is_named() -> None:
 
 
 def test_filters_that_leave_nothing_say_so() -> None:
-    with pytest.raises(PlanError, match=r"^in: no picture in there that --include and --exclude leave\.$"):
+    with pytest.raises(PlanError, match=r"^in: there is no picture in there that `include` and `exclude` leave\.$"):
         find_jobs(["in"], None, PLAIN, TAG, include=["*.tif"])
 
 
 @pytest.mark.parametrize("pattern", ["", "/"])
 def test_empty_pattern_is_refused(pattern: str) -> None:
-    with pytest.raises(PlanError, match=rf"^--include '{pattern}': an empty pattern matches nothing"):
+    with pytest.raises(PlanError, match=rf"^include='{pattern}': an empty pattern matches nothing"):
         find_jobs(["in"], None, PLAIN, TAG, include=["*", pattern])
-    with pytest.raises(PlanError, match=rf"^--exclude '{pattern}': an empty pattern matches nothing"):
+    with pytest.raises(PlanError, match=rf"^exclude='{pattern}': an empty pattern matches nothing"):
         find_jobs(["in"], None, PLAIN, TAG, exclude=[pattern])
 
 
@@ -290,7 +290,7 @@ def test_template_names_results_in_their_places() -> None:
 
 
 def test_template_that_makes_two_results_one_is_refused(here: Path) -> None:
-    with pytest.raises(PlanError, match=r"in/a\.jpg and in/b\.jpg: both would .* in/x\.jpg.*, or change --name\.$"):
+    with pytest.raises(PlanError, match=r"in/a\.jpg and in/b\.jpg: both would .* in/x\.jpg.*, or change `name`\.$"):
         find_jobs(["in/a.jpg", str(picture(here / "in/b.jpg").relative_to(here))], None, PLAIN, TAG, name="x{suffix}")
     picture(here / "more/a.gif")
     picture(here / "more/a.png")
@@ -300,18 +300,18 @@ def test_template_that_makes_two_results_one_is_refused(here: Path) -> None:
 
 def test_template_that_names_the_source_is_refused() -> None:
     with pytest.raises(
-        PlanError, match=r"^in/a\.jpg: would be overwritten by its own result\. .*, or change --name\.$"
+        PlanError, match=r"^in/a\.jpg: it would be overwritten by its own result\. .*, or change `name`\.$"
     ):
         find_jobs(["in/a.jpg"], None, EncodeOptions(overwrite=True), TAG, name="{stem}{suffix}")
 
 
 def test_template_beside_a_named_file_is_refused() -> None:
-    with pytest.raises(PlanError, match=r"^--name '{stem}{suffix}': the result has its name already, x\.png\."):
+    with pytest.raises(PlanError, match=r"^name='{stem}{suffix}': the result has its name already, x\.png\."):
         find_jobs(["in/a.jpg"], "x.png", PLAIN, TAG, name="{stem}{suffix}")
 
 
 def test_template_is_refused_before_anything_is_looked_for() -> None:
-    with pytest.raises(PlanError, match=r"^--name ''"):
+    with pytest.raises(PlanError, match=r"^name=''"):
         find_jobs(["nowhere/*"], None, PLAIN, TAG, name="")
 
 
@@ -364,13 +364,13 @@ def test_input_that_does_not_exist_is_a_job_that_fails() -> None:
 def test_folder_for_an_output_is_the_nearest_there_is(here: Path) -> None:
     assert folder_for(Path("new/newer/x.png")) == here
     assert folder_for(here / "in/x.png") == here / "in"
-    with pytest.raises(OutputError, match=r"x\.png: cannot be written, for .*a\.jpg is not a folder"):
+    with pytest.raises(OutputError, match=r"x\.png: it cannot be written, for .*a\.jpg is not a folder"):
         folder_for(Path("in/a.jpg/x.png"))
 
 
 def test_folder_that_allows_no_files_is_known_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(OutputError, match=r"out/x\.png: cannot be written, for .* allows no new files"):
+    with pytest.raises(OutputError, match=r"out/x\.png: it cannot be written, for .* allows no new files"):
         folder_for(Path("out/x.png"))
 
 

@@ -43,42 +43,40 @@ def test_parent_of_a_bare_name_is_the_current_folder(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     ("template", "sentence"),
     [
-        ("{stem.x}{suffix}", "{stem.x} is no field ({stem}, {suffix}, {scale}, {format}, {parent}). Choose"),
-        ("{stem[0]}{suffix}", "{stem[0]} is no field"),
-        ("{stem.__class__}{suffix}", "{stem.__class__} is no field"),
-        ("{0}{suffix}", "{0} is no field"),
-        ("{}{suffix}", "{} is no field"),
-        ("{ stem}{suffix}", "{ stem} is no field"),
-        ("{width}{suffix}", "{width} is no field"),
-        ("{stem!r}{suffix}", "{stem!r} is no field"),
-        ("{stem:>9}{suffix}", "{stem:>9} is no field"),
-        ("{stem:{scale}}{suffix}", "{stem:{scale}} is no field"),
-        ("{stem{suffix}", "has a brace without its other half"),
-        ("stem}{suffix}", "has a brace without its other half"),
-        ("{stem!}{suffix}", "has a brace without its other half"),
-        ("{stem}_{scale}x{suffix}", "{scale} is not known, for the size asked for is no scale"),
+        ("{stem.x}{suffix}", "{stem.x} is not a field ({stem}, {suffix}, {scale}, {format}, {parent}). Choose"),
+        ("{stem[0]}{suffix}", "{stem[0]} is not a field"),
+        ("{stem.__class__}{suffix}", "{stem.__class__} is not a field"),
+        ("{0}{suffix}", "{0} is not a field"),
+        ("{}{suffix}", "{} is not a field"),
+        ("{ stem}{suffix}", "{ stem} is not a field"),
+        ("{width}{suffix}", "{width} is not a field"),
+        ("{stem!r}{suffix}", "{stem!r} is not a field"),
+        ("{stem:>9}{suffix}", "{stem:>9} is not a field"),
+        ("{stem:{scale}}{suffix}", "{stem:{scale}} is not a field"),
+        ("{stem{suffix}", "it has a brace without its other half"),
+        ("stem}{suffix}", "it has a brace without its other half"),
+        ("{stem!}{suffix}", "it has a brace without its other half"),
+        ("{stem}_{scale}x{suffix}", "{scale} is not known, for the size asked for is not a scale"),
         ("", "'' cannot be the name of a file"),
         (".", "'.' cannot be the name of a file"),
         ("..", "'..' cannot be the name of a file"),
         ("{parent}/{stem}{suffix}", "'folder/picture.png' cannot be the name of a file"),
         ("..\\{stem}{suffix}", "'..\\\\picture.png' cannot be the name of a file"),
         ("{stem}\0{suffix}", "'picture\\x00.png' cannot be the name of a file"),
-        ("{stem}_big", "gives names without a picture's suffix. End it with {suffix}."),
-        ("{suffix}", "gives names without a picture's suffix. End it with {suffix}."),
-        ("{stem}{suffix} ", "gives names without a picture's suffix. End it with {suffix}."),
+        ("{stem}_big", "it gives names without a picture's suffix. End it with {suffix}."),
+        ("{suffix}", "it gives names without a picture's suffix. End it with {suffix}."),
+        ("{stem}{suffix} ", "it gives names without a picture's suffix. End it with {suffix}."),
     ],
 )
 def test_template_that_gives_no_names_is_refused(template: str, sentence: str) -> None:
     with pytest.raises(PlanError) as error:
         Naming(template)
-    assert str(error.value).startswith(f"--name {template!r}: {sentence}")
+    assert str(error.value).startswith(f"name={template!r}: {sentence}")
 
 
 def test_suffix_at_odds_with_the_format_is_refused() -> None:
     assert named("{stem}.jpe") == "a.b.jpe"
-    with pytest.raises(
-        PlanError, match=r"in/a\.png would become a\.jpg, which is no name for its format, PNG\. End it"
-    ):
+    with pytest.raises(PlanError, match=r"in/a\.png would become a\.jpg, which does not name its format, PNG\. End it"):
         named("{stem}.jpg", "in/a.png", "png")
 
 
@@ -87,7 +85,7 @@ def test_template_is_refused_or_gives_a_name(text: str) -> None:
     try:
         name = named(text + "{suffix}")
     except PlanError as error:
-        assert str(error).startswith("--name ")  # noqa: PT017
+        assert str(error).startswith("name=")  # noqa: PT017
         return
     assert Path("in", name).name == name
     assert "/" not in name

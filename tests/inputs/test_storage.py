@@ -71,7 +71,7 @@ def test_files_at_a_url_are_seen_and_fetched(here: Path) -> None:
     ("url", "reason"), [("nonsense://b/x", "Protocol not known: nonsense"), ("sftp://host/x", "paramiko")]
 )
 def test_url_that_nothing_reaches_is_a_sentence(url: str, reason: str) -> None:
-    with pytest.raises(PlanError, match=f"{url}: cannot be reached \\(.*{reason}.*Install 'upscaler\\[cluster\\]'"):
+    with pytest.raises(PlanError, match=f"{url}: it cannot be reached \\(.*{reason}.*Install 'upscaler\\[cluster\\]'"):
         parse_location(url)
 
 
@@ -165,11 +165,11 @@ manifest.storage.place = placed
 
 def test_results_beside_what_is_at_a_url_are_refused(here: Path) -> None:
     pictures(here / "store/b/in", 1)
-    with pytest.raises(PlanError, match=r"dir://b/in/0\.png: results are not written beside what is at a URL"):
+    with pytest.raises(PlanError, match=r"dir://b/in/0\.png: results are not written beside sources at a URL"):
         find_jobs(["dir://b/in"], None, EncodeOptions(), "_2x")
-    with pytest.raises(PlanError, match=r"dir://b/x\.png: at a URL only folders can be written into"):
+    with pytest.raises(PlanError, match=r"dir://b/x\.png: only folders can be written into at a URL"):
         find_jobs(["dir://b/in/0.png"], "dir://b/x.png", EncodeOptions(), "_2x")
-    with pytest.raises(PlanError, match=r"dir://b/in/0\.png: would be overwritten by its own result"):
+    with pytest.raises(PlanError, match=r"dir://b/in/0\.png: it would be overwritten by its own result"):
         find_jobs(["dir://b/in"], "dir://b/in", EncodeOptions(overwrite=True), "")
 
 
@@ -188,5 +188,5 @@ def test_picture_that_is_gone_when_it_is_read_is_an_outcome(here: Path) -> None:
     (here / "store/b/in/0.png").unlink()
     (outcome,) = run(Pipeline("lanczos"), found.jobs, Target(scale=2), folder=found.folder)
     assert outcome.error == "dir://b/in/0.png: No such file or directory."
-    with pytest.raises(PlanError, match=r"dir://b/in/0\.png: no picture in there"):
+    with pytest.raises(PlanError, match=r"dir://b/in/0\.png: there is no picture in there"):
         find_jobs(["dir://b/in/0.png"], "out/", EncodeOptions(), "_2x")

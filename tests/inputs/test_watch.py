@@ -11,7 +11,7 @@ import pytest
 
 from upscaler.inputs import watch
 from upscaler.inputs.discover import Job
-from upscaler.inputs.watch import arriving
+from upscaler.inputs.watch import watch_folders
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def given(tmp_path: Path) -> Iterator[Iterator[list[str]]]:
     def look() -> list[Job]:
         return [Job(path, Path()) for path in sorted(tmp_path.rglob("*.txt"))]
 
-    jobs = arriving([tmp_path], look, settled=0.3)
+    jobs = watch_folders([tmp_path], look, settled=0.3)
     yield ([job.source.name for job in group] for group in jobs)
     jobs.close()
 
@@ -69,8 +69,8 @@ def test_what_nobody_tells_of_is_found_too(
     tmp_path: Path, given: Iterator[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a network drive nothing is told of what other computers write."""
-    monkeypatch.setattr(watch._Bell, "on_any_event", lambda *_: None)
-    monkeypatch.setattr(watch, "SILENCE", 0.2)
+    monkeypatch.setattr(watch._EventQueue, "on_any_event", lambda *_: None)
+    monkeypatch.setattr(watch, "RESCAN_AFTER", 0.2)
     (tmp_path / "a.txt").write_text("a")
     assert next(given) == ["a.txt"]
     later = threading.Timer(0.3, (tmp_path / "b.txt").write_text, ("b",))
@@ -80,7 +80,7 @@ def test_what_nobody_tells_of_is_found_too(
 
 def test_folders_are_searched_when_something_happened_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """There may be ten thousand files: to look whether one of them is complete is no reason to search for all."""
-    monkeypatch.setattr(watch, "LOOKS", 0.01)
+    monkeypatch.setattr(watch, "POLL", 0.01)
     searches: list[float] = []
 
     def look() -> list[Job]:
@@ -88,7 +88,7 @@ def test_folders_are_searched_when_something_happened_only(tmp_path: Path, monke
         return [Job(path, Path()) for path in tmp_path.glob("*.txt")]
 
     (tmp_path / "a.txt").write_text("a")
-    jobs = arriving([tmp_path], look, settled=0.5)
+    jobs = watch_folders([tmp_path], look, settled=0.5)
     assert [job.source.name for job in next(jobs)] == ["a.txt"]
     assert len(searches) < 5  # some systems tell of what happened just before, too
     jobs.close()

@@ -18,6 +18,7 @@ from upscaler.inputs.discover import Job, find_jobs
 from upscaler.jobs.batch import read, run, run_folder
 from upscaler.jobs.outcome import Outcome, describe
 from upscaler.pipeline import Pipeline, PipelineOptions
+from upscaler.progress import ProgressCallback
 
 
 @pytest.fixture
@@ -112,10 +113,14 @@ def test_model_that_does_not_enlarge_is_a_matter_of_the_size_asked_for(here: Pat
 @pytest.mark.parametrize(
     ("problem", "sentence"),
     [
-        (MemoryError(), "in/a.png: there is not enough memory. Close other programs, or use a smaller --tile."),
+        (MemoryError(), "in/a.png: there is not enough memory. Close other programs, or allow less with `memory`."),
         (OSError(5, "Input/output error"), "in/a.png: Input/output error."),
         (OSError(5, "Input/output error", "/mnt/x"), "/mnt/x: Input/output error."),
-        (KeyError("k"), "in/a.png: unexpected KeyError ('k'). Please report it, with --verbose."),
+        (
+            KeyError("k"),
+            "in/a.png: a fault in this program ended the work (KeyError: 'k'). Nothing was written for it, and "
+            "finished pictures stay as they are. Run it again with `verbose`, and report what is said then.",
+        ),
         (OutputError("/tmp: no room."), "in/a.png: /tmp: no room."),
         (OutputError("out/a.png: no room."), "out/a.png: no room."),
     ],
@@ -159,9 +164,14 @@ def test_reading_options_reach_the_decoder(lanczos: Pipeline) -> None:
 
 
 def test_progress_is_told_for_each_picture(lanczos: Pipeline) -> None:
-    told: list[tuple[Path, int, int]] = []
-    list(run(lanczos, jobs("in/a.png", "in/deep/b.png"), Target(scale=2), progress=lambda *at: told.append(at)))
-    assert [at for at in told if at[1] == at[2]] == [(Path("in/a.png"), 1, 1), (Path("in/deep/b.png"), 1, 1)]
+    told: list[tuple[str, int, int | None]] = []
+
+    def progress(name: str) -> ProgressCallback:
+        return lambda done, total: told.append((name, done, total))
+
+    list(run(lanczos, jobs("in/a.png", "in/deep/b.png"), Target(scale=2), progress=progress))
+    names = [str(Path("in/a.png")), str(Path("in/deep/b.png"))]
+    assert [at for at in told if at[1] == at[2]] == [(name, 1, 1) for name in names]
 
 
 def test_folder_of_a_library_user(here: Path) -> None:

@@ -17,11 +17,13 @@ def through(items: Iterable[int], groups: list[list[int]], most: int, gate: thre
         groups.append(group)
         return [item * 100 for item in group]
 
-    def alike(item: int) -> tuple[Hashable, int]:
+    def batch_key(item: int) -> tuple[Hashable, int]:
         return item % 10, most
 
-    stages = pipelining.StageFunctions(lambda item: item, compute, lambda item: item + 1, alike)
-    return sorted(pipelining.run(items, stages, lambda _: False, lambda _: 1))
+    stages = pipelining.StageFunctions(
+        lambda item: item, compute, lambda item: item + 1, lambda _: False, lambda _: 1, batch_key=batch_key
+    )
+    return sorted(pipelining.run(items, stages))
 
 
 def test_items_that_wait_and_are_alike_are_computed_together() -> None:
@@ -61,5 +63,37 @@ def test_what_a_stage_raises_ends_the_line(stage: str) -> None:
             raise ValueError(item)
         return item
 
-    with pytest.raises(ValueError, match="5"):
-        list(pipelining.run(range(1000), pipelining.StageFunctions(read, compute, write), lambda _: False, lambda _: 1))
+    told: list[Exception] = []
+    stages = pipelining.StageFunctions(read, compute, write, lambda _: False, lambda _: 1, on_error=told.append)
+    with pytest.raises(ValueError, match="5") as raised:
+        list(pipelining.run(range(1000), stages))
+    assert raised.value in told
+
+
+def test_what_was_kept_back_comes_when_nothing_waits_and_at_the_end() -> None:
+    """None among the items says that the next one may take long."""
+    kept: list[int] = []
+    groups: list[list[int]] = []
+    flushed = threading.Event()
+
+    def items() -> Iterable[int | None]:
+        yield from (1, 2, 3, None)
+        assert flushed.wait(10), "nothing asked for what was kept back"
+        yield from (4, None, 5)  # that one comes at once
+
+    def compute(group: list[int]) -> list[int]:
+        kept.extend(group)
+        return []
+
+    def flush() -> list[int]:
+        groups.append(kept[:])
+        kept.clear()
+        flushed.set()
+        return groups[-1]
+
+    stages = pipelining.StageFunctions(
+        lambda item: item, compute, lambda item: item, lambda _: False, lambda _: 1, flush=flush
+    )
+    assert sorted(pipelining.run(items(), stages)) == [1, 2, 3, 4, 5]
+    assert groups[0] == [1, 2, 3]
+    assert [item for group in groups for item in group] == [1, 2, 3, 4, 5]

@@ -67,18 +67,26 @@ def test_json_lines_have_an_object_each(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("a.txt", "\n\n", "holds no prompt. Write one a line."),
-        ("a.csv", "prompt,seed\na cat,many\n", "a.csv, line 2: seed 'many' is no whole number."),
-        ("a.csv", "prompt,guidance\na cat,much\n", "a.csv, line 2: guidance 'much' is no number."),
-        ("a.csv", "prompt,seed\na cat,-1\n", "a.csv, line 2: seed=-1: the value must be between 0"),
-        ("a.csv", "prompt,size\na cat,big\n", "a.csv, line 2: 'big': not a size."),
-        ("a.csv", "prompt,colour\na cat,red\n", "a.csv, line 2: 'colour' is no column. There are prompt, negative,"),
-        ("a.csv", "prompt,seed\na cat, asleep, 3\n", "a.csv, line 2: has more cells than the first line."),
-        ("a.csv", "seed\n3\n", "a.csv, line 2: has no prompt."),
-        ("a.jsonl", '{"prompt": "a"}\n{"prompt": \n', "a.jsonl, line 2: is no JSON"),
-        ("a.jsonl", '"a cat"\n', "a.jsonl, line 1: is no object."),
-        ("a.jsonl", '{"prompt": "a", "steps": 2.5}\n', "a.jsonl, line 1: steps '2.5' is no whole number."),
-        ("a.jsonl", '{"prompt": "a", "style": "woodcarving"}\n', "a.jsonl, line 1: style=woodcarving: no style has"),
+        ("a.txt", "\n\n", "there is no prompt in the file. Write one a line."),
+        ("a.csv", "prompt,seed\na cat,many\n", "a.csv, line 2, column seed: 'many' is not a whole number."),
+        ("a.csv", "prompt,guidance\na cat,much\n", "a.csv, line 2, column guidance: 'much' is not a number."),
+        ("a.csv", "prompt,seed\na cat,-1\n", "a.csv, line 2, column seed: -1: the value must be between 0"),
+        ("a.csv", "prompt,size\na cat,big\n", "a.csv, line 2, column size: 'big': not a size."),
+        (
+            "a.csv",
+            "prompt,colour\na cat,red\n",
+            "a.csv, line 2: there is no column 'colour'. There are prompt,",
+        ),
+        ("a.csv", "prompt,seed\na cat, asleep, 3\n", "a.csv, line 2: it has more cells than the first line."),
+        ("a.csv", "seed\n3\n", "a.csv, line 2: it has no prompt."),
+        ("a.jsonl", '{"prompt": "a"}\n{"prompt": \n', "a.jsonl, line 2: it is not JSON"),
+        ("a.jsonl", '"a cat"\n', "a.jsonl, line 1: it is not an object."),
+        ("a.jsonl", '{"prompt": "a", "steps": 2.5}\n', "a.jsonl, line 1, column steps: '2.5' is not a whole number."),
+        (
+            "a.jsonl",
+            '{"prompt": "a", "style": "woodcarving"}\n',
+            "a.jsonl, line 1, column style: woodcarving: no style",
+        ),
     ],
 )
 def test_what_a_file_of_prompts_cannot_mean_is_a_sentence(tmp_path: Path, name: str, text: str, words: str) -> None:
@@ -88,9 +96,9 @@ def test_what_a_file_of_prompts_cannot_mean_is_a_sentence(tmp_path: Path, name: 
 
 def test_a_file_of_prompts_that_is_no_text_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"\xff\xfe\0")
-    with pytest.raises(PlanError, match="is no text in UTF-8"):
+    with pytest.raises(PlanError, match="the file is not text in UTF-8"):
         read(tmp_path / "a.txt")
-    with pytest.raises(PlanError, match=r"missing\.txt: cannot be read"):
+    with pytest.raises(PlanError, match=r"missing\.txt: the file cannot be read"):
         read(tmp_path / "missing.txt")
 
 
@@ -99,7 +107,7 @@ def test_variations_have_seeds_in_a_row_and_names_tell_them_apart(tmp_path: Path
         [{"prompt": "A Cat!"}, {"prompt": "a dog", "seed": 7}], {"seed": 3}, 2, f"{tmp_path}/", WRITING
     )
     assert found.folder == tmp_path
-    assert [(order.parameters.prompt, order.parameters.seed, order.output.name) for order in found.orders] == [
+    assert [(job.source.prompt, job.source.seed, job.output.name) for job in found.jobs] == [
         ("A Cat!", 3, "a-cat_3.png"),
         ("A Cat!", 4, "a-cat_4.png"),
         ("a dog", 7, "a-dog_7.png"),
@@ -110,7 +118,7 @@ def test_variations_have_seeds_in_a_row_and_names_tell_them_apart(tmp_path: Path
 def test_the_shape_of_one_picture_takes_the_place_of_the_shape_of_all() -> None:
     wishes = [{"prompt": "a"}, {"prompt": "b", "aspect": "16:9"}, {"prompt": "c", "size": Size(64, 96)}]
     for common in ({"size": Size(80, 64)}, {"aspect": "4:3"}):
-        plain, wide, high = (order.parameters for order in expand_prompts(wishes, common, 1, None, WRITING).orders)
+        plain, wide, high = (job.source for job in expand_prompts(wishes, common, 1, None, WRITING).jobs)
         assert (plain.size, plain.aspect) == (common.get("size"), common.get("aspect"))
         assert (wide.size, wide.aspect) == (None, "16:9")
         assert (high.size, high.aspect) == (Size(64, 96), None)
@@ -118,10 +126,7 @@ def test_the_shape_of_one_picture_takes_the_place_of_the_shape_of_all() -> None:
 
 def test_a_seed_that_is_left_open_is_another_each_time_but_one_for_a_run() -> None:
     seeds = [
-        {
-            order.parameters.seed
-            for order in expand_prompts([{"prompt": "a"}, {"prompt": "b"}], {}, 1, None, WRITING).orders
-        }
+        {job.source.seed for job in expand_prompts([{"prompt": "a"}, {"prompt": "b"}], {}, 1, None, WRITING).jobs}
         for _ in range(3)
     ]
     assert [len(each) for each in seeds] == [1, 1, 1]
@@ -132,12 +137,12 @@ def test_what_is_wished_twice_is_made_once() -> None:
     found = expand_prompts(
         [{"prompt": "a"}, {"prompt": "a"}, {"prompt": "a", "seed": 6}], {"seed": 5}, 2, None, WRITING
     )
-    assert [order.parameters.seed for order in found.orders] == [5, 6, 7]
+    assert [job.source.seed for job in found.jobs] == [5, 6, 7]
 
 
 def test_one_picture_may_be_given_its_name(tmp_path: Path) -> None:
     found = expand_prompts([{"prompt": "a"}], {"seed": 1}, 1, str(tmp_path / "poster.jpg"), WRITING)
-    assert (found.orders[0].output, found.folder) == (tmp_path / "poster.jpg", None)
+    assert (found.jobs[0].output, found.folder) == (tmp_path / "poster.jpg", None)
 
 
 def test_names_follow_template_and_format() -> None:
@@ -145,18 +150,18 @@ def test_names_follow_template_and_format() -> None:
     found = expand_prompts(
         [{"prompt": "a b"}, {"prompt": "c"}], {"seed": 1}, 1, None, writing, "{number}-{slug}{suffix}"
     )
-    assert [order.output.name for order in found.orders] == ["1-a-b.jpg", "2-c.jpg"]
+    assert [job.output.name for job in found.jobs] == ["1-a-b.jpg", "2-c.jpg"]
 
 
 @pytest.mark.parametrize(
     ("output", "name", "words"),
     [
-        (None, "{seed}{suffix}", "pictures 1 and 2 would both be called so. Give them other seeds, or put {number}"),
-        (None, "{slug}", "is no name of a picture in this format. End it with {suffix}"),
+        (None, "{seed}{suffix}", "pictures 1 and 2 would both get this name. Give them other seeds, or put {number}"),
+        (None, "{slug}", "which cannot be the name of a picture in this format. End it with {suffix}"),
         (None, "a/{slug}{suffix}", "choose it without / and"),
-        (None, "{stem}{suffix}", "may have {slug}, {seed}, {number}, {suffix} between braces, nothing else."),
-        (None, "{slug.__class__}{suffix}{", "may have {slug}"),
-        ("poster.png", None, "poster.png: is one file, where a folder is needed for 2 pictures."),
+        (None, "{stem}{suffix}", "it may have {slug}, {seed}, {number}, {suffix} between braces, nothing else."),
+        (None, "{slug.__class__}{suffix}{", "it may have {slug}"),
+        ("poster.png", None, "poster.png: it is one file, where a folder is needed for 2 pictures."),
         ("s3://bucket/folder", None, "generated pictures go to files of this machine."),
         ("", None, "generated pictures go to files of this machine."),
     ],

@@ -16,6 +16,7 @@ from upscaler.engines.network import NetworkEngine
 from upscaler.inputs.discover import Job, find_jobs
 from upscaler.jobs.batch import run
 from upscaler.pipeline import Pipeline, PipelineOptions
+from upscaler.progress import ProgressCallback
 
 COUNT = 24
 
@@ -42,8 +43,9 @@ def made(pipeline: Pipeline, sources: Path, output: Path) -> dict[str, Picture]:
         yield from find_jobs([str(sources)], f"{output}/", EncodeOptions(), "").jobs
         everything_read.set()
 
-    def wait(*_: object) -> None:
+    def wait(_: str) -> ProgressCallback:
         everything_read.wait(20)
+        return lambda *_: None
 
     outcomes = run(pipeline, jobs(), Target(scale=2), progress=wait)
     return {outcome.source.name: codecs.decode(outcome.output) for outcome in outcomes}

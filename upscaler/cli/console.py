@@ -11,12 +11,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
+from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from ..progress import ProgressCallback
 from .options_in_text import in_record
 
 FOREIGN = ("py.warnings", "pyvips", "PIL")
@@ -104,6 +106,10 @@ class Bars:
         self._shows_tiles = visible and (self._on_terminal or not several)
         self._tiles: tqdm[NoReturn] | None = None
         self._finished = 0
+
+    def progress(self, name: str) -> ProgressCallback:
+        """The callback for one picture, of which a path may be the name."""
+        return lambda done, total: self.tiles(Path(name).name, done, total or 0)
 
     def tiles(self, name: str, done: int, total: int) -> None:
         """Shows how many tiles of that picture are done."""

@@ -63,9 +63,9 @@ def make_files(work: Work) -> None:
                 _say_skipped(found.skipped, work.messages.verbose)
             skipped += found.skipped
             for outcome in _run(work, found):
-                outcomes.append(replace(outcome, estimate=None))  # there may be ten thousand
+                outcomes.append(in_options(outcome))
                 if watch:
-                    say_failures([outcome])
+                    say_failures(outcomes[-1:])
     finally:
         failures = [outcome for outcome in outcomes if outcome.error is not None]
         if not watch:
@@ -80,14 +80,21 @@ def make_files(work: Work) -> None:
         raise SystemExit(1)
 
 
+def in_options(outcome: Outcome) -> Outcome:
+    """An outcome with its error in terms of options, and without its estimate: there may be ten thousand of them."""
+    names = (str(outcome.source), str(outcome.output))
+    error = None if outcome.error is None else with_options(outcome.error, names)
+    return replace(outcome, error=error, estimate=None)
+
+
 def say_failures(outcomes: Iterable[Outcome]) -> None:
     """A line for each outcome that is a failure."""
     for outcome in outcomes:
         if outcome.error is not None:
-            say(f"error: {with_options(outcome.error, (str(outcome.source), str(outcome.output)))}")
+            say(f"error: {outcome.error}")
 
 
-def _run(work: Work, found: Jobs) -> Iterator[Outcome]:
+def _run(work: Work, found: Jobs[Path]) -> Iterator[Outcome]:
     """Runs the jobs and says what became of each, failures left out."""
     from ..jobs.batch import run
     from ..jobs.outcome import describe
@@ -103,7 +110,7 @@ def _run(work: Work, found: Jobs) -> Iterator[Outcome]:
                 folder=found.folder,
                 choice=work.folders.selection_rules(),
                 workers=work.workers,
-                progress=lambda source, done, total: shown.tiles(source.name, done, total),
+                progress=shown.progress,
                 dry_run=dry_run,
                 **work.reading,
             )
@@ -120,11 +127,11 @@ def _run(work: Work, found: Jobs) -> Iterator[Outcome]:
             yield outcome
 
 
-def _watch(work: Work) -> Iterator[Jobs]:
+def _watch(work: Work) -> Iterator[Jobs[Path]]:
     """The jobs that are there now, and those that arrive, for ever. Raises PlanError unless folders go to a folder."""
     from ..errors import PlanError
     from ..inputs.discover import Jobs
-    from ..inputs.watch import arriving
+    from ..inputs.watch import watch_folders
 
     output = work.output.output
     folders = [Path(text) for text in work.inputs]
@@ -133,7 +140,7 @@ def _watch(work: Work) -> Iterator[Jobs]:
             "--watch works from folder to folder. Name folders that exist, and one for the results with -o."
         )
 
-    def look() -> tuple[Job, ...]:
+    def look() -> tuple[Job[Path], ...]:
         try:
             return _find(work, f"{output}{os.sep}").jobs
         except PlanError as error:
@@ -142,17 +149,17 @@ def _watch(work: Work) -> Iterator[Jobs]:
 
     if not work.quiet:
         say(f"watching {', '.join(work.inputs)}; interrupt to end.")
-    with closing(arriving(folders, look)) as groups:
+    with closing(watch_folders(folders, look)) as groups:
         for jobs in groups:
             yield Jobs(tuple(jobs), (), Path(output))
 
 
-def _find(work: Work, output: str | None) -> Jobs:
+def _find(work: Work, output: str | None) -> Jobs[Path]:
     from ..inputs.discover import find_jobs
 
     scale = (work.target.scale or work.pipeline.model.scale) if work.target.is_scale else None
     tag = f"_{scale:g}x" if scale else "_upscaled"
-    return find_jobs(
+    found = find_jobs(
         work.inputs,
         output,
         work.writing,
@@ -162,6 +169,8 @@ def _find(work: Work, output: str | None) -> Jobs:
         name=work.output.name,
         scale=scale,
     )
+    skipped = tuple(replace(item, reason=with_options(item.reason)) for item in found.skipped)
+    return replace(found, skipped=skipped)
 
 
 def _say_skipped(skipped: tuple[Skipped, ...], verbose: bool) -> None:

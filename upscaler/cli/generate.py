@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .console import bars, say
-from .files import say_failures
+from .files import in_options, say_failures
 from .groups import expand_groups
 from .options import (
     FetchOptions,
@@ -24,6 +23,7 @@ from .options import (
     JobOptions,
     MessageOptions,
     ModelOptions,
+    ParallelOptions,
     PromptOptions,
     UpscaleDiffusionOptions,
 )
@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..codecs import EncodeOptions
-    from ..jobs.chain import GenerateJob
+    from ..inputs.discover import Jobs
+    from ..jobs.generate import GenerateJob
     from ..jobs.outcome import Outcome
-    from ..jobs.prompts import Orders
+    from ..text2image.parameters import GenerationParameters
 
 
 @expand_groups
@@ -54,6 +55,7 @@ def generate(
     fetching: FetchOptions,
     diffusion: UpscaleDiffusionOptions,
     hardware: HardwareOptions,
+    parallel: ParallelOptions,
     job: JobOptions,
     messages: MessageOptions,
 ) -> None:
@@ -63,15 +65,16 @@ def generate(
     """
     messages.set_up()
     from ..jobs import report
-    from ..jobs.chain import GenerateJob
+    from ..jobs.generate import GenerateJob
     from ..jobs.prompts import expand_prompts
 
+    workers = parallel.worker_options(hardware)
     if job.report is not None:
         report.check(job.report)
     common = ({"seed": 0} if source.file is not None else {}) | drawing.parameters()
     writing = encoding.encode_options(encoding.format)
     wishes = _wishes(prompts, source.file, drawing.init_image)
-    orders = expand_prompts(wishes, common, source.count, output.output, writing, output.name)
+    jobs = expand_prompts(wishes, common, source.count, output.output, writing, output.name)
     target = size.target()
     if size.no_upscale and output.keep_original:
         _refuse_original()
@@ -79,15 +82,16 @@ def generate(
     if generator.generator is None and not messages.quiet:
         say(f"{drawer.model.name} draws, {drawer.reason}. Another can be chosen with --generator.")
     upscaler = None if size.no_upscale else model.upscaler(hardware, fetching, diffusion.diffusion())
-    sheet = _grid(orders, writing) if output.grid else None
+    sheet = _grid(jobs, writing) if output.grid else None
     chain = GenerateJob(drawer, upscaler, target, output.keep_original)
     fetching.download([drawer.model, *(upscaler.models if upscaler else ())], messages.shows_bars)
-    make(chain, orders, messages, job, sheet, options=writing, workspace=hardware.workspace)
+    making = {"options": writing, "workers": workers, "workspace": hardware.workspace}
+    make(chain, jobs, messages, job, sheet, **making)
 
 
 def make(
     chain: GenerateJob,
-    orders: Orders,
+    jobs: Jobs[GenerationParameters],
     messages: MessageOptions,
     job: JobOptions,
     grid: Path | None = None,
@@ -102,16 +106,16 @@ def make(
 
     start = time.perf_counter()
     outcomes: list[Outcome] = []
-    names = [order.output.name for order in orders.orders]
-    making |= {"folder": orders.folder, "grid": grid, "force": job.force}
+    names = [each.output.name for each in jobs.jobs]
+    making |= {"folder": jobs.folder, "grid": grid, "force": job.force}
     try:
         with (
             bars(names, messages.shows_bars) as shown,
-            closing(run(chain, orders.orders, progress=shown.tiles, **making)) as made,
+            closing(run(chain, jobs.jobs, progress=shown.progress, **making)) as made,
         ):
             for outcome in made:
                 shown.picture_done()
-                outcomes.append(replace(outcome, estimate=None))
+                outcomes.append(in_options(outcome))
                 if outcome.error is None and not outcome.was_done and not messages.quiet:
                     say(f"{outcome.output}  {outcome.size}  {outcome.seconds:.1f} s")
         if grid is not None and grid.exists() and not messages.quiet:
@@ -143,14 +147,14 @@ def _refuse_original() -> None:
     raise PlanError("--no-upscale and --keep-original: pictures stay as they are generated. Leave out one of them.")
 
 
-def _grid(orders: Orders, writing: EncodeOptions) -> Path:
+def _grid(jobs: Jobs[GenerationParameters], writing: EncodeOptions) -> Path:
     """The file of the contact sheet. Raises PlanError when there is only one picture, or one has this name."""
     from ..codecs import writable
     from ..errors import PlanError
 
-    if len(orders.orders) == 1:
+    if len(jobs.jobs) == 1:
         raise PlanError("--grid is for several pictures. Ask for more with -n, or leave it out.")
-    path = (orders.folder or Path()) / f"grid{writable(writing.format).suffixes[0]}"
-    if path in [order.output for order in orders.orders]:
+    path = (jobs.folder or Path()) / f"grid{writable(writing.format).suffixes[0]}"
+    if path in [each.output for each in jobs.jobs]:
         raise PlanError(f"--grid: {path} is what one of the pictures is called. Choose another --name.")
     return path

@@ -65,8 +65,8 @@ def rerun(
     """Make a generated picture again, as it was or otherwise."""
     messages.set_up()
     from .. import codecs
-    from ..jobs.chain import GenerateJob, target_of
-    from ..jobs.prompts import Order, Orders
+    from ..inputs.discover import Job, Jobs
+    from ..jobs.generate import GenerateJob, target_of
     from ..target import Target
 
     source = codecs.decode(picture)
@@ -91,8 +91,8 @@ def rerun(
     place = path.with_stem(f"{path.stem}_again") if output is None else Path(output)
     chain = GenerateJob(drawer, upscaler, target if target != Target() else target_of(made))
     fetching.download([drawer.model, *(upscaler.models if upscaler else ())], messages.shows_bars)
-    order = Order(parameters, place, encoding.encode_options())
-    make(chain, Orders((order,), None), messages, JobOptions(), workspace=hardware.workspace)
+    job = Job(parameters, place, encoding.encode_options())
+    make(chain, Jobs((job,)), messages, JobOptions(), workspace=hardware.workspace)
     if not (is_changed or changes or generator.generator or hardware.precision or enlarges or size.no_upscale):
         _compare(source, codecs.decode(place), made, messages.quiet)
 
@@ -113,7 +113,7 @@ def _upscaler(
     hardware: HardwareOptions,
 ) -> Pipeline:
     """The upscaler of the recipe, except for what was asked for."""
-    from ..jobs.chain import upscaler_options
+    from ..jobs.generate import upscaler_options
 
     settings = {"model": "photo", **upscaler_options(made, model.model)}
     base = settings.pop("diffusion", None)

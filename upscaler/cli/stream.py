@@ -43,7 +43,7 @@ def make_streamed(work: Work) -> None:
         result = work.pipeline.run(
             picture,
             estimate=estimate,
-            progress=lambda done, total: shown.tiles(name, done, total or 0),
+            progress=shown.progress(name),
             workspace=work.reading.get("workspace"),
         )
     if file is not None:

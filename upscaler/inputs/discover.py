@@ -1,7 +1,7 @@
-"""From what the user typed to pairs of source and output: folders, globs, places, URLs.
+"""From what the user typed to pairs of source and output: files, folders, globs, URLs.
 
-What of folders is taken is `filter`'s, what results are called `naming`'s. What the files hold is not looked at beyond
-their first bytes, and at URLs not at all; reading and writing are `maker`'s.
+Which files of folders are taken is decided by `filters`, what results are called by `naming`. Only the first bytes of
+files are read, and at URLs nothing.
 """
 
 from __future__ import annotations
@@ -12,39 +12,43 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from ..codecs import DEFAULT_OPTIONS, EncodeOptions, by_suffix, looks_like_picture
 from ..errors import OutputError, PlanError
 from . import storage
-from .filters import EXCLUDED, Filter, Skipped, compiled
-from .naming import Naming, bare, format_of, names_file
+from .filters import EXCLUDED, Filter, Skipped, compile_patterns
+from .naming import Naming, format_of, names_file, without_suffix
 from .storage import Remote, parse_location
+
+Source = TypeVar("Source")
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Job(Generic[Source]):
     """One picture to be made."""
 
-    source: Path
+    source: Source
+    """A file's path, or what else a picture is made from; messages name it by its text."""
     output: Path
     options: EncodeOptions = DEFAULT_OPTIONS
     problem: str | None = None
-    """One sentence: why it cannot be made, where that is known beforehand."""
+    """One sentence that says why it cannot be made, where that is known beforehand."""
 
 
 @dataclass(frozen=True, slots=True)
-class Jobs:
+class Jobs(Generic[Source]):
     """All pictures of a run, and what was found beside them."""
 
-    jobs: tuple[Job, ...]
-    skipped: tuple[Skipped, ...]
+    jobs: tuple[Job[Source], ...]
+    skipped: tuple[Skipped, ...] = ()
     folder: Path | None = None
-    """Into which all results go; None: beside their sources, or into one file."""
+    """The folder into which all results go; None: beside their sources, or into one file."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A picture, and the folder from which its place in the output folder is counted."""
+    """A file that was found, and the folder from which its place in the output folder is counted."""
 
     path: Path
     root: Path
@@ -61,28 +65,75 @@ def find_jobs(
     exclude: Sequence[str] = (),
     name: str | None = None,
     scale: float | None = None,
-) -> Jobs:
-    """The jobs for files, folders (searched recursively) and glob patterns; what is named twice is done once.
+) -> Jobs[Path]:
+    """Returns the jobs for files, folders (searched recursively) and glob patterns; what is named twice is done once.
 
     `output` is a file for a single picture, else a folder: it mirrors an input folder, or several of them under their
     own names. None writes beside each source, with `tag` after its name, and leaves results of earlier runs alone. Both
-    may be URLs, the output then of a folder.
-    `options` say how files are written. Hidden files and links to folders are left out. An input that does not exist
-    becomes a job, which fails.
+    may be URLs, the output then of a folder. `options` say how files are written. Hidden files and links to folders are
+    left out. An input that does not exist becomes a job, which fails.
 
     `include` and `exclude` are shell patterns, in any case of letters, for what is found in folders and by globs: for
     bare names, and for paths from the folder that was named, with slashes, which * matches too. A folder that is
     excluded is not entered. `name` is a template for `Naming`, in place of the source's name and `tag`, and `scale` is
-    what it calls so.
+    the value of its field of that name.
 
-    Raises PlanError when there is nothing to do, when the output or a pattern or the template cannot be meant so, when
+    Raises PlanError when there is nothing to do, when the output, a pattern or the template cannot be meant so, when
     two sources would become one file, or a result would take the place of a source.
     """
     inputs = list(inputs)
     if "" in inputs or output == "":
-        raise PlanError("an empty name: no file or folder is called so. Check the variable that it came from.")
+        raise PlanError("an empty name: no file or folder has it. Check the variable that it came from.")
     naming = Naming(name if name is not None else f"{{stem}}{tag if output is None else ''}{{suffix}}", scale)
-    filter = Filter(compiled("--include", include), compiled("--exclude", exclude))
+    filter = Filter(compile_patterns("include", include), compile_patterns("exclude", exclude))
+    found, skipped = _search_all(inputs, output, filter)
+    if output is None:
+        _refuse_urls(found)
+        results = _earlier_results(found, skipped, naming)
+        skipped += [Skipped(item.path, "a result of an earlier run") for item in found if item in results]
+        found = [item for item in found if item not in results]
+    if not found:
+        filtered = " that `include` and `exclude` leave" if include or exclude else ""
+        raise PlanError(f"{', '.join(inputs)}: there is no picture in there{filtered}.")
+    folder = (
+        None if output is None or names_file(output, inputs, len(found), options.format) else parse_location(output)
+    )
+    if output is not None and folder is None:
+        if name is not None:
+            raise PlanError(
+                f"the result has its name already, {output}. Leave out one of them.", argument="name", value=repr(name)
+            )
+        jobs = [Job(item.path, Path(output), options, item.problem) for item in found]
+    else:
+        jobs = [_make_job(item, output, options, naming) for item in found]
+    if options.format is None and name is None:
+        jobs = _tell_apart(jobs)
+    _refuse_losses(jobs, "" if name is None else ", or change `name`")
+    return Jobs(tuple(jobs), tuple(skipped), folder)
+
+
+def expand(text: str) -> list[Path]:
+    """Returns the file or folder of that name or URL, else what the glob pattern matches, else the name as it is."""
+    if os.path.lexists(text) or "://" in text:
+        return [parse_location(text)]
+    return [Path(match) for match in sorted(glob.glob(text, recursive=True))] or [Path(text)]
+
+
+def folder_for(output: Path) -> Path:
+    """Returns the nearest folder above an output that exists.
+
+    Raises OutputError when no file can be made in it, which is worth knowing before a picture is computed.
+    """
+    folder = next(folder for folder in output.absolute().parents if os.path.lexists(folder))
+    if not os.path.isdir(folder):
+        raise OutputError(f"{output}: it cannot be written, for {folder} is not a folder. Choose another folder.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{output}: it cannot be written, for {folder} allows no new files. Choose another folder.")
+    return folder
+
+
+def _search_all(inputs: list[str], output: str | None, filter: Filter) -> tuple[list[_Found], list[Skipped]]:
+    """Returns what is found and what is left alone, each file once."""
     unique: dict[str, _Found] = {}
     left: list[Skipped] = []
     for item in _search(inputs, output, filter):
@@ -90,51 +141,14 @@ def find_jobs(
             left.append(item)
         else:
             unique.setdefault(os.path.abspath(item.path), item)
-    found = list(unique.values())
-    skipped = [item for item in dict.fromkeys(left) if os.path.abspath(item.path) not in unique]
+    return list(unique.values()), [item for item in dict.fromkeys(left) if os.path.abspath(item.path) not in unique]
+
+
+def _refuse_urls(found: list[_Found]) -> None:
+    """Raises PlanError for sources at URLs, beside which nothing is written."""
     remote = next((item for item in found if isinstance(item.path, Remote)), None)
-    if output is None and remote is not None:
-        raise PlanError(f"{remote.path}: results are not written beside what is at a URL. Name a folder with --output.")
-    if output is None:
-        results = _earlier_results(found, skipped, naming)
-        skipped += [Skipped(item.path, "a result of an earlier run") for item in found if item in results]
-        found = [item for item in found if item not in results]
-    if not found:
-        filtered = " that --include and --exclude leave" if include or exclude else ""
-        raise PlanError(f"{', '.join(inputs)}: no picture in there{filtered}.")
-    folder = (
-        None if output is None or names_file(output, inputs, len(found), options.format) else parse_location(output)
-    )
-    if output is not None and folder is None:
-        if name is not None:
-            raise PlanError(f"--name {name!r}: the result has its name already, {output}. Leave out one of them.")
-        jobs = [Job(item.path, Path(output), options, item.problem) for item in found]
-    else:
-        jobs = [_job(item, output, options, naming) for item in found]
-    if options.format is None and name is None:
-        jobs = _told_apart(jobs)
-    _refuse_losses(jobs, "" if name is None else ", or change --name")
-    return Jobs(tuple(jobs), tuple(skipped), folder)
-
-
-def expand(text: str) -> list[Path]:
-    """The file or folder of that name, or at that URL, else what the glob pattern matches, else the name as it is."""
-    if os.path.lexists(text) or "://" in text:
-        return [parse_location(text)]
-    return [Path(match) for match in sorted(glob.glob(text, recursive=True))] or [Path(text)]
-
-
-def folder_for(output: Path) -> Path:
-    """The nearest folder above an output that is there already.
-
-    Raises OutputError when no file can be made in it: worth knowing before a picture is computed.
-    """
-    place = next(place for place in output.absolute().parents if os.path.lexists(place))
-    if not os.path.isdir(place):
-        raise OutputError(f"{output}: cannot be written, for {place} is not a folder. Choose another folder.")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise OutputError(f"{output}: cannot be written, for {place} allows no new files. Choose another folder.")
-    return place
+    if remote is not None:
+        raise PlanError(f"{remote.path}: results are not written beside sources at a URL. Name a folder with `output`.")
 
 
 def _search(inputs: list[str], output: str | None, filter: Filter) -> Iterator[_Found | Skipped]:
@@ -156,13 +170,13 @@ def _search(inputs: list[str], output: str | None, filter: Filter) -> Iterator[_
             search = _at_url if isinstance(path, Remote) else _below
             yield from search(path, above if len(folders) > 1 else path, base, own, filter)
         elif not named:
-            yield filter.file(path, base) or _picture_or_not(path, base)
+            yield filter.file(path, base) or _classify(path, base)
         else:
             yield _Found(path, path.parent)
 
 
 def _below(folder: Path, root: Path, base: Path, own: str | None, filter: Filter) -> Iterator[_Found | Skipped]:
-    """Every file below a folder, in order of name, without hidden ones and without `own`, the output folder.
+    """Yields every file below a folder, in order of name, without hidden ones and without `own`, the output folder.
 
     `base` is the folder from which the filter counts.
     """
@@ -180,14 +194,14 @@ def _below(folder: Path, root: Path, base: Path, own: str | None, filter: Filter
             else:
                 folders.append(path.name)
         for path in (Path(place, name) for name in sorted(files) if not name.startswith(".")):
-            yield filter.file(path, base) or _picture_or_not(path, root)
+            yield filter.file(path, base) or _classify(path, root)
     for error in errors:
         path = Path(error.filename)
         yield _Found(path, root, f"{path}: the folder cannot be read ({error.strerror}).")
 
 
 def _at_url(folder: Path, root: Path, base: Path, own: str | None, filter: Filter) -> Iterator[_Found | Skipped]:
-    """As `_below`, by names alone: to look into each file would be a request."""
+    """Does the same as `_below`, by names alone: looking into each file would be a request."""
     inner = f"{own}{os.sep}" if own is not None and own != os.path.realpath(folder) else None
     try:
         for path in storage.walk(folder):
@@ -197,18 +211,18 @@ def _at_url(folder: Path, root: Path, base: Path, own: str | None, filter: Filte
                 picture = _Found(path, root) if by_suffix(path.suffix) else Skipped(path, "not a picture")
                 yield filter.file(path, base) or picture
     except OSError as error:
-        yield _Found(folder, root, f"{folder}: cannot be read ({error.strerror}).")
+        yield _Found(folder, root, f"{folder}: the folder cannot be read ({error.strerror}).")
 
 
-def _picture_or_not(path: Path, root: Path) -> _Found | Skipped:
-    """A file that nobody named: taken if it looks like a picture, or if nobody can tell."""
+def _classify(path: Path, root: Path) -> _Found | Skipped:
+    """Takes a file that nobody named if it looks like a picture, or if nobody can tell."""
     if os.path.exists(path) and not os.path.isfile(path):
         return Skipped(path, "not a file")
     return _Found(path, root) if looks_like_picture(path) else Skipped(path, "not a picture")
 
 
 def _fixed_part(pattern: str) -> Path:
-    """The folder up to which a glob pattern says nothing but names."""
+    """Returns the folder up to which a glob pattern holds only names."""
     fixed = Path()
     for part in Path(pattern).parts[:-1]:
         if glob.has_magic(part):
@@ -218,23 +232,25 @@ def _fixed_part(pattern: str) -> Path:
 
 
 def _earlier_results(found: list[_Found], skipped: list[Skipped], naming: Naming) -> set[_Found]:
-    """Those named as the result of another would be: a second run must not enlarge what the first has made."""
-    sources = {bare(item.path) for item in found} | {bare(item.path) for item in skipped if item.reason == EXCLUDED}
+    """Returns files named like the result of another: a second run must not enlarge what the first has made."""
+    paths = [item.path for item in found] + [item.path for item in skipped if item.reason == EXCLUDED]
+    sources = {without_suffix(path) for path in paths}
     return {item for item in found if not sources.isdisjoint(naming.sources_of(item.path))}
 
 
-def _job(item: _Found, output: str | None, options: EncodeOptions, naming: Naming) -> Job:
-    """The result beside its source, or at the same place in the output folder, in its source's format if need be."""
+def _make_job(item: _Found, output: str | None, options: EncodeOptions, naming: Naming) -> Job[Path]:
+    """Puts the result beside its source, or at the same place in the output folder; in its source's format if need
+    be."""
     format = options.format or format_of(item.path)
     name = naming.name(item.path, format)
-    place = (
-        item.path.parent if output is None else parse_location(output) / os.path.relpath(item.path.parent, item.root)
-    )
-    return Job(item.path, place / name, replace(options, format=format), item.problem)
+    folder = item.path.parent
+    if output is not None:
+        folder = parse_location(output) / os.path.relpath(folder, item.root)
+    return Job(item.path, folder / name, replace(options, format=format), item.problem)
 
 
-def _told_apart(jobs: list[Job]) -> list[Job]:
-    """Where `a.gif` and `a.png` would both become `a.png`, the one that changes its format becomes `a.gif.png`."""
+def _tell_apart(jobs: list[Job[Path]]) -> list[Job[Path]]:
+    """Renames the one that changes its format to `a.gif.png` where `a.gif` and `a.png` would both become `a.png`."""
     taken = Counter(os.path.realpath(job.output) for job in jobs)
     result = []
     for job in jobs:
@@ -245,10 +261,10 @@ def _told_apart(jobs: list[Job]) -> list[Job]:
     return result
 
 
-def _refuse_losses(jobs: list[Job], way_out: str) -> None:
+def _refuse_losses(jobs: list[Job[Path]], alternative: str) -> None:
     """Raises PlanError when a result would replace another, or a source: its own, or one still to be read.
 
-    `way_out` is the end of the advice: what else there is to choose.
+    `alternative` ends the advice with what else the user may change.
     """
     sources = {os.path.realpath(job.source): job.source for job in jobs}
     outputs: dict[str, Path] = {}
@@ -256,7 +272,11 @@ def _refuse_losses(jobs: list[Job], way_out: str) -> None:
         place = os.path.realpath(job.output)
         other = outputs.setdefault(place, job.source)
         if other != job.source:
-            raise PlanError(f"{other} and {job.source}: both would become {job.output}. Rename one of them{way_out}.")
+            raise PlanError(
+                f"{other} and {job.source}: both would become {job.output}. Rename one of them{alternative}."
+            )
         if place in sources and (isinstance(job.output, Remote) or os.path.lexists(place)):
             which = "its own result" if sources[place] == job.source else f"the result of {job.source}"
-            raise PlanError(f"{sources[place]}: would be overwritten by {which}. Choose another folder{way_out}.")
+            raise PlanError(
+                f"{sources[place]}: it would be overwritten by {which}. Choose another folder{alternative}."
+            )

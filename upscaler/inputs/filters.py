@@ -1,4 +1,4 @@
-"""What of the files in folders is taken, and what is left alone: --include and --exclude."""
+"""Which files of folders are taken, and which are left alone, by shell patterns."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 from ..errors import PlanError
 
-EXCLUDED = "left out by --exclude"
+EXCLUDED = "left out by `exclude`"
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """What lies in a folder of a run and is left alone."""
+    """A file or folder that a run leaves alone."""
 
     path: Path
     reason: str
@@ -23,13 +23,13 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What of folders and glob patterns is taken; paths are matched from the folder where the search began."""
+    """What is taken of folders and glob patterns. Paths are matched from the folder where the search began."""
 
     include: tuple[re.Pattern[str], ...]
     exclude: tuple[re.Pattern[str], ...]
 
     def folder(self, path: Path, base: Path) -> Skipped | None:
-        """Itself or the first folder above it, below `base`, that is left out."""
+        """Returns the path itself or the first folder above it, below `base`, that is left out."""
         parts = path.relative_to(base).parts
         for depth in range(len(parts)):
             if _matches(self.exclude, parts[: depth + 1]):
@@ -37,19 +37,27 @@ class Filter:
         return None
 
     def file(self, path: Path, base: Path) -> Skipped | None:
+        """Returns what leaves a file out: its own name, or a folder above it."""
         excluded = self.folder(path, base)
         if excluded is None and self.include and not _matches(self.include, path.relative_to(base).parts):
-            return Skipped(path, "left out by --include")
+            return Skipped(path, "left out by `include`")
         return excluded
 
 
-def compiled(option: str, patterns: Sequence[str]) -> tuple[re.Pattern[str], ...]:
-    """For a `Filter`. A slash at the end is taken off; **/ at the beginning may also stand for no folder."""
+def compile_patterns(argument: str, patterns: Sequence[str]) -> tuple[re.Pattern[str], ...]:
+    """Compiles shell patterns for a `Filter`. Raises PlanError, which names the argument, for an empty one.
+
+    A slash at the end is taken off; **/ at the beginning may also stand for no folder.
+    """
     result = []
     for text in patterns:
         pattern = text.rstrip("/")
         if not pattern:
-            raise PlanError(f"{option} {text!r}: an empty pattern matches nothing. Leave it out, or say which files.")
+            raise PlanError(
+                "an empty pattern matches nothing. Leave it out, or say which files.",
+                argument=argument,
+                value=repr(text),
+            )
         anywhere = "(.*/)?" if pattern.startswith("**/") else ""
         result.append(re.compile(anywhere + fnmatch.translate(pattern.removeprefix("**/")), re.IGNORECASE))
     return tuple(result)

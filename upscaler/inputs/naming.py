@@ -1,6 +1,6 @@
 """What results are called, which files are called like results, and whether an output is called like a file.
 
-Where they lie, and what two of one name mean, is `output`'s.
+Where they lie, and what two results of one name mean, is decided by `discover`.
 """
 
 from __future__ import annotations
@@ -39,62 +39,62 @@ class Naming:
         try:
             parsed = list(string.Formatter().parse(self.template))
         except ValueError as error:
-            raise PlanError(
-                f"--name {self.template!r}: has a brace without its other half, or something between braces that is no "
-                f"field ({SHOWN}). Write {{{{ and }}}} for braces that belong to the name."
+            raise self._error(
+                f"it has a brace without its other half, or something between braces that is not a field ({SHOWN}). "
+                "Write {{ and }} for braces that belong to the name."
             ) from error
         for _, field, spec, conversion in parsed:
             if field is not None and (field not in FIELDS or spec or conversion):
                 written = field + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
-                raise PlanError(
-                    f"--name {self.template!r}: {{{written}}} is no field ({SHOWN}). "
+                raise self._error(
+                    f"{{{written}}} is not a field ({SHOWN}). "
                     "Choose one of these, with nothing else between the braces."
                 )
             if field == "scale" and self.scale is None:
-                raise PlanError(
-                    f"--name {self.template!r}: {{scale}} is not known, for the size asked for is no scale. "
-                    "Leave it out, or ask for a size with --scale."
+                raise self._error(
+                    "{scale} is not known, for the size asked for is not a scale. "
+                    "Leave it out, or ask for a size with `scale`."
                 )
         self._refuse_no_name()
 
     def name(self, source: Path, format: Format) -> str:
-        """Of the result in that format. Raises PlanError if the name's suffix is not the format's."""
+        """Returns the name of the result in that format. Raises PlanError if its suffix is not the format's."""
         suffix = source.suffix if source.suffix.lower() in format.suffixes else format.suffixes[0]
-        name = self._filled(stem(source), suffix, format.name.lower(), _parent(source))
+        name = self._fill(stem(source), suffix, format.name.lower(), _parent(source))
         if by_suffix(Path(name).suffix) is not format:
-            raise PlanError(
-                f"--name {self.template!r}: {source} would become {name}, which is no name for its format, "
-                f"{format.name}. End it with {{suffix}}."
+            raise self._error(
+                f"{source} would become {name}, which does not name its format, {format.name}. End it with {{suffix}}."
             )
         return name
 
     def sources_of(self, path: Path) -> set[Path]:
-        """Those, without suffix, of which a file of that name would be the result at any scale, in any format."""
+        """Returns the sources, without suffix, whose result at any scale, in any format, could have that name."""
         matches = (RESULT.fullmatch(stem(path)), self._pattern(_parent(path)).fullmatch(path.name))
         found = [match["source"] for match in matches if match and "source" in match.re.groupindex]
-        return {path.parent / source for source in found} - {bare(path)}
+        return {path.parent / source for source in found} - {without_suffix(path)}
 
-    def _filled(self, stem: str, suffix: str, format: str, parent: str) -> str:
+    def _error(self, message: str) -> PlanError:
+        return PlanError(message, argument="name", value=repr(self.template))
+
+    def _fill(self, stem: str, suffix: str, format: str, parent: str) -> str:
         scale = "" if self.scale is None else f"{self.scale:g}"
         values = {"stem": stem, "suffix": suffix, "scale": scale, "format": format, "parent": parent}
         parsed = string.Formatter().parse(self.template)
         return "".join(literal + (values[field] if field else "") for literal, field, _, _ in parsed)
 
     def _refuse_no_name(self) -> None:
-        """Tried on a source that could be, before any is looked for."""
-        name = self._filled("picture", ".png", "png", "folder")
+        """Tries the template on a source that could be, before any is looked for."""
+        name = self._fill("picture", ".png", "png", "folder")
         if name in ("", ".", "..") or any(character in name for character in "/\\\0"):
-            raise PlanError(
-                f"--name {self.template!r}: {name!r} cannot be the name of a file. "
-                "Choose a name without / and \\; a folder is named with --output."
+            raise self._error(
+                f"{name!r} cannot be the name of a file. Choose a name without / and \\; `output` names the folder."
             )
         if by_suffix(Path(name).suffix) is None:
-            raise PlanError(
-                f"--name {self.template!r}: gives names without a picture's suffix. End it with {{suffix}}."
-            )
+            raise self._error("it gives names without a picture's suffix. End it with {suffix}.")
 
     def _pattern(self, parent: str) -> re.Pattern[str]:
-        """The names that the template gives in a folder of that name; the group `source` is the stem, if it has one."""
+        """Returns a pattern of the names that the template gives in a folder of that name. Its group `source` is the
+        stem, if the template has one."""
         values = {
             "stem": "(?P<source>.+)",
             "suffix": r"\.[^.]+",
@@ -111,46 +111,48 @@ class Naming:
 
 
 def stem(path: Path) -> str:
-    """The name without its suffix, if that is one of a picture: of `scan.v2` nothing is taken away."""
+    """Returns the name without the suffix of a picture: nothing is taken from `scan.v2`."""
     return path.stem if by_suffix(path.suffix) else path.name
 
 
-def bare(path: Path) -> Path:
-    """The path without its suffix, if that is one of a picture."""
+def without_suffix(path: Path) -> Path:
+    """Returns the path without the suffix of a picture."""
     return path.parent / stem(path)
 
 
 def names_file(output: str, inputs: list[str], count: int, format: Format | None) -> bool:
-    """Whether the output for `count` pictures is one file and not a folder. Raises PlanError when it can be neither."""
+    """Whether the output for `count` pictures is a file and not a folder. Raises PlanError when it can be neither."""
     path = Path(output)
     if output.endswith(("/", os.sep)) or os.path.isdir(path):
         return False
     named = by_suffix(path.suffix)
     if "://" in output and named:
-        raise PlanError(f"{output}: at a URL only folders can be written into. End it with / if it is one.")
+        raise PlanError(f"{output}: only folders can be written into at a URL. End it with / if it is one.")
     if "://" in output:
         return False
     if count > 1 or any(os.path.isdir(text) for text in inputs):
         if named or os.path.exists(path):
-            raise PlanError(f"{output}: is one file, where a folder is needed for {', '.join(inputs)}. Name a folder.")
+            raise PlanError(
+                f"{output}: it is one file, where a folder is needed for {', '.join(inputs)}. Name a folder."
+            )
         return False
     if not path.suffix and not os.path.exists(path):
         return False
     if format is None and (named is None or named.writer is None):
         known = ", ".join(format.suffixes[0] for format in FORMATS if format.writer)
         raise PlanError(
-            f"{output}: {path.suffix or 'without a suffix it'} is no format that can be written ({known}). "
+            f"{output}: {path.suffix or 'without a suffix it'} is not a format that can be written ({known}). "
             "Choose one of these, or end the name with / if it is a folder."
         )
     if format is not None and named is not None and named is not format:
         raise PlanError(
-            f"{output}: its name says {named.name}, but --format says {format.name}. Leave one of them out."
+            f"{output}: its name says {named.name}, but `format` says {format.name}. Leave one of them out."
         )
     return True
 
 
 def format_of(source: Path) -> Format:
-    """The source's own format by content, else by name, if it can be written."""
+    """Returns the source's own format, by content or else by name, if it can be written; else PNG."""
     named = by_suffix(source.suffix)
     if not os.path.isfile(source):
         return writable(named)

@@ -1,6 +1,6 @@
 """Files wherever they are: on this machine, or at a URL that fsspec reaches, as those of object stores are.
 
-Which files there are to be made, and what they are called, is `output`'s.
+Which files are made, and what they are called, is decided by `discover`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import codecs
-from ..errors import OutputError, PlanError
+from ..errors import OutputError, PlanError, first_line
 
 if TYPE_CHECKING:
     LocalPath = Path
@@ -37,8 +37,11 @@ class FileStat:
 
 
 class Remote(LocalPath):
-    """A file or folder at a URL, such as s3://bucket/folder. It is taken apart and joined like any path; of what is
-    done with files, only what is defined here works, and the functions of this module."""
+    """A file or folder at a URL, such as s3://bucket/folder.
+
+    It is taken apart and joined like any path. Of the methods that look at files, only those defined here work; for
+    everything else there are the functions of this module.
+    """
 
     def __str__(self) -> str:
         scheme, colon, rest = super().__str__().replace(os.sep, "/").partition(":/")
@@ -48,7 +51,7 @@ class Remote(LocalPath):
         return self
 
     def is_dir(self, **_: Any) -> bool:
-        """Never: where it is asked, a file is meant, and in an object store a folder may be called the same."""
+        """Always False: who asks means a file, and in an object store a folder may have the same name."""
         return False
 
     def exists(self, **_: Any) -> bool:
@@ -56,7 +59,7 @@ class Remote(LocalPath):
 
 
 def parse_location(text: str | os.PathLike[str]) -> Path:
-    """What a user calls so: a Remote if it is a URL, except that file:// is a path.
+    """Returns the path that a user names, a Remote if it is a URL other than file://.
 
     Raises PlanError when no package here reaches such URLs.
     """
@@ -70,19 +73,19 @@ def parse_location(text: str | os.PathLike[str]) -> Path:
         _system(remote)
     except (ImportError, ValueError) as error:
         raise PlanError(
-            f"{text}: cannot be reached ({_line(error)}). Install 'upscaler[cluster]', and what fsspec needs for such "
-            "URLs, on every machine of the job."
+            f"{text}: it cannot be reached ({first_line(error)}). Install 'upscaler[cluster]', and what fsspec needs "
+            "for such URLs, on every machine of the job."
         ) from error
     return remote
 
 
 def is_folder(path: Path) -> bool:
-    """At a URL, whatever is no file: there may be no folders, only names that begin alike."""
+    """Whether it is a folder. At a URL that is whatever is not a file: there may be only names that begin alike."""
     return stat(path) is None if isinstance(path, Remote) else os.path.isdir(path)
 
 
 def stat(path: Path) -> FileStat | None:
-    """A file as it is now; None when none is there. Raises OSError when a URL cannot be reached."""
+    """Returns size and time of a file; None when it is not there. Raises OSError when a URL cannot be reached."""
     if not isinstance(path, Remote):
         try:
             found = os.stat(path)
@@ -107,7 +110,7 @@ def stat(path: Path) -> FileStat | None:
 
 @contextmanager
 def local_copy(path: Path) -> Iterator[Path]:
-    """The file itself, or a copy on this machine that is gone afterwards. Raises OSError when a URL cannot be read."""
+    """Gives the file itself, or a copy of a remote one, which is deleted afterwards. Raises OSError."""
     if not isinstance(path, Remote):
         yield path
         return
@@ -118,14 +121,14 @@ def local_copy(path: Path) -> Iterator[Path]:
 
 
 def fetch(remote: Remote, file: Path) -> None:
-    """Raises OSError."""
+    """Downloads a file. Raises OSError."""
     with _reaching(remote):
         system, name = _system(remote)
         system.get_file(name, str(file))
 
 
 def upload(file: Path, remote: Remote) -> None:
-    """Replaces what is there. Raises OSError."""
+    """Uploads a file, which replaces what is there. Raises OSError."""
     with _reaching(remote):
         system, name = _system(remote)
         _make_folder(*_system(remote.parent))
@@ -153,13 +156,13 @@ def place(part: Path, final: Path, overwrite: bool = False) -> None:
 
 
 def remove(path: Path) -> None:
-    """A file, or a folder with all that is in it, if it is there and can be removed."""
+    """Removes a file, or a folder with all that is in it, if it is there and can be removed."""
     if isinstance(path, Remote):
         system, name = _system(path)
         try:
             system.rm(name, recursive=True)
         except Exception:
-            return  # what is left is in nobody's way
+            return  # what is left does no harm
         finally:
             _make_folder.cache_clear()
     elif path.is_dir():
@@ -169,7 +172,7 @@ def remove(path: Path) -> None:
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """Every file below a folder, in order of name. Raises OSError."""
+    """Yields every file below a folder, in order of name. Raises OSError."""
     with _reaching(folder):
         system, name = _system(folder)
         try:
@@ -182,7 +185,7 @@ def walk(folder: Path) -> Iterator[Path]:
 
 
 def _system(path: Path) -> tuple[Any, str]:
-    """What reaches it, and its name there."""
+    """Returns the fsspec file system that reaches a path, and the path's name there."""
     import fsspec
 
     system, name = fsspec.core.url_to_fs(str(path), use_listings_cache=False)
@@ -191,22 +194,18 @@ def _system(path: Path) -> tuple[Any, str]:
 
 @functools.lru_cache(1000)
 def _make_folder(system: Any, name: str) -> None:
-    """Once: in object stores it is a request, and does nothing."""
+    """Makes a folder, once: in object stores that is a request, and does nothing."""
     system.makedirs(name, exist_ok=True)
 
 
 @contextmanager
 def _reaching(path: Path) -> Iterator[None]:
-    """Whatever the package for such URLs raises is an OSError that names the URL."""
+    """Turns whatever the package for such URLs raises into an OSError that names the URL."""
     try:
         yield
     except FileNotFoundError as error:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
     except OSError as error:
-        raise OSError(error.errno or errno.EIO, error.strerror or _line(error), str(path)) from error
+        raise OSError(error.errno or errno.EIO, error.strerror or first_line(error), str(path)) from error
     except Exception as error:
-        raise OSError(errno.EIO, _line(error), str(path)) from error
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise OSError(errno.EIO, first_line(error), str(path)) from error

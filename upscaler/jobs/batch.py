@@ -1,6 +1,6 @@
-"""Many files to many outcomes: one bad picture is one reported failure, the others are done.
+"""Many files to many outcomes: one bad picture is one reported failure, the others are made.
 
-`inputs.discover` finds the files and names their results; `tracker` knows what an earlier run has done; `stages` says
+`inputs.discover` finds the files and names their results; `tracker` knows what an earlier run has made; `stages` say
 what is done with one picture; `workers.dispatch` gives work to other processes and machines.
 """
 
@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..codecs import DEFAULT_OPTIONS, EncodeOptions
 from ..errors import PlanError
@@ -19,10 +19,9 @@ from ..inputs.discover import Job, find_jobs
 from ..inputs.storage import is_folder, parse_location
 from ..pipeline import Pipeline, Reading
 from ..target import Target
-from . import pipelining
 from .manifest import Manifest
 from .outcome import Outcome, SelectionRules
-from .stages import OVERHEAD, Progress, Report, Stages, Task, Work, prepare, read
+from .stages import FileStages, Progress, Stages, prepare, read, run_tasks
 from .tracker import JobTracker
 from .workers import dispatch
 from .workers.messages import WorkerOptions
@@ -30,12 +29,12 @@ from .workers.messages import WorkerOptions
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["prepare", "read", "run", "run_folder"]
+__all__ = ["prepare", "read", "run", "run_folder", "run_stages"]
 
 
 def run(
     pipeline: Pipeline,
-    jobs: Iterable[Job],
+    jobs: Iterable[Job[Path]],
     target: Target,
     *,
     folder: Path | None = None,
@@ -45,34 +44,57 @@ def run(
     dry_run: bool = False,
     **reading: Unpack[Reading],
 ) -> Generator[Outcome]:
-    """Makes the pictures: one is read and others are written while one is computed. `reading`: as of `codecs.decode`.
+    """Makes the pictures: one is read and others are written while one is computed. `reading`: see `codecs.decode`.
 
     With `folder`, the output folder, a manifest is kept there: what is done already, from the same input with the same
     settings, is not done again, nor is what failed for the input's own fault, unless `choice` says so. With `workers`,
     others do the work, and there is no progress within pictures. A `dry_run` computes and writes nothing.
 
     Failures are outcomes, not exceptions. Raises ModelError and PlanError all the same when no picture could be made:
-    it is the model, the device, the tile or the scale, and the rest would fail the same way; EngineError when there are
-    no workers left; and OutputError when the disk is full, or the manifest cannot be kept.
+    the model, the device, the tile or the scale is at fault, and the rest would fail the same way; EngineError when
+    there are no workers left; and OutputError when the disk is full, or the manifest cannot be kept.
 
     One parameter more than eight, for what a user may ask of a job.
     """
-    choice = choice or SelectionRules()
+    rules = choice or SelectionRules()
     manifest = None if folder is None or dry_run else Manifest(folder)
     try:
-        settings = {} if manifest is None else {**pipeline.settings, "target": asdict(target), **_kept(reading)}
-        tracker = JobTracker(manifest, settings, choice)
-        maker = Stages(pipeline, target, reading, choice, None if manifest is None else manifest.parts, progress)
+        settings: dict[str, Any] = {}
+        if manifest is not None:
+            accept_damaged = bool(reading.get("accept_damaged", False))
+            settings = {**pipeline.settings, "target": asdict(target), "accept_damaged": accept_damaged}
+        tracker = JobTracker(manifest, lambda _: settings, rules)
+        stages = FileStages(
+            pipeline=pipeline,
+            target=target,
+            parts=None if manifest is None else manifest.parts,
+            workspace=reading.get("workspace"),
+            progress=progress,
+            reading=reading,
+            rules=rules,
+        )
         if dry_run:
-            maker = maker if workers is None else replace(maker, pipeline=pipeline.on(workers.first))
-            yield from (_looked_at(tracker, maker, job) for job in jobs)
+            stages = stages if workers is None else stages.on(workers.first)
+            yield from (_try(stages, tracker, job) for job in jobs)
             return
-        outcomes = _in_line(tracker, maker, jobs) if workers is None else dispatch.run(workers, tracker, maker, jobs)
-        with closing(outcomes):
+        with closing(run_stages(stages, tracker, jobs, workers)) as outcomes:
             yield from outcomes
     finally:
         if manifest is not None:
             manifest.close()
+
+
+def run_stages(
+    stages: Stages, tracker: JobTracker, jobs: Iterable[Job[Any]], workers: WorkerOptions | None
+) -> Generator[Outcome]:
+    """Takes all jobs through the stages, in this process or in those of the workers. Raises as `run`."""
+    if workers is not None:
+        yield from dispatch.run(workers, tracker, stages, jobs)
+        return
+    with closing(run_tasks(stages, map(tracker.start, jobs), tracker.finish)) as items:
+        for item in items:
+            assert isinstance(item, Outcome)
+            yield item
 
 
 def run_folder(
@@ -82,21 +104,22 @@ def run_folder(
     *,
     scale: float | None = None,
     target: Target | None = None,
-    writing: EncodeOptions | None = None,
+    writing: EncodeOptions = DEFAULT_OPTIONS,
     devices: Sequence[str] = (),
     cluster: str | None = None,
     choice: SelectionRules | None = None,
     progress: Progress | None = None,
     **reading: Unpack[Reading],
 ) -> Iterator[Outcome]:
-    """Every picture below a folder, into another; either may be at a URL. `writing` says how.
+    """Makes every picture below a folder into another; either may be at a URL. `writing` says how results are written.
+
     `devices` and `cluster`: see `WorkerOptions`. Raises as `run`, and PlanError when there is nothing to do.
 
     More than eight parameters, for what a user may ask of a job.
     """
     if not is_folder(parse_location(source)):
         raise PlanError(f"{source}: is not a folder. For one picture, call the Upscaler.")
-    found = find_jobs([str(source)], f"{output}{os.sep}", writing or DEFAULT_OPTIONS, "")
+    found = find_jobs([str(source)], f"{output}{os.sep}", writing, "")
     yield from run(
         pipeline,
         found.jobs,
@@ -109,39 +132,7 @@ def run_folder(
     )
 
 
-def _in_line(tracker: JobTracker, maker: Stages, jobs: Iterable[Job]) -> Generator[Outcome]:
-    """In this process."""
-
-    def settled(work: Work) -> Work | Outcome:
-        return work if work.report is None else tracker.finish(work.task, work.report)
-
-    stages: pipelining.StageFunctions[Work | Outcome] = pipelining.StageFunctions(
-        read=lambda item: item if isinstance(item, Outcome) else settled(maker.read(item)),
-        compute=lambda items: map(settled, maker.compute([item for item in items if isinstance(item, Work)])),
-        write=lambda item: item if isinstance(item, Outcome) else settled(maker.write(item)),
-        alike=lambda item: (None, 1) if isinstance(item, Outcome) else item.alike,
-    )
-    admitted = (Work(item) if isinstance(item, Task) else item for item in map(tracker.start, jobs))
-    items = pipelining.run(admitted, stages, lambda item: isinstance(item, Outcome), _bytes)
-    with closing(items):
-        for item in items:
-            assert isinstance(item, Outcome)
-            yield item
-
-
-def _looked_at(tracker: JobTracker, maker: Stages, job: Job) -> Outcome:
-    """As far as a dry run goes."""
-    item = tracker.start(job)
-    if isinstance(item, Outcome):
-        return item
-    work = maker.read(Work(item))
-    return tracker.finish(item, work.report or Report(estimate=work.estimate, seconds=work.seconds))
-
-
-def _bytes(item: Work | Outcome) -> int:
-    return OVERHEAD if isinstance(item, Outcome) else item.bytes
-
-
-def _kept(reading: Reading) -> dict[str, object]:
-    """What of the ways of reading changes a result."""
-    return {"accept_damaged": bool(reading.get("accept_damaged", False))}
+def _try(stages: FileStages, tracker: JobTracker, job: Job[Path]) -> Outcome:
+    """A job as far as a dry run takes it."""
+    task = tracker.start(job)
+    return task if isinstance(task, Outcome) else tracker.finish(stages.read(task))

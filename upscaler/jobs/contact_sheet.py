@@ -18,16 +18,16 @@ CELL = 320
 """Pixels of the longer side of each picture."""
 
 GAP = 8
-"""White pixels between them, and around."""
+"""White pixels between the pictures, and around them."""
 
 
-def sheet(files: Sequence[Path]) -> Picture:
-    """Pictures in rows, in their order, on white: 8 bits, RGB, as wide as high where that comes out even.
+def make_sheet(files: Sequence[Path]) -> Picture:
+    """Returns the pictures in rows, in their order, on white: 8 bits, RGB, about as many columns as rows.
 
-    One at a time is in memory as it is. Raises PictureError when one of them cannot be read.
+    Only one at a time is in memory in its full size. Raises PictureError when one of them cannot be read.
     """
     columns = math.ceil(math.sqrt(len(files)))
-    cells = [_small(codecs.decode(file)) for file in files]
+    cells = [_shrink(codecs.decode(file)) for file in files]
     side = Size(max(cell.shape[1] for cell in cells), max(cell.shape[0] for cell in cells))
     rows = -(-len(cells) // columns)
     size = Size(columns * (side.width + GAP) + GAP, rows * (side.height + GAP) + GAP)
@@ -40,10 +40,10 @@ def sheet(files: Sequence[Path]) -> Picture:
     return Picture(pixels, name="contact sheet")
 
 
-def _small(picture: Picture) -> NDArray[np.uint8]:
-    """(height, width, 3); none is enlarged."""
-    shrunk = min(CELL / max(picture.size.width, picture.size.height), 1.0)
-    size = Size(max(round(picture.size.width * shrunk), 1), max(round(picture.size.height * shrunk), 1))
+def _shrink(picture: Picture) -> NDArray[np.uint8]:
+    """Returns the pixels as (height, width, 3), uint8; small pictures keep their size."""
+    factor = min(CELL / max(picture.size.width, picture.size.height), 1.0)
+    size = Size(max(round(picture.size.width * factor), 1), max(round(picture.size.height * factor), 1))
     pixels = np.empty((size.height, size.width, 3), np.uint8)
     write_bands(resized(rows_of(picture.pixels), picture.size, size), pixels)
     return pixels

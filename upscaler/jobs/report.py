@@ -21,15 +21,17 @@ KINDS = ("made", "done before", "failed", "skipped")
 
 
 def check(path: Path) -> None:
-    """Raises PlanError when no report can be called so: worth knowing before the work is done."""
+    """Raises PlanError when no report can have that name, which is worth knowing before the work is done."""
     if path.suffix.lower() not in (".json", ".csv"):
-        raise PlanError(f"--report {path}: its name must end in .json or .csv.")
+        raise PlanError("its name must end in .json or .csv.", argument="report", value=path)
     if path.is_dir() or not path.absolute().parent.is_dir():
-        raise PlanError(f"--report {path}: cannot be written there. Name a file in a folder that exists.")
+        raise PlanError(
+            "it cannot be written there. Name a file in a folder that exists.", argument="report", value=path
+        )
 
 
 def kind(outcome: Outcome) -> str:
-    """One of KINDS."""
+    """Returns one of KINDS."""
     if outcome.error is not None:
         return "failed"
     if outcome.skipped is not None:
@@ -38,7 +40,7 @@ def kind(outcome: Outcome) -> str:
 
 
 def summary(outcomes: Sequence[Outcome], skipped: int, seconds: float) -> str:
-    """One line: how many of each kind, and how long it took in all and for each picture that was made."""
+    """Returns one line: how many of each kind, and the time in all and for each picture that was made."""
     counts = Counter(map(kind, outcomes))
     counts["skipped"] += skipped
     said = ", ".join(f"{counts[name]} {name}" for name in KINDS if counts[name])
@@ -47,7 +49,7 @@ def summary(outcomes: Sequence[Outcome], skipped: int, seconds: float) -> str:
 
 
 def write(path: Path, outcomes: Sequence[Outcome], skipped: Sequence[Skipped]) -> None:
-    """A row for every picture, as JSON or CSV by the suffix; whole, or not at all. Raises OutputError."""
+    """Writes a row for every picture, as JSON or CSV by the suffix; whole, or not at all. Raises OutputError."""
     rows = [_row(outcome) for outcome in outcomes]
     rows += [{**_EMPTY, "source": str(item.path), "outcome": "skipped", "reason": item.reason} for item in skipped]
 

@@ -1,6 +1,6 @@
-"""What is done with one picture, in this process or in a worker's: it is read, computed, written.
+"""The stages that make one picture, in this process or in a worker's: read, compute, write.
 
-Whether it is to be made, and where what was written belongs, is `tracker`'s.
+Whether a picture is to be made, and what name its result gets, is decided by `tracker`.
 """
 
 from __future__ import annotations
@@ -9,220 +9,246 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Hashable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from .. import codecs
+from .. import codecs, recipe
+from ..catalog import Model
 from ..codecs import EncodeOptions
 from ..errors import ModelError, PictureError, PlanError
 from ..inputs import storage
-from ..inputs.discover import Job, folder_for
+from ..inputs.discover import folder_for
 from ..inputs.storage import Remote
 from ..picture import Picture
 from ..pipeline import Estimate, Pipeline, Reading
+from ..progress import ProgressCallback
 from ..target import Target
 from ..tiling import Tile
-from .failure import sentence
+from . import pipelining
 from .manifest import Stamp, stamp
-from .outcome import SelectionRules, describe
+from .outcome import Outcome, SelectionRules, describe
+from .task import OVERHEAD, Part, Task
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import Self, Unpack
 
 log = logging.getLogger("upscaler")
 
-Progress = Callable[[Path, int, int], None]
-"""Called as tiles are done: the source, how many, of how many in all."""
-
-OVERHEAD = 4 * 2**20
-"""Bytes that a waiting picture counts for beyond its pixels, or thousands of tiny ones would wait."""
+Progress: TypeAlias = "Callable[[str], ProgressCallback]"
+"""Called with a picture's name when its computation begins; what it returns counts tiles, or steps."""
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A picture that is to be made."""
+@dataclass(frozen=True, kw_only=True)
+class Stages(ABC):
+    """What is done with every picture of a job. Each stage returns the task with what it has added, or over.
 
-    job: Job
-    size: int = 0
-    """Bytes of the source, if they are known."""
-    replaced: str = ""
-    """Hash of an earlier result, in whose place this one comes."""
-    number: int = 0
-    """By which a crew knows it."""
+    What is wrong with one picture ends its task. Stages raise what would fail the other pictures, too: ModelError,
+    PlanError, and OutputError when the disk is full. They can be sent to other processes.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What became of a picture: it was made, unless there is an error or it was skipped."""
-
-    error: str | None = None
-    is_own_fault: bool = False
-    """The error comes from the source as it is, and would come again."""
-    skipped: str | None = None
-    estimate: Estimate | None = None
-    lr_rmse: float | None = None
-    source: Stamp | None = None
-    """Of the source as it was when it was read."""
-    part: Path | None = None
-    """The result, complete, to be given its name; None: it has it."""
-    made: Stamp | None = None
-    """Of that."""
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """A picture on its way."""
-
-    task: Task
-    seconds: float = 0.0
-    source: Stamp | None = None
-    estimate: Estimate | None = None
-    picture: Picture | None = None
-    """The source, then the result."""
-    report: Report | None = None
-    """At the end of its way."""
-
-    @property
-    def alike(self) -> tuple[Hashable, int]:
-        """See `line.Stages`."""
-        return (None, 1) if self.estimate is None else (self.estimate.batch_key, self.estimate.max_batch)
-
-    @property
-    def bytes(self) -> int:
-        """That it occupies while it waits."""
-        return OVERHEAD + (0 if self.picture is None else self.picture.pixels.nbytes)
-
-
-@dataclass(frozen=True, slots=True)
-class Stages:
-    """The stages of a job. Each gives a work on further done, or with its report. They raise ModelError, PlanError and,
-    when the disk is full, OutputError: these would fail the rest, too. Can be sent to other processes."""
-
-    pipeline: Pipeline
+    pipeline: Pipeline | None
+    """What enlarges; None leaves pictures as they are."""
     target: Target
-    reading: Reading
-    choice: SelectionRules
     parts: Path | None
-    """A folder for results that are not named yet; None: they are written under their names, and nothing is hashed."""
+    """A folder for results that do not have their names yet; None writes them under their names, and hashes nothing."""
+    workspace: Path | None = None
     progress: Progress | None = None
 
-    def read(self, work: Work) -> Work:
-        return self._guarded(self._read, work)
+    def read(self, task: Task) -> Task:
+        """Reads the source."""
+        return task
 
-    def compute(self, works: list[Work]) -> Iterator[Work]:
-        """One, or several that are alike."""
-        if works[0].alike[0] is None:
-            yield from (self._guarded(self._compute, work) for work in works)
+    @abstractmethod
+    def compute(self, tasks: list[Task]) -> Iterator[Task]:
+        """Makes the result of one task, or of several with the same `batch_key`; may keep them back until `flush`."""
+
+    def flush(self) -> Iterator[Task]:
+        """Makes the results of the tasks that `compute` has kept back."""
+        return iter(())
+
+    def write(self, task: Task) -> Task:
+        """Writes the result."""
+        return self.guard(self._write, task)
+
+    def on(self, device: str | None, model: Model | None = None) -> Self:
+        """The same for another device, with nothing loaded; `model` is the pipeline's, from another place."""
+        return replace(self, pipeline=None if self.pipeline is None else self.pipeline.on(device, model))
+
+    def save(self, picture: Picture, output: Path, options: EncodeOptions) -> tuple[Part, ...]:
+        """Writes a file: a part, or where there is no folder for parts, the output itself. Raises OutputError."""
+        if self.parts is None:
+            codecs.encode(picture, output, options)
+            return ()
+        options = self.encode_options(options)
+        if not isinstance(self.parts, Remote):
+            file = codecs.encode_part(picture, output, options, self.parts)
+            return (Part(file, stamp(file), output, picture.size),)
+        with tempfile.TemporaryDirectory(prefix="upscaler-") as folder:
+            file = codecs.encode_part(picture, output, options, Path(folder))
+            storage.upload(file, self.parts / file.name)
+            return (Part(self.parts / file.name, stamp(file), output, picture.size),)
+
+    def encode_options(self, options: EncodeOptions) -> EncodeOptions:
+        """Parts replace nothing; the tracker, which names them, has checked that and will check it again."""
+        return options if self.parts is None else replace(options, overwrite=True)
+
+    def enlarge(self, task: Task, tile: Tile | None = None) -> Task:
+        """Runs the pipeline as `task.estimate` says; see `Pipeline.run`."""
+        assert self.pipeline is not None
+        assert task.picture is not None
+        result = self.pipeline.run(
+            task.picture,
+            estimate=task.estimate,
+            tile=tile,
+            progress=self.progress_of(task),
+            workspace=self.workspace_of(task),
+        )
+        return replace(task, picture=result)
+
+    def workspace_of(self, task: Task) -> Path | None:
+        """The folder for a large picture while it is computed: the output's, unless that is at a URL."""
+        output = task.job.output
+        return self.workspace or (None if isinstance(output, Remote) else folder_for(output))
+
+    def progress_of(self, task: Task) -> ProgressCallback | None:
+        """The callback for one picture."""
+        source, output = task.job.source, task.job.output
+        return None if self.progress is None else self.progress(str(source if isinstance(source, Path) else output))
+
+    def guard(self, stage: Callable[[Task], Task], task: Task) -> Task:
+        """Calls a stage and adds its time. What the stage raises for this picture alone ends the task."""
+        if task.is_over:
+            return task
+        start = time.perf_counter()
+        try:
+            task = stage(task)
+        except Exception as problem:
+            if self.is_fatal(problem, task):
+                raise
+            task = task.fail(problem)
+        return replace(task, seconds=task.seconds + time.perf_counter() - start)
+
+    def is_fatal(self, problem: Exception, task: Task) -> bool:
+        """Whether other pictures would fail the same way."""
+        return isinstance(problem, ModelError | PlanError)
+
+    def _write(self, task: Task) -> Task:
+        job, picture = task.job, task.picture
+        assert picture is not None
+        if task.recipe is not None:
+            picture = recipe.written(picture, task.recipe)
+        parts = (*task.parts, *self.save(picture, job.output, job.options))
+        return task.end(is_made=True, parts=parts, size=picture.size, lr_rmse=picture.lr_rmse)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileStages(Stages):
+    """The stages of a job whose sources are files."""
+
+    pipeline: Pipeline
+    reading: Reading
+    rules: SelectionRules
+
+    def read(self, task: Task) -> Task:
+        return self.guard(self._read, task)
+
+    def compute(self, tasks: list[Task]) -> Iterator[Task]:
+        if tasks[0].batch_key[0] is None:
+            yield from (self.guard(self.enlarge, task) for task in tasks)
             return
         start = time.perf_counter()
-        pictures = [work.picture for work in works if work.picture is not None]
-        estimates = [work.estimate for work in works if work.estimate is not None]
+        pictures = [task.picture for task in tasks if task.picture is not None]
+        estimates = [task.estimate for task in tasks if task.estimate is not None]
         tiles = self.pipeline.compute_tiles(pictures, estimates)
-        share = (time.perf_counter() - start) / len(works)
-        for work, tile in zip(works, tiles, strict=True):
-            yield self._guarded(partial(self._compute, tile=tile), replace(work, seconds=work.seconds + share))
+        share = (time.perf_counter() - start) / len(tasks)
+        for task, tile in zip(tasks, tiles, strict=True):
+            yield self.guard(partial(self.enlarge, tile=tile), replace(task, seconds=task.seconds + share))
 
-    def write(self, work: Work) -> Work:
-        return self._guarded(self._write, work)
-
-    def _read(self, work: Work) -> Work:
-        job = work.task.job
-        reading: Reading = {**self.reading, "workspace": self._workspace(job)}
+    def _read(self, task: Task) -> Task:
+        job = task.job
+        reading: Reading = {**self.reading, "workspace": self.workspace_of(task)}
         try:
             with storage.local_copy(job.source) as file:
                 if file != job.source:
                     reading["name"] = str(job.source)
                 if self.parts is not None:
-                    work = replace(work, source=_stamp(job.source, file))
+                    task = replace(task, stamp=_stamp(job.source, file))
                 picture = read(file, **reading)
-            if reason := self.choice.against(picture.size):
-                return replace(work, report=Report(skipped=reason))
+            if reason := self.rules.against(picture.size):
+                return task.end(skipped=reason)
             estimate = prepare(self.pipeline, picture, self.target)
-            codecs.check(job.output, self._options(job), estimate.result)
+            codecs.check(job.output, self.encode_options(job.options), estimate.result)
         except PictureError as error:
-            return replace(work, report=Report(sentence(error, job), is_own_fault=True, source=work.source))
+            return task.fail(error, is_own_fault=True)
         log.info("%s", describe(estimate, str(job.source), str(job.output)))
-        return replace(work, estimate=estimate, picture=picture)
+        return replace(task, estimate=estimate, picture=picture, size=estimate.result)
 
-    def _compute(self, work: Work, tile: Tile | None = None) -> Work:
-        assert work.picture is not None
-        assert work.estimate is not None
-        job, progress = work.task.job, self.progress
-        result = self.pipeline.run(
-            work.picture,
-            estimate=work.estimate,
-            tile=tile,
-            progress=None if progress is None else lambda done, total: progress(job.source, done, total or 0),
-            workspace=self._workspace(job),
-        )
-        return replace(work, picture=result)
 
-    def _write(self, work: Work) -> Work:
-        assert work.picture is not None
-        job, picture = work.task.job, work.picture
-        report = Report(estimate=work.estimate, lr_rmse=picture.lr_rmse, source=work.source)
-        if self.parts is None:
-            codecs.encode(picture, job.output, job.options)
-        elif isinstance(self.parts, Remote):
-            with tempfile.TemporaryDirectory(prefix="upscaler-") as folder:
-                file = codecs.encode_part(picture, job.output, self._options(job), Path(folder))
-                remote = self.parts / file.name
-                storage.upload(file, remote)
-                report = replace(report, part=remote, made=stamp(file))
-        else:
-            part = codecs.encode_part(picture, job.output, self._options(job), self.parts)
-            report = replace(report, part=part, made=stamp(part))
-        return replace(work, picture=None, report=report)
+def run_tasks(
+    stages: Stages,
+    tasks: Iterable[Task | Outcome | None],
+    settle: Callable[[Task], Task | Outcome],
+    on_error: Callable[[Exception], None] = lambda _: None,
+) -> Generator[Task | Outcome]:
+    """Takes tasks through the stages. `settle` is called with each task that is over, by the stage that has ended it.
 
-    def _options(self, job: Job) -> EncodeOptions:
-        """Whether something may be replaced is for who gives the part its name; he has looked, and will look again."""
-        return job.options if self.parts is None else replace(job.options, overwrite=True)
+    Outcomes among the tasks are passed on; None, and `on_error`, are as for `pipelining.run`.
+    """
 
-    def _workspace(self, job: Job) -> Path | None:
-        given = self.reading.get("workspace")
-        return given or (None if isinstance(job.output, Remote) else folder_for(job.output))
+    def advance(task: Task) -> Task | Outcome:
+        return settle(task) if task.is_over else task
 
-    def _guarded(self, stage: Callable[[Work], Work], work: Work) -> Work:
-        """A stage, its time added; what it raises for this picture alone is a report."""
-        start = time.perf_counter()
-        try:
-            work = stage(work)
-        except (ModelError, PlanError):
-            raise
-        except Exception as problem:
-            work = replace(work, picture=None, report=Report(sentence(problem, work.task.job)))
-        work = replace(work, seconds=work.seconds + time.perf_counter() - start)
-        return work if work.report is None else replace(work, report=replace(work.report, seconds=work.seconds))
+    def read(item: Task | Outcome) -> Task | Outcome:
+        return item if isinstance(item, Outcome) else advance(stages.read(item))
+
+    def compute(items: list[Task | Outcome]) -> Iterator[Task | Outcome]:
+        return map(advance, stages.compute([item for item in items if isinstance(item, Task)]))
+
+    def write(item: Task | Outcome) -> Task | Outcome:
+        return item if isinstance(item, Outcome) else advance(stages.write(item))
+
+    return pipelining.run(
+        tasks,
+        pipelining.StageFunctions(
+            read,
+            compute,
+            write,
+            is_done=lambda item: isinstance(item, Outcome) or item.is_over,
+            bytes=lambda item: item.bytes if isinstance(item, Task) else OVERHEAD,
+            flush=lambda: map(advance, stages.flush()),
+            batch_key=lambda item: item.batch_key if isinstance(item, Task) else (None, 1),
+            on_error=on_error,
+        ),
+    )
 
 
 def read(source: Path, **reading: Unpack[Reading]) -> Picture:
-    """A picture from a file. Raises PictureError, also for pipes and devices: they can be read but once."""
+    """Decodes a file. Raises PictureError, also for pipes and devices, which can be read only once."""
     if os.path.exists(source) and not os.path.isfile(source) and not os.path.isdir(source):
         raise PictureError(f"{source}: is a pipe or a device, not a file. Write - and feed it to standard input.")
     return codecs.decode(source, **reading)
 
 
 def prepare(pipeline: Pipeline, picture: Picture, target: Target) -> Estimate:
-    """What would be done with a picture, once all that can be known before it is computed has been checked.
+    """Returns what making the picture takes.
 
-    Raises ModelError and PlanError as `Stages`; PictureError when this picture cannot become as large as is asked.
+    Raises PictureError when this picture cannot become as large as is asked; ModelError and PlanError when none can.
     """
     try:
-        estimate = pipeline.estimate(picture, target)
+        return pipeline.estimate(picture, target)
     except PlanError as error:
         if target.is_scale:
             raise
         pipeline.estimate(picture, Target(scale=1))  # raises, too, unless the size is what is wrong
         raise PictureError(f"{picture.name}: {error}") from error
-    return estimate
 
 
 def _stamp(source: Path, file: Path) -> Stamp | None:
-    """Of a source whose content is in `file`; None if it cannot be read, which is said by who reads it as a picture."""
+    """The stamp of a source whose content is in `file`; None if it cannot be read, which decoding will report."""
     stat = storage.stat(source)
     try:
         return None if stat is None else Stamp(stat.size, stat.mtime_ns, stamp(file).sha256)

@@ -70,6 +70,10 @@ class GenerationParameters:
         if self.style is not None:
             find_style(self.style)
 
+    def __str__(self) -> str:
+        """The prompt, which stands for the picture in messages and reports."""
+        return self.prompt.strip() or "picture"
+
     @property
     def text(self) -> str:
         """The prompt in the words of the style."""

@@ -67,6 +67,14 @@ class TextToImage:
 
         Raises ModelError when there is no such model or it makes no pictures, PlanError for the device.
         """
+        self._arguments: dict[str, Any] = {
+            "device": device,
+            "precision": precision,
+            "memory": memory,
+            "safety_checker": safety_checker,
+            "allow_pickle": allow_pickle,
+            "offline": offline,
+        }
         where = pick_device(device)
         choice = choose(where, memory, offline=offline) if model is None else GeneratorChoice(catalog.find(model), "")
         self.model: Model = choice.model
@@ -125,6 +133,14 @@ class TextToImage:
         """Lets go of the model. A later call loads it again."""
         with self._lock:
             self._runner.close()
+
+    def on(self, device: str | None) -> TextToImage:
+        """The same model, also if it was chosen, for another device, with nothing loaded."""
+        return TextToImage(self._named, **{**self._arguments, "device": device})
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Another process, to which it is sent, loads its own model."""
+        return functools.partial(TextToImage, self._named, **self._arguments), ()
 
     def __enter__(self) -> TextToImage:
         return self

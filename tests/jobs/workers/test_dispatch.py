@@ -92,7 +92,7 @@ def test_what_suits_no_picture_ends_the_job(here: Path) -> None:
 
 @pytest.mark.parametrize("options", [{}, {"devices": TWO, "cluster": "local"}])
 def test_either_devices_or_a_cluster_do_the_work(options: dict[str, object]) -> None:
-    with pytest.raises(PlanError, match="--devices and --cluster: one of them says who does the work"):
+    with pytest.raises(PlanError, match="`devices` and `cluster`: one of them says who does the work"):
         WorkerOptions(**options)  # type: ignore[arg-type]
 
 
@@ -140,7 +140,7 @@ def test_picture_that_kills_its_workers_is_a_failure_that_says_so(here: Path) ->
     deadly = [line for line in done.stderr.splitlines() if "deadly" in line]
     assert deadly == [
         f"error: {Path('in/deep/deadly.png')}: two workers were lost while they were at this picture (it was ended by "
-        "SIGKILL, as the system does when memory runs out). Look at it on its own; a smaller --tile takes less memory."
+        "SIGKILL, as the system does when memory runs out). Look at it on its own, or allow less with --memory."
     ]
     assert "20 made, 2 failed; " in done.stderr
     (here / "in/deep/deadly.png").unlink()
@@ -160,7 +160,7 @@ def test_workers_that_cannot_begin_end_the_job(here: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         "error: all workers were lost, the last one 3 times in a row (it ended with code 7). "
-        "Run the same command again to go on; a smaller --tile takes less memory."
+        "Run the same command again to go on, or allow less with --memory."
     )
 
 

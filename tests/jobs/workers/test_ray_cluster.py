@@ -22,7 +22,7 @@ from upscaler.codecs import EncodeOptions
 from upscaler.inputs.discover import find_jobs
 from upscaler.jobs.batch import run, run_folder
 from upscaler.jobs.outcome import Outcome, SelectionRules
-from upscaler.jobs.stages import Stages
+from upscaler.jobs.stages import FileStages
 from upscaler.jobs.workers.messages import Failed, WorkerOptions
 from upscaler.pipeline import Pipeline
 
@@ -136,20 +136,26 @@ def test_what_is_mixed_into_a_network_lies_there_as_if_it_was_fetched(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from upscaler import catalog
-    from upscaler.jobs.workers.ray_cluster import Sent, _adopted
+    from upscaler.jobs.workers.ray_cluster import SentNetwork, _adopt
 
     file = tiny_compact(here)
     download = catalog.Download(("https://example.org/other.pth",), None, catalog.weights_sha256(file))
-    other, main = catalog.Model("other", download=download), catalog.find("faithful")
-    assert _adopted(Sent(other, file.read_bytes(), file.name, catalog.weights_sha256(file)), main) is main
+    other = catalog.Model("other", download=download)
+    _adopt(SentNetwork(other, file.read_bytes(), file.name, catalog.weights_sha256(file)))
     assert catalog.fetch_model(other, offline=True).read_bytes() == file.read_bytes()
 
 
 def test_node_that_does_not_see_the_folder_refuses_the_job(here: Path) -> None:
     from upscaler.jobs.workers.ray_cluster import _Worker
 
-    maker = Stages(Pipeline("lanczos"), Target(), {}, SelectionRules(), here / "elsewhere/parts")
-    (message,) = _Worker((maker, []), "cpu", str(here), 30).messages()
+    stages = FileStages(
+        pipeline=Pipeline("lanczos"),
+        target=Target(),
+        parts=here / "elsewhere/parts",
+        reading={},
+        rules=SelectionRules(),
+    )
+    (message,) = _Worker((stages, []), "cpu", str(here), 30).messages()
     assert isinstance(message, Failed)
     assert str(message.error).endswith("does not see it. Use storage that all nodes share, or URLs.")
 
@@ -157,8 +163,8 @@ def test_node_that_does_not_see_the_folder_refuses_the_job(here: Path) -> None:
 @pytest.mark.parametrize(
     ("address", "sentence"),
     [
-        ("nonsense", "--cluster nonsense: is no address. Write HOST:PORT, or local."),
-        ("127.0.0.1:1", "--cluster 127.0.0.1:1: nothing answers there (Connection refused). Start Ray there, or"),
+        ("nonsense", "cluster=nonsense: it is not an address. Write HOST:PORT, or local."),
+        ("127.0.0.1:1", "cluster=127.0.0.1:1: nothing answers there (Connection refused). Start Ray there, or"),
     ],
 )
 def test_cluster_that_is_not_there_is_a_sentence(here: Path, address: str, sentence: str) -> None:
@@ -172,7 +178,7 @@ def test_cluster_that_is_not_there_is_a_sentence(here: Path, address: str, sente
 def test_cluster_needs_a_folder_for_the_results(here: Path) -> None:
     pictures(here / "in", 1)
     found = find_jobs(["in"], None, EncodeOptions(), "_2x")
-    with pytest.raises(PlanError, match="--cluster: needs a folder for the results"):
+    with pytest.raises(PlanError, match="cluster: it needs a folder for the results"):
         list(run(Pipeline("lanczos"), found.jobs, Target(scale=2), workers=WorkerOptions(cluster="local")))
 
 
@@ -186,7 +192,7 @@ def test_missing_ray_is_a_sentence(here: Path) -> None:
     done = subprocess.run(command("--cluster", "local"), env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         2,
-        "error: --cluster: needs Ray, which is not here. pip install 'upscaler[cluster]'.\n",
+        "error: --cluster: Ray is not installed. pip install 'upscaler[cluster]'.\n",
     )
 
 

@@ -1,4 +1,4 @@
-"""Decides which worker gets which picture, and what becomes of its pictures when a worker is lost.
+"""Decides which worker gets which task, and what becomes of its tasks when a worker dies.
 
 `processes` and `ray_cluster` start workers and reach them; `worker` is what they run.
 """
@@ -7,40 +7,47 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
+import operator
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ...errors import EngineError
 from ...inputs.discover import Job
 from ..outcome import Outcome
-from ..stages import Report, Stages, Task
+from ..stages import Stages
+from ..task import Task
 from ..tracker import JobTracker
 from .messages import Died, Event, Failed, LogRecord, Ready, WorkerOptions, WorkerPool
 
-AHEAD = 16
-"""Pictures that a worker has at most, or small ones would come too slowly."""
+MOST_TASKS = 16
+"""Tasks that a worker has at most, or small pictures would come too slowly."""
 
-AHEAD_BYTES = 4 * 2**20
+MOST_BYTES = 4 * 2**20
 """Bytes of their sources after which it gets no more, or at the end of a job some would wait for others for long."""
 
-FEWEST = 3
-"""Pictures that it has all the same: one is read, one computed, one written."""
+FEWEST_TASKS = 3
+"""Tasks that it has all the same: one is read, one computed, one written."""
+
+SHARES = 2
+"""Times that a worker is given tasks at least, in a job that has enough of them: whoever is ready first must not take
+what there is for all."""
 
 STRIKES = 3
-"""Times that a worker is lost, without a picture made in between, before it is given up."""
+"""Times that a worker dies, without a picture made in between, before it is given up."""
 
 THREADS = 8
-"""That look for what is done, and give names: at a URL each takes a while."""
+"""Threads that look for what is done, and name results: at a URL each takes a while."""
 
 UNSETTLED = 64
-"""Results that wait for their names, after which no more are asked for."""
+"""Results that wait for their names, after which no more tasks are given out."""
 
 POLL = 0.05
-"""Seconds between two looks at names being given."""
+"""Seconds between two looks at results being named."""
 
 log = logging.getLogger("upscaler")
 
@@ -48,17 +55,20 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def run(workers: WorkerOptions, tracker: JobTracker, stages: Stages, jobs: Iterable[Job]) -> Generator[Outcome]:
-    """The outcomes of all jobs, as they are done.
+def run(workers: WorkerOptions, tracker: JobTracker, stages: Stages, jobs: Iterable[Job[Any]]) -> Generator[Outcome]:
+    """Yields the outcomes of all jobs, as they are finished.
 
-    The pictures that a lost worker had are done by others. Each then comes last, and alone, so that a second loss names
-    the one at fault: that has failed. Raises what a worker refused the job for, and EngineError when none is left.
+    The tasks that a dead worker had are given to others. Each then comes last, and alone, so that a second death names
+    the picture at fault, which has failed. Raises what a worker has ended the job for, and EngineError when none is
+    left.
     """
-    with ThreadPoolExecutor(THREADS) as pool, closing(_ahead(pool, tracker.start, jobs)) as admitted:
-        for item in admitted:
-            if isinstance(item, Task):  # before that nobody is needed
-                with closing(_make_pool(workers, stages)) as crew:
-                    yield from _Dispatch(crew, tracker, pool, itertools.chain([item], admitted)).outcomes()
+    count = operator.length_hint(jobs)
+    with ThreadPoolExecutor(THREADS) as threads, closing(_map_ahead(threads, tracker.start, jobs)) as started:
+        for item in started:
+            if isinstance(item, Task):  # before that no worker is needed
+                with closing(_make_pool(workers, stages)) as pool:
+                    tasks = itertools.chain([item], started)
+                    yield from _Dispatch(pool, tracker, threads, tasks, count).run()
                 return
             yield item
 
@@ -73,11 +83,13 @@ def _make_pool(workers: WorkerOptions, stages: Stages) -> WorkerPool:
     return Processes(workers.devices, stages)
 
 
-def _ahead(pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result]:
-    """Of every item, in order, some begun before they are asked for."""
+def _map_ahead(
+    threads: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item]
+) -> Generator[Result]:
+    """Yields the results for all items, in order, some of which are begun before they are asked for."""
     begun: deque[Future[Result]] = deque()
     for item in items:
-        begun.append(pool.submit(function, item))
+        begun.append(threads.submit(function, item))
         if len(begun) > THREADS:
             yield begun.popleft().result()
     while begun:
@@ -85,35 +97,43 @@ def _ahead(pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: 
 
 
 class _Dispatch:
-    """One run of a crew."""
+    """One run of a pool of workers."""
 
     def __init__(
-        self, crew: WorkerPool, tracker: JobTracker, pool: ThreadPoolExecutor, admitted: Iterator[Task | Outcome]
+        self,
+        pool: WorkerPool,
+        tracker: JobTracker,
+        threads: ThreadPoolExecutor,
+        tasks: Iterator[Task | Outcome],
+        count: int,
     ) -> None:
-        self._crew = crew
-        self._tracker = tracker
+        """`count`: how many tasks there are; 0 if that is not known."""
         self._pool = pool
-        self._admitted = admitted
+        self._tracker = tracker
+        self._threads = threads
+        self._tasks = tasks
+        share = math.ceil(count / (SHARES * pool.size)) if count else MOST_TASKS
+        self._most = min(max(share, FEWEST_TASKS), MOST_TASKS)
         self._is_over = False
-        """All that was admitted has been given to somebody."""
-        self._count = itertools.count()
+        """Whether all tasks have been given to somebody."""
+        self._numbers = itertools.count()
         self._held: dict[int, dict[int, Task]] = {}
-        """By worker, and by number, what is in its hands. Those who are not ready are not here."""
+        """The tasks of each worker, by number. Workers that are not ready are not here."""
         self._suspects: deque[Task] = deque()
-        """To be done last, and alone."""
+        """Tasks to be done last, and alone."""
         self._seen: set[int] = set()
-        """Numbers of those that were with a worker when it was lost."""
+        """The numbers of tasks that were with a worker when it died."""
         self._strikes: Counter[int] = Counter()
         self._settling: deque[Future[Outcome]] = deque()
 
-    def outcomes(self) -> Generator[Outcome]:
-        for worker in range(self._crew.size):
-            self._crew.start(worker)
+    def run(self) -> Generator[Outcome]:
+        for worker in range(self._pool.size):
+            self._pool.start(worker)
         while True:
             yield from self._give()
             if self._is_over and not self._suspects and not any(self._held.values()):
                 break
-            event = self._crew.wait(POLL if self._settling else None)
+            event = self._pool.wait(POLL if self._settling else None)
             if event is not None:
                 self._handle(event)
             while self._settling and self._settling[0].done():
@@ -121,29 +141,30 @@ class _Dispatch:
         yield from (settling.result() for settling in self._settling)
 
     def _give(self) -> Iterator[Outcome]:
-        """As many pictures as are needed, to whoever has fewest; the outcomes that are met on the way."""
+        """Gives out as many tasks as are needed, to whoever has fewest; yields the outcomes met on the way."""
         while not self._is_over and len(self._settling) < UNSETTLED and (worker := self._hungriest()) is not None:
-            item = next(self._admitted, None)
+            item = next(self._tasks, None)
             if item is None:
                 self._is_over = True
             elif isinstance(item, Outcome):
                 yield item
             else:
-                self._put(worker, replace(item, number=next(self._count)))
+                self._put(worker, replace(item, number=next(self._numbers)))
         for worker, held in self._held.items() if self._is_over else ():
             if self._suspects and not held:
                 self._put(worker, self._suspects.popleft())
 
     def _hungriest(self) -> int | None:
         def wants(held: dict[int, Task]) -> bool:
-            return len(held) < FEWEST or (len(held) < AHEAD and sum(task.size for task in held.values()) < AHEAD_BYTES)
+            size = sum(task.source_bytes for task in held.values())
+            return len(held) < FEWEST_TASKS or (len(held) < self._most and size < MOST_BYTES)
 
         wanting = [worker for worker, held in self._held.items() if wants(held)]
         return min(wanting, key=lambda worker: len(self._held[worker]), default=None)
 
     def _put(self, worker: int, task: Task) -> None:
         self._held[worker][task.number] = task
-        self._crew.put(worker, task)
+        self._pool.put(worker, task)
 
     def _handle(self, event: Event) -> None:
         worker, what = event.worker, event.what
@@ -157,7 +178,8 @@ class _Dispatch:
             self._lose(worker, what.reason)
         else:
             self._strikes[worker] = 0
-            self._settle(self._held[worker].pop(what.number), what.report)
+            del self._held[worker][what.task.number]
+            self._settle(what.task)
 
     def _lose(self, worker: int, reason: str) -> None:
         tasks = self._held.pop(worker, {}).values()
@@ -165,23 +187,23 @@ class _Dispatch:
         for task in guilty:
             error = (
                 f"{task.job.source}: two workers were lost while they were at this picture ({reason}). "
-                "Look at it on its own; a smaller --tile takes less memory."
+                "Look at it on its own, or allow less with `memory`."
             )
-            self._settle(task, Report(error))
+            self._settle(task.end(error=error))
         innocent = [task for task in tasks if task.number not in self._seen]
         self._suspects.extend(innocent)
         self._seen.update(task.number for task in innocent)
         self._strikes[worker] += not guilty
         if self._strikes[worker] < STRIKES:
             log.warning("a worker was lost (%s). Others do what it had.", reason)
-            self._crew.start(worker)
-        elif sum(strikes >= STRIKES for strikes in self._strikes.values()) < self._crew.size:
+            self._pool.start(worker)
+        elif sum(strikes >= STRIKES for strikes in self._strikes.values()) < self._pool.size:
             log.warning("a worker was lost %d times (%s). The job goes on without it.", STRIKES, reason)
         else:
             raise EngineError(
                 f"all workers were lost, the last one {STRIKES} times in a row ({reason}). "
-                "Run the same command again to go on; a smaller --tile takes less memory."
+                "Run the same command again to go on, or allow less with `memory`."
             )
 
-    def _settle(self, task: Task, report: Report) -> None:
-        self._settling.append(self._pool.submit(self._tracker.finish, task, report))
+    def _settle(self, task: Task) -> None:
+        self._settling.append(self._threads.submit(self._tracker.finish, task))

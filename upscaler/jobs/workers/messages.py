@@ -6,45 +6,44 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from ...errors import PlanError, UpscalerError
-from ..stages import Report, Task
+from ..task import Task
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """Who does the work: raises PlanError unless one of both is given."""
+    """Who does the work. Raises PlanError unless exactly one of both is given."""
 
     devices: tuple[str, ...] = ()
-    """Of this machine, a process for each; "all" is every GPU, or else the CPU."""
+    """Devices of this machine, a process for each; "all" is every GPU, or else the CPU."""
     cluster: str | None = None
-    """The address of a Ray cluster, a process for each of its GPUs, or else for CPUS of its processors; "local" is one
+    """The address of a Ray cluster, which runs an actor for each GPU, or else for CPUS processors; "local" is a cluster
     of this machine alone."""
 
     def __post_init__(self) -> None:
         if bool(self.devices) == bool(self.cluster):
-            raise PlanError("--devices and --cluster: one of them says who does the work. Name one, and not both.")
+            raise PlanError("`devices` and `cluster`: one of them says who does the work. Name one, and not both.")
 
     @property
     def first(self) -> str | None:
-        """The device of one of them; None: the best there is."""
+        """The device of one worker; None is the best there is."""
         return None if not self.devices or "all" in self.devices else self.devices[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A worker has begun, and may be given pictures."""
+    """A worker has started, and may be given tasks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """With a picture: the task of that number."""
+    """A worker has finished a task, which is over."""
 
-    number: int
-    report: Report
+    task: Task
 
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
-    """What a worker would have logged."""
+    """A record that a worker would have logged."""
 
     logger: str
     level: int
@@ -60,18 +59,18 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Died:
-    """A worker is gone, with all that it had."""
+    """A worker is gone, with all the tasks that it had."""
 
     reason: str
 
 
 Message: TypeAlias = Ready | Finished | LogRecord | Failed
-"""What workers tell."""
+"""What a worker sends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What a worker tells, or what is seen of it."""
+    """A message of a worker, or its death."""
 
     worker: int
     what: Message | Died
@@ -84,18 +83,18 @@ class WorkerPool(Protocol):
     def size(self) -> int: ...
 
     def start(self, worker: int) -> None:
-        """For the first time, or again after it was lost."""
+        """Starts a worker for the first time, or again after it has died."""
         ...
 
     def put(self, worker: int, task: Task) -> None:
-        """Never fails: that a worker is lost is an event."""
+        """Gives a task to a worker. Never fails: the death of a worker is an event."""
         ...
 
     def wait(self, timeout: float | None) -> Event | None:
-        """What happens next; None if that is nothing for `timeout` seconds. Raises EngineError when there is nobody to
-        wait for."""
+        """Returns the next event; None if there is none for `timeout` seconds. Raises EngineError when there is nobody
+        to wait for."""
         ...
 
     def close(self) -> None:
-        """All workers end, whatever they are doing, and are gone afterwards."""
+        """Ends all workers, whatever they are doing, and returns when they are gone."""
         ...

@@ -17,33 +17,34 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import NoReturn
 
-from ..stages import Stages, Task
+from ..stages import Stages
+from ..task import Task
 from .messages import Died, Event, Message
 from .worker import serve
 
 SHUTDOWN_TIMEOUT = 3.0
-"""Seconds in which workers unwind, so that they leave no files; then they are killed."""
+"""Seconds in which workers must unwind, so that they leave no files; then they are killed."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Worker:
-    """A process, and the way to it."""
+    """A process, and the connection to it."""
 
     process: SpawnProcess
-    way: Connection
+    connection: Connection
 
 
 class Processes:
-    """A `WorkerPool`. The processes are begun anew, not forked: torch and CUDA do not survive a fork.
+    """A `WorkerPool`. The processes are spawned, not forked: torch and CUDA do not survive a fork.
 
-    As ever with such processes, a program's main module is imported in them: what it does belongs below
+    A spawned process imports the main module of the program, so what a script does belongs below
     `if __name__ == "__main__":`.
     """
 
     def __init__(self, devices: Sequence[str], stages: Stages) -> None:
         """Raises PlanError when a device is not on this machine."""
-        self._devices = _found(devices)
-        self._maker = replace(stages, progress=None)
+        self._devices = _resolve(devices)
+        self._stages = replace(stages, progress=None)
         self._level = logging.getLogger("upscaler").getEffectiveLevel()
         self._workers: dict[int, _Worker] = {}
 
@@ -54,28 +55,29 @@ class Processes:
     def start(self, worker: int) -> None:
         device = self._devices[worker]
         sharing = sum(other == "cpu" for other in self._devices)
-        threads = max(_processors() // sharing, 1) if device == "cpu" else None
+        threads = max(_count_processors() // sharing, 1) if device == "cpu" else None
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, threads), name=f"upscaler on {device}", daemon=True)
-        with _unheard():
+        process = context.Process(target=_run_worker, args=(theirs, threads), name=f"upscaler on {device}", daemon=True)
+        with _signals_blocked():
             process.start()
         theirs.close()
         self._workers[worker] = _Worker(process, ours)
-        self._send(worker, (replace(self._maker, pipeline=self._maker.pipeline.on(device)), self._level))
+        self._send(worker, (self._stages.on(device), self._level))
 
     def put(self, worker: int, task: Task) -> None:
         self._send(worker, task)
 
     def wait(self, timeout: float | None) -> Event | None:
-        ways = {each.way: number for number, each in self._workers.items()}
-        for way in connection.wait(list(ways), timeout):
-            assert isinstance(way, Connection)
+        numbers = {worker.connection: number for number, worker in self._workers.items()}
+        for ready in connection.wait(list(numbers), timeout):
+            assert isinstance(ready, Connection)
+            number = numbers[ready]
             try:
-                return Event(ways[way], way.recv())
-            except (EOFError, OSError):  # also in the middle of what it was telling
-                way.close()
-                return Event(ways[way], Died(_end_of(self._workers.pop(ways[way]).process)))
+                return Event(number, ready.recv())
+            except (EOFError, OSError):  # also in the middle of a message
+                ready.close()
+                return Event(number, Died(_explain_end(self._workers.pop(number).process)))
         return None
 
     def close(self) -> None:
@@ -87,17 +89,17 @@ class Processes:
             worker.process.join(max(end - time.monotonic(), 0))
             worker.process.kill()
             worker.process.join()
-            worker.way.close()
+            worker.connection.close()
         self._workers.clear()
 
     def _send(self, worker: int, what: object) -> None:
-        with suppress(OSError):  # that it is gone will be an event
-            self._workers[worker].way.send(what)
+        with suppress(OSError):  # if the process is gone, that will be an event
+            self._workers[worker].connection.send(what)
 
 
-def _work(way: Connection, threads: int | None) -> None:
-    """What the process does."""
-    signal.signal(signal.SIGTERM, _end)
+def _run_worker(parent: Connection, threads: int | None) -> None:
+    """The main function of the process."""
+    signal.signal(signal.SIGTERM, _exit_orderly)
     if threads is not None:
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # torch is not loaded yet, and will heed it
     mutex = threading.Lock()
@@ -105,30 +107,36 @@ def _work(way: Connection, threads: int | None) -> None:
     def tell(message: Message) -> None:
         try:
             with mutex:
-                way.send(message)
+                parent.send(message)
         except OSError:
-            _leave()
+            _exit_at_once()
 
-    def tasks() -> Iterator[Task]:
+    def receive_tasks() -> Iterator[Task | None]:
         try:
-            yield from iter(way.recv, None)
+            while True:
+                if not parent.poll():
+                    yield None
+                task = parent.recv()
+                if task is None:
+                    return
+                yield task
         except (EOFError, OSError):
-            _leave()
+            _exit_at_once()
 
-    stages, level = way.recv()
-    serve(stages, tasks(), level, tell)
+    stages, level = parent.recv()
+    serve(stages, receive_tasks(), level, tell)
 
 
-def _end(*_: object) -> NoReturn:
+def _exit_orderly(*_: object) -> NoReturn:
     sys.exit()
 
 
-def _leave() -> NoReturn:
-    """Who started this process was killed: nobody wants what it does."""
+def _exit_at_once() -> NoReturn:
+    """Ends the process when its parent was killed: nobody wants its results."""
     os._exit(1)
 
 
-def _end_of(process: SpawnProcess) -> str:
+def _explain_end(process: SpawnProcess) -> str:
     process.join()
     code = process.exitcode or 0
     if code >= 0:
@@ -138,8 +146,8 @@ def _end_of(process: SpawnProcess) -> str:
 
 
 @contextmanager
-def _unheard() -> Iterator[None]:
-    """A process that is started inside never hears a Ctrl-C, which is for the one that started it."""
+def _signals_blocked() -> Iterator[None]:
+    """Processes that are started inside never receive a Ctrl-C, which is for their parent."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -153,8 +161,8 @@ def _unheard() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _found(names: Sequence[str]) -> tuple[str, ...]:
-    """One device for each name. Loads torch, unless all are the CPU."""
+def _resolve(names: Sequence[str]) -> tuple[str, ...]:
+    """Returns a device for each worker. Loads torch, unless all are the CPU."""
     if all(name == "cpu" for name in names):
         return tuple(names)
     from ...device import devices, pick_device
@@ -164,5 +172,5 @@ def _found(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(str(pick_device(name)) for name in names)
 
 
-def _processors() -> int:
+def _count_processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -25,66 +25,67 @@ from typing import Any, TypeVar
 
 from ... import catalog
 from ...catalog import Model
-from ...errors import EngineError, PlanError
+from ...errors import EngineError, PlanError, first_line
 from ...inputs.storage import Remote
-from ..stages import Stages, Task
+from ..stages import Stages
+from ..task import Task
 from .messages import Died, Event, Failed, Message
 from .worker import serve
 
 CPUS = 4
-"""Processors for an actor where there are no GPUs; a node that has fewer gives all."""
+"""Processors for each actor where there are no GPUs; a node that has fewer gives all."""
 
 WORKER_TIMEOUT = 600.0
-"""Seconds for which no worker may be ready: a cluster that grows on demand takes minutes to do so."""
+"""Seconds that may pass until a worker is ready: a cluster that grows on demand takes minutes to do so."""
 
-ANSWER = 10.0
-"""Seconds in which a cluster's address answers."""
+ANSWER_TIMEOUT = 10.0
+"""Seconds in which the address of a cluster must answer."""
 
-ENDING = 10.0
-"""Seconds in which actors that were ended are gone."""
+SHUTDOWN_TIMEOUT = 10.0
+"""Seconds in which killed actors must be gone."""
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SentNetwork:
     """A network on its way to the nodes."""
 
     model: Model
     content: bytes
     name: str
-    """Of the file."""
+    """The name of its file."""
     sha256: str
 
 
 class Cluster:
-    """A `WorkerPool`. Ray is started, or the cluster joined, unless the program has done so; and left if not.
+    """A `WorkerPool`. Starts Ray, or joins the cluster, unless the program has done so; and leaves it only then.
 
-    Whatever is asked of Ray is asked in a thread of its own: it does not survive exceptions that handlers of signals
-    raise in the main one.
+    All calls of Ray happen in a thread of their own: it does not survive exceptions that handlers of signals raise in
+    the main one.
     """
 
     def __init__(self, address: str, stages: Stages) -> None:
         """Raises PlanError when Ray is not installed, does not answer, or has no processors."""
         if stages.parts is None:
-            raise PlanError("--cluster: needs a folder for the results. Name one with --output.")
+            raise PlanError("it needs a folder for the results. Name one with `output`.", argument="cluster")
         try:
             import ray
         except ImportError as error:
-            raise PlanError("--cluster: needs Ray, which is not here. pip install 'upscaler[cluster]'.") from error
+            raise PlanError("Ray is not installed. pip install 'upscaler[cluster]'.", argument="cluster") from error
         self._ray: Any = ray
         self._thread = ThreadPoolExecutor(1)
         self._is_ours = not ray.is_initialized()
         self._level = logging.getLogger("upscaler").getEffectiveLevel()
         self._actors: dict[int, Any] = {}
         self._answers: dict[int, Future[list[Message]]] = {}
-        """What is awaited of each actor: its next messages."""
+        """The next messages of each actor, which are awaited."""
         self._answered: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._events: deque[Event] = deque()
         self._ready: set[int] = set()
         self._last_sign = time.monotonic()
         try:
-            self._shares, self._job = self._asked(lambda: self._begun(address, stages))
+            self._shares, self._job = self._call(lambda: self._join(address, stages))
         except BaseException:
             self.close()
             raise
@@ -94,10 +95,10 @@ class Cluster:
         return len(self._shares)
 
     def start(self, worker: int) -> None:
-        self._asked(lambda: self._start(worker))
+        self._call(lambda: self._start(worker))
 
     def put(self, worker: int, task: Task) -> None:
-        self._asked(lambda: self._actors[worker].put.remote(task))
+        self._call(lambda: self._actors[worker].put.remote(task))
 
     def wait(self, timeout: float | None) -> Event | None:
         end = math.inf if timeout is None else time.monotonic() + timeout
@@ -116,21 +117,22 @@ class Cluster:
         return self._events.popleft()
 
     def close(self) -> None:
-        self._asked(self._end)
+        self._call(self._end)
         self._thread.shutdown()
 
-    def _asked(self, what: Callable[[], Result]) -> Result:
+    def _call(self, what: Callable[[], Result]) -> Result:
         return self._thread.submit(what).result()
 
-    def _begun(self, address: str, stages: Stages) -> tuple[list[dict[str, float]], Any]:
-        """What each actor is to have, and what all need to know."""
+    def _join(self, address: str, stages: Stages) -> tuple[list[dict[str, float]], Any]:
+        """Returns what each actor asks for, and a reference to what all need to know."""
         if self._is_ours:
-            _join(self._ray, address)
-        shares = _shares(self._ray)
+            _connect(self._ray, address)
+        shares = _find_shares(self._ray)
         if not shares:
-            raise PlanError(f"--cluster {address}: has neither GPUs nor processors to give. Add a node that has.")
-        networks = [_sent(model) for model in stages.pipeline.models if _is_sent(model, stages.pipeline.model)]
-        return shares, self._ray.put((replace(stages, progress=None), networks))
+            raise _address_error(address, "it has neither GPUs nor processors to give. Add a node that has.")
+        pipeline = stages.pipeline
+        models = [] if pipeline is None else [each for each in pipeline.models if _is_sent(each, pipeline.model)]
+        return shares, self._ray.put((replace(stages.on(None), progress=None), list(map(_pack, models))))
 
     def _start(self, worker: int) -> None:
         share = self._shares[worker]
@@ -148,17 +150,17 @@ class Cluster:
         try:
             self._events += [Event(worker, message) for message in self._answers.pop(worker).result()]
             self._ready.add(worker)
-            self._asked(lambda: self._listen(worker))
+            self._call(lambda: self._listen(worker))
         except self._ray.exceptions.RayError as error:
             actor = self._actors.pop(worker)
-            self._asked(lambda: self._ray.kill(actor))  # it may only be out of reach, and go on
+            self._call(lambda: self._ray.kill(actor))  # it may only be out of reach, and still at work
             self._ready.discard(worker)
-            self._events.append(Event(worker, Died(str(error).splitlines()[0].rstrip("."))))
+            self._events.append(Event(worker, Died(first_line(error))))
 
     def _end(self) -> None:
         for actor in self._actors.values():
             self._ray.kill(actor)
-        wait(self._answers.values(), ENDING)
+        wait(self._answers.values(), SHUTDOWN_TIMEOUT)
         if self._is_ours:
             self._ray.shutdown()
 
@@ -166,39 +168,43 @@ class Cluster:
 class _Worker:
     """The actor. Its methods are called from several threads."""
 
-    def __init__(self, job: tuple[Stages, list[Sent]], device: str | None, folder: str, level: int) -> None:
-        stages, sent = job
+    def __init__(self, job: tuple[Stages, list[SentNetwork]], device: str | None, folder: str, level: int) -> None:
+        stages, networks = job
         with suppress(OSError):
-            os.chdir(folder)  # names may be relative; if it is not here, neither are the pictures
-        self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+            os.chdir(folder)  # names may be relative; if the folder is not here, neither are the pictures
+        self._tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         if stages.parts is not None and not isinstance(stages.parts, Remote) and not stages.parts.is_dir():
-            self._messages.put(Failed(_unshared(stages.parts)))
+            self._messages.put(Failed(_not_shared(stages.parts)))
             return
-        model = stages.pipeline.model
-        for each in sent:
-            model = _received(each) if each.model == model else _adopted(each, model)
-        arguments = (
-            replace(stages, pipeline=stages.pipeline.on(device, model)),
-            iter(self._tasks.get, None),
-            level,
-            self._messages.put,
-        )
+        model = None if stages.pipeline is None else stages.pipeline.model
+        for sent in networks:
+            if sent.model == model:
+                model = _unpack(sent)
+            else:
+                _adopt(sent)
+        arguments = (stages.on(device, model), self._take_tasks(), level, self._messages.put)
         threading.Thread(target=serve, args=arguments, daemon=True).start()
 
     def put(self, task: Task) -> None:
         self._tasks.put(task)
 
     def messages(self) -> list[Message]:
-        """All there are, at least one."""
+        """All messages there are, at least one."""
         found = [self._messages.get()]
         with suppress(queue.Empty):
             while True:
                 found.append(self._messages.get_nowait())
         return found
 
+    def _take_tasks(self) -> Iterator[Task | None]:
+        while True:
+            if self._tasks.empty():
+                yield None
+            yield self._tasks.get()
 
-def _shares(ray: Any) -> list[dict[str, float]]:
+
+def _find_shares(ray: Any) -> list[dict[str, float]]:
     """What each actor asks for."""
     gpus = int(ray.cluster_resources().get("GPU", 0))
     if gpus:
@@ -207,34 +213,36 @@ def _shares(ray: Any) -> list[dict[str, float]]:
     return [{"num_cpus": min(CPUS, count)} for count in processors for _ in range(max(count // CPUS, count > 0))]
 
 
-def _join(ray: Any, address: str) -> None:
+def _connect(ray: Any, address: str) -> None:
     """Raises PlanError."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     alone: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
     if address not in ("local", "auto"):
-        _knock(address)
-    _hush()
+        _check_answer(address)
+    _silence()
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **alone)
     except Exception as error:
-        text = str(error).splitlines()[0].rstrip(".")
-        raise PlanError(f"--cluster {address}: no cluster can be joined there ({text}). Try local.") from error
+        raise _address_error(address, f"no cluster can be joined there ({first_line(error)}). Try local.") from error
 
 
-def _knock(address: str) -> None:
+def _check_answer(address: str) -> None:
     """Raises PlanError when nothing answers: Ray itself would take minutes to say so."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_TIMEOUT).close()
     except ValueError as error:
-        raise PlanError(f"--cluster {address}: is no address. Write HOST:PORT, or local.") from error
+        raise _address_error(address, "it is not an address. Write HOST:PORT, or local.") from error
     except OSError as error:
-        raise PlanError(
-            f"--cluster {address}: nothing answers there ({error.strerror or error}). Start Ray there, or write local."
-        ) from error
+        reason = error.strerror or error
+        raise _address_error(address, f"nothing answers there ({reason}). Start Ray there, or write local.") from error
 
 
-def _hush() -> None:
+def _address_error(address: str, message: str) -> PlanError:
+    return PlanError(message, argument="cluster", value=address)
+
+
+def _silence() -> None:
     """Ray 2.60 prints what happens to nodes on standard output, whatever `log_to_driver` says."""
     from ray._private import worker
 
@@ -243,32 +251,31 @@ def _hush() -> None:
         worker.print_to_stdstream = lambda *_, **__: None
 
 
-def _unshared(folder: Path) -> PlanError:
+def _not_shared(folder: Path) -> PlanError:
     return PlanError(f"{folder}: {platform.node()} does not see it. Use storage that all nodes share, or URLs.")
 
 
 def _is_sent(model: Model, main: Model) -> bool:
-    """Every node has the embedded ones; diffusion models it fetches itself."""
+    """Whether a node gets the model from here: it has the embedded ones, and fetches diffusion models itself."""
     return model.facts.loader == "spandrel" and (model == main or model.download is not None)
 
 
-def _sent(model: Model) -> Sent:
+def _pack(model: Model) -> SentNetwork:
     file = catalog.fetch_model(model)
-    return Sent(model, file.read_bytes(), file.name, catalog.weights_sha256(file))
+    return SentNetwork(model, file.read_bytes(), file.name, catalog.weights_sha256(file))
 
 
-def _received(sent: Sent) -> Model:
-    """The model of a job, with a file of its own."""
+def _unpack(sent: SentNetwork) -> Model:
+    """Returns the model of a job, with a file of its own."""
     path = catalog.models_dir() / "sent" / sent.sha256[:16] / sent.name
     if not path.is_file():
         catalog.write_weights(path, lambda temporary: temporary.write_bytes(sent.content))
     return replace(sent.model, file=path)
 
 
-def _adopted(sent: Sent, main: Model) -> Model:
-    """Has what is mixed into the main model lie there as if it was fetched; the main one."""
+def _adopt(sent: SentNetwork) -> None:
+    """Stores a network that is mixed into the main one as if it had been fetched."""
     with tempfile.TemporaryDirectory(prefix="upscaler-") as folder:
         file = Path(folder, sent.name)
         file.write_bytes(sent.content)
         catalog.keep_download(sent.model, file)
-    return main

@@ -1,72 +1,49 @@
-"""The work of a worker, wherever it is: pictures in, reports out.
+"""The work of a worker, wherever it is: tasks in, messages out.
 
-How they come and go is for `processes` and `cluster`.
+How they come and go is for `processes` and `ray_cluster`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
-from ...errors import EngineError, UpscalerError
-from .. import pipelining
-from ..stages import Stages, Task, Work
+from ...errors import EngineError, UpscalerError, describe
+from ..stages import Stages, run_tasks
+from ..task import Task
 from .messages import Failed, Finished, LogRecord, Message, Ready
 
 log = logging.getLogger("upscaler")
 
 
-def serve(maker: Stages, tasks: Iterable[Task], level: int, tell: Callable[[Message], None]) -> None:
-    """Makes pictures until there are no more tasks. `level`: from which on the package's own logging is told, too.
+def serve(stages: Stages, tasks: Iterable[Task | None], level: int, tell: Callable[[Message], None]) -> None:
+    """Makes pictures until there are no more tasks; None says that there is none at the moment.
 
-    `tell` is called from several threads. It is told of a picture by the stage that has done it, or that ends the job:
-    the line gives one out when the next comes, and ends when there are no more, which may be asked for only then.
+    `tell` is called from several threads, also with what the package logs at `level` or above. The stage that finishes
+    a picture calls it, not the consumer of the pipeline, which gets an item only when the next one arrives.
     """
     _log_to(tell, level)
     tell(Ready())
 
-    @contextmanager
-    def refusing() -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            tell(Failed(_passed_on(error)))
-            raise
+    def finish(task: Task) -> Task:
+        tell(Finished(task))
+        return task
 
-    def told(work: Work) -> Work:
-        if work.report is not None:
-            tell(Finished(work.task.number, work.report))
-        return work
-
-    def read(work: Work) -> Work:
-        with refusing():
-            return told(maker.read(work))
-
-    def compute(works: list[Work]) -> Iterator[Work]:
-        with refusing():
-            yield from map(told, maker.compute(works))
-
-    def write(work: Work) -> Work:
-        with refusing():
-            return told(maker.write(work))
-
-    stages = pipelining.StageFunctions(read, compute, write, lambda work: work.alike)
-    works = pipelining.run(map(Work, tasks), stages, lambda work: work.report is not None, lambda work: work.bytes)
-    with suppress(Exception):  # it has been told
-        for _ in works:
+    with suppress(Exception):  # Failed has told of it
+        for _ in run_tasks(stages, tasks, finish, lambda error: tell(Failed(_own_error(error)))):
             pass
 
 
-def _passed_on(error: Exception) -> UpscalerError:
+def _own_error(error: Exception) -> UpscalerError:
     if isinstance(error, UpscalerError):
         return error
     log.debug("traceback:", exc_info=error)
-    return EngineError(f"unexpected {type(error).__name__} ({error}) in a worker. Please report it, with --verbose.")
+    return EngineError(describe(error, "a worker"))
 
 
-class _Telling(logging.Handler):
-    """Passes records on, as they would be printed."""
+class _TellingHandler(logging.Handler):
+    """Sends records as they would be printed."""
 
     def __init__(self, tell: Callable[[Message], None]) -> None:
         super().__init__()
@@ -77,6 +54,6 @@ class _Telling(logging.Handler):
 
 
 def _log_to(tell: Callable[[Message], None], level: int) -> None:
-    logging.getLogger().handlers[:] = [_Telling(tell)]
+    logging.getLogger().handlers[:] = [_TellingHandler(tell)]
     logging.getLogger("upscaler").setLevel(level)
     logging.captureWarnings(True)
