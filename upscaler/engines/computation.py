@@ -108,7 +108,7 @@ def try_layouts(
 
 
 def precisions_to_try(computation: Computation, trial: Trial, device: torch.device, name: str) -> list[torch.dtype]:
-    """Returns the precisions that a name, such as "auto" stands for on a device, the fastest first. Raises PlanError."""
+    """Returns the precisions that "auto", or another name, means on a device, the fastest first. Raises PlanError."""
     network = computation.network
     half, bfloat16 = (not trial.uses_grid_sample and it for it in (network.supports_half, network.supports_bfloat16))
     wanted = pick_precision(name, device, half, bfloat16)
