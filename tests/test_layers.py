@@ -73,7 +73,7 @@ THIRD_PARTY = {
 }
 """Every other third-party package that is imported, and the parts that may."""
 
-NAMES_OPTIONS = ("cli", "diffusion", "inputs", "jobs")
+NAMES_OPTIONS = ("cli",)
 """Parts whose texts may name options of the command line; all others name arguments."""
 
 OPTION = re.compile(r"(?:^|[\s(`'\"])--[a-z][a-z-]+")

@@ -261,7 +261,7 @@ def _class_with(guide: Source, target: type[DiffusionPipeline], source: Source) 
 def _network_class(guide: Source) -> type:
     found = getattr(diffusers, guide.layout.class_name, None)
     if not guide.layout.is_network or "ControlNet" not in guide.layout.class_name or not isinstance(found, type):
-        raise ModelError(f"{guide.name}: is a {guide.layout.class_name} and no ControlNet. Choose one with --control.")
+        raise ModelError(f"{guide.name}: is a {guide.layout.class_name} and no ControlNet. Choose one with `control`.")
     return found
 
 
