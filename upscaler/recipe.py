@@ -1,6 +1,6 @@
 """Everything that made a generated picture, carried by the picture itself, so that it can be made again.
 
-It is written as texts, which PNG holds, and as XMP, which JPEG, WebP, TIFF and AVIF hold; the codecs see to both.
+It is stored as texts, which PNG holds, and as XMP, which JPEG, WebP, TIFF and AVIF hold; the codecs write both.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from .picture import Metadata, Picture
 from .tiling import Size
 
 FORM = 1
-"""Of what is written; later forms are refused."""
+"""The version of the form; later ones are refused."""
 
 KEY = "upscaler"
-"""Of the text in a PNG that holds the recipe."""
+"""The key of the text in a PNG that holds the recipe."""
 
 PARAMETERS = "parameters"
-"""Of the text in a PNG that AUTOMATIC1111's Stable Diffusion web UI writes and that others read."""
+"""The key of the text in a PNG that AUTOMATIC1111's Stable Diffusion web UI writes and that other programs read."""
 
 LIBRARIES = ("torch", "diffusers", "transformers")
 
@@ -44,28 +44,28 @@ _IN_XMP = re.compile(rb"<upscaler:recipe>([^<]*)</upscaler:recipe>|\bupscaler:re
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What made a picture, as JSON can hold it; nothing in it says when, or on which machine."""
+    """What made a picture, as JSON can hold it; nothing in it says when or on which machine."""
 
     parameters: Mapping[str, Any]
     """The fields of `text2image.parameters.GenerationParameters`; those that were left open, such as seed, steps and
     guidance, have the values that were used."""
     prompt: str
-    """As the model was given it, in the words of the style."""
+    """The prompt as the model was given it, in the words of the style."""
     negative: str
     generator: Mapping[str, Any]
     """Its settings: "model", as `catalog.find` takes it, "weights", a hash or a commit for each, and others."""
     files: Mapping[str, str]
-    """The hashes of those that the wish names: the picture that was begun with, LoRAs."""
+    """SHA-256 hashes of the files that the parameters name: the image to begin with, LoRAs."""
     generated: Size
-    """Of the picture before it was enlarged."""
+    """Size of the picture before it was enlarged."""
     upscaler: Mapping[str, Any] | None
-    """Settings likewise, and "target", as of `target.Target`; None: it was not enlarged."""
+    """Settings of the upscaler, and "target" with the fields of `target.Target`; None: the picture was not enlarged."""
     size: Size
-    """Of the picture when it was made."""
+    """Size of the picture when it was made."""
     versions: Mapping[str, str]
 
     def infotext(self) -> str:
-        """In AUTOMATIC1111's form: prompt, negative prompt, and a line of settings, the names of which its readers know
+        """The recipe in AUTOMATIC1111's form: prompt, negative prompt, and a line of settings that its readers know
         (modules/infotext_utils.py there, pnginfo.js of ComfyUI)."""
         parameters, model = self.parameters, str(self.generator["model"])
         settings: dict[str, object] = {
@@ -82,22 +82,22 @@ class Recipe:
             settings["Postprocess upscale to"] = self.size
             settings["Postprocess upscaler"] = PurePath(str(self.upscaler["model"])).name
         settings["Version"] = f"upscaler {self.versions.get('upscaler', '')}".rstrip()
-        line = ", ".join(f"{name}: {_quoted(value)}" for name, value in settings.items() if value is not None)
+        line = ", ".join(f"{name}: {_quote(value)}" for name, value in settings.items() if value is not None)
         prompt, negative = (" ".join(text.split()) for text in (self.prompt, self.negative))
         return f"{prompt}\nNegative prompt: {negative}\n{line}"
 
     def to_json(self) -> str:
-        """ASCII, on one line."""
+        """The recipe as JSON, ASCII, on one line."""
         return json.dumps({"form": FORM, **asdict(self)})
 
     def _hash(self) -> str | None:
-        """Of a model in one file, the first ten digits: what sites find it by. Others have no such hash."""
+        """The first ten digits of the hash of a model in one file, by which sites find it; None for other models."""
         weights = self.generator.get("weights")
         return str(weights[0])[:10] if weights and str(self.generator["model"]).endswith(".safetensors") else None
 
 
-def written(picture: Picture, recipe: Recipe) -> Picture:
-    """The picture with its recipe, in place of one that it may have had; other metadata stay."""
+def embed(picture: Picture, recipe: Recipe) -> Picture:
+    """The picture with a recipe, which replaces one that it had; other metadata stay."""
     metadata, text = picture.metadata, recipe.to_json()
     comments = {**metadata.comments, PARAMETERS: recipe.infotext(), KEY: text}
     own = (
@@ -110,27 +110,27 @@ def written(picture: Picture, recipe: Recipe) -> Picture:
     return replace(picture, metadata=replace(metadata, comments=comments, xmp=xmp))
 
 
-def of(picture: Picture) -> Recipe | None:
-    """What made a picture, if that is written in it. Raises PictureError when it cannot be understood."""
+def read(picture: Picture) -> Recipe | None:
+    """The recipe in a picture, or None. Raises PictureError for a recipe that cannot be understood."""
     text = _text_in(picture.metadata)
     if text is None:
         return None
     try:
-        return _read(json.loads(text))
+        return _parse(json.loads(text))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PictureError(
-            f"{picture.name}: its recipe cannot be read ({error}). Take the picture as upscaler has written it."
+            f"{picture.name}: the recipe cannot be read ({error}). Take the picture as upscaler has written it."
         ) from error
     except _LaterForm as error:
         raise PictureError(
-            f"{picture.name}: its recipe is of upscaler {error}, a later one. Update upscaler."
+            f"{picture.name}: a later version, upscaler {error}, has written the recipe. Update upscaler."
         ) from error
 
 
 def differences(old: Recipe, new: Recipe) -> list[str]:
-    """What of two recipes that ask for the same may make their pictures differ, each as part of a sentence."""
+    """Reasons why the pictures of two recipes with equal parameters may differ, each as part of a sentence."""
     found = [
-        f"the weights of {after['model']} are others"
+        f"the weights of {after['model']} differ"
         for before, after in ((old.generator, new.generator), (old.upscaler, new.upscaler))
         if before is not None and after is not None and before.get("weights") != after.get("weights")
     ]
@@ -144,7 +144,7 @@ def differences(old: Recipe, new: Recipe) -> list[str]:
 
 
 def reference(model: Model) -> str:
-    """By what `catalog.find` finds it."""
+    """The name, address or path by which `catalog.find` finds the model again."""
     if any(model == known for known in catalog.models()):
         return model.name
     if model.repository is not None:
@@ -156,16 +156,16 @@ def reference(model: Model) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of this program and of the libraries on which its results depend."""
+    """Versions of this program and of the libraries on which its results depend."""
     return {"upscaler": __version__, **{name: _version(name) for name in LIBRARIES}}
 
 
 class _LaterForm(Exception):
-    """The version that wrote it."""
+    """A recipe of a later form; its text is the version that wrote it."""
 
 
 def _text_in(metadata: Metadata) -> str | None:
-    """A text of that key may be another program's, and no recipe."""
+    """The recipe as JSON, or None; a text with the same key that another program wrote is none."""
     text = metadata.comments.get(KEY, "")
     if text.startswith("{"):
         return text
@@ -173,8 +173,8 @@ def _text_in(metadata: Metadata) -> str | None:
     return None if found is None else html.unescape((found[1] or found[2]).decode("utf-8", "replace"))
 
 
-def _read(content: dict[str, Any]) -> Recipe:
-    """Raises ValueError, KeyError or TypeError for what is none."""
+def _parse(content: dict[str, Any]) -> Recipe:
+    """Raises ValueError, KeyError or TypeError for content that is no recipe."""
     if content["form"] > FORM:
         raise _LaterForm(content["versions"]["upscaler"])
     recipe = Recipe(
@@ -198,8 +198,8 @@ def _size(content: dict[str, Any]) -> Size:
     return Size(int(content["width"]), int(content["height"]))
 
 
-def _quoted(value: object) -> str:
-    """A number without an idle .0; text with what separates settings in quotation marks."""
+def _quote(value: object) -> str:
+    """A setting as text: a number without .0 at its end, quotation marks around a text that holds separators."""
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return json.dumps(text, ensure_ascii=False) if re.search(r"[,:\n]", text) else text
 

@@ -60,7 +60,7 @@ def test_a_folder_is_made_again_when_the_prompt_changes(run: Run, x4: Path, sour
     [
         (("--creativity", "2"), 2, "--creativity 2: the value must be between 0 and 1"),
         (("--memory", "much"), 2, "--memory much: not an amount of memory"),
-        (("--memory", "1MB"), 2, "needs at least"),
+        (("--memory", "1MB"), 2, "GB are needed on cpu"),
         (("--blend", "0.5"), 2, "only networks can be blended. Use --creativity"),
         (("--control", "sd-x4"), 2, "enlarges by itself and takes no ControlNet"),
     ],

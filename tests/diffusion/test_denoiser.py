@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from diffusers import (
@@ -17,9 +18,11 @@ from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from PIL import Image
 from torch import nn
 
+from upscaler.arrays import FloatArray
 from upscaler.diffusion.denoiser import tile_denoiser
 from upscaler.diffusion.families import family
-from upscaler.diffusion.patch import Inner, replaced
+from upscaler.diffusion.patch import Inner, replace_forward
+from upscaler.diffusion.vae import decode, encode
 from upscaler.errors import EngineError, ModelError, OutOfMemory, PlanError
 
 from . import tiny
@@ -43,7 +46,7 @@ def acting_on_canvas(pipeline: Any, act: Callable[[torch.Tensor], torch.Tensor])
     def forward(*args: Any, **kwargs: Any) -> Transformer2DModelOutput:
         return Transformer2DModelOutput(kind.output(act(kind.canvas(inner.arguments(args, kwargs)))))
 
-    with replaced(module, forward):
+    with replace_forward(module, forward):
         yield
 
 
@@ -281,7 +284,51 @@ def test_guess_mode_is_refused() -> None:
 def test_overlap_that_leaves_no_way_to_go_is_refused() -> None:
     pipeline = CASES["sd"].build()
     with (
-        pytest.raises(PlanError, match=r"windows of 24: too small for an overlap of 16\. Use 32 or more\."),
+        pytest.raises(PlanError, match=r"windows of 24 are too small for an overlap of 16\. Use 32 or more\."),
         tile_denoiser(pipeline, tile=24, overlap=16, batch=1),
     ):
         CASES["sd"].latents(pipeline, 40, 32)
+
+
+SIZES = [
+    *[("sdxl", size) for size in ((1, 1), (7, 5), (200, 3), (65, 129))],
+    *[("sd", size) for size in ((1, 9), (33, 47), (1031, 517))],
+]
+
+
+def picture(width: int, height: int) -> FloatArray:
+    return np.random.default_rng(0).random((height, width, 3), dtype=np.float32)
+
+
+def padded(length: int, multiple: int) -> int:
+    return -(-length // multiple) * multiple
+
+
+@pytest.mark.parametrize(("name", "size"), SIZES, ids=str)
+def test_picture_of_any_size_is_refined(name: str, size: tuple[int, int]) -> None:
+    case = CASES[name]
+    pipeline = case.build()
+    latents = encode(pipeline.vae, picture(*size), tile=32)
+    assert latents.shape == (1, 4, padded(size[1], 8) // 8, padded(size[0], 8) // 8)
+    with tile_denoiser(pipeline, tile=64, overlap=16, batch=4):
+        refined = case.latents(pipeline, 1, 1, image=latents, guidance_scale=1.0)
+    pixels = np.concatenate([band.pixels for band in decode(pipeline.vae, refined, tile=64)])[: size[1], : size[0]]
+    assert pixels.shape == (size[1], size[0], 3)
+    assert pixels.dtype == np.float32
+    assert 0 <= pixels.min() < pixels.max() <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 3), (50, 2), (33, 47), (130, 65)], ids=str)
+def test_picture_of_any_size_is_enlarged_four_times(size: tuple[int, int]) -> None:
+    """The pipeline wants multiples of 4, the UNet windows that begin at multiples of 8."""
+    pipeline = CASES["x4"].build()
+    right, below = (padded(side, 8) - side for side in size)
+    small = np.pad(picture(*size), ((0, below), (0, right), (0, 0)), "symmetric")
+    image = torch.from_numpy(small).permute(2, 0, 1)[None]
+    with tile_denoiser(pipeline, tile=64, overlap=16, batch=4):
+        latents = pipeline(
+            "a", image=image, num_inference_steps=2, guidance_scale=1.0, generator=seeded(), output_type="latent"
+        ).images
+    assert latents.shape == (1, 4, *small.shape[:2])
+    rows = sum(len(band.pixels) for band in decode(pipeline.vae, latents, tile=64))
+    assert rows == 4 * len(small)

@@ -22,7 +22,8 @@ from tests.diffusion.hub import Hub
 from tests.diffusion.single_file import save_single_file
 from upscaler import catalog
 from upscaler.catalog import Model, Repository
-from upscaler.diffusion.load import Task, load
+from upscaler.diffusion.load import load
+from upscaler.diffusion.pipelines import Task
 from upscaler.errors import ModelError
 from upscaler.files import cache_dir
 
@@ -139,7 +140,7 @@ def test_controlnet_holds_image_to_image(saved: Saved) -> None:
     ("generator", "control", "reason"),
     [
         ("sdxl", "control", r"belongs to another family .* \(its text has 32 numbers a word instead of 64\)"),
-        ("flux", "control", "a ControlNetModel cannot hold a FluxPipeline"),
+        ("flux", "control", "a ControlNetModel cannot control a FluxPipeline"),
         ("sd", "x4", "is a StableDiffusionUpscalePipeline and no ControlNet"),
     ],
 )
@@ -154,7 +155,7 @@ def test_controlnet_of_another_family_is_refused(saved: Saved, generator: str, c
         ("sd", "upscale", "is a StableDiffusionPipeline, which does not enlarge by itself"),
         ("x4", "text-to-image", "is a StableDiffusionUpscalePipeline, which makes no pictures from text"),
         ("x2", "image-to-image", "is a StableDiffusionLatentUpscalePipeline, which cannot begin with a picture"),
-        ("control", "text-to-image", "is of the class ControlNetModel, which is no pipeline that diffusers"),
+        ("control", "text-to-image", "cannot load a pipeline of the class ControlNetModel"),
     ],
 )
 def test_wrong_class_is_one_sentence(saved: Saved, name: str, task: Task, reason: str) -> None:
@@ -186,7 +187,7 @@ def test_classes_are_judged_by_what_they_take(tmp_path: Path, class_name: str, t
 def test_class_that_diffusers_does_not_know_is_one_sentence(own: Path) -> None:
     index = (own / "model_index.json").read_text()
     (own / "model_index.json").write_text(index.replace("StableDiffusionPipeline", "FutureDiffusionPipeline"))
-    assert "is of the class FutureDiffusionPipeline" in refused(own)
+    assert "of the class FutureDiffusionPipeline" in refused(own)
 
 
 def test_program_that_comes_with_a_model_is_never_run(own: Path) -> None:
@@ -196,7 +197,7 @@ def test_program_that_comes_with_a_model_is_never_run(own: Path) -> None:
         (own / name).write_text(program)
     index = json.loads((own / "model_index.json").read_text())
     (own / "model_index.json").write_text(json.dumps(index | {"unet": ["mine", "Mine"]}))
-    assert "some of its parts are programs of their own (mine)" in refused(own)
+    assert "comes with programs of its own (mine)" in refused(own)
     (own / "model_index.json").write_text(json.dumps(index | {"_class_name": ["pipeline", "Mine"]}))
     assert "its class is a program of its own" in refused(Model("own", "generator", file=own))
     (own / "model_index.json").write_text(json.dumps(index))
@@ -206,7 +207,7 @@ def test_program_that_comes_with_a_model_is_never_run(own: Path) -> None:
 
 def test_older_diffusers_than_needed_is_one_sentence(saved: Saved) -> None:
     model = replace(catalog.find(str(saved("sd"))), diffusers="99.1")
-    assert "needs diffusers 99.1 or later" in refused(model)
+    assert "diffusers 99.1 or later is needed" in refused(model)
 
 
 def test_network_is_no_diffusion_model() -> None:
@@ -242,7 +243,7 @@ def test_weights_that_are_made_up_are_said(own: Path, caplog: pytest.LogCaptureF
     del weights[next(name for name in weights if "layer_norm1" in name)]
     save_file(weights, file, {"format": "pt"})
     loaded(own)
-    assert "some weights of its text encoder are missing" in caplog.text
+    assert "some weights of the text encoder are missing" in caplog.text
 
 
 def test_missing_part_is_one_sentence(own: Path) -> None:
@@ -500,7 +501,7 @@ class TestSingleFile:
     def test_single_file_without_its_configuration_says_what_to_fetch(self, file: Path, hub: Hub) -> None:
         assert self.FAMILY is not None
         sentence = refused(file, offline=True)
-        assert sentence.startswith(f"{file}: needs the configuration of {self.FAMILY.id}. ")
+        assert sentence.startswith(f"{file}: the configuration of {self.FAMILY.id} is needed. ")
         assert f"Run upscaler models fetch {self.FAMILY.id}" in sentence
         assert not hub.server.requests
 
@@ -509,6 +510,6 @@ class TestSingleFile:
         model = catalog.find(str(file))
         weights = load_file(file)
         save_file({name: value for name, value in weights.items() if "middle_block" not in name}, file)
-        assert "some of its weights are missing" in refused(model)
+        assert "some weights are missing" in refused(model)
         file.write_bytes(file.read_bytes()[:5000])
         assert "cannot be read as safetensors" in refused(model)

@@ -30,7 +30,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "style.safetensors"
 
 
-def test_loras_change_pictures_by_their_weight_and_only_while_wished_for(saved: Saved, file: Path) -> None:
+def test_loras_change_pictures_by_their_weight_and_only_while_asked_for(saved: Saved, file: Path) -> None:
     pytest.importorskip("peft")
     generator = TextToImage(str(saved("sd")), device="cpu", precision="fp32")
     plain = generator(PARAMETERS).pixels.astype(int)

@@ -36,7 +36,7 @@ FLUX = Facts("flux", {"transformer": 11_900 * 10**6, "text_encoder": 123 * 10**6
                       "vae": 84 * 10**6}, 132 * 10**6, 23 * 3072 / 4, 7 * 128 * 64, 128, False, True)  # fmt: skip
 
 
-def parse_location(pipeline: DiffusionPipeline, folder: Path) -> Source:
+def save(pipeline: DiffusionPipeline, folder: Path) -> Source:
     pipeline.save_pretrained(folder)
     return fetch_pipeline(catalog.find(str(folder)))
 
@@ -48,7 +48,7 @@ def parse_location(pipeline: DiffusionPipeline, folder: Path) -> Source:
 )  # fmt: skip
 def test_facts_are_those_of_the_networks(build: Callable[[], Any], window: int, tmp_path: Path) -> None:
     pipeline = build()
-    found = read_facts(parse_location(pipeline, tmp_path))
+    found = read_facts(save(pipeline, tmp_path))
     networks = {name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
     counted = {name: sum(weight.numel() for weight in part.state_dict().values()) for name, part in networks.items()}
     slack = 2 * tiny.T5_HIDDEN * 32_000  # weights that are one in memory may be one or two in a file
@@ -62,15 +62,15 @@ def test_facts_are_those_of_the_networks(build: Callable[[], Any], window: int, 
 
 def test_single_file_has_the_facts_of_its_folder(tmp_path: Path) -> None:
     pipeline = tiny.build_sd()
-    source = parse_location(pipeline, tmp_path / "folder")
+    source = save(pipeline, tmp_path / "folder")
     save_single_file(pipeline, tmp_path / "one.safetensors")
-    single = replace(source, choice=None, file=tmp_path / "one.safetensors")
+    single = replace(source, weights=None, file=tmp_path / "one.safetensors")
     assert read_facts(single) == read_facts(source)
 
 
 def test_controlnet_counts(tmp_path: Path) -> None:
     pipeline = tiny.build_sd()
-    source = parse_location(pipeline, tmp_path / "sd")
+    source = save(pipeline, tmp_path / "sd")
     tiny.build_controlnet(pipeline.unet).save_pretrained(tmp_path / "control")
     alone, both = read_facts(source), read_facts(source, fetch_pipeline(catalog.find(str(tmp_path / "control"))))
     assert both.parameters["controlnet"] > 0
@@ -110,7 +110,7 @@ def test_known_models_are_placed_as_is_usual_on_cards_of_that_size(model: Facts,
 def test_cpu_computes_one_window_at_a_time_and_holds_all_weights() -> None:
     placement = place(SD_X4, CPU, 64 * 10**9, "fp32")
     assert (placement.offload, placement.batch, placement.dtype) == ("none", 1, torch.float32)
-    with pytest.raises(PlanError, match=r"^sd-x4: needs at least [4-9]\.\d GB on cpu, and 3\.0 GB may be used\."):
+    with pytest.raises(PlanError, match=r"^sd-x4: at least [4-9]\.\d GB are needed on cpu, and 3\.0 GB may be used\."):
         place(SD_X4, CPU, 3 * 10**9, "fp32")
 
 
@@ -153,7 +153,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_networks_hold_what_was_counted(name: str, tmp_path: Path) -> None:
     """In full size, but without numbers: only their sizes are computed."""
-    source = parse_location(tiny.build_sd(), tmp_path)
+    source = save(tiny.build_sd(), tmp_path)
     with FakeTensorMode(), torch.no_grad():
         unet = UNet2DConditionModel(**PUBLISHED[name])
         vae = AutoencoderKL(

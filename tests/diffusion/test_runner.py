@@ -12,7 +12,7 @@ import torch
 from tests.text2image.conftest import Saved
 from upscaler import EngineError, OutOfMemory, PlanError, Size, catalog
 from upscaler.diffusion.denoiser import NotFinite
-from upscaler.diffusion.load import Task
+from upscaler.diffusion.pipelines import Task
 from upscaler.diffusion.runner import PipelineRunner, RunnerOptions
 
 SIZE = Size(64, 64)

@@ -69,5 +69,5 @@ def test_canvas_no_larger_than_a_window_is_one() -> None:
 
 
 def test_window_no_larger_than_its_overlap_is_refused() -> None:
-    with pytest.raises(PlanError, match=r"windows of 40: too small for an overlap of 32\. Use 48 or more\."):
+    with pytest.raises(PlanError, match=r"windows of 40 are too small for an overlap of 32\. Use 48 or more\."):
         grid(Size(100, 100), 40, 32, 8)

@@ -260,25 +260,11 @@ def test_a_model_that_enlarges_by_itself_takes_no_control(folders: dict[str, str
         upscaler(folders["x4"], control=folders["tile"])
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"creativity": 1.5}, "creativity=1.5: the value must be between 0 and 1"),
-        ({"steps": 0}, "steps=0: the value must be between 1 and 1000"),
-        ({"guidance": -1}, "guidance=-1: the value must be between 0 and 100"),
-        ({"seed": -1}, "seed=-1: the value must be between 0 and"),
-    ],
-)
-def test_numbers_out_of_range_are_refused(options: dict[str, Any], words: str) -> None:
-    with pytest.raises(PlanError, match=words):
-        Diffusion(**options)
-
-
 def test_windows_too_small_for_the_model_are_refused(folders: dict[str, str]) -> None:
     with pytest.raises(PlanError, match=r"tile=4: the window is too small for this model .* Use 22 or more"):
         upscaler(folders["x4"], tile=4).estimate(picture(90, 90))
 
 
 def test_a_budget_too_small_for_the_model_is_refused(folders: dict[str, str]) -> None:
-    with pytest.raises(PlanError, match="needs at least"):
+    with pytest.raises(PlanError, match="GB are needed on cpu"):
         Upscaler(folders["x4"], device="cpu", memory=10**6)(picture(8, 8))

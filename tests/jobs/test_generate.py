@@ -117,7 +117,7 @@ def test_a_picture_is_what_generator_and_upscaler_make_and_says_so(
     with TextToImage(model, device="cpu") as alone:
         expected = Upscaler("lanczos")(alone(parameters), scale=2)
     assert np.array_equal(picture.pixels, expected.pixels)
-    made = recipe.of(picture)
+    made = recipe.read(picture)
     assert made is not None
     assert (made.generated, made.size) == (Size(72, 64), Size(144, 128))
     assert GenerationParameters.from_dict(made.parameters) == replace(parameters, guidance=7.5)
@@ -209,7 +209,7 @@ def test_a_picture_begun_with_another_is_made_again_when_that_has_changed(chain:
         if expected == "made":
             Picture(np.full((64, 72, 3), value, np.uint8)).save(image, overwrite=True)
         assert said(run(alone, wishes, folder=tmp_path / "out")) == [expected]
-    made = recipe.of(codecs.decode(tmp_path / "out/a.png"))
+    made = recipe.read(codecs.decode(tmp_path / "out/a.png"))
     assert made is not None
     assert list(made.files) == [str(image)]
 
@@ -256,7 +256,7 @@ def test_the_original_is_kept_beside(chain: GenerateJob, tmp_path: Path) -> None
     keeping = replace(chain, keeps_original=True)
     assert said(run(keeping, [order(tmp_path / "a.png")], folder=tmp_path)) == ["made"]
     original = codecs.decode(tmp_path / "a_original.png")
-    made = recipe.of(original)
+    made = recipe.read(original)
     assert original.size == Size(72, 64)
     assert made is not None
     assert made.upscaler is None

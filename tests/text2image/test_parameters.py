@@ -1,4 +1,4 @@
-"""What a user may wish for: its limits, its styles, its form as JSON."""
+"""Generation parameters: their limits, their form as JSON."""
 
 import json
 import subprocess
@@ -12,10 +12,9 @@ import pytest
 
 from upscaler import Lora, Picture, PlanError, Size
 from upscaler.text2image.parameters import GenerationParameters
-from upscaler.text2image.styles import find_style, styles
 
 
-def test_wish_comes_back_from_json_as_it_was() -> None:
+def test_parameters_come_back_from_json_as_they_were() -> None:
     parameters = GenerationParameters(
         "ein Leuchtturm, “dusk”",
         negative="people",
@@ -42,12 +41,12 @@ def test_picture_to_begin_with_is_written_as_its_name() -> None:
     assert GenerationParameters("a cat", image=Path("photo.jpg")).asdict()["image"] == "photo.jpg"
 
 
-def test_wish_of_an_older_version_needs_only_its_prompt() -> None:
+def test_parameters_of_an_older_version_need_only_their_prompt() -> None:
     assert GenerationParameters.from_dict({"prompt": "a cat"}) == GenerationParameters("a cat")
 
 
 @pytest.mark.parametrize("values", [{}, {"prompt": "a", "mood": 3}, {"prompt": "a", "size": [1]}, {"prompt": 3}])
-def test_what_is_no_wish_is_refused(values: dict[str, Any]) -> None:
+def test_other_values_than_parameters_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(PlanError, match=r"the generation parameters cannot be read \("):
         GenerationParameters.from_dict(values)
 
@@ -69,7 +68,7 @@ def test_what_is_no_wish_is_refused(values: dict[str, Any]) -> None:
         ({"style": "xyz"}, "style=xyz: .* Choose watercolour, "),
     ],
 )
-def test_wishes_out_of_range_are_refused(options: dict[str, Any], words: str) -> None:
+def test_parameters_out_of_range_are_refused(options: dict[str, Any], words: str) -> None:
     with pytest.raises(PlanError, match=words):
         GenerationParameters(**{"prompt": "a cat", **options})
 
@@ -85,33 +84,7 @@ def test_style_frames_the_prompt_and_adds_what_it_does_without() -> None:
     assert (GenerationParameters("a cat").text, GenerationParameters("a cat").negative_text) == ("a cat", "")
 
 
-def test_styles_are_templates_with_names_of_their_own() -> None:
-    asked = ("watercolour", "illustration", "photograph", "oil on canvas", "ink drawing", "pixel art", "3d render")
-    assert {find_style(name).name for name in asked} == set(asked)
-    assert len({it.name for it in styles()}) == len(styles())
-    assert all(it.prompt.count("{prompt}") == 1 for it in styles())
-
-
-@pytest.mark.parametrize(
-    ("text", "lora"),
-    [
-        ("a.safetensors", Lora("a.safetensors")),
-        ("a.safetensors:0.5", Lora("a.safetensors", 0.5)),
-        ("a.safetensors:-1", Lora("a.safetensors", -1.0)),
-        ("C:\\loras\\a.safetensors", Lora("C:\\loras\\a.safetensors")),
-        ("C:\\loras\\a.safetensors:.5", Lora("C:\\loras\\a.safetensors", 0.5)),
-    ],
-)
-def test_lora_is_a_file_with_or_without_a_weight(text: str, lora: Lora) -> None:
-    assert Lora.parse(text) == lora
-
-
-def test_lora_too_strong_is_refused() -> None:
-    with pytest.raises(PlanError, match="loras=a:40: the weight must be between -4 and 4"):
-        Lora.parse("a:40")
-
-
-def test_wishing_loads_no_torch() -> None:
+def test_parameters_load_no_torch() -> None:
     code = "import sys, upscaler.text2image.parameters; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -128,7 +128,7 @@ def test_a_picture_does_not_depend_on_those_before_it(tmp_path: Path) -> None:
     assert difference(other, model("a dog", size=Size(64, 64), steps=3, seed=3)) == 0
 
 
-def test_wish_that_is_completed_makes_the_same_picture(models: Models) -> None:
+def test_complete_parameters_make_the_same_picture(models: Models) -> None:
     model = models("sd3")
     parameters = GenerationParameters("a cat", aspect="2:1", steps=2)
     whole = model.complete(parameters)

@@ -24,7 +24,7 @@ def info(
 
     decoded = codecs.decode(picture, **reading.reading())
     table(None, about_picture(decoded))
-    made = recipe.of(decoded)
+    made = recipe.read(decoded)
     if made is not None:
         show("")
         table(None, about_recipe(made))

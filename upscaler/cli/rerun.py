@@ -125,7 +125,7 @@ def _recipe_of(picture: Picture) -> Recipe:
     from .. import recipe
     from ..errors import PictureError
 
-    made = recipe.of(picture)
+    made = recipe.read(picture)
     if made is None:
         raise PictureError(
             f"{picture.name} does not say what made it. Pictures of upscaler generate do, unless they were stripped."
@@ -151,6 +151,6 @@ def _compare(old: Picture, new: Picture, made: Recipe, quiet: bool) -> None:
         if not quiet:
             say("the same, pixel by pixel.")
         return
-    again = recipe.of(new)
+    again = recipe.read(new)
     reasons = [] if again is None else recipe.differences(made, again)
     say(f"warning: not the same pixels: {'; '.join(reasons) or 'another device, or lossy compression'}.")

@@ -20,7 +20,7 @@ class Part:
 
     run: Callable[[torch.Tensor], torch.Tensor]
     halo: int
-    """Cells of the input, at each side, that change what is computed of the cells within; a multiple of `down`."""
+    """Cells of the input at each side that the result of the cells within depends on; a multiple of `down`."""
     norms: tuple[nn.GroupNorm, ...] = ()
     up: int = 1
     """Cells of the result for each of the input, along a side."""
@@ -34,12 +34,12 @@ class Coder:
 
     head: Part
     middle: Part | None = None
-    """With attention from every cell to every other: right for a whole canvas only."""
+    """The part with attention from every cell to every other, which is right for a whole canvas only."""
     tail: Part | None = None
 
 
 def is_divisible(vae: Any) -> bool:
-    """Whether `decoder` and `encoder` know how the VAE is built: AutoencoderKL, that of Flux.2, and AutoencoderTiny."""
+    """Whether `decoder` and `encoder` know how the VAE is built: AutoencoderKL, Flux.2's, and AutoencoderTiny."""
     if isinstance(vae, AutoencoderTiny):
         return True
     return (
@@ -55,14 +55,14 @@ def decoder(vae: Any) -> Coder:
     """From latents as the VAE knows them, unscaled, to pixels in -1..1."""
     if isinstance(vae, AutoencoderTiny):
         layers = [vae.decoder.layers]
-        return Coder(Part(vae.decoder, _reach(layers), up=_change(layers)))
+        return Coder(Part(vae.decoder, _reach(layers), up=_scale_factor(layers)))
     inner = vae.decoder
-    first = [*_present(vae.post_quant_conv), inner.conv_in]
+    first = [*_as_list(vae.post_quant_conv), inner.conv_in]
     last = [*inner.up_blocks, inner.conv_norm_out, inner.conv_act, inner.conv_out]
     return Coder(
-        Part(_row(first), _reach(first)),
+        Part(_chain(first), _reach(first)),
         Part(inner.mid_block, 0, _norms([inner.mid_block])),
-        Part(_row(last), _reach(last), _norms(last), up=_change(last)),
+        Part(_chain(last), _reach(last), _norms(last), up=_scale_factor(last)),
     )
 
 
@@ -70,23 +70,23 @@ def encoder(vae: Any) -> Coder:
     """From pixels in -1..1 to latents as the VAE knows them, unscaled: the mode of their distribution."""
     if isinstance(vae, AutoencoderTiny):
         layers = [vae.encoder.layers]
-        return Coder(Part(vae.encoder, _reach(layers, _change(layers)), down=_change(layers)))
+        return Coder(Part(vae.encoder, _reach(layers, _scale_factor(layers)), down=_scale_factor(layers)))
     inner = vae.encoder
     first = [inner.conv_in, *inner.down_blocks]
-    last = [inner.conv_norm_out, inner.conv_act, inner.conv_out, *_present(vae.quant_conv)]
-    moments = _row(last)
+    last = [inner.conv_norm_out, inner.conv_act, inner.conv_out, *_as_list(vae.quant_conv)]
+    moments = _chain(last)
     return Coder(
-        Part(_row(first), _reach(first, _change(first)), _norms(first), down=_change(first)),
+        Part(_chain(first), _reach(first, _scale_factor(first)), _norms(first), down=_scale_factor(first)),
         Part(inner.mid_block, 0, _norms([inner.mid_block])),
         Part(lambda features: moments(features).chunk(2, 1)[0], _reach(last), _norms(last)),
     )
 
 
-def _present(module: nn.Module | None) -> list[nn.Module]:
+def _as_list(module: nn.Module | None) -> list[nn.Module]:
     return [] if module is None else [module]
 
 
-def _row(modules: Sequence[nn.Module]) -> Callable[[torch.Tensor], torch.Tensor]:
+def _chain(modules: Sequence[nn.Module]) -> Callable[[torch.Tensor], torch.Tensor]:
     def run(values: torch.Tensor) -> torch.Tensor:
         for module in modules:
             values = module(values)
@@ -105,7 +105,7 @@ def _norms(modules: Iterable[nn.Module]) -> tuple[nn.GroupNorm, ...]:
 
 
 def _reach(modules: Iterable[nn.Module], multiple: int = 1) -> int:
-    """Cells of the input beyond a cell of the result, at each side, that it is computed from: from last to first."""
+    """Cells of the input beyond a cell of the result, at each side, that it is computed from."""
     cells = 0
     for layer in reversed(_layers(modules)):
         if isinstance(layer, nn.Conv2d):
@@ -116,8 +116,8 @@ def _reach(modules: Iterable[nn.Module], multiple: int = 1) -> int:
     return -(-cells // multiple) * multiple
 
 
-def _change(modules: Iterable[nn.Module]) -> int:
-    """By how much the layers enlarge a side, or reduce it."""
+def _scale_factor(modules: Iterable[nn.Module]) -> int:
+    """The factor by which the layers enlarge a side, or reduce it."""
     changes = [
         layer.stride[0] if isinstance(layer, nn.Conv2d) else 2
         for layer in _layers(modules)

@@ -1,9 +1,9 @@
-"""Tiles the denoiser of a stock diffusers pipeline, not the pipeline: one canvas, one field of noise, one scheduler.
+"""Computes the denoiser of a stock diffusers pipeline in windows: one canvas, one field of noise, one scheduler.
 
 At every step the denoiser is evaluated on overlapping windows of the canvas, and its predictions are joined by weights
-that sum to one; all else is the pipeline's own. Predictions enter guidance and schedulers linearly, so that joining
-them here is joining them anywhere. After MultiDiffusion (Bar-Tal et al. 2023, arXiv:2302.08113) and Mixture of
-Diffusers (Barbero Jiménez 2023, arXiv:2302.02412), with other windows.
+that sum to one; everything else is the pipeline's own. Guidance and schedulers are linear in the predictions, so it
+makes no difference that they are joined here. After MultiDiffusion (Bar-Tal et al. 2023, arXiv:2302.08113) and Mixture
+of Diffusers (Barbero Jiménez 2023, arXiv:2302.02412), with other windows.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from ..device import dtype_name
 from ..errors import EngineError, ModelError, OutOfMemory
 from ..tiling import Region, Size
-from .families import Arguments, Family, family, repeated
-from .patch import Inner, replaced
+from .families import Arguments, Family, family, repeat_rows
+from .patch import Inner, replace_forward
 from .windows import Grid, grid
 
 log = logging.getLogger("upscaler")
@@ -41,8 +41,8 @@ def tile_denoiser(
 ) -> Iterator[None]:
     """While open, one call of the pipeline denoises its canvas in windows of `tile` latents, `batch` of them together.
 
-    A canvas no larger than a window is left to the stock pipeline. Best is for `tile` the size that the model was
-    trained at, and for `overlap` a quarter of it (see `Grid.between`). What `progress` raises ends the call.
+    A canvas no larger than a window is left to the stock pipeline. The best `tile` is the size that the model was
+    trained at, the best `overlap` a quarter of it (see `Grid.between`). What `progress` raises ends the call.
 
     Entering raises ModelError when the pipeline's denoiser or its ControlNet cannot be computed in windows. The call
     raises PlanError for a tile too small for the overlap, NotFinite when a prediction is not finite, OutOfMemory when
@@ -54,14 +54,14 @@ def tile_denoiser(
     guide = None if control is None else Inner(control)
     run = _Run(Inner(denoiser), guide, kind, cuts, pipeline._execution_device, batch, progress)
     with ExitStack() as stack:
-        stack.enter_context(replaced(denoiser, run.denoise))
+        stack.enter_context(replace_forward(denoiser, run.denoise))
         if control is not None:
-            stack.enter_context(replaced(control, run.defer))
+            stack.enter_context(replace_forward(control, run.defer))
         yield
 
 
 def grid_of(pipeline: DiffusionPipeline, canvas: Size, tile: int, overlap: int) -> Grid:
-    """The windows of a canvas of latents at its first step; arguments and what is raised as for `tile_denoiser`."""
+    """The windows of a canvas of latents at its first step; arguments and errors as for `tile_denoiser`."""
     denoiser = denoiser_of(pipeline)
     kind = family(denoiser)
     size = Size(canvas.width // kind.cell(), canvas.height // kind.cell())
@@ -69,7 +69,7 @@ def grid_of(pipeline: DiffusionPipeline, canvas: Size, tile: int, overlap: int) 
 
 
 def multiple_of(pipeline: DiffusionPipeline) -> int:
-    """By what the sides of a canvas of latents are divisible. Raises ModelError as `tile_denoiser` does."""
+    """The number by which the sides of a canvas of latents must be divisible. Raises ModelError."""
     denoiser = denoiser_of(pipeline)
     kind = family(denoiser)
     return kind.cell() * kind.align(denoiser)
@@ -77,7 +77,7 @@ def multiple_of(pipeline: DiffusionPipeline) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Cuts:
-    """How canvases are cut into windows: all in cells."""
+    """How canvases are cut into windows; all numbers are cells."""
 
     tile: int
     overlap: int
@@ -91,13 +91,13 @@ class _Cuts:
 
 @dataclass(frozen=True, slots=True)
 class _Deferred:
-    """Takes the place of a ControlNet's residuals, which are computed window by window: what it was called with."""
+    """The arguments of a ControlNet, in the place of its residuals, which are then computed window by window."""
 
     arguments: Arguments
 
 
 class _Run:
-    """One call of a pipeline: what answers the calls of its denoiser, and of its ControlNet if it has one."""
+    """One call of a pipeline: answers the calls of its denoiser, and of its ControlNet if it has one."""
 
     def __init__(
         self,
@@ -129,29 +129,29 @@ class _Run:
             output = self._denoiser.forward(*args, **kwargs)
             self._check(self._kind.prediction(output[0], windows.size), 1, 1)
             return output
-        result = self._kind.output(self._joined(arguments, canvas, windows))
+        result = self._kind.output(self._join(arguments, canvas, windows))
         return Transformer2DModelOutput(sample=result) if arguments.get("return_dict", True) else (result,)
 
     def defer(self, *args: Any, **kwargs: Any) -> Any:
-        """The residuals of the ControlNet if the canvas is a single window, else what to compute them from."""
+        """The residuals of the ControlNet if the canvas is a single window, else the arguments to compute them from."""
         assert self._control is not None
         arguments = self._control.arguments(args, kwargs)
         if self._cuts.grid(arguments["sample"], 0).count == 1:
             return self._control.forward(*args, **kwargs)
         if arguments.get("guess_mode"):
-            raise ModelError("guess mode of a ControlNet: it cannot be computed in windows. Leave it out.")
+            raise ModelError("guess mode of a ControlNet cannot be computed in windows. Leave it out.")
         deferred = _Deferred(arguments)
         return [deferred], deferred
 
-    def _joined(self, arguments: Arguments, canvas: torch.Tensor, windows: Grid) -> torch.Tensor:
-        """The weighted sum of the predictions, kept in float32 and where the canvas is, which may be another device."""
+    def _join(self, arguments: Arguments, canvas: torch.Tensor, windows: Grid) -> torch.Tensor:
+        """The weighted sum of all predictions, in float32, on the canvas's device, which may not be the denoiser's."""
         pairs = list(zip(windows.regions(), windows.weights(), strict=True))
         total = torch.zeros(0)
         done = 0
         while done < len(pairs):
             part = pairs[done : done + self._batch]
             try:
-                prediction = self._predicted(arguments, canvas, [region for region, _ in part])
+                prediction = self._predict(arguments, canvas, [region for region, _ in part])
             except torch.OutOfMemoryError as error:
                 self._halve(len(part), error)
                 continue
@@ -164,8 +164,8 @@ class _Run:
             self._check(prediction, done, len(pairs))
         return total.to(prediction.dtype)
 
-    def _predicted(self, arguments: Arguments, canvas: torch.Tensor, regions: list[Region]) -> torch.Tensor:
-        """For each row of the canvas and each region: (rows, regions, channels, height, width)."""
+    def _predict(self, arguments: Arguments, canvas: torch.Tensor, regions: list[Region]) -> torch.Tensor:
+        """The predictions for regions of every row of the canvas: (rows, regions, channels, height, width)."""
         call = self._kind.windowed(arguments, self._cut(canvas, regions), len(regions))
         deferred = arguments.get("mid_block_additional_residual")
         if isinstance(deferred, _Deferred):
@@ -175,18 +175,18 @@ class _Run:
         return prediction.reshape(len(canvas), len(regions), *prediction.shape[1:])
 
     def _residuals(self, arguments: Arguments, regions: list[Region]) -> Arguments:
-        """What the ControlNet adds to the UNet in these regions, seeing the same windows of canvas and picture."""
+        """The residuals that the ControlNet adds in these regions; it sees the same windows of canvas and picture."""
         assert self._control is not None
         sample, picture = arguments["sample"], arguments["controlnet_cond"]
         factor = picture.shape[-1] // sample.shape[-1]
         larger = [Region(*(factor * side for side in (it.x, it.y, it.width, it.height))) for it in regions]
-        call = {name: repeated(value, len(sample), len(regions)) for name, value in arguments.items()}
+        call = {name: repeat_rows(value, len(sample), len(regions)) for name, value in arguments.items()}
         call |= {"sample": self._cut(sample, regions), "controlnet_cond": self._cut(picture, larger)}
         down, middle = self._control.forward(**call | {"return_dict": False})
         return {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
 
     def _cut(self, canvas: torch.Tensor, regions: list[Region]) -> torch.Tensor:
-        """The regions of every row, on the device that computes: all of the first row, then all of the second."""
+        """The regions of every row, on the computing device: all of the first row, then all of the second."""
         return torch.stack([crop(canvas, region) for region in regions], 1).flatten(0, 1).to(self._device)
 
     def _halve(self, together: int, error: torch.OutOfMemoryError) -> None:
@@ -208,7 +208,7 @@ class _Run:
             self._progress(self._step, done, total)
 
     def _count_step(self, timestep: float) -> None:
-        """A step may call the denoiser more than once, for guidance; all of them use the same windows."""
+        """Counts steps. One may call the denoiser several times, for guidance; all these calls use the same windows."""
         if timestep != self._seen:
             self._seen = timestep
             self._step += 1
@@ -223,7 +223,7 @@ def denoiser_of(pipeline: DiffusionPipeline) -> torch.nn.Module:
     """The transformer or the UNet of a pipeline. Raises ModelError when it has neither."""
     denoiser: torch.nn.Module | None = getattr(pipeline, "transformer", None) or getattr(pipeline, "unet", None)
     if denoiser is None:
-        raise ModelError(f"{type(pipeline).__name__}: has neither a UNet nor a transformer. Use another model.")
+        raise ModelError(f"{type(pipeline).__name__}: there is neither a UNet nor a transformer. Use another model.")
     return denoiser
 
 

@@ -1,4 +1,4 @@
-"""How the denoisers of diffusers are called: where the canvas is among the arguments, and how a window takes its place.
+"""How denoisers of diffusers are called: which argument is the canvas, and how a window takes its place.
 
 To add a family: a row in FAMILIES, and a class with the methods of `Family` if no present one describes its calls.
 """
@@ -14,7 +14,7 @@ from ..errors import ModelError
 from ..tiling import Size
 
 Arguments = dict[str, Any]
-"""Of one call of a denoiser, by the names its `forward` gives them."""
+"""Arguments of one call of a denoiser, by the names that its `forward` gives them."""
 
 
 class Family(Protocol):
@@ -38,23 +38,23 @@ class Family(Protocol):
         ...
 
     def step(self, arguments: Arguments) -> float:
-        """A number that is another one at every step."""
+        """A number that differs from step to step."""
         ...
 
     def prediction(self, output: Any, size: Size) -> torch.Tensor:
-        """What the denoiser gave for canvases or windows of this size, as one tensor of them."""
+        """The denoiser's output for canvases or windows of this size, as one tensor (rows, channels, height, width)."""
         ...
 
     def output(self, canvas: torch.Tensor) -> Any:
-        """The other way: what the denoiser would have given."""
+        """The reverse of `prediction`: a tensor in the form of the denoiser's output."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """The canvas is one tensor of four dimensions, its argument called `name`.
+    """The canvas is one tensor of four dimensions, in the argument `name`.
 
-    UNets of SD, SDXL and the x4 and x2 upscalers know no positions: what holds for tiled pictures holds for windows.
+    UNets of SD, SDXL and the x4 and x2 upscalers know no positions, so their windows are like tiles of a picture.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Plane:
         return 1
 
     def align(self, denoiser: Any) -> int:
-        """UNets halve the canvas at all levels but the last, transformers cut it into patches."""
+        """UNets halve the canvas at every level but the last, transformers cut it into patches."""
         blocks = getattr(denoiser.config, "block_out_channels", None)
         return 2 ** (len(blocks) - 1) if blocks else int(denoiser.config.patch_size)
 
@@ -73,7 +73,7 @@ class Plane:
 
     def windowed(self, arguments: Arguments, windows: torch.Tensor, times: int) -> Arguments:
         rows = len(arguments[self.name])
-        return {name: repeated(value, rows, times) for name, value in arguments.items()} | {self.name: windows}
+        return {name: repeat_rows(value, rows, times) for name, value in arguments.items()} | {self.name: windows}
 
     def step(self, arguments: Arguments) -> float:
         return _first(arguments["timestep"])
@@ -88,7 +88,7 @@ class Plane:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The canvas is a sequence of tokens, each two by two latents, whose places are in `img_ids`."""
+    """The canvas is a sequence of tokens, each of two by two latents; their places are in `img_ids`."""
 
     def cell(self) -> int:
         return 2
@@ -97,7 +97,7 @@ class Tokens:
         return 1
 
     def canvas(self, arguments: Arguments) -> torch.Tensor:
-        """Raises ModelError when there are other tokens than those of one canvas."""
+        """See `Family`. Raises ModelError for other tokens than those of one canvas."""
         tokens: torch.Tensor = arguments["hidden_states"]
         height, width = self._sides(arguments)
         if height * width != tokens.shape[1]:
@@ -114,11 +114,11 @@ class Tokens:
         places = places[..., : windows.shape[-2], : windows.shape[-1], :].flatten(-3, -2)
         shared = {name: arguments[name] for name in ("txt_ids",) if arguments[name].ndim == 2}
         return (
-            {name: repeated(value, rows, times) for name, value in arguments.items()}
+            {name: repeat_rows(value, rows, times) for name, value in arguments.items()}
             | shared
             | {
                 "hidden_states": windows.flatten(2).transpose(1, 2),
-                "img_ids": places if places.ndim == 2 else repeated(places, rows, times),
+                "img_ids": places if places.ndim == 2 else repeat_rows(places, rows, times),
             }
         )
 
@@ -154,7 +154,11 @@ class Frames:
     def windowed(self, arguments: Arguments, windows: torch.Tensor, times: int) -> Arguments:
         rows = len(arguments["x"])
         texts = [text for text in arguments["cap_feats"] for _ in range(times)]
-        return arguments | {"x": self.output(windows), "t": repeated(arguments["t"], rows, times), "cap_feats": texts}
+        return arguments | {
+            "x": self.output(windows),
+            "t": repeat_rows(arguments["t"], rows, times),
+            "cap_feats": texts,
+        }
 
     def step(self, arguments: Arguments) -> float:
         return _first(arguments["t"])
@@ -175,7 +179,7 @@ FAMILIES: Final[dict[str, Family]] = {
     "Flux2Transformer2DModel": Tokens(),
     "ZImageTransformer2DModel": Frames(),
 }
-"""By the class of the denoiser. Transformers, unlike UNets, know where on its picture a patch lies:
+"""Families by the class of the denoiser. Transformers, unlike UNets, know where on its picture a patch lies:
 
 | class | positions | in a window |
 |---|---|---|
@@ -202,14 +206,14 @@ def family(denoiser: torch.nn.Module) -> Family:
     )
 
 
-def repeated(value: Any, rows: int, times: int) -> Any:
-    """Every tensor of `rows` rows, in lists and dictionaries too, with each row so many times; the rest as it is."""
+def repeat_rows(value: Any, rows: int, times: int) -> Any:
+    """Repeats each row of every tensor of `rows` rows, in lists and dictionaries too; other values stay as they are."""
     if isinstance(value, torch.Tensor):
         return value.repeat_interleave(times, 0) if value.ndim and len(value) == rows else value
     if isinstance(value, dict):
-        return {name: repeated(item, rows, times) for name, item in value.items()}
+        return {name: repeat_rows(item, rows, times) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(repeated(item, rows, times) for item in value)
+        return type(value)(repeat_rows(item, rows, times) for item in value)
     return value
 
 

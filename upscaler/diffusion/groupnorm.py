@@ -1,4 +1,4 @@
-"""Group norms that use given statistics instead of those of the tile they are shown, and how such are come by."""
+"""Group norms that use given statistics instead of those of the tile they see, and how to measure such statistics."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import torch
 from torch import nn
 
 from ..tiling import Region
-from .patch import replaced
+from .patch import replace_forward
 
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Of the values of each group of channels: float64, (groups,)."""
+    """Mean and variance of each group of channels, float64 (groups,), over so many values."""
 
     count: int
     mean: torch.Tensor
@@ -26,15 +26,15 @@ class Moments:
 
 
 Statistics: TypeAlias = dict[nn.GroupNorm, Moments]
-"""In the order in which the norms are computed."""
+"""Moments of norms, in the order in which these are computed."""
 
 
 @contextmanager
-def frozen(statistics: Statistics) -> Iterator[None]:
-    """While open, these norms normalise by these moments: the same at every place, whatever tile it is computed in."""
+def freeze(statistics: Statistics) -> Iterator[None]:
+    """While open, the norms use these moments, so that a pixel does not depend on the tile it is computed in."""
     with ExitStack() as stack:
         for norm, known in statistics.items():
-            stack.enter_context(replaced(norm, partial(_normalised, norm, known)))
+            stack.enter_context(replace_forward(norm, partial(_normalise, norm, known)))
         yield
 
 
@@ -43,21 +43,21 @@ def from_samples(
 ) -> Statistics:
     """Moments pooled over batches of samples of a canvas.
 
-    While it is measured, every batch is normalised by its own moments: so each should be of samples from all over.
+    While they are measured, every batch is normalised by its own moments, so each should have samples from everywhere.
     """
     found: dict[nn.GroupNorm, list[Moments]] = {}
 
     def measure(norm: nn.GroupNorm, values: torch.Tensor) -> torch.Tensor:
-        own = moments(values, norm.num_groups)
+        own = measure_moments(values, norm.num_groups)
         found.setdefault(norm, []).append(own)
-        return _normalised(norm, own, values)
+        return _normalise(norm, own, values)
 
     with ExitStack() as stack:
         for norm in norms:
-            stack.enter_context(replaced(norm, partial(measure, norm)))
+            stack.enter_context(replace_forward(norm, partial(measure, norm)))
         for batch in batches:
             run(batch)
-    return {norm: pooled(parts) for norm, parts in found.items()}
+    return {norm: pool(parts) for norm, parts in found.items()}
 
 
 def from_tiles(
@@ -65,9 +65,9 @@ def from_tiles(
     run: Callable[[torch.Tensor], object],
     tiles: Callable[[], Iterable[tuple[torch.Tensor, Region]]],
 ) -> Statistics:
-    """Moments of a whole canvas that is only ever seen in tiles: tensors, each with the part of it that is its own.
+    """Moments of a canvas that is seen in tiles alone: tensors, each with the part of it that no other tile has.
 
-    A norm depends on those before it, so that for every norm all tiles are run once more, up to there.
+    A norm depends on those before it, so for every norm all tiles are run once more, up to that norm.
     """
     first = [tile for tile, _ in islice(tiles(), 1)]
     known: Statistics = {}
@@ -75,20 +75,20 @@ def from_tiles(
         found: list[Moments] = []
         for tile, own in tiles():
             stop = partial(_measure_and_stop, found, norm, tile, own)
-            with frozen(known), replaced(norm, stop), suppress(_Stopped):
+            with freeze(known), replace_forward(norm, stop), suppress(_Stopped):
                 run(tile)
-        known[norm] = pooled(found)
+        known[norm] = pool(found)
     return known
 
 
-def moments(values: torch.Tensor, groups: int) -> Moments:
-    """Those of a tensor (samples, channels, height, width), its samples taken together."""
+def measure_moments(values: torch.Tensor, groups: int) -> Moments:
+    """The moments of a tensor (samples, channels, height, width), its samples taken together."""
     grouped = values.float().reshape(len(values), groups, -1)
     variance, mean = torch.var_mean(grouped, (0, 2), correction=0)
     return Moments(len(values) * grouped.shape[2], mean.double().cpu(), variance.double().cpu())
 
 
-def pooled(parts: Sequence[Moments]) -> Moments:
+def pool(parts: Sequence[Moments]) -> Moments:
     """Moments of all parts together: the mean of their variances, and the variance of their means."""
     count = sum(part.count for part in parts)
     mean = sum((part.mean * (part.count / count) for part in parts), torch.zeros(()))
@@ -97,13 +97,14 @@ def pooled(parts: Sequence[Moments]) -> Moments:
 
 
 class _Stopped(Exception):
-    """A norm has been reached, and the rest of the network need not be computed."""
+    """A norm has been reached; the rest of the network need not be computed."""
 
 
 def _measure_and_stop(
     found: list[Moments], norm: nn.GroupNorm, tile: torch.Tensor, own: Region, values: torch.Tensor
 ) -> None:
-    """`own` is in cells of the tile, whose resolution the network may have changed before the norm."""
+    """Adds the moments of the `own` part of a tile, given in cells of the tile; the network may have changed the
+    resolution before the norm."""
     rows, columns = (
         slice(start * now // before, (start + length) * now // before)
         for start, length, now, before in (
@@ -111,12 +112,12 @@ def _measure_and_stop(
             (own.x, own.width, values.shape[-1], tile.shape[-1]),
         )
     )
-    found.append(moments(values[..., rows, columns], norm.num_groups))
+    found.append(measure_moments(values[..., rows, columns], norm.num_groups))
     raise _Stopped
 
 
-def _normalised(norm: nn.GroupNorm, known: Moments, values: torch.Tensor) -> torch.Tensor:
-    """What the norm does, with these moments: a batch norm in evaluation, whose channels share those of their group."""
+def _normalise(norm: nn.GroupNorm, known: Moments, values: torch.Tensor) -> torch.Tensor:
+    """Applies the norm with these moments, as a batch norm in evaluation whose channels share those of their group."""
     each = values.shape[1] // norm.num_groups
     mean, variance, weight, bias = (
         it.to(values.device, torch.float32)

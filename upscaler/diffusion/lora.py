@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError, first_line
-from .load import quiet
+from .messages import quiet
 from .options import Lora
 
 

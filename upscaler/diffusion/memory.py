@@ -1,6 +1,6 @@
 """How a diffusion model fits into an amount of memory: its precision, its place, its windows and tiles.
 
-What networks hold while they compute was counted, with real sizes but without computing, for one row of a batch: the
+The numbers that networks hold were counted, with real sizes but without computing, for one row of a batch: the
 UNets of Stable Diffusion 1.5, SDXL, x4 and x2 (26, 16, 15 and 14 numbers for each channel of their first block and each
 cell of latents); transformers of FLUX.1, FLUX.2 klein, Z-Image, SD3 and Sana (17, 22, 16, 13, 11 for each channel and
 token); decoders of VAEs (6, and 6.5 with deep compression, for each channel of their last block and each pixel).
@@ -33,11 +33,11 @@ SLACK = 1.25
 """Allocators round up, and convolutions need room to work in."""
 
 CPU_SLACK = 2.5
-"""Its convolutions copy what they are given into another order: of what was counted, the UNets of Stable Diffusion 1.5
-and x4 and the VAE took 1.4 to 2.5 times as much."""
+"""The slack on a CPU, whose convolutions copy their input into another order: the UNets of Stable Diffusion 1.5 and x4
+and the VAE took 1.4 to 2.5 times the memory that was counted."""
 
 GPU_SHARE = 0.9
-"""Of the free memory of a GPU that is used unless told otherwise: the slack is reckoned already."""
+"""Share of the free memory of a GPU that is used unless told otherwise; slack is counted apart."""
 
 CONTEXT = 600_000_000
 """Bytes that a GPU's driver and libraries take, whatever is computed."""
@@ -46,34 +46,34 @@ GUIDED = 2
 """Rows of a batch for each window: one with the text, one without."""
 
 WINDOWS = (1.0, 0.75, 0.5)
-"""Sizes of windows that are tried, as shares of what the model was trained on."""
+"""Sizes of windows that are tried, as shares of the size that the model was trained on."""
 
 MOST_WINDOWS = 16
-"""Together, beyond which no GPU gains anything."""
+"""Windows in a batch, beyond which no GPU gains anything."""
 
 VAE_TILES = (512, 384, 256, 192, 128, 96, 64, 48, 32, 24, 16)
-"""Cells of latents a side."""
+"""Sizes of tiles that are tried, in cells of latents a side."""
 
 VAE_HALO = 13
-"""Cells that a tile needs around it, with the VAE of Stable Diffusion."""
+"""Cells that a tile needs around it with the VAE of Stable Diffusion."""
 
 VAE_SAMPLES = 9 * 32**2
-"""Cells that a VAE sees at once to learn the statistics of a canvas, whatever its tiles."""
+"""Cells that a VAE sees at once when it learns the statistics of a canvas, whatever its tiles are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What of a model decides how much memory it takes."""
+    """The facts about a model that decide how much memory it takes."""
 
     name: str
     parameters: Mapping[str, int]
-    """Of each part."""
+    """Parameters of each part, by its name."""
     largest: int
     """Parameters of the largest layer."""
     denoiser_numbers: float
-    """That the denoiser holds for a cell of latents and a row of a batch."""
+    """Numbers that the denoiser holds for a cell of latents and a row of a batch."""
     vae_numbers: float
-    """That the VAE holds for a cell of latents."""
+    """Numbers that the VAE holds for a cell of latents."""
     window: int
     """Cells of latents a side that it was trained on."""
     is_convolutional: bool
@@ -89,19 +89,19 @@ class Placement:
     dtype: torch.dtype
     offload: Offload
     window: int
-    """Cells of latents a side of what is denoised at once."""
+    """Cells of latents a side that are denoised at once."""
     batch: int
-    """Windows that are denoised together."""
+    """Windows that are denoised as one batch."""
     vae_tile: int
-    """Cells of latents a side of what the VAE computes at once."""
+    """Cells of latents a side that the VAE computes at once."""
     channels_last: bool
     budget: int
     """Bytes that all this was made to fit into."""
 
 
 def read_facts(source: Source, control: Source | None = None) -> Facts:
-    """What the headers and configurations of a pipeline's files say, with those of its ControlNet. Raises ModelError
-    for a file that is damaged."""
+    """Reads the headers and configurations of a pipeline's files, and of its ControlNet's. Raises ModelError for a file
+    that is damaged."""
     sizes = _sizes(source) + ([] if control is None else [("controlnet", size) for _, size in _sizes(control)])
     parameters: dict[str, int] = {}
     for part, size in sizes:
@@ -123,10 +123,10 @@ def read_facts(source: Source, control: Source | None = None) -> Facts:
 
 
 def place(facts: Facts, device: torch.device, budget: int | None = None, precision: str = "auto") -> Placement:
-    """The best that fits: whole windows first, then all parts on the device, then many windows and large tiles.
+    """The best placement that fits: whole windows first, then all parts on the device, then many windows, large tiles.
 
-    `budget` is in bytes of the device's memory, by default what is free; the CPU's counts the weights too. Raises
-    PlanError when nothing fits, or for a precision that does not exist.
+    `budget` is in bytes of the device's memory, weights included, by default the free ones. Raises PlanError
+    when nothing fits, or for a precision that does not exist.
     """
     budget = _free(device) if budget is None else budget
     dtype = _dtype(device, precision)
@@ -145,13 +145,13 @@ def place(facts: Facts, device: torch.device, budget: int | None = None, precisi
             return replace(placement, batch=batch, vae_tile=tile)
     least = memory_needed(facts, replace(smallest, window=window))
     raise PlanError(
-        f"{facts.name}: needs at least {least / 1e9:.1f} GB on {device}, and {budget / 1e9:.1f} GB may be used. "
+        f"{facts.name}: at least {least / 1e9:.1f} GB are needed on {device}, and {budget / 1e9:.1f} GB may be used. "
         "Allow more `memory`, or choose a smaller model."
     )
 
 
 def memory_needed(facts: Facts, placement: Placement) -> int:
-    """Bytes of the device's memory that a model takes at most, so placed: its weights, and what it computes with."""
+    """Bytes of the device's memory that a model in this place takes at most, for its weights and its computing."""
     size, on_cpu = placement.dtype.itemsize, placement.device.type == "cpu"
     vae_size = 4 if facts.upcasts and placement.dtype == torch.float16 else size
     cells = placement.batch * GUIDED * placement.window**2
@@ -171,7 +171,7 @@ def memory_needed(facts: Facts, placement: Placement) -> int:
 
 
 def put_in_place(pipeline: DiffusionPipeline, placement: Placement) -> DiffusionPipeline:
-    """The pipeline, loaded in the placement's precision, put into its place. CUDA is held to the budget."""
+    """Puts a pipeline that was loaded in the placement's precision into its place, and holds CUDA to the budget."""
     if placement.channels_last:
         for part in ("unet", "vae", "controlnet"):
             if getattr(pipeline, part, None) is not None:
@@ -197,7 +197,7 @@ def _free(device: torch.device) -> int:
 
 
 def _dtype(device: torch.device, precision: str) -> torch.dtype:
-    """bfloat16 where there is hardware for it: it has the range of float32, so that nothing becomes infinite."""
+    """The precision; "auto" prefers bfloat16 where there is hardware for it, because nothing overflows its range."""
     if precision != "auto":
         return pick_precision(precision, device, half=True, bfloat16=True)
     dtype = pick_precision("auto", device, half=False, bfloat16=True)
@@ -205,13 +205,13 @@ def _dtype(device: torch.device, precision: str) -> torch.dtype:
 
 
 def _unet_numbers(config: Mapping[str, Any]) -> float:
-    """With attention in the first block, that and its feed-forward are what takes most."""
+    """Numbers of a UNet for a cell. Attention in the first block takes most, with its feed-forward, if there is any."""
     is_attentive = "CrossAttn" in config["down_block_types"][0]
     return float((27 if is_attentive else 17) * config["block_out_channels"][0])
 
 
 def _transformer_numbers(config: Mapping[str, Any]) -> float:
-    """Of a cell. Flux packs two by two cells into the channels of a token, others into a patch."""
+    """Numbers of a transformer for a cell. Flux packs two by two cells into a token's channels, others into a patch."""
     width = config.get("dim") or config.get("num_attention_heads", 24) * config.get("attention_head_dim", 128)
     packs = "Flux" in config.get("_class_name", "")
     patch = 2 if packs else (config.get("patch_size") or (config.get("all_patch_size") or [2])[0])
@@ -224,19 +224,19 @@ def _side(config: Mapping[str, Any]) -> int:
 
 
 def _config(source: Source, part: str) -> dict[str, Any]:
-    """Empty for a part that a model has not."""
+    """The configuration of a part; empty for a part that the model does not have."""
     path = source.folder / part / "config.json"
     config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return config
 
 
 def _sizes(source: Source) -> list[tuple[str, int]]:
-    """The part and the number of parameters of each layer's weights; a pickle, which is not opened, counts as one."""
+    """The part and the number of parameters of each layer; a pickle, which is not opened, counts as one layer."""
     if source.file is not None:
         return [(_part_in_file(name), size) for name, size in _header(source.file)]
-    assert source.choice is not None
+    assert source.weights is not None
     found = []
-    for name in source.choice.weights:
+    for name in source.weights.weights:
         part, path = PurePosixPath(name).parent.name, source.folder / name
         if path.suffix == ".safetensors":
             found += [(part, size) for _, size in _header(path)]
@@ -250,10 +250,10 @@ def _header(path: Path) -> list[tuple[str, int]]:
         with safe_open(path, "np") as file:
             return [(name, math.prod(file.get_slice(name).get_shape())) for name in file.keys()]  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path}: cannot be read as safetensors ({error}). Get it again.") from error
+        raise ModelError(f"{path}: the file cannot be read as safetensors ({error}). Get it again.") from error
 
 
 def _part_in_file(name: str) -> str:
-    """Of a weight in a single file, by the names that CompVis and Stability AI use."""
+    """The part that a weight in a single file belongs to, by the names that CompVis and Stability AI use."""
     first = name.partition(".")[0]
     return {"model": "unet", "first_stage_model": "vae", "vae": "vae"}.get(first, "text_encoder")

@@ -1,9 +1,35 @@
-"""What callers must know of diffusers' pipeline classes beside the signatures of their calls: one row a family."""
+"""What callers must know of diffusers' pipeline classes beside the signatures of their calls: one row a task, one row a
+family."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
+
+Task: TypeAlias = Literal["upscale", "image-to-image", "text-to-image"]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskClass:
+    """Which class does a task with the parts of a generator."""
+
+    ending: str
+    """What takes the place of "Pipeline" at the end of the name of the class for text to image."""
+    takes: frozenset[str]
+    """Parameters that a call of such a class has."""
+    inability: str
+    """What a model cannot do that has no such class, as part of a sentence."""
+
+
+TASKS: Final[dict[Task, TaskClass]] = {
+    "text-to-image": TaskClass(
+        "Pipeline", frozenset({"prompt", "height", "width"}), "which makes no pictures from text"
+    ),
+    "image-to-image": TaskClass(
+        "Img2ImgPipeline", frozenset({"prompt", "image", "strength"}), "which cannot begin with a picture"
+    ),
+}
+"""The tasks of generators; "upscale" is what the classes in `catalog.diffusers_layout.UPSCALERS` do and no others."""
 
 
 @dataclass(frozen=True, slots=True)

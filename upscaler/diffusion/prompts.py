@@ -192,5 +192,5 @@ def _count_added(tokenizer: Any) -> int:
     if not getattr(tokenizer, "chat_template", None):
         return int(tokenizer.num_special_tokens_to_add())
     nothing = [{"role": "user", "content": ""}]
-    frame = tokenizer.apply_chat_template(nothing, tokenize=False, add_generation_prompt=True, enable_thinking=False)
-    return len(tokenizer(frame, add_special_tokens=False).input_ids)
+    added = tokenizer.apply_chat_template(nothing, tokenize=False, add_generation_prompt=True, enable_thinking=False)
+    return len(tokenizer(added, add_special_tokens=False).input_ids)

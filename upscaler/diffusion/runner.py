@@ -9,7 +9,7 @@ import gc
 import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
@@ -22,11 +22,12 @@ from ..errors import EngineError, ModelError, OutOfMemory, PlanError, first_line
 from ..progress import ProgressCallback
 from ..tiling import Band, Size
 from .denoiser import NotFinite, denoiser_of
-from .load import Task, class_for, fetch_pipeline, load, quiet
+from .load import class_for, fetch_pipeline, load
 from .lora import add_loras, remove_loras
 from .memory import OFFLOADS, Facts, Offload, Placement, place, put_in_place, read_facts
+from .messages import quiet, report_steps
 from .options import Lora
-from .pipelines import FIXED, Traits, traits
+from .pipelines import FIXED, Task, Traits, traits
 from .prompts import text_arguments
 from .vae import decode
 
@@ -114,10 +115,9 @@ class PipelineRunner:
                 "Choose another model, such as sdxl or sd15."
             )
         put_in_place(pipeline, self.placement)
-        if options.compile:
-            denoiser: Any = denoiser_of(pipeline)
-            denoiser.compile_repeated_blocks(fullgraph=True)
         self.pipeline, self._task = pipeline, task
+        if options.compile:
+            self.denoiser.compile_repeated_blocks(fullgraph=True)
 
     def close(self) -> None:
         """Lets go of the pipeline and its memory. `load` loads it again."""
@@ -137,7 +137,7 @@ class PipelineRunner:
 
     @property
     def traits(self) -> Traits:
-        """The facts of the pipeline's family."""
+        """The row of the pipeline's family."""
         return traits(self.pipeline)
 
     @property
@@ -153,9 +153,7 @@ class PipelineRunner:
     @property
     def cell(self) -> int:
         """Pixels of the result for a latent, along a side."""
-        vae = self.pipeline.vae
-        cell: int = vae.config.get("spatial_compression_ratio") or self.pipeline.vae_scale_factor
-        return cell
+        return int(self.pipeline.vae.config.get("spatial_compression_ratio") or self.pipeline.vae_scale_factor)
 
     @property
     def is_told_guidance(self) -> bool:
@@ -222,7 +220,7 @@ class PipelineRunner:
         Raises NotFinite for a result with NaN or infinity, OutOfMemory, EngineError when the pipeline fails otherwise,
         PlanError for the prompt or when it cannot be compiled.
         """
-        with torch.inference_mode(), quiet(), _report_steps(self.pipeline, progress):
+        with torch.inference_mode(), quiet(), report_steps(self.pipeline, progress):
             try:
                 call = arguments() | {"generator": torch.Generator("cpu").manual_seed(seed), "return_dict": False}
                 with windows or nullcontext():
@@ -300,35 +298,3 @@ class PipelineRunner:
             raise EngineError(f"{error} Its file is damaged, or a LoRA is too strong.") from error
         log.warning("%s Going on in fp32.", error)
         self._precision = "fp32"
-
-
-@contextmanager
-def _report_steps(pipeline: Any, progress: ProgressCallback | None) -> Iterator[None]:
-    """While open, the progress bar of the pipeline reports its steps to `progress`."""
-    if progress is None:
-        yield
-        return
-    pipeline.progress_bar = lambda total: _StepReporter(progress, total)
-    try:
-        yield
-    finally:
-        del pipeline.progress_bar
-
-
-@dataclass(slots=True)
-class _StepReporter:
-    """A progress bar as pipelines use it."""
-
-    report: ProgressCallback
-    total: int
-    done: int = 0
-
-    def __enter__(self) -> _StepReporter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def update(self) -> None:
-        self.done += 1
-        self.report(self.done, self.total)

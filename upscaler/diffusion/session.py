@@ -14,18 +14,19 @@ from ..device import dtype_name
 from ..errors import EngineError, OutOfMemory
 from ..tiling import Region
 from .coders import Part
-from .groupnorm import Statistics, from_samples, from_tiles, frozen
+from .groupnorm import Statistics, freeze, from_samples, from_tiles
 
 log = logging.getLogger("upscaler")
 
 TOGETHER = 14
-"""Samples run as one batch: of 24x24 latents, they take about the memory of a tile of 64 latents with its halo."""
+"""Samples that are run as one batch: with 24x24 latents each, they take as much memory as a tile of 64 latents with its
+halo, about."""
 
 GOLDEN = (5**0.5 - 1) / 2
 
 
 class Session:
-    """Computes a VAE in parts: tensors go to its device and come back from there. Made by `opened`."""
+    """Computes a VAE in parts: tensors go to its device and come back from there. Made by `open_session`."""
 
     def __init__(self, vae: Any) -> None:
         hook = getattr(vae, "_hf_hook", None)
@@ -38,13 +39,13 @@ class Session:
         self._too_large: dict[Part, int] = {}
 
     def run(self, part: Part, values: torch.Tensor) -> torch.Tensor:
-        """The part's result, its norms using what has been learnt. Raises OutOfMemory, EngineError."""
+        """The part's result, its norms using the statistics learnt. Raises OutOfMemory, EngineError."""
         if values.numel() >= self._too_large.get(part, values.numel() + 1):
-            raise OutOfMemory("as much did not fit before")
+            raise OutOfMemory("a tensor of this size did not fit before.")
         known = {norm: self._statistics[norm] for norm in part.norms if norm in self._statistics}
         try:
-            with frozen(known):
-                return self.safely(lambda: part.run(self.there(values)))
+            with freeze(known):
+                return self.safely(lambda: part.run(self.to_device(values)))
         except OutOfMemory:
             log.warning("out of memory on %s in the VAE: smaller tiles from here on.", self._device)
             self._too_large[part] = values.numel()
@@ -53,7 +54,7 @@ class Session:
     def learn_from_samples(
         self, parts: Sequence[Part], samples: Sequence[torch.Tensor], together: int = TOGETHER
     ) -> None:
-        """Statistics for the norms of parts in a row, from samples of what the first of them is given."""
+        """Learns statistics for the norms of parts in a row, from samples of the input of the first of them."""
 
         def run(values: torch.Tensor) -> None:
             for part in parts:
@@ -61,7 +62,7 @@ class Session:
 
         norms = [norm for part in parts for norm in part.norms]
         try:
-            self._learn(lambda: from_samples(norms, run, map(self.there, _spread(samples, together))))
+            self._learn(lambda: from_samples(norms, run, map(self.to_device, _spread(samples, together))))
         except OutOfMemory:
             if together == 1:
                 raise
@@ -69,19 +70,19 @@ class Session:
             self.learn_from_samples(parts, samples, together // 2)
 
     def learn_from_tiles(self, part: Part, tiles: Callable[[], Iterable[tuple[torch.Tensor, Region]]]) -> None:
-        """Statistics for the norms of a part, from all that it is given."""
+        """Learns statistics for the norms of a part, from all of its input."""
 
-        def there() -> Iterator[tuple[torch.Tensor, Region]]:
-            return ((self.there(tile), own) for tile, own in tiles())
+        def on_device() -> Iterator[tuple[torch.Tensor, Region]]:
+            return ((self.to_device(tile), own) for tile, own in tiles())
 
-        self._learn(lambda: from_tiles(part.norms, part.run, there))
+        self._learn(lambda: from_tiles(part.norms, part.run, on_device))
 
-    def there(self, values: torch.Tensor) -> torch.Tensor:
-        """The tensor where the VAE is, as precise as it is."""
+    def to_device(self, values: torch.Tensor) -> torch.Tensor:
+        """The tensor on the VAE's device, in its precision."""
         return values.to(self._device, self._dtype)
 
     def safely(self, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
-        """The result on the CPU; if it is not finite, the VAE goes on in float32. Raises OutOfMemory, EngineError."""
+        """The result on the CPU. If it is not finite, the VAE continues in float32. Raises OutOfMemory, EngineError."""
         try:
             with torch.no_grad():
                 result = compute()
@@ -93,7 +94,7 @@ class Session:
         if result.isfinite().all():
             return result.cpu()
         if self._dtype == torch.float32:
-            raise EngineError("the VAE gives NaN or infinity, in float32 too: its file is damaged. Fetch it again.")
+            raise EngineError("the VAE gives NaN or infinity, in float32 too. Its file is damaged: fetch it again.")
         log.warning("the VAE gives NaN or infinity in %s. It is computed again in fp32.", dtype_name(self._dtype))
         self._vae.float()
         self._dtype = torch.float32
@@ -109,18 +110,18 @@ class Session:
 
 
 @contextmanager
-def opened(vae: Any) -> Iterator[Session]:
-    """A session with the VAE, which afterwards has its precision back."""
+def open_session(vae: Any) -> Iterator[Session]:
+    """A session with the VAE, which has its former precision back afterwards."""
     before = vae.dtype
     try:
         yield Session(vae)
     finally:
         if vae.dtype != before:
-            torch.nn.Module.to(vae, before)  # that of diffusers logs advice on loading
+            torch.nn.Module.to(vae, before)  # the method of diffusers would log advice on loading
 
 
 def _spread(samples: Sequence[torch.Tensor], together: int) -> list[torch.Tensor]:
-    """Batches of samples, given row by row, each from all over the canvas: as the golden ratio spreads them."""
+    """Batches of samples, which come row by row: each batch is from all over the canvas, spread by the golden ratio."""
     order = sorted(range(len(samples)), key=lambda index: index * GOLDEN % 1)
     count = -(-len(samples) // together)
     ends = [index * len(samples) // count for index in range(count + 1)]

@@ -1,4 +1,4 @@
-"""Canvases that are computed from top to bottom and never exist as a whole: rows are kept while they are needed."""
+"""Canvases that are computed from top to bottom and never exist as a whole: rows are kept as long as needed."""
 
 from __future__ import annotations
 
@@ -14,48 +14,48 @@ from .coders import Part
 from .windows import Grid, axis_weights
 
 Rows: TypeAlias = Callable[[int, int], torch.Tensor]
-"""Rows first..last-1 of a canvas, (1, channels, rows, width). Ranges are asked for in ascending order."""
+"""Gives the rows first..last-1 of a canvas, (1, channels, rows, width). Ranges are asked for in ascending order."""
 
 Run: TypeAlias = Callable[[Part, torch.Tensor], torch.Tensor]
-"""Computes a part of a network, wherever and however that is done. Raises OutOfMemory."""
+"""Computes a part of a network. Raises OutOfMemory."""
 
 SMALLEST = 8
-"""Cells of a side, below which a tile is not halved to save memory: most of it is halo."""
+"""Cells of a side below which a tile is not halved to save memory, because most of it is halo."""
 
 
-def present(canvas: torch.Tensor) -> Rows:
-    """The rows of a canvas that exists."""
+def rows_of_tensor(canvas: torch.Tensor) -> Rows:
+    """The rows of a canvas that exists as a tensor."""
     return lambda first, last: canvas[..., first:last, :]
 
 
 class Stream:
-    """The rows of a canvas that comes in pieces from the top; those above the last range asked for are forgotten."""
+    """The rows of a canvas that comes in pieces from the top; rows above the last range asked for are dropped."""
 
     def __init__(self, pieces: Iterator[torch.Tensor]) -> None:
         self._pieces = pieces
-        self._held = next(pieces)
+        self._rows = next(pieces)
         self._top = 0
 
     def __call__(self, first: int, last: int) -> torch.Tensor:
         """See `Rows`."""
-        self._held = self._held[..., first - self._top :, :]
+        self._rows = self._rows[..., first - self._top :, :]
         self._top = first
-        while self._held.shape[-2] < last - first:
-            self._held = torch.cat([self._held, next(self._pieces)], -2)
-        return self._held[..., : last - first, :]
+        while self._rows.shape[-2] < last - first:
+            self._rows = torch.cat([self._rows, next(self._pieces)], -2)
+        return self._rows[..., : last - first, :]
 
 
 def in_tiles(rows: Rows, size: Size, part: Part, tile: int, run: Run) -> Iterator[torch.Tensor]:
     """The part's result on a canvas, as rows that cover it once. Tiles are computed with a halo, which is cut off.
 
-    The canvas's sides and `tile` are multiples of `part.down`. A tile for which there is no memory is halved.
+    The canvas's sides and `tile` are multiples of `part.down`. A tile that does not fit into memory is halved.
     """
     for strip, regions in _strips(rows, size, part.halo, tile):
         yield torch.cat([_tile(strip, region, part, run) for region in regions], -1)
 
 
 def tiles(rows: Rows, size: Size, part: Part, tile: int) -> Iterator[tuple[torch.Tensor, Region]]:
-    """What `in_tiles` computes: every tile with its halo, and which part of it is its own."""
+    """The input of every tile of `in_tiles`, with its halo, and the region of the tile without it."""
     for strip, regions in _strips(rows, size, part.halo, tile):
         for region in regions:
             yield _around(strip, region, part.halo)

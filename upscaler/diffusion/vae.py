@@ -29,43 +29,43 @@ import torch
 from ..arrays import FloatArray, PixelArray, to_float
 from ..tiling import Band, Size
 from .coders import Coder, Part, decoder, encoder, is_divisible
-from .session import Session, opened
-from .stream import Rows, Stream, in_tiles, in_windows, present, tiles
+from .session import Session, open_session
+from .stream import Rows, Stream, in_tiles, in_windows, rows_of_tensor, tiles
 from .windows import grid
 
 log = logging.getLogger("upscaler")
 
 MIDDLE = 128
 """Latents a side up to which a middle block is computed at once, and of its windows beyond: attention costs the fourth
-power of it."""
+power of the side."""
 
 SAMPLE = 24
-"""Latents a side of a sample for statistics. What counts is that much of the canvas is seen: smaller samples have too
-much border, larger ones are too few for the same memory."""
+"""Latents a side of a sample for statistics. Much of the canvas should be seen: smaller samples have too much border,
+larger ones are too few for the same memory."""
 
 SAMPLES = 6
-"""Along a side, or as many as it takes to see all of it; more on canvases of which that would be under half."""
+"""Samples along a side, or as many as it takes to see all of it; more where these would see less than half of it."""
 
 MOST_SAMPLES = 12
-"""Along a side of even the largest canvas."""
+"""Samples along a side of even the largest canvas."""
 
 
 def decode(vae: Any, latents: torch.Tensor, *, tile: int, exact: bool = False) -> Iterator[Band]:
     """Latents (1, channels, height, width), scaled as pipelines give them, to bands of pixels, float32, 0..1.
 
-    `tile` is in latents, its halo not counted; a tile for which there is no memory is computed in halves. What half
-    precision turns into NaN or infinity is computed in float32, with a warning. Raises OutOfMemory, and EngineError
-    when float32 gives no numbers either.
+    `tile` is in latents, without its halo; a tile that does not fit into memory is computed in halves. A result that is
+    NaN or infinity in half precision is computed in float32, with a warning. Raises OutOfMemory, and EngineError when
+    float32 gives NaN or infinity too.
     """
-    values = _unscaled(vae.config, latents.float().cpu())
+    values = _unscale(vae.config, latents.float().cpu())
     y = 0
-    with opened(vae) as session:
+    with open_session(vae) as session:
         if is_divisible(vae):
             size = Size(values.shape[-1], values.shape[-2])
-            pieces = _computed(decoder(vae), present(values), size, tile, exact, session)
+            pieces = _compute(decoder(vae), rows_of_tensor(values), size, tile, exact, session)
         else:
             fits = max(values.shape[-2:]) <= tile
-            pieces = iter([_undivided(vae, lambda: vae.decode(session.there(values)).sample, session, fits)])
+            pieces = iter([_compute_whole(vae, lambda: vae.decode(session.to_device(values)).sample, session, fits)])
         for piece in pieces:
             rows = (piece[0].float() / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).numpy()
             yield Band(y, rows)
@@ -76,23 +76,25 @@ def encode(vae: Any, pixels: FloatArray | PixelArray, *, tile: int, exact: bool 
     """A picture (height, width, 3), which may be a file mapped into memory, to latents (1, channels, height, width).
 
     They are the mode of the VAE's distribution, scaled, float32, on the CPU. The picture is extended by reflection to
-    sides that the VAE can reduce. `tile` and what is raised: as for `decode`.
+    sides that the VAE can reduce. `tile` and errors are as for `decode`.
     """
-    with opened(vae) as session:
+    with open_session(vae) as session:
         if is_divisible(vae):
             coder = encoder(vae)
-            size = _extended(pixels, coder.head.down)
-            pieces = _computed(coder, _pixel_rows(pixels, size), size, tile, exact, session)
+            size = _extend(pixels, coder.head.down)
+            pieces = _compute(coder, _pixel_rows(pixels, size), size, tile, exact, session)
         else:
-            size = _extended(pixels, vae.spatial_compression_ratio)
+            size = _extend(pixels, vae.spatial_compression_ratio)
             values = _pixel_rows(pixels, size)(0, size.height)
             fits = max(values.shape[-2:]) <= tile * vae.spatial_compression_ratio
-            pieces = iter([_undivided(vae, lambda: _latents(vae.encode(session.there(values))), session, fits)])
-        return _scaled(vae.config, torch.cat(list(pieces), -2).float())
+            pieces = iter(
+                [_compute_whole(vae, lambda: _latents_of(vae.encode(session.to_device(values))), session, fits)]
+            )
+        return _scale(vae.config, torch.cat(list(pieces), -2).float())
 
 
-def _computed(coder: Coder, rows: Rows, size: Size, tile: int, exact: bool, session: Session) -> Iterator[torch.Tensor]:
-    """What an encoder or decoder makes of a canvas, from top to bottom."""
+def _compute(coder: Coder, rows: Rows, size: Size, tile: int, exact: bool, session: Session) -> Iterator[torch.Tensor]:
+    """The result of an encoder or decoder for a canvas, as rows from top to bottom."""
     inner = Size(size.width // coder.head.down, size.height // coder.head.down)
     whole = max(inner.width, inner.height)
     windows = grid(inner, max(whole, MIDDLE) if exact else MIDDLE, MIDDLE // 4)
@@ -109,13 +111,13 @@ def _computed(coder: Coder, rows: Rows, size: Size, tile: int, exact: bool, sess
     if windows.count > 1:
         features: Rows = Stream(in_windows(Stream(pieces), windows, coder.middle, session.run))
     else:
-        features = present(session.run(coder.middle, torch.cat(list(pieces), -2)))
+        features = rows_of_tensor(session.run(coder.middle, torch.cat(list(pieces), -2)))
         _learn(coder.tail, features, inner, tile, exact, session)
     yield from in_tiles(features, inner, coder.tail, tile, session.run)
 
 
 def _learn(part: Part, rows: Rows, size: Size, tile: int, exact: bool, session: Session) -> None:
-    """Statistics for the norms of a part, unless it sees the whole canvas as one tile and needs none."""
+    """Learns statistics for the norms of a part, unless it sees the whole canvas as one tile and needs none."""
     if part.norms and max(size.width, size.height) > tile:
         if exact:
             session.learn_from_tiles(part, lambda: tiles(rows, size, part, tile))
@@ -141,16 +143,16 @@ def _places(length: int, side: int, cell: int) -> list[int]:
     return [int(min(max(middle - side / 2, 0), max(length - side, 0))) // cell * cell for middle in middles]
 
 
-def _undivided(vae: Any, compute: Callable[[], torch.Tensor], session: Session, fits: bool) -> torch.Tensor:
-    """The result of a VAE that is built in another way: of a canvas no larger than a tile at once, of a larger one in
-    the tiles diffusers has for it, if any."""
+def _compute_whole(vae: Any, compute: Callable[[], torch.Tensor], session: Session, fits: bool) -> torch.Tensor:
+    """The result of a VAE that is built in another way: at once for a canvas no larger than a tile, in diffusers' own
+    tiles for a larger one, if there are such."""
     if fits:
         return session.safely(compute)
     name = type(vae).__name__
     if not hasattr(vae, "use_tiling"):
-        log.warning("%s: this kind of VAE cannot be computed in tiles; large pictures need much memory.", name)
+        log.warning("%s: this kind of VAE cannot be computed in tiles. Large pictures need much memory.", name)
         return session.safely(compute)
-    log.warning("%s: this kind of VAE cannot be computed in tiles without seams; large pictures may show them.", name)
+    log.warning("%s: this kind of VAE cannot be computed in tiles without seams. Large pictures may show them.", name)
     before = vae.use_tiling
     vae.enable_tiling()
     try:
@@ -159,13 +161,13 @@ def _undivided(vae: Any, compute: Callable[[], torch.Tensor], session: Session, 
         vae.use_tiling = before
 
 
-def _latents(encoded: Any) -> torch.Tensor:
-    """What `encode` of any VAE of diffusers returns, as latents."""
+def _latents_of(encoded: Any) -> torch.Tensor:
+    """The latents in what `encode` of a VAE of diffusers returns."""
     latents: torch.Tensor = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded[0]
     return latents
 
 
-def _extended(pixels: FloatArray | PixelArray, factor: int) -> Size:
+def _extend(pixels: FloatArray | PixelArray, factor: int) -> Size:
     height, width = pixels.shape[:2]
     return Size(-(-width // factor) * factor, -(-height // factor) * factor)
 
@@ -184,19 +186,20 @@ def _pixel_rows(pixels: FloatArray | PixelArray, size: Size) -> Rows:
     return rows
 
 
-def _scaled(config: Any, latents: torch.Tensor) -> torch.Tensor:
-    """From the VAE's latents to those a pipeline works with; those of Flux.2 are left as the VAE has them."""
+def _scale(config: Any, latents: torch.Tensor) -> torch.Tensor:
+    """From the VAE's latents to the pipeline's, which are the same for Flux.2."""
     shift, scale = _shift_and_scale(config, latents)
     return (latents - shift) * scale
 
 
-def _unscaled(config: Any, latents: torch.Tensor) -> torch.Tensor:
+def _unscale(config: Any, latents: torch.Tensor) -> torch.Tensor:
     shift, scale = _shift_and_scale(config, latents)
     return latents / scale + shift
 
 
 def _shift_and_scale(config: Any, latents: torch.Tensor) -> tuple[torch.Tensor | float, torch.Tensor | float]:
-    """Some VAEs have a mean and a deviation for every channel, some one shift for all, most only a factor."""
+    """The shift and the scale of latents: some VAEs have a mean and a deviation for every channel, some one shift for
+    all channels, most only a factor."""
     factor = getattr(config, "scaling_factor", None) or 1.0
     mean, deviation = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
     if mean is None or deviation is None:

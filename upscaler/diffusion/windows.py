@@ -17,7 +17,7 @@ from ..errors import PlanError
 from ..tiling import Region, Size
 
 MARGIN = 2
-"""Cells at the edge of a window that count for nothing: there the network has seen the zeros beyond it."""
+"""Cells at the edge of a window that have no weight, because there the network has seen the zeros beyond it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +25,16 @@ class Axis:
     """The windows along one direction of a canvas, all of one length."""
 
     length: int
-    """Of the canvas."""
+    """Cells of the canvas."""
     window: int
-    """Of every window."""
+    """Cells of every window."""
     starts: tuple[int, ...]
     """Ascending multiples of `align`; the first is 0, the last `length - window`."""
     align: int
     """Cells from one place where a window may begin to the next."""
 
     def between(self) -> Axis:
-        """Windows half a step further, and one more of them; itself where windows share a half as it is."""
+        """Windows half a step further, and one more of them; the same windows where they share a half already."""
         steps = [after - before for before, after in pairwise(self.starts)]
         if all(2 * step <= self.window for step in steps):
             return self
@@ -61,8 +61,8 @@ class Grid:
         """The grid for every other step, whose windows lie where those of this one meet.
 
         Measured with a denoiser whose windows differ by their means, beside a hard cut: windows that share a quarter
-        leave a largest step of 0.08, taken in turns with those in between 0.035, which is the picture's own; so do
-        windows that share a half, at 1.6 times the cost of taking turns.
+        leave a largest step of 0.08, and 0.035, which is the picture's own, if they alternate with those in between; so
+        do windows that share a half, at 1.6 times the cost of alternating.
         """
         return Grid(self.x.between(), self.y.between())
 
@@ -73,9 +73,9 @@ class Grid:
                 yield Region(x, y, self.x.window, self.y.window)
 
     def weights(self) -> Iterator[torch.Tensor]:
-        """Those of each window, in the order of `regions`: float32, (window height, window width), within 0..1.
+        """The weights of each window, in the order of `regions`: float32 (window height, window width), 0..1.
 
-        At every cell of the canvas they sum to one.
+        They sum to one at every cell of the canvas.
         """
         columns = axis_weights(self.x)
         for row in axis_weights(self.y):
@@ -86,10 +86,12 @@ class Grid:
 def grid(size: Size, tile: int, overlap: int, align: int = 1) -> Grid:
     """The fewest windows of at most `tile` cells that overlap by at least `overlap`, spread evenly.
 
-    Raises PlanError for windows that would hardly get on beside such an overlap.
+    Raises PlanError for windows that are hardly larger than the overlap.
     """
     if tile - overlap < 2 * align:
-        raise PlanError(f"windows of {tile}: too small for an overlap of {overlap}. Use {overlap + 2 * align} or more.")
+        raise PlanError(
+            f"windows of {tile} are too small for an overlap of {overlap}. Use {overlap + 2 * align} or more."
+        )
     return Grid(*(_axis(length, tile, overlap, align) for length in (size.width, size.height)))
 
 
@@ -105,7 +107,7 @@ def axis_weights(axis: Axis) -> torch.Tensor:
 
 
 def _axis(length: int, tile: int, overlap: int, align: int) -> Axis:
-    """Windows begin at multiples of `align`, where the network's own reductions begin; so their length gives way."""
+    """Windows begin at multiples of `align`, as the network's own reductions do, so their length is adjusted."""
     if length <= tile:
         return Axis(length, length, (0,), align)
     window = tile - (tile - length) % align

@@ -20,9 +20,9 @@ from ..arrays import PixelArray, to_float
 from ..catalog import Model
 from ..device import free_memory, pick_device
 from ..diffusion.denoiser import grid_of, multiple_of, tile_denoiser
-from ..diffusion.load import Task
 from ..diffusion.memory import memory_needed
 from ..diffusion.options import Diffusion
+from ..diffusion.pipelines import Task
 from ..diffusion.runner import PipelineRunner, RunnerOptions
 from ..diffusion.vae import encode
 from ..errors import PlanError

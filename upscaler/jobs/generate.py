@@ -194,7 +194,7 @@ class GenerateStages(Stages):
         made = recipe_of(self.generator, parameters, picture.size)
         parts = task.parts
         if self.keeps_original:
-            parts += self.save(recipe.written(picture, made), original_of(job.output), job.options)
+            parts += self.save(recipe.embed(picture, made), original_of(job.output), job.options)
         return replace(task, picture=picture, recipe=made, parts=parts)
 
     def _enlarge(self, task: Task) -> Task:

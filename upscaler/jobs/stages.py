@@ -140,7 +140,7 @@ class Stages(ABC):
         job, picture = task.job, task.picture
         assert picture is not None
         if task.recipe is not None:
-            picture = recipe.written(picture, task.recipe)
+            picture = recipe.embed(picture, task.recipe)
         parts = (*task.parts, *self.save(picture, job.output, job.options))
         return task.end(is_made=True, parts=parts, size=picture.size, lr_rmse=picture.lr_rmse)
 

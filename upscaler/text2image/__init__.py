@@ -1,1 +1,1 @@
-"""Pictures from text: what is wished for, in which style, and the models that draw it."""
+"""Pictures from text: parameters, styles, sizes, and `TextToImage`, which draws them."""

@@ -1,4 +1,4 @@
-"""The generator for those who name none: of the catalog's, the best that this machine can run and anybody may use."""
+"""The generator for users who name none: the best of the catalog that this machine can run and anybody may use."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from ..errors import ModelError
 
 @dataclass(frozen=True, slots=True)
 class GeneratorChoice:
-    """A generator, and why it is this one."""
+    """A generator, and why it was chosen."""
 
     model: Model
     reason: str
-    """Such as "the best of those that are on this machine and fit into 8.0 GB on cpu"."""
+    """Part of a sentence, such as "the best of those that are on this machine and fit into 8.0 GB on cpu"."""
 
 
 def choose(device: torch.device, memory: int | None = None, *, offline: bool | None = None) -> GeneratorChoice:
-    """The first of the catalog's generators, which come in the order of their quality, that fits into `memory` bytes of
-    the device, by default what is free; the one that takes least if none does.
+    """Chooses the first of the catalog's generators, which are in the order of their quality, that fits into `memory`
+    bytes of the device, by default the free ones; the smallest if none fits.
 
-    Only those that may be used commercially and without asking. A processor alone takes minutes for a picture with any
-    of the large ones: there, as offline, only those that are on this machine already are considered, if there are any.
-    Raises ModelError when there are none and fetching is forbidden.
+    All of them may be used commercially and without asking. A processor alone takes minutes for a picture with the
+    large ones, so there, as offline, only generators that are on this machine already are considered, if there are
+    any. Raises ModelError when there are none and fetching is forbidden.
     """
     room = free_memory(device) / SHARE if memory is None else memory
     free = [

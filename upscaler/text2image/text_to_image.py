@@ -19,8 +19,9 @@ from .. import catalog, codecs
 from ..arrays import FloatArray
 from ..catalog import Model
 from ..device import pick_device
-from ..diffusion.load import Task, quiet
 from ..diffusion.memory import VAE_TILES, Offload, memory_needed
+from ..diffusion.messages import quiet
+from ..diffusion.pipelines import Task
 from ..diffusion.prompts import unknown_words
 from ..diffusion.runner import PipelineRunner, RunnerOptions
 from ..errors import EngineError, ModelError, PlanError

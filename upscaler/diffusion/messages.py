@@ -1,0 +1,72 @@
+"""What diffusers and transformers say while they work: kept from the terminal, and their steps reported."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from diffusers.utils import logging as diffusers_logging
+from transformers.utils import logging as transformers_logging
+
+from ..progress import ProgressCallback
+
+
+@contextmanager
+def quiet() -> Iterator[list[str]]:
+    """While open, progress bars and messages of diffusers and transformers are not shown; their warnings are collected
+    in the list."""
+    messages: list[str] = []
+    listener = logging.Handler(logging.WARNING)
+    listener.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
+    loggers = [logging.getLogger(name) for name in ("diffusers", "transformers")]
+    before = [log.handlers for log in loggers]
+    with_bars = [library for library in (diffusers_logging, transformers_logging) if library.is_progress_bar_enabled()]
+    try:
+        for log in loggers:
+            log.handlers = [listener]
+        for library in with_bars:
+            library.disable_progress_bar()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield messages
+    finally:
+        for log, handlers in zip(loggers, before, strict=True):
+            log.handlers = handlers
+        for library in with_bars:
+            library.enable_progress_bar()
+
+
+@contextmanager
+def report_steps(pipeline: Any, progress: ProgressCallback | None) -> Iterator[None]:
+    """While open, the progress bar of the pipeline reports its steps to `progress`."""
+    if progress is None:
+        yield
+        return
+    pipeline.progress_bar = lambda total: _StepReporter(progress, total)
+    try:
+        yield
+    finally:
+        del pipeline.progress_bar
+
+
+@dataclass(slots=True)
+class _StepReporter:
+    """A progress bar as pipelines use it."""
+
+    report: ProgressCallback
+    total: int
+    done: int = 0
+
+    def __enter__(self) -> _StepReporter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def update(self) -> None:
+        self.done += 1
+        self.report(self.done, self.total)
