@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import typer
 
-from upscaler.cli.groups import Option, PanelCommand, expand_groups, flag, option, options_of
+from upscaler.cli.groups import Group, Option, PanelCommand, expand_groups, flag, option, options_of
 
 
 @dataclass(frozen=True)
-class Colours:
-    panel: ClassVar[str] = "Colour"
-
+class Colours(Group, panel="Colour"):
     hue: float | None = option("DEGREES", "Turn all colours by this angle.", "-u")
     loud: bool = flag("Make the colours strong.")
 

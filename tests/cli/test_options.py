@@ -62,7 +62,7 @@ def test_what_was_not_given_is_left_to_the_library() -> None:
         "prompt": "a cat",
         "creativity": 0.5,
     }
-    assert HardwareOptions(memory="1GB").arguments() == {"precision": "auto", "memory": 10**9}
+    assert HardwareOptions(memory="1GB", workspace=Path()).arguments() == {"precision": "auto", "memory": 10**9}
     assert ModelOptions(model=None, blend=None).arguments() == {}
     assert GenerationOptions().parameters() == {}
     assert GenerationOptions(init_image="a.png", size="8x9").parameters() == {"image": "a.png", "size": Size(8, 9)}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..codecs import EncodeOptions
     from ..inputs.discover import Job, Jobs
     from ..inputs.filters import Skipped
-    from ..jobs.outcome import Outcome
+    from ..jobs.outcome import Outcome, SelectionRules
     from ..jobs.workers.messages import WorkerOptions
     from ..pipeline import Pipeline, Reading
     from ..target import Target
@@ -29,8 +29,8 @@ MENTIONED = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """What is done with every picture, and what is said of it."""
+class Request:
+    """What a command asks for: what is done with every picture, and what is said of it."""
 
     inputs: list[str]
     output: OutputOptions
@@ -40,6 +40,7 @@ class Work:
     reading: Reading
     workers: WorkerOptions | None
     folders: FolderOptions
+    rules: SelectionRules
     messages: DryRunOptions
 
     @property
@@ -47,22 +48,22 @@ class Work:
         return self.messages.quiet
 
 
-def make_files(work: Work) -> None:
+def make_files(request: Request) -> None:
     """Raises SystemExit(1) when a picture failed; all failures have been said by then, however it ends."""
     from ..jobs import report
 
-    file, watch, dry_run = work.folders.report, work.folders.watch, work.messages.dry_run
+    file, watch, dry_run = request.folders.report, request.folders.watch, request.messages.dry_run
     if file is not None:
         report.check(file)
     start = time.perf_counter()
     outcomes: list[Outcome] = []
     skipped: list[Skipped] = []
     try:
-        for found in _watch(work) if watch else [_find(work, work.output.output)]:
-            if not work.quiet:
-                _say_skipped(found.skipped, work.messages.verbose)
+        for found in _watch(request) if watch else [_find(request, request.output.output)]:
+            if not request.quiet:
+                _say_skipped(found.skipped, request.messages.verbose)
             skipped += found.skipped
-            for outcome in _run(work, found):
+            for outcome in _run(request, found):
                 outcomes.append(in_options(outcome))
                 if watch:
                     say_failures(outcomes[-1:])
@@ -72,7 +73,7 @@ def make_files(work: Work) -> None:
             say_failures(failures)
         if dry_run and failures and len(outcomes) > 1:
             say(f"{len(failures)} of {len(outcomes)} pictures failed.")
-        elif not dry_run and not work.quiet and (len(outcomes) > 1 or any(each.was_done for each in outcomes)):
+        elif not dry_run and not request.quiet and (len(outcomes) > 1 or any(each.was_done for each in outcomes)):
             say(report.summary(outcomes, len(skipped), time.perf_counter() - start))
         if file is not None:
             report.write(file, outcomes, skipped)
@@ -94,25 +95,25 @@ def say_failures(outcomes: Iterable[Outcome]) -> None:
             say(f"error: {outcome.error}")
 
 
-def _run(work: Work, found: Jobs[Path]) -> Iterator[Outcome]:
+def _run(request: Request, found: Jobs[Path]) -> Iterator[Outcome]:
     """Runs the jobs and says what became of each, failures left out."""
     from ..jobs.batch import run
     from ..jobs.outcome import describe
 
-    dry_run = work.messages.dry_run
+    dry_run = request.messages.dry_run
     with (
-        bars([job.source.name for job in found.jobs], work.messages.shows_bars and not dry_run) as shown,
+        bars([job.source.name for job in found.jobs], request.messages.shows_bars and not dry_run) as shown,
         closing(
             run(
-                work.pipeline,
+                request.pipeline,
                 found.jobs,
-                work.target,
+                request.target,
                 folder=found.folder,
-                choice=work.folders.selection_rules(),
-                workers=work.workers,
+                choice=request.rules,
+                workers=request.workers,
                 progress=shown.progress,
                 dry_run=dry_run,
-                **work.reading,
+                **request.reading,
             )
         ) as outcomes,
     ):
@@ -120,21 +121,21 @@ def _run(work: Work, found: Jobs[Path]) -> Iterator[Outcome]:
             shown.picture_done()
             if dry_run and outcome.estimate is not None:
                 show(describe(outcome.estimate, str(outcome.source), str(outcome.output)))
-            elif outcome.skipped is not None and not work.quiet:
+            elif outcome.skipped is not None and not request.quiet:
                 say(f"{outcome.source}: skipped, {outcome.skipped}.")
-            elif outcome.error is None and not work.quiet and not outcome.was_done:
+            elif outcome.error is None and not request.quiet and not outcome.was_done:
                 say(f"{outcome.output}  {outcome.size}  {outcome.seconds:.1f} s")
             yield outcome
 
 
-def _watch(work: Work) -> Iterator[Jobs[Path]]:
+def _watch(request: Request) -> Iterator[Jobs[Path]]:
     """The jobs that are there now, and those that arrive, for ever. Raises PlanError unless folders go to a folder."""
     from ..errors import PlanError
     from ..inputs.discover import Jobs
     from ..inputs.watch import watch_folders
 
-    output = work.output.output
-    folders = [Path(text) for text in work.inputs]
+    output = request.output.output
+    folders = [Path(text) for text in request.inputs]
     if output is None or not all(map(os.path.isdir, folders)):
         raise PlanError(
             "--watch works from folder to folder. Name folders that exist, and one for the results with -o."
@@ -142,31 +143,31 @@ def _watch(work: Work) -> Iterator[Jobs[Path]]:
 
     def look() -> tuple[Job[Path], ...]:
         try:
-            return _find(work, f"{output}{os.sep}").jobs
+            return _find(request, f"{output}{os.sep}").jobs
         except PlanError as error:
             logging.getLogger("upscaler").info("%s", error)  # there is no picture yet, mostly
             return ()
 
-    if not work.quiet:
-        say(f"watching {', '.join(work.inputs)}; interrupt to end.")
+    if not request.quiet:
+        say(f"watching {', '.join(request.inputs)}; interrupt to end.")
     with closing(watch_folders(folders, look)) as groups:
         for jobs in groups:
             yield Jobs(tuple(jobs), (), Path(output))
 
 
-def _find(work: Work, output: str | None) -> Jobs[Path]:
+def _find(request: Request, output: str | None) -> Jobs[Path]:
     from ..inputs.discover import find_jobs
 
-    scale = (work.target.scale or work.pipeline.model.scale) if work.target.is_scale else None
+    scale = (request.target.scale or request.pipeline.model.scale) if request.target.is_scale else None
     tag = f"_{scale:g}x" if scale else "_upscaled"
     found = find_jobs(
-        work.inputs,
+        request.inputs,
         output,
-        work.writing,
+        request.writing,
         tag,
-        include=work.folders.include or [],
-        exclude=work.folders.exclude or [],
-        name=work.output.name,
+        include=request.folders.include or [],
+        exclude=request.folders.exclude or [],
+        name=request.output.name,
         scale=scale,
     )
     skipped = tuple(replace(item, reason=with_options(item.reason)) for item in found.skipped)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Annotated, Any, cast, get_args, get_type_hints
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, ClassVar, cast, get_args, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -36,6 +36,22 @@ class Option:
     """What stands for its value; empty for one that takes none."""
 
 
+class Group:
+    """The base of groups, which are frozen dataclasses: `class SizeOptions(Group, panel="Size")`."""
+
+    panel: ClassVar[str]
+    """The heading of its options in help; that of the base unless the class names one."""
+
+    def __init_subclass__(cls, panel: str | None = None) -> None:
+        if panel is not None:
+            cls.panel = panel
+
+    def arguments(self) -> dict[str, Any]:
+        """The options that were given: fields that are neither None nor a flag left out."""
+        values = {field.name: getattr(self, field.name) for field in fields(cast("Any", self))}
+        return {name: value for name, value in values.items() if value is not None and value is not False}
+
+
 def option(metavar: str, help: str, *flags: str, default: Any = None, **facts: Any) -> Any:
     """A field of a group, written as its name with hyphens, or with `flags`: in addition "-s", or "--other" instead.
 
@@ -56,10 +72,10 @@ def expand_groups(command: Command) -> Command:
     """
     hints = get_type_hints(command, include_extras=True)
     parameters: list[inspect.Parameter] = []
-    groups: dict[str, type] = {}
+    groups: dict[str, Any] = {}
     for parameter in inspect.signature(command).parameters.values():
         group = hints[parameter.name]
-        if is_dataclass(group) and isinstance(group, type):
+        if isinstance(group, type) and issubclass(group, Group):
             groups[parameter.name] = group
             parameters += _options(group, parameter.default)
         else:

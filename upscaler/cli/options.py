@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from .completion import controls, generators, models
 from .console import set_up_logging
 from .downloads import download
-from .groups import flag, option
+from .groups import Group, flag, option
 
 if TYPE_CHECKING:
     from ..catalog import Model
-    from ..codecs import EncodeOptions, Format
+    from ..codecs import EncodeOptions
     from ..diffusion.options import Diffusion
     from ..jobs.outcome import SelectionRules
     from ..jobs.workers.messages import WorkerOptions
@@ -29,10 +29,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SizeOptions:
+class SizeOptions(Group, panel="Size"):
     """How large results become."""
-
-    panel: ClassVar[str] = "Size"
 
     scale: float | None = option(
         "TIMES",
@@ -56,16 +54,11 @@ class SizeOptions:
     def target(self) -> Target:
         from ..target import Target, parse_paper, parse_size
 
-        return Target(
-            scale=self.scale,
-            width=self.width,
-            height=self.height,
-            long_edge=self.long_edge,
-            megapixels=self.megapixels,
-            fit=None if self.fit is None else parse_size(self.fit),
-            at_least=None if self.at_least is None else parse_size(self.at_least),
-            print=None if self.print is None else parse_paper(self.print),
-        )
+        values = self.arguments()
+        for name, parse in {"fit": parse_size, "at_least": parse_size, "print": parse_paper}.items():
+            if name in values:
+                values[name] = parse(values[name])
+        return Target(**values)
 
 
 @dataclass(frozen=True)
@@ -78,7 +71,7 @@ class GeneratedSizeOptions(SizeOptions):
         from ..errors import PlanError
         from ..target import Target
 
-        target = super().target()
+        target = SizeOptions.target(replace(self, no_upscale=False))
         if self.no_upscale and target != Target():
             raise PlanError(
                 "--no-upscale and a size to enlarge to: pictures stay as they are generated. Leave out one of them."
@@ -87,10 +80,8 @@ class GeneratedSizeOptions(SizeOptions):
 
 
 @dataclass(frozen=True)
-class EncodingOptions:
+class EncodingOptions(Group, panel="Output"):
     """How results are written."""
-
-    panel: ClassVar[str] = "Output"
 
     overwrite: bool = flag("Replace outputs that exist.")
     quality: int | None = option("N", "Set the quality of JPEG (default 95), WebP (90) or AVIF (80).", min=1, max=100)
@@ -102,11 +93,14 @@ class EncodingOptions:
 
     def encode_options(self, format: str | None = None) -> EncodeOptions:
         """`format`: the name or suffix of one that can be written."""
-        from ..codecs import EncodeOptions
+        from ..codecs import FORMATS, EncodeOptions, by_name
+        from ..errors import PlanError
 
-        return EncodeOptions(
-            _find_format(format), self.quality, self.lossless, self.compression, self.strip, self.overwrite
-        )
+        found = None if format is None else by_name(format.lstrip("."))
+        if format is not None and (found is None or found.writer is None):
+            known = ", ".join(each.suffixes[0][1:] for each in FORMATS if each.writer)
+            raise PlanError(f"--format {format}: this format cannot be written. Choose one of {known}.")
+        return EncodeOptions(found, self.quality, self.lossless, self.compression, self.strip, self.overwrite)
 
 
 @dataclass(frozen=True)
@@ -119,10 +113,8 @@ class FormatOptions(EncodingOptions):
 
 
 @dataclass(frozen=True)
-class OutputOptions:
+class OutputOptions(Group, panel="Output"):
     """Where enlarged pictures go."""
-
-    panel: ClassVar[str] = "Output"
 
     output: str | None = option(
         "PATH",
@@ -136,10 +128,8 @@ class OutputOptions:
 
 
 @dataclass(frozen=True)
-class GeneratedOutputOptions:
+class GeneratedOutputOptions(Group, panel="Output"):
     """Where generated pictures go."""
-
-    panel: ClassVar[str] = "Output"
 
     output: str | None = option(
         "PATH", "Write to this file, or into this folder. Default: the current folder, as a-red-circle_17.png.", "-o"
@@ -150,10 +140,8 @@ class GeneratedOutputOptions:
 
 
 @dataclass(frozen=True)
-class ModelOptions:
+class ModelOptions(Group, panel="Model"):
     """What enlarges."""
-
-    panel: ClassVar[str] = "Model"
 
     model: str | None = option(
         "NAME",
@@ -173,11 +161,6 @@ class ModelOptions:
     denoise: float | None = option(
         "0..1", "Take out this share of the noise, with realesr-general-x4v3. Default: 1, all of it."
     )
-
-    def arguments(self) -> dict[str, Any]:
-        """The fields of `PipelineOptions` that were given, and the model."""
-        named = {"model": self.model, "blend": self.blend, "fidelity": self.fidelity, "denoise": self.denoise}
-        return {name: value for name, value in named.items() if value is not None}
 
     def upscaler(
         self, hardware: HardwareOptions, fetching: FetchOptions, diffusion: Diffusion | None, **defaults: Any
@@ -203,10 +186,8 @@ class ModelOptions:
 
 
 @dataclass(frozen=True)
-class GeneratorOptions:
+class GeneratorOptions(Group, panel="Model"):
     """What generates."""
-
-    panel: ClassVar[str] = "Model"
 
     generator: str | None = option(
         "NAME",
@@ -234,10 +215,8 @@ class GeneratorOptions:
 
 
 @dataclass(frozen=True)
-class FetchOptions:
+class FetchOptions(Group, panel="Model"):
     """Which files of models may be fetched and loaded."""
-
-    panel: ClassVar[str] = "Model"
 
     allow_pickle: bool = flag("Load diffusion models that are not safetensors, which can run programs.")
     offline: bool = flag("Fetch no model, whatever happens.")
@@ -249,10 +228,8 @@ class FetchOptions:
 
 
 @dataclass(frozen=True)
-class RefiningOptions:
+class RefiningOptions(Group, panel="Diffusion"):
     """How a diffusion model enlarges."""
-
-    panel: ClassVar[str] = "Diffusion"
 
     creativity: float | None = option(
         "0..1", "Let a diffusion model draw this much anew as it enlarges. Default: 0.25."
@@ -262,10 +239,6 @@ class RefiningOptions:
         "Hold the result of refine, or of a generator, to its source with this ControlNet.",
         autocompletion=controls,
     )
-
-    def arguments(self) -> dict[str, Any]:
-        """The fields of a `Diffusion` that were given."""
-        return _set_fields(self)
 
     def diffusion(self, base: Diffusion | None = None) -> Diffusion | None:
         """`base` with those fields that were given; None when none was and there is no base."""
@@ -286,10 +259,6 @@ class DiffusionOptions(RefiningOptions):
     seed: int | None = option("N", "Choose the noise that a diffusion model begins with. Default: 0.")
     compile: bool = flag("Compile the diffusion model first: minutes, worth it for many windows.")
 
-    def arguments(self) -> dict[str, Any]:
-        given = super().arguments()
-        return given if self.compile else {name: value for name, value in given.items() if name != "compile"}
-
 
 @dataclass(frozen=True)
 class UpscaleDiffusionOptions(RefiningOptions):
@@ -307,10 +276,8 @@ class UpscaleDiffusionOptions(RefiningOptions):
 
 
 @dataclass(frozen=True)
-class GenerationOptions:
+class GenerationOptions(Group, panel="Prompt"):
     """What is generated, beside the prompt."""
-
-    panel: ClassVar[str] = "Prompt"
 
     seed: int | None = option(
         "N",
@@ -339,7 +306,7 @@ class GenerationOptions:
         from ..diffusion.options import Lora
         from ..target import parse_size
 
-        parameters = _set_fields(self)
+        parameters = super().arguments()
         if self.size is not None:
             parameters["size"] = parse_size(self.size)
         if "init_image" in parameters:
@@ -350,10 +317,8 @@ class GenerationOptions:
 
 
 @dataclass(frozen=True)
-class PromptOptions:
+class PromptOptions(Group, panel="Prompt"):
     """Which prompts there are."""
-
-    panel: ClassVar[str] = "Prompt"
 
     file: Path | None = option(
         "FILE",
@@ -365,10 +330,8 @@ class PromptOptions:
 
 
 @dataclass(frozen=True)
-class HardwareOptions:
+class HardwareOptions(Group, panel="Hardware"):
     """What computes, and with how much memory."""
-
-    panel: ClassVar[str] = "Hardware"
 
     device: str | None = option("NAME", "Compute on cuda, cuda:1, rocm, xpu, mps or cpu. Default: the best.", "-d")
     precision: str | None = option(
@@ -391,16 +354,16 @@ class HardwareOptions:
         """The fields of `PipelineOptions` and arguments of `TextToImage` that were given."""
         from ..target import parse_memory
 
-        memory = None if self.memory is None else parse_memory(self.memory)
-        named = {"device": self.device, "precision": self.precision, "memory": memory}
-        return {name: value for name, value in named.items() if value is not None}
+        arguments = super().arguments()
+        arguments.pop("workspace", None)
+        if self.memory is not None:
+            arguments["memory"] = parse_memory(self.memory)
+        return arguments
 
 
 @dataclass(frozen=True)
-class TilingOptions:
+class TilingOptions(Group, panel="Hardware"):
     """How pictures are cut."""
-
-    panel: ClassVar[str] = "Hardware"
 
     tile: int | None = option(
         "PIXELS", "Cut the source into tiles with sides of at most this length. Default: chosen.", min=1
@@ -410,10 +373,8 @@ class TilingOptions:
 
 
 @dataclass(frozen=True)
-class ParallelOptions:
+class ParallelOptions(Group, panel="Hardware"):
     """Which processes and machines share the work."""
-
-    panel: ClassVar[str] = "Hardware"
 
     devices: str | None = option(
         "NAMES",
@@ -444,10 +405,8 @@ class ParallelOptions:
 
 
 @dataclass(frozen=True)
-class ReadingOptions:
+class ReadingOptions(Group, panel="Input"):
     """Which sources are accepted."""
-
-    panel: ClassVar[str] = "Input"
 
     accept_damaged: bool = flag("Take what can be read of a broken file.")
     max_megapixels: int = option("N", "Refuse sources of more than this many million pixels.", min=1, default=512)
@@ -461,10 +420,8 @@ class ReadingOptions:
 
 
 @dataclass(frozen=True)
-class JobOptions:
+class JobOptions(Group, panel="Folders"):
     """What is done with many pictures."""
-
-    panel: ClassVar[str] = "Folders"
 
     force: bool = flag("Make again what an earlier run into the same folder has made.")
     report: Path | None = option("FILE", "Write a row for every picture into a .json or .csv file.")
@@ -494,10 +451,8 @@ class FolderOptions(JobOptions):
 
 
 @dataclass(frozen=True)
-class VerboseOptions:
+class VerboseOptions(Group, panel="Messages"):
     """Whether everything is said."""
-
-    panel: ClassVar[str] = "Messages"
 
     verbose: bool = flag("Say everything that is done.", "-v")
 
@@ -534,26 +489,8 @@ class DryRunOptions(MessageOptions):
     dry_run: bool = flag("Only say what would be done: sizes, model, device, tiles and memory.")
 
 
-def _set_fields(group: Any) -> dict[str, Any]:
-    values = {field.name: getattr(group, field.name) for field in fields(group)}
-    return {name: value for name, value in values.items() if value is not None}
-
-
 def _blame(error: Exception, argument: str, name: str) -> Exception:
     """The error as the fault of the option that names a model."""
     from ..errors import PlanError
 
     return PlanError(str(error).removeprefix(f"{name}: "), argument=argument, value=name)
-
-
-def _find_format(name: str | None) -> Format | None:
-    from ..codecs import FORMATS, by_name
-    from ..errors import PlanError
-
-    if name is None:
-        return None
-    format = by_name(name.lstrip("."))
-    if format is None or format.writer is None:
-        known = ", ".join(format.suffixes[0][1:] for format in FORMATS if format.writer)
-        raise PlanError(f"--format {name}: this format cannot be written. Choose one of {known}.")
-    return format

@@ -13,44 +13,44 @@ if TYPE_CHECKING:
     from ..codecs import EncodeOptions
     from ..picture import Picture
     from ..pipeline import Reading
-    from .files import Work
+    from .files import Request
 
 INPUT, OUTPUT = "standard input", "standard output"
 
 
-def make_streamed(work: Work) -> None:
+def make_streamed(request: Request) -> None:
     """Standard input goes to standard output unless a file is named. Raises PlanError when the names make no sense."""
     from .. import codecs
     from ..jobs.batch import prepare
     from ..jobs.outcome import describe
 
-    output = work.output.output
-    source = _source(work.inputs)
-    file = None if output in (None, "-") else _file(work.writing, str(output))
-    sink = None if file or work.messages.dry_run else _standard_output()
-    picture = _read(source, work)
-    estimate = prepare(work.pipeline, picture, work.target)
+    output = request.output.output
+    source = _source(request.inputs)
+    file = None if output in (None, "-") else _file(request.writing, str(output))
+    sink = None if file or request.messages.dry_run else _standard_output()
+    picture = _read(source, request)
+    estimate = prepare(request.pipeline, picture, request.target)
     if file is None:
-        format = codecs.format_for_stream(picture, work.writing)
-        codecs.check_format(format, work.writing, estimate.result, OUTPUT)
+        format = codecs.format_for_stream(picture, request.writing)
+        codecs.check_format(format, request.writing, estimate.result, OUTPUT)
     else:
-        codecs.check(file, work.writing, estimate.result)
-    if work.messages.dry_run:
+        codecs.check(file, request.writing, estimate.result)
+    if request.messages.dry_run:
         show(describe(estimate, picture.name, str(file or OUTPUT)))
         return
     name = Path(picture.name).name
-    with bars([name], work.messages.shows_bars) as shown:
-        result = work.pipeline.run(
+    with bars([name], request.messages.shows_bars) as shown:
+        result = request.pipeline.run(
             picture,
             estimate=estimate,
             progress=shown.progress(name),
-            workspace=work.reading.get("workspace"),
+            workspace=request.reading.get("workspace"),
         )
     if file is not None:
-        codecs.encode(result, file, work.writing)
+        codecs.encode(result, file, request.writing)
     elif sink is not None:
-        _write(result, sink, work.writing)
-    if not work.quiet:
+        _write(result, sink, request.writing)
+    if not request.quiet:
         say(f"{file or OUTPUT}  {result.size}")
 
 
@@ -67,13 +67,13 @@ def _source(inputs: list[str]) -> Path | None:
     return paths[0]
 
 
-def _read(source: Path | None, work: Work) -> Picture:
+def _read(source: Path | None, request: Request) -> Picture:
     from .. import codecs
     from ..errors import PictureError, PlanError
     from ..jobs.batch import read
 
     if source is not None:
-        return read(source, **work.reading)
+        return read(source, **request.reading)
     if sys.stdin is None:
         raise PictureError(f"{INPUT} is closed. Feed it a picture, or name a file.")
     if sys.stdin.isatty():
@@ -82,7 +82,7 @@ def _read(source: Path | None, work: Work) -> Picture:
         content = sys.stdin.buffer.read()
     except OSError as error:
         raise PictureError(f"{INPUT} cannot be read ({error.strerror}).") from error
-    reading: Reading = {**work.reading, "name": INPUT}
+    reading: Reading = {**request.reading, "name": INPUT}
     return codecs.decode(content, **reading)
 
 

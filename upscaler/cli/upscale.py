@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .files import Work, make_files
+from .files import Request, make_files
 from .groups import expand_groups
 from .options import (
     DiffusionOptions,
@@ -55,7 +55,7 @@ def upscale(
     upscaler = model.upscaler(
         hardware, fetching, diffusion.diffusion(), tile=tiling.tile, batch=tiling.batch, overlap=tiling.overlap
     )
-    work = Work(
+    request = Request(
         inputs,
         output,
         upscaler,
@@ -64,15 +64,16 @@ def upscale(
         reading.reading(hardware.workspace),
         workers,
         folders,
+        folders.selection_rules(),
         messages,
     )
     fetching.download(upscaler.models, messages.shows_bars)
     if is_piped:
         from .stream import make_streamed
 
-        make_streamed(work)
+        make_streamed(request)
     else:
-        make_files(work)
+        make_files(request)
 
 
 def _refuse_odds(is_piped: bool, parallel: ParallelOptions, folders: FolderOptions, messages: DryRunOptions) -> None:
