@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import gc
+import json
+import multiprocessing
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
 from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
 
 from tests.diffusion import tiny
+from tests.jobs.work import UPSCALER, customized, parts, tree, until, workers_of
 from upscaler import ModelError, OutputError, PlanError, Size, Target, Upscaler, codecs, recipe
 from upscaler.diffusion.options import Diffusion, Lora
 from upscaler.inputs.discover import Job
-from upscaler.jobs import generate
+from upscaler.jobs import generate, report
 from upscaler.jobs.contact_sheet import CELL, GAP, make_sheet
 from upscaler.jobs.generate import GenerateJob, recipe_of, run, target_of, upscaler_options
-from upscaler.jobs.manifest import FOLDER
+from upscaler.jobs.manifest import FOLDER, Manifest
 from upscaler.jobs.outcome import Outcome
+from upscaler.jobs.prompts import slug
+from upscaler.jobs.workers.messages import WorkerOptions
 from upscaler.picture import Picture
 from upscaler.pipeline import Pipeline, PipelineOptions
 from upscaler.progress import ProgressCallback
@@ -231,6 +241,72 @@ def test_one_failure_is_one_outcome(chain: GenerateJob, tmp_path: Path) -> None:
     assert outcomes[2].startswith("tiny: size=8x8: ")
 
 
+def test_an_image_that_cannot_be_read_fails_its_own_picture(
+    chain: GenerateJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("locked.png", "good.png"):
+        Picture(np.full((64, 72, 3), 99, np.uint8)).save(tmp_path / name)
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n but no picture")
+    sha256 = generate.sha256
+
+    def failing(path: Path) -> str:
+        if path.name == "locked.png":
+            raise PermissionError(13, "Permission denied", str(path))
+        return sha256(path)
+
+    monkeypatch.setattr(generate, "sha256", failing)
+    names = ("broken", "good", "locked", "missing")
+    for folder, manifest in (("remembered", True), ("forgotten", False)):
+        out = tmp_path / folder
+        jobs = [order(out / f"{name}.png", prompt=name, image=str(tmp_path / f"{name}.png")) for name in names]
+        outcomes = said(run(replace(chain, upscaler=None), jobs, folder=out if manifest else None))
+        broken, good, locked, missing = outcomes
+        assert good == "made"
+        assert locked == f"{tmp_path}/locked.png: Permission denied."
+        assert broken.startswith(f"broken: {tmp_path}/broken.png: the file ")
+        assert missing.startswith(f"missing: {tmp_path}/missing.png: ")
+
+
+def test_a_prompt_stays_as_it_is_in_outcomes_report_and_manifest(chain: GenerateJob, tmp_path: Path) -> None:
+    """Which no path does: it would lose a slash."""
+    prompt = "black // white, ./here/../there"
+    jobs = [Job(replace(PARAMETERS, prompt=prompt), tmp_path / "out/a.png")]
+    (outcome,) = run(replace(chain, upscaler=None), jobs, folder=tmp_path / "out")
+    assert str(outcome.source) == prompt
+    report.write(tmp_path / "report.json", [outcome], [])
+    assert json.loads((tmp_path / "report.json").read_text())[0]["source"] == prompt
+    manifest = Manifest(tmp_path / "out")
+    row = manifest.row(tmp_path / "out/a.png")
+    manifest.close()
+    assert row is not None
+    assert row.source == prompt
+    assert json.loads(row.settings)["parameters"]["prompt"] == prompt
+    (failure,) = run(replace(chain, upscaler=None), [Job(jobs[0].source, tmp_path / "out/a.png")])
+    assert failure.error is not None
+    assert failure.error.startswith(f"{tmp_path}/out/a.png: exists already.")
+
+
+def test_a_picture_is_written_while_the_next_is_generated(
+    chain: GenerateJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second_begun = threading.Event()
+    encode = codecs.encode
+
+    def waiting(picture: Picture, path: Path, options: codecs.EncodeOptions) -> None:
+        if path.name == "first.png":
+            assert second_begun.wait(60), "the second is not generated before the first is written"
+        encode(picture, path, options)
+
+    def progress(name: str) -> ProgressCallback:
+        if name.endswith("second.png"):
+            second_begun.set()
+        return lambda *_: None
+
+    monkeypatch.setattr(codecs, "encode", waiting)
+    jobs = [order(tmp_path / f"{name}.png", prompt=name) for name in ("first", "second")]
+    assert said(run(replace(chain, upscaler=None), jobs, progress=progress)) == ["made", "made"]
+
+
 def test_the_only_picture_fails_with_its_error(chain: GenerateJob, tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="size=8x8"):
         list(run(chain, [order(tmp_path / "a.png", size=Size(8, 8))]))
@@ -284,3 +360,64 @@ def test_sheet_shrinks_and_keeps_order_and_proportions(tmp_path: Path) -> None:
     found = [int(made.pixels[y, x, 0]) for y in middles for x in middles]
     assert found == [0, 50, 100, 255]
     assert int((made.pixels[:, :, 0] == 100).sum()) == 200
+
+
+@pytest.fixture
+def eight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Job[GenerationParameters]]:
+    """Jobs to out/, and prompts.csv, which says the same."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    wishes = [
+        replace(PARAMETERS, prompt=f"a {colour} circle", seed=seed) for colour in ("red", "blue") for seed in range(4)
+    ]
+    lines = [f"{parameters.prompt},{parameters.seed}" for parameters in wishes]
+    Path("prompts.csv").write_text("\n".join(["prompt,seed", *lines]))
+    return [Job(each, Path("out", f"{slug(each.prompt)}_{each.seed}.png")) for each in wishes]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
+def test_workers_make_the_same_pictures_also_when_one_is_killed(
+    chain: GenerateJob, eight: list[Job[GenerationParameters]], caplog: pytest.LogCaptureFixture
+) -> None:
+    keeping, two = replace(chain, keeps_original=True), WorkerOptions(("cpu", "cpu"))
+    outcomes = []
+    for outcome in run(keeping, eight, folder=Path("out"), workers=two):
+        outcomes.append(outcome)
+        if len(outcomes) == 1:
+            os.kill(int(multiprocessing.active_children()[0].pid or 0), signal.SIGKILL)
+    assert said(iter(outcomes)) == ["made"] * 8
+    assert "a worker was lost (it was ended by SIGKILL" in caplog.text
+    assert (multiprocessing.active_children(), parts(Path())) == ([], [])
+    made = tree(Path("out"))
+    assert len(made) == 16
+    shutil.rmtree("out")
+    assert said(run(keeping, eight, folder=Path("out"))) == ["made"] * 8
+    assert tree(Path("out")) == made
+    assert said(run(keeping, eight, folder=Path("out"), workers=two)) == ["kept"] * 8
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
+def test_a_job_of_prompts_that_is_killed_is_resumed_like_a_folder(
+    chain: GenerateJob, model: str, tmp_path: Path, eight: list[Job[GenerationParameters]]
+) -> None:
+    drawing = ["-g", model, "--size", "72x64", "--steps", "1", "-m", "lanczos", "-s", "2", "--devices", "cpu,cpu"]
+    command = [*UPSCALER, "generate", "--prompts", "prompts.csv", "-o", "out/", *drawing, "-q"]
+    process = subprocess.Popen(command, env=customized(tmp_path / "site", ""))
+    until(lambda: len(tree(Path("out"))) >= 2, 600)  # three processes load torch first
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert len(workers_of(process.pid)) == 2
+    process.kill()
+    process.wait()
+    psutil.wait_procs(children, 30)
+    assert [child for child in children if child.is_running()] == []
+    between = tree(Path("out"))
+    job = replace(chain, generator=TextToImage(model))
+    resumed = said(run(job, eight, folder=Path("out")))
+    assert resumed.count("kept") == len(between) < 8
+    assert resumed.count("made") == 8 - len(between)
+    assert parts(Path()) == []
+    right = tree(Path("out"))
+    assert between.items() <= right.items()
+    shutil.rmtree("out")
+    assert said(run(job, eight, folder=Path("out"))) == ["made"] * 8
+    assert tree(Path("out")) == right

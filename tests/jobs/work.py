@@ -55,10 +55,10 @@ def parts(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.suffix == ".part"]
 
 
-def until(is_so: Callable[[], object]) -> None:
+def until(is_so: Callable[[], object], seconds: float = PATIENCE) -> None:
     start = time.monotonic()
     while not is_so():
-        assert time.monotonic() - start < PATIENCE
+        assert time.monotonic() - start < seconds
         time.sleep(0.01)
 
 
