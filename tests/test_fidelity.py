@@ -124,5 +124,5 @@ def test_result_of_a_model_says_how_far_it_departs(tmp_path: Path, caplog: pytes
     assert free > held
     with caplog.at_level("INFO", "upscaler"):
         result = Upscaler(file, device="cpu")(picture)
-    assert f"departs from its source by {result.lr_rmse:.2f} of 255 levels" in caplog.text
+    assert f"differs from its source by {result.lr_rmse:.2f} of 255 levels" in caplog.text
     assert Upscaler("lanczos")(picture, 0.5).lr_rmse is None

@@ -20,7 +20,7 @@ from .codecs import Source
 from .engines import Engine, EngineOptions, EnginePool, ImageEngine, ImagePlan
 from .errors import EngineError
 from .fidelity import LrRmse, back_project, fidelity_after_scale
-from .finish import resized, rows_of, write_bands
+from .finish import cut_bands, resize_bands, write_bands
 from .picture import Picture, allocate, bleed, within_source
 from .progress import ProgressCallback
 from .target import Target, passes
@@ -146,7 +146,7 @@ class Pipeline:
             for layer in _layers(picture, workspace):
                 pixels = layer.pixels
                 if layer.is_alpha and not _is_computed(pixels, plan):
-                    write_bands(resized(rows_of(pixels), picture.size, step.result), layer.part_of(canvas))
+                    write_bands(resize_bands(cut_bands(pixels), picture.size, step.result), layer.part_of(canvas))
                     continue
                 if isinstance(plan, ImagePlan):
                     assert engines.is_image_engine(engine)
@@ -154,13 +154,13 @@ class Pipeline:
                 else:
                     assert not engines.is_image_engine(engine)
                     batches = tiling.cut(pixels, plan)
-                    tiles = engines.run(engines.adapted(engine, pixels.shape[2]), batches)
+                    tiles = engines.run(engines.adapt_channels(engine, pixels.shape[2]), batches)
                     bands = tiling.blend(counter(tiles if tile is None or layer.is_alpha else [tile]), plan)
                 if layer.is_alpha:
                     bands = within_source(bands, pixels, plan.scale)
                 else:
                     bands = back_project(bands, pixels, plan.scale, step.fidelity, step.lr_rmse)
-                bands = resized(bands, picture.size.scaled(plan.scale), step.result)
+                bands = resize_bands(bands, picture.size.scaled(plan.scale), step.result)
                 write_bands(bands, layer.part_of(canvas))
             picture = replace(picture, pixels=canvas)
         lr_rmse = max(step.lr_rmse.levels for step in steps)
@@ -168,7 +168,7 @@ class Pipeline:
         return replace(picture, lr_rmse=lr_rmse)
 
     def estimate(self, source: Source, target: Target | None = None) -> Estimate:
-        """What `self.run(source, target)` takes. Loads the model. Raises PlanError for a size that cannot be made."""
+        """Estimates what `self.run(source, target)` takes. Loads the model. Raises PlanError for an impossible size."""
         picture = codecs.decode(source)
         target = target or Target()
         engine = self._engines.enlarging(picture.depth)
@@ -186,8 +186,11 @@ class Pipeline:
         return Estimate(picture.size, result, tuple(plans), info, memory, dpi)
 
     def compute_tiles(self, pictures: Sequence[Picture], estimates: Sequence[Estimate]) -> list[Tile | None]:
-        """The tiles of several small pictures, computed as one batch; `run` takes them. All estimates have the same
-        `batch_key`, which is not None. When one cannot be computed, all are None, and `run` finds out which it is."""
+        """Computes the tiles of several small pictures as one batch, for `run` to take.
+
+        All estimates have the same `batch_key`, which is not None. When a tile cannot be computed, all are None, and
+        `run` finds out which picture is at fault.
+        """
         engine = self._engines.enlarging(pictures[0].depth)
         assert not engines.is_image_engine(engine)
         colours = [_layers(picture, None)[-1].pixels for picture in pictures]
@@ -205,12 +208,12 @@ class Pipeline:
             log.info("%d small pictures cannot be computed together (%s).", len(pictures), error)
             return [None] * len(pictures)
         return [
-            Tile(tile.region, engines.with_channels(tile.pixels, pixels.shape[2]))
+            Tile(tile.region, engines.reduce_channels(tile.pixels, pixels.shape[2]))
             for tile, pixels in zip(tiles, colours, strict=True)
         ]
 
     def on(self, device: str | None, model: Model | None = None) -> Pipeline:
-        """The same for another device, with nothing loaded. `model`: the same model from another place."""
+        """Returns the same pipeline for another device, with nothing loaded; `model` is the same model elsewhere."""
         return Pipeline(model or self.model, replace(self.options, device=device))
 
     def close(self) -> None:
@@ -331,7 +334,7 @@ def _resize(picture: Picture, size: Size, workspace: Path | None) -> Picture:
         return picture
     canvas = _canvas(picture, size, picture.depth, workspace)
     for layer in _layers(picture, workspace):
-        write_bands(resized(rows_of(layer.pixels), picture.size, size), layer.part_of(canvas))
+        write_bands(resize_bands(cut_bands(layer.pixels), picture.size, size), layer.part_of(canvas))
     return replace(picture, pixels=canvas)
 
 

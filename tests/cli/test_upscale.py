@@ -239,7 +239,7 @@ def test_broken_network_ends_the_run(run: Run, here: Path) -> None:
     (here / "junk.pth").write_bytes(os.urandom(1000))
     done = run("a.jpg", "b.png", "-o", "out", "-m", "junk.pth")
     assert done.code == 1
-    assert done.err.startswith("error: junk.pth: cannot be read as a network")
+    assert done.err.startswith("error: junk.pth: the file cannot be read as a network")
     assert len(done.err.splitlines()) == 1
 
 

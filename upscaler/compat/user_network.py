@@ -1,4 +1,4 @@
-"""A network that the caller has made, with weights from files, as what an engine is made of."""
+"""A network that the caller has built, with weights from files, in the form that engines take."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 from spandrel import Architecture, ImageModelDescriptor, SizeRequirements
 from torch import Tensor, nn
 
-from ..engines.checkpoint import Checkpoint, mixed, weights
+from ..engines.checkpoint import Checkpoint, mix_weights, read_weights
 from ..errors import ModelError
 from .networks import SHUFFLES
 
 
 @dataclass(frozen=True, slots=True)
 class UserNetwork:
-    """Meets `engines.computation.Weights`."""
+    """A network and its key; it meets `engines.computation.Weights`."""
 
     network: nn.Module
     scale: int
     key: str
 
     def load(self) -> ImageModelDescriptor[nn.Module]:
-        """A copy of the network, float32 on the CPU. It raises ModelError when its results have another scale."""
+        """Copies the network, float32 on the CPU. The copy raises ModelError when its results have another scale."""
         network = copy.deepcopy(self.network).float().cpu()
         return ImageModelDescriptor(
             network,
@@ -47,35 +47,35 @@ class UserNetwork:
         expected = (count, channels, height * self.scale, width * self.scale)
         if tuple(result.shape) != expected:
             raise ModelError(
-                f"model: {type(network).__name__} gives {tuple(result.shape)} instead of {expected} for scale "
-                f"{self.scale}. Pass the scale that it has."
+                f"{type(network).__name__} gives {tuple(result.shape)} instead of {expected} for scale {self.scale}. "
+                "Pass the scale that it has."
             )
         return result
 
 
 class _Unknown(Architecture[nn.Module]):  # type: ignore[misc]  # spandrel has no types
-    """What spandrel wants named beside a network, and only asks when it loads files."""
+    """The architecture that spandrel asks for beside a network; it is only used when files are loaded."""
 
     def load(self, state_dict: dict[str, Tensor]) -> ImageModelDescriptor[nn.Module]:
         raise NotImplementedError
 
 
-def given(network: nn.Module, scale: int, checkpoint: Checkpoint) -> UserNetwork:
-    """Puts the weights into the network itself. Raises ModelError when they are not its own.
+def load_weights(network: nn.Module, scale: int, checkpoint: Checkpoint) -> UserNetwork:
+    """Loads the weights of a checkpoint into the network itself. Raises ModelError when they do not fit.
 
-    What was measured of it is remembered under its printed form, too: other functions can have the same weights.
+    The key holds the network's printed form, too, since other functions can have the same weights.
     """
     _put(network, checkpoint.file)
     if checkpoint.other is not None:
         state = copy.deepcopy(network.state_dict())
         _put(network, checkpoint.other)
-        network.load_state_dict(mixed(state, network.state_dict(), checkpoint.share))
+        network.load_state_dict(mix_weights(state, network.state_dict(), checkpoint.share))
     form = hashlib.sha256(repr(network).encode()).hexdigest()
     return UserNetwork(network.eval(), scale, f"{checkpoint.key}-{form}")
 
 
 def _put(network: nn.Module, file: Path) -> None:
-    found, own = weights(file), network.state_dict()
+    found, own = read_weights(file), network.state_dict()
     missing, unknown = own.keys() - found.keys(), found.keys() - own.keys()
     unlike = [name for name in own.keys() & found.keys() if own[name].shape != found[name].shape]
     if missing or unknown or unlike:

@@ -2,7 +2,7 @@
 
 from .base import Engine, EngineInfo, ImageEngine, ImagePlan, is_image_engine
 from .blended import Blended
-from .channels import adapted, with_channels
+from .channels import adapt_channels, reduce_channels
 from .pool import EngineOptions, EnginePool, check_share, engine_for
 from .retry import run
 
@@ -14,10 +14,10 @@ __all__ = [
     "EnginePool",
     "ImageEngine",
     "ImagePlan",
-    "adapted",
+    "adapt_channels",
     "check_share",
     "engine_for",
     "is_image_engine",
+    "reduce_channels",
     "run",
-    "with_channels",
 ]

@@ -1,4 +1,4 @@
-"""The contracts between the pipeline and whatever computes tiles, or whole canvases."""
+"""The contracts between the pipeline and whatever computes tiles, or whole pictures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class EngineInfo:
     name: str
     needs: TileRequirements
     channels: Literal[1, 3] = 3
-    """1: takes grey tiles only, colour goes through it a channel at a time."""
+    """1 for an engine that takes grey tiles only; colour goes through it a channel at a time."""
     device: str = "cpu"
     precision: str = "fp32"
     keeps_tone: bool = True
@@ -45,28 +45,29 @@ class Engine(Protocol):
     def info(self) -> EngineInfo: ...
 
     def run(self, tiles: FloatArray) -> FloatArray:
-        """float32, 0..1, (tiles, height, width, `info.channels`) to the same at `info.needs.scale` times the size.
+        """Enlarges tiles, float32, 0..1, (tiles, height, width, `info.channels`), `info.needs.scale` times.
 
-        Raises OutOfMemory when there was too little; any other exception means that the tiles could not be computed.
+        Raises OutOfMemory when there is too little memory; any other exception means that they cannot be computed.
         """
         ...
 
     def fallback(self) -> Engine | None:
-        """The same network computed more carefully (fp32, then on the CPU, then by plain kernels); None at the end."""
+        """Returns the same network computed more carefully (fp32, then on the CPU, then by plain kernels), or None if
+        there is no more careful way."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ImagePlan:
-    """How a picture is computed as a whole: all windows of its canvas, at every step."""
+    """How a picture is computed as a whole: all windows, at every step."""
 
     size: Size
-    """Of the picture."""
+    """Size of the picture."""
     scale: int
     tile: Size
-    """Of every window, in pixels of the picture."""
+    """Size of every window in pixels of the picture."""
     window: int
-    """The same in cells of the canvas, latents mostly, were the canvas large enough."""
+    """Side of a window in cells, which are latents mostly, if the picture is large enough."""
     overlap: int
     """Cells that neighbouring windows share at least."""
     windows: int
@@ -82,25 +83,25 @@ class ImagePlan:
 
 
 class ImageEngine(Protocol):
-    """Computes whole pictures, for none of their tiles stands alone: what is denoised is the canvas. One at a time, and
-    may be called from several threads."""
+    """Computes whole pictures: all windows are denoised together, and no tile stands alone. Computes one picture at a
+    time, and may be called from several threads."""
 
     @property
     def info(self) -> EngineInfo: ...
 
     def plan(self, size: Size, budget: Budget) -> ImagePlan:
-        """How a picture of that size would be computed. Raises PlanError when it cannot be so."""
+        """Plans how a picture of that size is computed. Raises PlanError when it cannot be computed so."""
         ...
 
     def run(self, pixels: PixelArray, plan: ImagePlan, progress: Callable[[int], None]) -> Iterator[Band]:
-        """Bands of the enlarged picture, from top to bottom, with the channels of `pixels`, (height, width, 1 or 3).
+        """Yields bands of the enlarged picture, top to bottom, with the channels of `pixels`, (height, width, 1 or 3).
 
-        `progress` is told how many more of `plan.count` are done; what it raises ends the run. Raises EngineError when
-        it cannot be computed, OutOfMemory when there was too little.
+        `progress` takes how many more of `plan.count` are done; an exception from it ends the run. Raises EngineError
+        when the picture cannot be computed, OutOfMemory when there is too little memory.
         """
         ...
 
 
 def is_image_engine(engine: Engine | ImageEngine) -> TypeIs[ImageEngine]:
-    """Which of the two contracts an engine meets."""
+    """Whether an engine computes whole pictures."""
     return hasattr(engine, "plan")

@@ -1,4 +1,4 @@
-"""Less of a network: its result mixed with that of the plain Lanczos filter."""
+"""A network's result blended with that of the plain Lanczos filter."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .resample import REACH, ResampleEngine
 
 
 class Blended:
-    """An engine whose result is `blend` of another's and for the rest the Lanczos filter's."""
+    """An engine whose result is a share of another engine's, and for the rest the Lanczos filter's."""
 
     def __init__(self, engine: Engine, blend: float) -> None:
-        """`blend` in 0..1."""
+        """`blend` is the share of `engine`, 0..1."""
         self._engine = engine
         self._blend = blend
         self._filter = ResampleEngine(engine.info.needs.scale)

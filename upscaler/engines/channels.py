@@ -1,4 +1,4 @@
-"""Lets every engine take grey and colour alike."""
+"""Lets every engine take grey tiles as well as colour."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from ..arrays import FloatArray
 from .base import Engine
 
 
-def adapted(engine: Engine, channels: int) -> Engine:
-    """An engine for tiles of 1 or 3 channels, whatever the given one takes."""
+def adapt_channels(engine: Engine, channels: int) -> Engine:
+    """Returns an engine for tiles of 1 or 3 channels, whatever the given one takes."""
     if engine.info.channels == channels:
         return engine
     return _Grey(engine) if channels == 1 else _ChannelByChannel(engine)
 
 
-def with_channels(pixels: FloatArray, channels: int) -> FloatArray:
-    """The mean of colour, (height, width, 3), as one channel if 1 is asked for."""
+def reduce_channels(pixels: FloatArray, channels: int) -> FloatArray:
+    """Returns colour, (height, width, 3), as it is, or its mean as one channel if `channels` is 1."""
     if pixels.shape[2] == channels:
         return pixels
     result: FloatArray = pixels.mean(axis=2, keepdims=True)
@@ -26,7 +26,7 @@ def with_channels(pixels: FloatArray, channels: int) -> FloatArray:
 
 
 class _Grey:
-    """Grey through a colour network: three equal channels in, the mean of the three out, so that no tint can appear."""
+    """Runs grey through a colour network: three equal channels in, the mean of three out, so that no tint appears."""
 
     def __init__(self, colour: Engine) -> None:
         self._colour = colour
@@ -42,7 +42,7 @@ class _Grey:
 
 
 class _ChannelByChannel:
-    """Colour through a grey network: each channel as a tile of its own."""
+    """Runs colour through a grey network: each channel as a tile of its own."""
 
     def __init__(self, grey: Engine) -> None:
         self._grey = grey

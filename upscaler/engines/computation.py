@@ -101,7 +101,7 @@ def try_layouts(
         except Exception as error:  # whatever a network raises whose author never tried this
             if layout == torch.contiguous_format:
                 raise ModelError(
-                    f"{name}: does not run at first try ({first_line(error)}). Check model and device."
+                    f"{name}: the network does not run at first try ({first_line(error)}). Check model and device."
                 ) from error
             log.debug("%s: cannot be computed with channels last (%s).", name, error)
     raise AssertionError
@@ -134,13 +134,15 @@ def move_to_device(
                 return moved
             log.debug("%s: is wrong if computed with %s.", name, mode)
         except torch.OutOfMemoryError as error:
-            raise OutOfMemory(f"{name}: does not fit into the memory of {device}.") from error
+            raise OutOfMemory(
+                f"{name}: the network does not fit into the memory of {device}. Choose a smaller model."
+            ) from error
         except Exception as error:  # as in try_layouts
             log.debug("%s: cannot be computed with %s (%s).", name, mode, error)
         network = weights.load().eval()  # whose weights are not rounded
         network.model.to(memory_format=computation.layout)
     if torch.float32 in dtypes:
-        raise ModelError(f"{name}: cannot be computed on {device}. Use another `device`, such as cpu.")
+        raise ModelError(f"{name}: the network cannot be computed on {device}. Use another `device`, such as cpu.")
     raise PlanError(
         "this model cannot be computed so. Use auto or fp32.", argument="precision", value=dtype_name(dtypes[0])
     )

@@ -10,7 +10,7 @@ from ..tiling import Size, TileRequirements
 from .base import Engine, EngineInfo
 
 REACH = 4
-"""Source pixels on which a pixel of an enlargement depends, to either side."""
+"""Source pixels to either side on which a pixel of an enlargement depends."""
 
 
 class ResampleEngine:

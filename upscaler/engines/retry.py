@@ -1,7 +1,7 @@
 """Runs batches of tiles so that only right results come out: each is checked, a wrong one computed more carefully.
 
 Out of memory halves the batch, then the tile (a tile too large is computed as a grid of smaller ones, which gives the
-same pixels). A tile that fails or looks wrong is computed alone, then by ever safer versions of the engine. What still
+same pixels). A tile that fails or looks wrong is computed alone, then by the engine's fallbacks. A tile that still
 fails ends the job. Every such step is logged as a warning.
 """
 
@@ -21,11 +21,12 @@ from .verify import Fault, agree, fault, is_stale
 log = logging.getLogger("upscaler")
 
 FALLBACK_AFTER = 3
-"""Tiles mended by a safer engine before it takes over; odd but confirmed ones before resemblance is not asked for."""
+"""Tiles that only a fallback could compute before it takes over; also odd but confirmed tiles before results need no
+longer resemble their sources."""
 
 
 def run(engine: Engine, batches: Iterable[Batch]) -> Iterator[Tile]:
-    """Every tile of every batch, computed and checked, in order.
+    """Computes and checks every tile of every batch, and yields them in order.
 
     Raises EngineError, with the tile's place and what was tried; OutOfMemory when the smallest tile is still too large.
     """
@@ -35,7 +36,7 @@ def run(engine: Engine, batches: Iterable[Batch]) -> Iterator[Tile]:
 
 
 class _Runner:
-    """One run: the engine in use, which may be replaced by a safer one, and what was learnt on the way."""
+    """One run: the engine in use, which a fallback may replace, and what was learnt on the way."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -64,7 +65,7 @@ class _Runner:
             first = part.stop
 
     def _shrink(self, together: int, tile: Size, error: Exception) -> None:
-        """After out of memory: fewer tiles together, then smaller ones, then another device."""
+        """Goes on after running out of memory: with fewer tiles together, then smaller ones, then on another device."""
         device = self._engine.info.device
         if together > 1:
             self._limit = together // 2
@@ -95,7 +96,7 @@ class _Runner:
     def _checked(
         self, region: Region, source: FloatArray, result: FloatArray | None, problem: Exception | None
     ) -> FloatArray:
-        """The result if nothing is wrong with it, else that of a more careful computation."""
+        """Returns the result if nothing is wrong with it, and else that of a more careful computation."""
         found = self._fault(self._engine.info, source, result, problem)
         if found is None:
             assert result is not None
@@ -136,13 +137,13 @@ class _Runner:
         return found
 
     def _count_odd(self) -> None:
-        """An odd result that a second computation confirmed: the network means it."""
+        """Counts an odd result that a second computation confirmed, so that the network means it."""
         self._odd += 1
         if self._odd == FALLBACK_AFTER:
             log.warning("this model's results do not resemble their sources: no longer checked for that.")
 
     def _count_mended(self, engine: Engine) -> None:
-        """A tile that only a safer engine could compute; when there are several, it goes on with all others."""
+        """Counts a tile that only a fallback could compute. After several, the fallback computes all others."""
         if engine is not self._engine:
             self._mended += 1
             if self._mended == FALLBACK_AFTER:

@@ -27,11 +27,12 @@ class Band:
 
 
 STRIP_ROWS = 64
-"""Of the result, joined at a time: few enough to stay in the processor's cache until they have become whole numbers."""
+"""Rows of the result that are joined at a time: few enough to stay in the processor's cache until they have become
+whole numbers."""
 
 
 def blend(tiles: Iterable[Tile], plan: Plan) -> Iterator[Band]:
-    """Computed tiles, in the order of `plan.regions()`, as bands from top to bottom that cover every row once.
+    """Joins computed tiles, in the order of `plan.regions()`, to bands from top to bottom that cover every row once.
 
     Bands may be views of the tiles; the tiles are not changed.
     """
@@ -45,27 +46,27 @@ def blend(tiles: Iterable[Tile], plan: Plan) -> Iterator[Band]:
         shared = 0
         if carried is not None:
             shared = len(carried)
-            yield from _inside(y, _mixed(carried, _joined(parts, slice(shared), plan), window), plan)
+            yield from _inside(y, _mix(carried, _join(parts, slice(shared), plan), window), plan)
         finished = len(parts[0])
         if row < len(plan.y.starts) - 1:
             finished -= len(window)
         for first in range(shared, finished, STRIP_ROWS):
             rows = slice(first, min(first + STRIP_ROWS, finished))
-            yield from _inside(y + first, _joined(parts, rows, plan), plan)
-        carried = _joined(parts, slice(finished, None), plan).copy()
+            yield from _inside(y + first, _join(parts, rows, plan), plan)
+        carried = _join(parts, slice(finished, None), plan).copy()
         del parts  # or two rows of tiles would be held while the next one fills
 
 
 def _inside(y: int, pixels: FloatArray, plan: Plan) -> Iterator[Band]:
-    """The rows, from `y` on, that lie in the picture and not in its border; none perhaps."""
+    """Yields the rows, from `y` on, that lie in the picture and not in its border, if there are any."""
     first = max(-y, 0)
     part = pixels[first : max(plan.size.height * plan.scale - y, 0)]
     if len(part):
         yield Band(y + first, part)
 
 
-def _joined(tiles: list[FloatArray], rows: slice, plan: Plan) -> FloatArray:
-    """The same rows of the tiles of one row of the plan, side by side, at the width of the picture."""
+def _join(tiles: list[FloatArray], rows: slice, plan: Plan) -> FloatArray:
+    """Joins the same rows of the tiles of one row of the plan, side by side, at the width of the picture."""
     left = plan.x.starts[0]
     inside = slice(-left * plan.scale, (plan.size.width - left) * plan.scale)
     if len(tiles) == 1:
@@ -79,19 +80,19 @@ def _joined(tiles: list[FloatArray], rows: slice, plan: Plan) -> FloatArray:
         first, last = ((edge - left) * plan.scale for edge in plan.x.owned(column))
         if column > 0:
             both = joined[:, first : first + shared]
-            both[:] = _mixed(both, pixels[:, :shared], window)
+            both[:] = _mix(both, pixels[:, :shared], window)
             first, pixels = first + shared, pixels[:, shared:]
         joined[:, first:last] = pixels
     return joined[:, inside]
 
 
-def _mixed(earlier: FloatArray, later: FloatArray, weight: FloatArray) -> FloatArray:
+def _mix(earlier: FloatArray, later: FloatArray, weight: FloatArray) -> FloatArray:
     result: FloatArray = earlier + weight * (later - earlier)
     return result
 
 
 def _owned(axis: Axis, index: int, scale: int) -> slice:
-    """The part of computed tile `index` that it owns, in pixels of the result."""
+    """Returns the part of computed tile `index` that it owns, in pixels of the result."""
     first, last = axis.owned(index)
     start = axis.starts[index]
     return slice((first - start) * scale, (last - start) * scale)

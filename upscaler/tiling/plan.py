@@ -32,7 +32,7 @@ class TileRequirements:
 
     scale: int
     reach: int
-    """Distance over which a cut changes the result by more than half an 8-bit level."""
+    """Distance from a cut over which the result changes; see `TilingProfile.reach`."""
     multiple: int = 1
     """Width, height and position of a tile must be divisible by this."""
     minimum: int = 1
@@ -45,7 +45,7 @@ class TileRequirements:
     batch_pixels: int = 0
     """Tiles are run together up to so many source pixels."""
     divisible: bool = True
-    """False: the engine must see the whole picture at once."""
+    """False if the engine must see the whole picture at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +67,16 @@ class Axis:
     """The tiles along one direction. All numbers are source pixels; 0 is the first pixel of the picture."""
 
     length: int
-    """Of the picture."""
+    """Length of the picture."""
     tile: int
-    """Of every tile."""
+    """Length of every tile."""
     starts: tuple[int, ...]
     """Ascending; negative inside the reflected border."""
     ramp: int
     """Width of the blend between neighbours, at the middle of their overlap."""
 
     def owned(self, index: int) -> tuple[int, int]:
-        """First and last+1 source pixel that tile `index` contributes to, ramps and borders included."""
+        """Returns the first and last+1 source pixel that tile `index` contributes to, ramps and borders included."""
         first = self.starts[0] if index == 0 else self._ramp_start(index)
         if index == len(self.starts) - 1:
             return first, self.starts[-1] + self.tile
@@ -92,7 +92,7 @@ class Plan:
     """The grid of equal tiles over one picture, and how many are run together."""
 
     size: Size
-    """Of the picture."""
+    """Size of the picture."""
     scale: int
     x: Axis
     y: Axis
@@ -100,7 +100,7 @@ class Plan:
     memory: int
     """Bytes expected for a batch of tiles and a row of results."""
     room: int = 1
-    """Tiles of this size that may be run together, where other pictures have some."""
+    """Tiles of this size that may be run together, those of other pictures included."""
 
     @property
     def tile(self) -> Size:
@@ -111,14 +111,14 @@ class Plan:
         return len(self.x.starts) * len(self.y.starts)
 
     def regions(self) -> Iterator[Region]:
-        """Row by row, each row from left to right: the order in which `blend` wants the tiles."""
+        """Yields regions row by row, each row from left to right: the order in which `blend` takes the tiles."""
         for y in self.y.starts:
             for x in self.x.starts:
                 yield Region(x, y, self.x.tile, self.y.tile)
 
 
 def plan(size: Size, needs: TileRequirements, budget: Budget, border: int = BORDER) -> Plan:
-    """The cheapest grid that stays within the budget: least pixels computed twice, tiles no larger than is fast.
+    """Plans the cheapest grid within the budget: few pixels computed twice, tiles no larger than is fast.
 
     Raises PlanError when `budget.tile` is too small for the overlap, or the engine cannot work in tiles at all.
     """
@@ -153,7 +153,7 @@ def plan(size: Size, needs: TileRequirements, budget: Budget, border: int = BORD
 def _choices(
     length: int, border: int, overlap: int, smallest: int, needs: TileRequirements, budget: Budget
 ) -> list[Axis]:
-    """Every way to cover one direction that is worth looking at: one tile, and grids of ever smaller ones."""
+    """Lists every way to cover one direction that is worth comparing: one tile, and grids of ever smaller ones."""
     covered = max(_up(length + 2 * border, needs.multiple), _up(needs.minimum, needs.multiple))
     whole = Axis(length, covered, (-border,), 0)
     if not needs.divisible:
@@ -185,7 +185,7 @@ def _choices(
 
 
 def _ladder(smallest: int, largest: int, multiple: int) -> list[int]:
-    """Tile sides to try, from the smallest to the largest, finely at first and then in steps of about 6 %."""
+    """Lists tile sides to try, from the smallest to the largest, finely at first and then in steps of about 6 %."""
     sides = [smallest]
     while sides[-1] < largest:
         sides.append(min(_up(max(sides[-1] + 16, round(sides[-1] * 1.06)), multiple), largest))

@@ -15,12 +15,12 @@ from ..arrays import FloatArray
 
 
 def linear(position: FloatArray) -> FloatArray:
-    """A straight line."""
+    """Rises in a straight line."""
     return position
 
 
 def cosine(position: FloatArray) -> FloatArray:
-    """A raised cosine: no kink where the ramp begins and ends."""
+    """Rises as a raised cosine, without a kink where the ramp begins and ends."""
     weights: FloatArray = (0.5 - 0.5 * np.cos(np.pi * position)).astype(np.float32)
     return weights
 
@@ -29,5 +29,5 @@ WINDOWS: Final[dict[str, Callable[[FloatArray], FloatArray]]] = {"cosine": cosin
 
 
 def ramp(length: int, window: str = "cosine") -> FloatArray:
-    """Weights of the later tile at `length` pixels across a ramp: float32, shape (length,), rising within 0..1."""
+    """Returns weights of the later tile at `length` pixels across a ramp: float32, shape (length,), within 0..1."""
     return WINDOWS[window](((np.arange(length) + 0.5) / max(length, 1)).astype(np.float32))
