@@ -72,7 +72,9 @@ def test_missing_part_is_said() -> None:
 
 
 def test_pickles_are_taken_only_where_they_are_allowed() -> None:
-    with pytest.raises(ModelError, match=r"^x: has no safetensors but pickles \(unet/diffusion_pytorch_model\.bin\)"):
+    with pytest.raises(
+        ModelError, match=r"^x: its weights are not safetensors but pickles \(unet/diffusion_pytorch_model.bin\)"
+    ):
         PIPELINE.choose("x", two_parts(PICKLE), "fp16")
     assert PIPELINE.choose("x", two_parts(PICKLE), "fp16", allow_pickle=True).pickled == (PICKLE,)
 

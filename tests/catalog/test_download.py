@@ -404,10 +404,10 @@ def test_proxy_that_refuses_is_said(server: Server, path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("url", ["file:///etc/hosts", "ftp://models.invalid/weights.pth", "weights.pth", "https://"])
 def test_address_of_another_kind_is_refused(path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ModelError, match=r"is no address that can be fetched. It must begin with https:// or http://"):
+    with pytest.raises(ModelError, match=r"this address cannot be fetched. It must begin with https:// or http://"):
         fetch(typed(url), path)
     monkeypatch.setenv("UPSCALER_MIRROR", url)
-    with pytest.raises(ModelError, match="is no address that can be fetched"):
+    with pytest.raises(ModelError, match="this address cannot be fetched"):
         fetch(known("https://models.invalid/weights.pth"), path)
 
 
@@ -459,7 +459,7 @@ def test_two_processes_fetch_once(server: Server, path: Path) -> None:
         time.sleep(0.01)
     second = start(url, path)
     assert second.stderr is not None
-    assert second.stderr.readline() == "weights.pth: is being fetched already; waiting for that.\n"
+    assert second.stderr.readline() == "weights.pth: it is being fetched already; waiting.\n"
     server.go_on()
     for process in (first, second):
         _, errors = process.communicate()
@@ -483,7 +483,7 @@ def test_folder_that_is_none_is_said(server: Server, tmp_path: Path) -> None:
 
 def test_file_that_no_disk_has_room_for_is_not_begun(server: Server, path: Path) -> None:
     url = server.put("/weights.pth", CONTENT, length=2**60)
-    with pytest.raises(ModelError, match=f"has room for .* MiB, and {2**40} are needed"):
+    with pytest.raises(ModelError, match=f"there is room for .* MiB, and {2**40} are needed"):
         fetch(known(url, size=2**60), path)
     assert left(path) == []
 

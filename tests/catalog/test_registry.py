@@ -110,8 +110,8 @@ def test_a_url_brings_its_hash_along() -> None:
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("https://example.org/net.pth#sha256=123", "what follows # is no hash"),
-        ("https://example.org/net.pth#top", "what follows # is no hash"),
+        ("https://example.org/net.pth#sha256=123", "what follows # is not a hash"),
+        ("https://example.org/net.pth#top", "what follows # is not a hash"),
         ("ftp://example.org/net.pth", "only http and https"),
         ("file:///net.pth", "only http and https"),
         ("https://example.org/net.exe", "is not the address of a file of a network"),

@@ -62,7 +62,7 @@ def test_offline_says_which_file_to_put_where(monkeypatch: pytest.MonkeyPatch, b
         with pytest.raises(ModelError) as caught:
             catalog.fetch_model(model_at(url), offline=None if by_environment else True)
         assert str(caught.value) == (
-            f"net: is not on this machine, and fetching is forbidden. "
+            f"net: it is not on this machine, and fetching is forbidden. "
             f"Get net.pth from {url} and put it into {catalog.models_dir()}."
         )
         assert not server.requests

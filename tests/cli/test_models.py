@@ -163,7 +163,7 @@ def test_without_a_connection_it_says_which_file_to_put_where(run: Run, here: Pa
     done = run("a.jpg", "-m", "mine", "--offline")
     assert done.code == 1
     assert done.err == (
-        "error: mine: is not on this machine, and fetching is forbidden. "
+        "error: mine: it is not on this machine, and fetching is forbidden. "
         f"Get mine.pth from http://127.0.0.1:9/mine.pth and put it into {catalog.models_dir()}.\n"
     )
     assert sizes(here).keys() == {"a.jpg", "b.png", "sub/d.webp"}
@@ -231,7 +231,7 @@ def test_import_refuses_what_is_no_network(run: Run, tmp_path: Path) -> None:
         done = run("models", "import", tmp_path / file)
         assert done.code == code, done.err
         assert done.err.count("\n") == 1
-    assert not catalog.imported()
+    assert not catalog.imported_models()
 
 
 def test_remove_leaves_what_it_may_not_delete(run: Run, tmp_path: Path) -> None:

@@ -432,7 +432,7 @@ def test_further_frames_are_left_out_and_said_so(
         picture = decode(path)
     assert picture.pixels.shape[:2] == (64, 96)
     assert [record.getMessage() for record in caplog.records if record.name == "upscaler"] == [
-        f"{path}: holds 3 frames or pages; the first is used."
+        f"{path}: there are 3 frames or pages; the first is used."
     ]
 
 
@@ -475,7 +475,7 @@ def test_bomb_is_refused_in_every_format(suffix: str) -> None:
     ("make", "words"),
     [
         (lambda folder: folder / "none.jpg", "no such file"),
-        (lambda folder: folder, "is a folder, not a picture"),
+        (lambda folder: folder, "this is a folder, not a picture"),
     ],
     ids=["missing", "folder"],
 )
@@ -521,7 +521,7 @@ def test_hevc_picture_is_read_or_refused_for_what_is_lacking() -> None:
         (np.zeros((4, 4), np.float32), {}, "32-bit float pixels are not supported"),
         (np.zeros((4, 4), np.int32), {}, "32-bit whole numbers are not supported"),
         (np.zeros((4, 4, 6), np.uint8), {338: short(0, 0, 0)}, "6 channels are not supported"),
-        (np.zeros((4, 4), np.uint8), {259: short(34925)}, "is compressed in a way that cannot be read"),
+        (np.zeros((4, 4), np.uint8), {259: short(34925)}, "it is compressed in a way that cannot be read"),
     ],
     ids=["float", "int32", "six channels", "lzma"],
 )

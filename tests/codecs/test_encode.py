@@ -516,7 +516,7 @@ def test_name_that_is_no_text_is_written(tmp_path: Path) -> None:
         ("photo.gif", Size(6, 4), "GIF cannot be written. Choose one of .jpg"),
         ("photo.jpg", Size(65501, 4), "65501x4 is too large for JPEG, which holds 65500 pixels a side. Choose .png or"),
         ("photo.webp", Size(4, 16384), "4x16384 is too large for WEBP, which holds 16383 pixels a side."),
-        ("folder.png", Size(6, 4), "is a folder."),
+        ("folder.png", Size(6, 4), "this is a folder. Name a file."),
     ],
 )
 def test_output_that_cannot_be_is_refused_beforehand(tmp_path: Path, path: str, size: Size, words: str) -> None:

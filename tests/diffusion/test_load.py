@@ -316,7 +316,9 @@ def test_offline_takes_what_is_here_and_else_says_what_to_do(
         elif way == "HF_HUB_OFFLINE":
             patch.setattr(constants, way, True)
         sentence = refused("tiny/sd", **options)
-        assert sentence.startswith("tiny/sd: is not on this machine, and fetching is forbidden. Run upscaler models ")
+        assert sentence.startswith(
+            "tiny/sd: it is not on this machine, and fetching is forbidden. Run upscaler models "
+        )
         assert not hub.server.requests
     loaded("tiny/sd")
     asked = len(hub.server.requests)
@@ -333,12 +335,12 @@ def test_pickles_are_used_only_when_allowed_and_with_a_warning(
         file.unlink()
     hub.publish("tiny/sd", own)
     for model in (str(own), "tiny/sd"):
-        assert "has no safetensors but pickles (" in refused(model)
+        assert "its weights are not safetensors but pickles (" in refused(model)
         assert not caplog.text
         assert loaded(model, allow_pickle=True).unet.dtype == torch.float32
         assert "is a pickle, not safetensors" in caplog.text
         caplog.clear()
-    assert "has no safetensors but pickles (" in refused("tiny/sd")
+    assert "its weights are not safetensors but pickles (" in refused("tiny/sd")
 
 
 class _Program:
@@ -361,7 +363,7 @@ def test_program_in_a_pickle_is_not_run_even_if_pickles_are_allowed(own: Path) -
 def test_gated_repository_says_where_to_ask(saved: Saved, hub: Hub) -> None:
     hub.publish("tiny/sd", saved("sd"), gated=True)
     sentence = refused("tiny/sd")
-    assert sentence.startswith("tiny/sd: is gated")
+    assert sentence.startswith("tiny/sd: access is gated.")
     assert f"{hub.server.url}/tiny/sd" in sentence
     assert "HF_TOKEN" in sentence
 
@@ -374,13 +376,13 @@ def test_repository_that_is_not_there_is_one_sentence(hub: Hub) -> None:
 def test_revision_that_is_not_there_is_one_sentence(saved: Saved, hub: Hub) -> None:
     hub.publish("tiny/sd", saved("sd"))
     hub.refuse("/api/models/tiny/sd/revision/v9", 404, "RevisionNotFound")
-    assert refused("tiny/sd@v9").startswith("tiny/sd: has no revision v9.")
+    assert refused("tiny/sd@v9").startswith("tiny/sd: it has no revision v9.")
 
 
 def test_repository_of_something_else_is_one_sentence(tmp_path: Path, hub: Hub) -> None:
     (tmp_path / "model.gguf").write_bytes(b"weights")
     hub.publish("tiny/words", tmp_path)
-    assert "holds no model in diffusers' form" in refused("tiny/words")
+    assert "there is no model in diffusers' form" in refused("tiny/words")
 
 
 def test_hub_that_fails_is_one_sentence(hub: Hub) -> None:

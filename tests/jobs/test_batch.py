@@ -200,7 +200,7 @@ def test_read_refuses_what_can_be_read_but_once(here: Path) -> None:
     os.mkfifo("pipe.png")
     with pytest.raises(PictureError, match="is a pipe or a device, not a file"):
         read(Path("pipe.png"))
-    with pytest.raises(PictureError, match="in: is a folder, not a picture"):
+    with pytest.raises(PictureError, match="in: this is a folder, not a picture"):
         read(Path("in"))
 
 

@@ -1,10 +1,19 @@
-"""Models by name: what is known of them, where their files are, how they are had."""
+"""Models by name: what is known of them, where their files are, and how those are fetched."""
 
 from .download import Download, weights_sha256
 from .model import KINDS, Kind, KindFacts, Model, Package, Repository, Sampling
 from .paths import is_offline, models_dir
 from .registry import SUFFIXES, find, models, normalize_name
-from .store import fetch_model, find_local, fingerprint, imported, imported_path, keep_download, remove, write_weights
+from .store import (
+    fetch_model,
+    find_local,
+    fingerprint,
+    imported_models,
+    imported_path,
+    keep_download,
+    remove,
+    write_weights,
+)
 
 __all__ = [
     "KINDS",
@@ -20,7 +29,7 @@ __all__ = [
     "find",
     "find_local",
     "fingerprint",
-    "imported",
+    "imported_models",
     "imported_path",
     "is_offline",
     "keep_download",

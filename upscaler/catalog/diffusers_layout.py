@@ -20,7 +20,7 @@ INDEX = "model_index.json"
 """Names the class of a pipeline and its parts, each of which has a folder."""
 
 CONFIG = "config.json"
-"""Of a single network, such as a ControlNet; and of each part that has weights."""
+"""Describes a single network, such as a ControlNet, and each part of a pipeline that has weights."""
 
 AGAIN = "Fetch or save it again."
 
@@ -41,20 +41,20 @@ SHARDS = re.compile(r"\w+\.(?P<format>safetensors|bin)\.index(?:\.(?P<variant>\w
 
 @dataclass(frozen=True, slots=True)
 class WeightFiles:
-    """The files to be read, of all there are."""
+    """The files of a model that are read."""
 
     small: tuple[str, ...]
     """Configurations and vocabularies, the index first."""
     weights: tuple[str, ...]
     variant: str | None
-    """Of the weights of some part at least; those of the others are plain."""
+    """The variant of the weights, of some parts at least; None if all are plain."""
     pickled: tuple[str, ...]
-    """Those weights that are no safetensors."""
+    """The weights that are not safetensors."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Weights:
-    """Of one part, with their index if they are spread over several files."""
+    """The weights of one part, with their index if they are spread over several files."""
 
     files: tuple[str, ...]
     format: str
@@ -65,7 +65,7 @@ class _Weights:
         return self.format, self.variant
 
     def rank(self, variant: str) -> tuple[bool, bool, bool]:
-        """The lower the better."""
+        """Orders sets of weights, the best first."""
         return self.format == "bin", self.variant != variant, self.variant is not None
 
 
@@ -75,9 +75,9 @@ class Layout:
 
     class_name: str
     parts: tuple[str, ...]
-    """Folders; "" alone for a single network."""
+    """The folders of its parts; "" alone for a single network."""
     libraries: tuple[str, ...]
-    """Modules that the classes of its parts come from."""
+    """The modules that define the classes of its parts."""
 
     @property
     def is_network(self) -> bool:
@@ -92,10 +92,11 @@ class Layout:
         return "diffusion" if self.class_name in UPSCALERS else "generator"
 
     def choose(self, subject: str, names: Collection[str], variant: str, allow_pickle: bool = False) -> WeightFiles:
-        """Of the names of all files, relative to the index: those of weights in one format and precision.
+        """Chooses, among the names of all files relative to the index, weights in one format and precision.
 
-        Of each part: safetensors of the variant, else plain ones, else of another variant; pickles only where there is
-        nothing else. Raises ModelError, about `subject`, when a part is missing, or a pickle and that is not allowed.
+        For each part: safetensors of the variant, else plain ones, else of another variant; pickles only where there is
+        nothing else. Raises ModelError, about `subject`, when a part is missing, or when it is a pickle and these are
+        not allowed.
         """
         small: list[str] = []
         weights: list[_Weights] = []
@@ -109,8 +110,8 @@ class Layout:
         pickled = [name for those in weights if those.format == "bin" for name in those.files]
         if pickled and not allow_pickle:
             raise ModelError(
-                f"{subject}: has no safetensors but pickles ({pickled[0]}), which can hide programs. Use a model with "
-                "safetensors or, if you trust its author, set `allow_pickle`."
+                f"{subject}: its weights are not safetensors but pickles ({pickled[0]}), which can hide "
+                "programs. Use a model with safetensors or, if you trust its author, set `allow_pickle`."
             )
         index = CONFIG if "" in self.parts else INDEX
         return WeightFiles(
@@ -122,7 +123,7 @@ class Layout:
 
 
 def read(path: Path) -> Layout:
-    """Of an index file: INDEX or CONFIG. Raises ModelError."""
+    """Reads an index file, INDEX or CONFIG. Raises ModelError."""
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
         class_name = index["_class_name"]
@@ -133,7 +134,7 @@ def read(path: Path) -> Layout:
         raise ModelError(f"{path}: cannot be read ({error.strerror}).") from error
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise ModelError(
-            f"{path}: is not the index of a diffusion model ({error}). Use one that diffusers has saved."
+            f"{path}: this is not the index of a diffusion model ({error}). Use one that diffusers has saved."
         ) from error
     if path.name == CONFIG:
         return Layout(class_name, ("",), ("diffusers",))
@@ -149,7 +150,7 @@ def index_of(folder: Path) -> Path | None:
 
 
 def names_in(folder: Path) -> list[str]:
-    """Of the files of a folder and of those in it, as `Layout.choose` takes them."""
+    """The names of all files in a folder and its subfolders, as `Layout.choose` takes them."""
     found = [*folder.glob("*"), *folder.glob("*/*")]
     return [file.relative_to(folder).as_posix() for file in found if file.is_file()]
 

@@ -1,6 +1,6 @@
-"""Files of weights from the web: whole and checked, or not at all.
+"""Fetches files of weights from the web: whole and checked, or not at all.
 
-Not by pooch, which can neither resume nor try again. Whether anything may be fetched is left to the caller.
+Pooch would neither resume nor try again. The caller decides whether anything may be fetched.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ LONGEST_PAUSE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file to be had by HTTP."""
+    """A file on the web."""
 
     urls: tuple[str, ...]
     """Tried in order."""
     size: int | None
     """Bytes; None: not known."""
     sha256: str | None
-    """Lower-case hex; None: not known, as with URLs that a user typed."""
+    """Lower-case hexadecimal digits; None: not known, as for URLs that a user typed."""
     name: str | None = None
-    """Of the file, where the URL does not say it."""
+    """The file's name, if the URL does not say it."""
 
     @property
     def filename(self) -> str:
-        """The name, or else the last part of the first URL's path: fit for any file system, "model" if it is empty."""
+        """The name, or the last part of the first URL's path, made fit for any file system; "model" if it is empty."""
         path = re.split("[?#]", self.urls[0], maxsplit=1)[0].partition("://")[2].partition("/")[2] if self.urls else ""
         name = self.name or unquote(path.rpartition("/")[2])
         return re.sub(r"[^\w.+()\- ]", "_", name).strip(". ") or "model"
@@ -60,7 +60,7 @@ def fetch(download: Download, path: Path, progress: ProgressCallback | None = No
     try:
         if not _is_right(path, download):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with _alone(path):
+            with _lock(path):
                 if not _is_right(path, download):
                     return _replace(path, download, progress)
     except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
@@ -84,15 +84,15 @@ def _is_right(path: Path, download: Download) -> bool:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Makes other threads and processes wait that would fetch the same."""
+def _lock(path: Path) -> Iterator[None]:
+    """Makes other threads and processes that want the same file wait."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(f"{path}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        log.warning("%s: is being fetched already; waiting for that.", path.name)
+        log.warning("%s: it is being fetched already; waiting.", path.name)
         lock.acquire()
     try:
         yield
@@ -101,7 +101,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def _replace(path: Path, download: Download, progress: ProgressCallback | None) -> str:
-    """Fills the part, then puts it in place. If that fails it stays, unless it is of no use to a later call."""
+    """Fills the part and renames it. If that fails the part stays, unless it is of no use to a later call."""
     beside = path.with_name(f"{path.name}.part")
     try:
         with beside.open("r+b" if beside.exists() else "w+b") as file:
@@ -117,7 +117,7 @@ def _replace(path: Path, download: Download, progress: ProgressCallback | None) 
 
 
 def _fill(part: Part, path: Path, download: Download, progress: ProgressCallback | None) -> None:
-    """From the first address that has the file. Raises ModelError when none does."""
+    """Fills the part from the first address that has the file. Raises ModelError when none has it."""
     failures = []
     for url in _addresses(download):
         host = url.split("/")[2].rpartition("@")[2]
@@ -135,19 +135,19 @@ def _fill(part: Part, path: Path, download: Download, progress: ProgressCallback
 
 
 def _addresses(download: Download) -> tuple[str, ...]:
-    """Where the file may be, the mirror first: only with a hash, for without it a mirror could send anything."""
+    """The addresses to try. A mirror comes first, but only if the hash is known: otherwise it could send anything."""
     mirror = os.environ.get("UPSCALER_MIRROR")
     urls = download.urls
     if mirror and download.sha256 is not None:
         urls = (f"{mirror.rstrip('/')}/{quote(download.filename)}", *urls)
     for url in urls:
         if not re.match("https?://[^/]", url, re.IGNORECASE):
-            raise ModelError(f"{url}: is no address that can be fetched. It must begin with https:// or http://.")
+            raise ModelError(f"{url}: this address cannot be fetched. It must begin with https:// or http://.")
     return urls
 
 
 def _fill_from(url: str, part: Part, progress: ProgressCallback | None, subject: str) -> None:
-    """The whole file, checked. If it turns out wrong and was not begun here, once more from the beginning."""
+    """Fetches and checks the whole file. If it is wrong and was begun at another address, it is fetched anew."""
     begun_elsewhere = part.size > 0
     try:
         _receive_all(url, part, progress, subject)
@@ -159,7 +159,7 @@ def _fill_from(url: str, part: Part, progress: ProgressCallback | None, subject:
 
 
 def _receive_all(url: str, part: Part, progress: ProgressCallback | None, subject: str) -> None:
-    """In as many requests as it takes, while they bring something. Raises Refused, and Wrong if it is another file."""
+    """Sends requests as long as they bring something. Raises Refused, and Wrong if it is another file."""
     if part.full_size is not None and part.size >= part.full_size and not part.is_right:
         part.clear()
     failures, most = 0, part.size

@@ -1,6 +1,6 @@
 """One HTTP request that brings a file, or what is still missing of it, and the ways in which it can fail.
 
-What is done about a failure is `fetch`'s business.
+`download` decides what to do about a failure.
 """
 
 from __future__ import annotations
@@ -28,33 +28,33 @@ READ_TIMEOUT = 30.0
 
 
 class Broken(Exception):
-    """The request failed, and the next may not."""
+    """The request failed, but the next one may succeed."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
         self.wait = wait
-        """Seconds that the server asks for."""
+        """Seconds that the server asks to wait."""
 
 
 class Refused(Exception):
-    """This address does not give the file, however often it is asked."""
+    """This address does not give the file, however often it is asked for."""
 
 
 class Wrong(Exception):
-    """What has arrived is not the file, nor the beginning of it."""
+    """What has arrived is neither the file nor the beginning of it."""
 
 
 class Part:
     """A file that is arriving: how much of it there is, its hash so far, and what is known of the whole."""
 
     def __init__(self, path: Path, file: BinaryIO, full_size: int | None, full_sha256: str | None) -> None:
-        """`file` is that at `path`, open for reading and writing; what is in it already is taken for the beginning."""
+        """`file` is the one at `path`, open for reading and writing; its content is taken for the beginning."""
         self.path = path
         self.full_size = full_size
         self.full_sha256 = full_sha256
         self.size = 0
         self.version: str | None = None
-        """The server's word for what it began with: tells whether that can be resumed where no hash will tell."""
+        """The server's ETag or date of the file: tells whether it can be resumed where no hash is known."""
         self._file = file
         self._hash = hashlib.sha256()
         for chunk in iter(lambda: file.read(CHUNK), b""):
@@ -63,16 +63,16 @@ class Part:
 
     @property
     def sha256(self) -> str:
-        """Of what has arrived."""
+        """The hash of what has arrived."""
         return self._hash.hexdigest()
 
     @property
     def is_right(self) -> bool:
-        """Whether it is known to be the file."""
+        """Whether it is known to be the whole file."""
         return self.sha256 == self.full_sha256
 
     def append(self, chunk: bytes) -> None:
-        """Raises Wrong when that would be too much."""
+        """Adds bytes. Raises Wrong when there are more than the file has."""
         if self.full_size is not None and self.size + len(chunk) > self.full_size:
             raise Wrong(f"it sends more than the {self.full_size} bytes of the file")
         self._file.write(chunk)
@@ -80,7 +80,7 @@ class Part:
         self.size += len(chunk)
 
     def clear(self) -> None:
-        """Begins anew."""
+        """Discards what has arrived."""
         self._file.seek(0)
         self._file.truncate()
         self._hash = hashlib.sha256()
@@ -88,10 +88,10 @@ class Part:
 
 
 def receive(url: str, part: Part, report: ProgressCallback | None) -> None:
-    """Appends what is missing; begins anew if that cannot be had alone. Nothing is decoded, nothing is checked.
+    """Appends what is missing; begins anew if the server does not send that alone. Nothing is decoded or checked.
 
-    `report` is told the bytes so far, resumed ones included, and in all if that is known. Raises Broken, Refused and
-    Wrong, OSError, and ModelError when there is no room for the file.
+    `report` is called with the bytes so far, resumed ones included, and the total if it is known. Raises Broken,
+    Refused, Wrong, OSError, and ModelError when there is no room for the file.
     """
     import requests  # late: takes as long as the rest of the command line
     from urllib3.exceptions import HTTPError
@@ -117,7 +117,7 @@ def receive(url: str, part: Part, report: ProgressCallback | None) -> None:
 
 
 def _begin(response: Response, part: Part) -> int | None:
-    """Judges the head of an answer, and clears the part unless the body continues it; the bytes in all, if known."""
+    """Checks the head of an answer, and clears the part unless the body continues it; returns the total of bytes."""
     status, headers = response.status_code, response.headers
     said = f"HTTP {status} {response.reason}"
     if status in (408, 429) or status >= 500:
@@ -153,13 +153,13 @@ def _refuse_without_room(part: Part, total: int) -> None:
     needed, free = total - part.size, shutil.disk_usage(part.path.parent).free
     if needed > free:
         raise ModelError(
-            f"{part.path.parent}: has room for {free / 2**20:.0f} MiB, and {needed / 2**20:.0f} are needed. "
+            f"{part.path.parent}: there is room for {free / 2**20:.0f} MiB, and {needed / 2**20:.0f} are needed. "
             "Make room, or set UPSCALER_HOME to another folder."
         )
 
 
 def _failure(error: Exception) -> Broken | Refused:
-    """What an error of requests or urllib3 means."""
+    """Translates an error of requests or urllib3."""
     from requests import ConnectionError, Timeout, TooManyRedirects
     from requests.exceptions import ProxyError
     from urllib3.exceptions import TimeoutError

@@ -1,7 +1,7 @@
 """Repositories of the hub, huggingface.co or what HF_ENDPOINT names: found on this machine, or fetched to it.
 
-They lie in the hub's own cache, so that what other programs have fetched is found, and the other way round. Weights are
-fetched by `fetch`, which goes on where it was interrupted and checks hashes, to where huggingface_hub looks for them.
+They are kept in the hub's own cache, which other programs share. Weights are fetched by `download.fetch`, which resumes
+and checks hashes, to where huggingface_hub looks for them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = logging.getLogger("upscaler")
 
 
 def cache() -> Path:
-    """Where repositories lie: the hub's own cache, or a folder in UPSCALER_HOME if only that is set."""
+    """The folder of repositories: the hub's own cache, or one in UPSCALER_HOME if only that is set."""
     hubs = ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")
     if os.environ.get("UPSCALER_HOME") and not any(os.environ.get(name) for name in hubs):
         return cache_dir() / "hub"
@@ -43,7 +43,7 @@ def find_local(repository: Repository) -> Path | None:
     folder = _snapshot(repository)
     try:
         if folder is not None:
-            _choice(repository, folder, allow_pickle=True)
+            _choose(repository, folder, allow_pickle=True)
     except ModelError:
         return None
     return folder
@@ -54,36 +54,36 @@ def fetch_model(
 ) -> Path:
     """The folder of the files of a model's repository, fetched if need be and allowed. Raises ModelError.
 
-    What is here and whole is used without asking the hub whether there is something newer.
+    A complete copy is used without asking the hub for a newer one.
     """
     assert model.repository is not None
     folder = _snapshot(model.repository)
     if folder is not None and (find_local(model.repository) is not None or _may_not_fetch(offline)):
-        _choice(model.repository, folder, allow_pickle)
+        _choose(model.repository, folder, allow_pickle)
         return folder
     if _may_not_fetch(offline):
         raise ModelError(_not_here(model.repository))
-    with _sentences(model.repository):
+    with _translate_errors(model.repository):
         return _fetch(model, progress, allow_pickle)
 
 
 def configuration(repository: Repository, *, offline: bool | None = None) -> Path:
-    """The folder of its small files, some kilobytes: fetched without its weights if need be. Raises ModelError."""
+    """The folder of its small files, some kilobytes, fetched without the weights if need be. Raises ModelError."""
     folder = _snapshot(repository)
     index = folder and index_of(folder)
     if folder is not None and index is not None and all((folder / part).is_dir() for part in read(index).parts):
         return folder
     if _may_not_fetch(offline):
         raise ModelError(_not_here(repository))
-    with _sentences(repository):
-        info = _ask(repository)
+    with _translate_errors(repository):
+        info = _query(repository)
         folder, choice = _begin(repository, info, allow_pickle=True)
-        _bring(repository, folder, choice.small)
+        _add_to_snapshot(repository, folder, choice.small)
         return folder
 
 
 def remove(repository: Repository) -> list[Path]:
-    """Deletes the files of that revision which no other one needs; the folder that is gone, if there was one."""
+    """Deletes the files that only this revision needs; returns the deleted folder, if there was one."""
     folder = _snapshot(repository)
     if folder is None:
         return []
@@ -94,16 +94,16 @@ def remove(repository: Repository) -> list[Path]:
 
 
 def _fetch(model: Model, progress: ProgressCallback | None, allow_pickle: bool) -> Path:
-    """The index, what is small, the weights: so that where there are weights there is all the rest."""
+    """Fetches the index, then small files, then weights: so that where there are weights there is all the rest."""
     assert model.repository is not None
-    repository, info = model.repository, _ask(model.repository)
+    repository, info = model.repository, _query(model.repository)
     folder, choice = _begin(repository, info, allow_pickle)
     files = {file.rfilename: file for file in info.siblings or ()}
     missing = [name for name in choice.weights if not (folder / name).exists()]
     total = sum(files[name].size or 0 for name in missing)
-    _say(model, info, total)
+    _announce(model, info, total)
     _refuse_without_room(total)
-    _bring(repository, folder, choice.small)
+    _add_to_snapshot(repository, folder, choice.small)
     done = 0
     for name in missing:
         already = done
@@ -114,33 +114,33 @@ def _fetch(model: Model, progress: ProgressCallback | None, allow_pickle: bool) 
 
         _fetch_blob(repository, folder, files[name], report)
         done += files[name].size or 0
-    _bring(repository, folder, choice.weights)
+    _add_to_snapshot(repository, folder, choice.weights)
     return folder
 
 
-def _ask(repository: Repository) -> ModelInfo:
+def _query(repository: Repository) -> ModelInfo:
     from huggingface_hub import HfApi
 
     return HfApi().model_info(repository.id, revision=repository.revision, files_metadata=True)
 
 
 def _begin(repository: Repository, info: ModelInfo, allow_pickle: bool) -> tuple[Path, WeightFiles]:
-    """Fetches the index; the folder of the files, and which of them are needed."""
+    """Fetches the index; returns the folder of the files, and which of them are needed."""
     from huggingface_hub import hf_hub_download
 
     names = [file.rfilename for file in info.siblings or ()]
     index = next((name for name in (INDEX, CONFIG) if name in names), None)
     if index is None:
         raise ModelError(
-            f"{repository.id}: holds no model in diffusers' form (there is no {INDEX}). "
+            f"{repository.id}: there is no model in diffusers' form in it (no {INDEX}). "
             "Use another repository, or a single .safetensors file of this one."
         )
     path = Path(hf_hub_download(repository.id, index, revision=repository.revision, cache_dir=cache()))
     return path.parent, read(path).choose(repository.id, names, repository.variant, allow_pickle)
 
 
-def _bring(repository: Repository, folder: Path, names: Sequence[str]) -> None:
-    """Has huggingface_hub put files into a snapshot; those whose blobs are there already are only linked."""
+def _add_to_snapshot(repository: Repository, folder: Path, names: Sequence[str]) -> None:
+    """Makes huggingface_hub put files into a snapshot; those whose blobs are there already are only linked."""
     from huggingface_hub import snapshot_download
 
     patterns = [glob.escape(name) for name in names if not (folder / name).exists()]
@@ -149,7 +149,7 @@ def _bring(repository: Repository, folder: Path, names: Sequence[str]) -> None:
 
 
 def _fetch_blob(repository: Repository, folder: Path, file: RepoSibling, progress: ProgressCallback) -> None:
-    """One file of weights. A small one may be kept without a hash; that is left to huggingface_hub."""
+    """Fetches one file of weights. huggingface_hub fetches small ones, which it may keep without a hash."""
     if file.lfs is None:
         return
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
@@ -180,7 +180,7 @@ def _standard_cache() -> Path:
     return Path(constants.HF_HUB_CACHE)
 
 
-def _choice(repository: Repository, folder: Path, allow_pickle: bool) -> WeightFiles:
+def _choose(repository: Repository, folder: Path, allow_pickle: bool) -> WeightFiles:
     index = index_of(folder)
     assert index is not None
     return read(index).choose(repository.id, names_in(folder), repository.variant, allow_pickle)
@@ -194,13 +194,13 @@ def _may_not_fetch(offline: bool | None) -> bool:
 
 def _not_here(repository: Repository) -> str:
     return (
-        f"{repository.id}: is not on this machine, and fetching is forbidden. Run upscaler models fetch "
+        f"{repository.id}: it is not on this machine, and fetching is forbidden. Run upscaler models fetch "
         f"{repository.id} with a connection, or copy what that puts into {cache()} from another machine."
     )
 
 
-def _say(model: Model, info: ModelInfo, total: int) -> None:
-    """What is about to be fetched, and on what conditions it may be used."""
+def _announce(model: Model, info: ModelInfo, total: int) -> None:
+    """Logs what is about to be fetched, and its licence."""
     if not total:
         return
     tags: Mapping[str, str] = dict(tag.split(":", 1) for tag in info.tags or () if ":" in tag)
@@ -214,13 +214,13 @@ def _refuse_without_room(needed: int) -> None:
     free = shutil.disk_usage(place).free
     if needed > free:
         raise ModelError(
-            f"{cache()}: has room for {free / 1e9:.1f} GB, and {needed / 1e9:.1f} are needed. "
+            f"{cache()}: there is room for {free / 1e9:.1f} GB, and {needed / 1e9:.1f} are needed. "
             "Make room, or set HF_HOME to another folder."
         )
 
 
 @contextmanager
-def _sentences(repository: Repository) -> Iterator[None]:
+def _translate_errors(repository: Repository) -> Iterator[None]:
     """Keeps huggingface_hub silent, and turns what it raises into ModelError."""
     from huggingface_hub import constants, errors
     from huggingface_hub.utils.logging import get_verbosity, set_verbosity
@@ -239,12 +239,12 @@ def _sentences(repository: Repository) -> Iterator[None]:
         raise
     except errors.GatedRepoError as error:
         raise ModelError(
-            f"{repository.id}: is gated, its owner gives it to those who accept conditions. Accept them at {page}, "
-            f"then {log_in}."
+            f"{repository.id}: access is gated. Its owner gives it to those who accept conditions. "
+            f"Accept them at {page}, then {log_in}."
         ) from error
     except errors.RevisionNotFoundError as error:
         raise ModelError(
-            f"{repository.id}: has no revision {repository.revision}. Choose one of those at {page}/commits/main."
+            f"{repository.id}: it has no revision {repository.revision}. Choose one of those at {page}/commits/main."
         ) from error
     except errors.RepositoryNotFoundError as error:
         raise ModelError(

@@ -51,8 +51,9 @@ class Package:
 
     module: str
     param: str
-    """Path below the module's folder, as of `bin`."""
+    """Path of the graph below the module's folder."""
     bin: str
+    """Path of the weights below the module's folder."""
     param_sha256: str
     bin_sha256: str
 
@@ -64,28 +65,28 @@ class Repository:
     id: str
     """Owner/name."""
     revision: str | None = None
-    """A commit, branch or tag; None: its main branch."""
+    """A commit, branch or tag; None: the main branch."""
     variant: str = "fp16"
-    """Of the files of weights, the one that is taken where there are several."""
+    """Which files of weights are taken where there are several, such as "fp16" in half precision."""
     gated: bool = False
-    """Whether its owner gives it only to those who have accepted conditions."""
+    """Whether its owner gives access only to those who have accepted conditions."""
     size: int | None = None
-    """Bytes that are fetched; None: not known."""
+    """Bytes to fetch; None: not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a diffusion model is meant to be used; None where the pipeline's own default is meant."""
+    """How a diffusion model is meant to be used; None stands for the pipeline's own default."""
 
     steps: int | None = None
     guidance: float | None = None
-    """How much the text counts: up to 1 not beyond what the model does by itself, and for half the work."""
+    """How much the text counts. Values up to 1 add nothing to what the model does by itself, and halve the work."""
     side: int | None = None
-    """Pixels of the pictures it was trained on."""
+    """Side in pixels of the pictures it was trained on."""
     strength: float | None = None
-    """Share of the noise at which a given picture is begun with: 0 leaves it alone, 1 forgets it."""
+    """Share of noise that is added to a given picture before it is drawn anew: 0 leaves it alone, 1 forgets it."""
     noise: int | None = None
-    """Noise that an upscaler adds to its source, in its own levels."""
+    """Noise that an upscaler adds to its source, in the model's own levels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,37 +96,37 @@ class Model:
     name: str
     kind: Kind = "network"
     file: Path | None = None
-    """Where it is, if it needs no fetching: embedded, imported, or the user's own. A folder if it is a diffusion model
-    in the form of diffusers."""
+    """The file of a model that needs no fetching: embedded, imported, or the user's own. It is a folder if it is a
+    diffusion model in the form of diffusers."""
     download: Download | None = None
     repository: Repository | None = None
     package: Package | None = None
     scale: int | None = None
-    """Of its results unless another is asked for; None: the network's own."""
+    """How many times larger its results are unless another scale is asked for; None: the network's own scale."""
     reach: int | None = None
-    """Source pixels; None: to be measured."""
+    """Effective receptive field, as a radius in source pixels; None: it is measured at the first use."""
     aliases: tuple[str, ...] = ()
     architecture: str = ""
     purpose: str = ""
     licence: str = ""
     commercial: bool | None = None
-    """Whether the licence allows commercial use; None: not known, or on conditions that `notes` tells."""
+    """Whether the licence allows commercial use; None: not known, or on conditions that `notes` states."""
     author: str = ""
     home: str = ""
     notes: str = ""
     knows: str = ""
-    """The words that it understands, where they are few."""
+    """The words that it understands, if they are few."""
     denoise_with: str | None = None
-    """The model whose weights, mixed with its own, denoise less."""
+    """The name of the model whose weights are mixed with this one's to denoise less."""
     enlarge_with: str | None = None
-    """The network of a "refine"."""
+    """The name of the network of a "refine"."""
     generator: str | None = None
-    """The generator of a "refine"."""
+    """The name of the generator of a "refine"."""
     sampling: Sampling | None = None
     memory: int | None = None
-    """Bytes of a GPU's memory that it runs in at half precision; None: not known."""
+    """Bytes of GPU memory that it needs at half precision; None: not known."""
     diffusers: str | None = None
-    """The least version of diffusers that knows its class; None: any that can be installed here."""
+    """The oldest version of diffusers that knows its class; None: any that can be installed here."""
 
     @property
     def facts(self) -> KindFacts:

@@ -9,10 +9,10 @@ from ..files import cache_dir
 
 
 def models_dir() -> Path:
-    """The folder of fetched models; those that were imported and converted are in folders below it."""
+    """The folder of fetched models; imported and converted ones are in folders below it."""
     return cache_dir() / "models"
 
 
 def is_offline() -> bool:
-    """Whether UPSCALER_OFFLINE forbids to fetch anything."""
+    """Whether UPSCALER_OFFLINE forbids fetching."""
     return os.environ.get("UPSCALER_OFFLINE", "0") not in ("", "0")

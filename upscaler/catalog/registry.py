@@ -1,4 +1,4 @@
-"""The models that can be asked for by name: `models/catalog.toml` and what was imported, read and looked up."""
+"""Reads and searches the models that have a name: those of `models/catalog.toml`, and imported ones."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ NCNN = (".param", ".bin")
 """A pair of files: the graph and its weights."""
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", *NCNN)
-"""Of the files that are taken for networks."""
+"""Suffixes of files that are taken for networks."""
 
 REPOSITORY = re.compile(r"(?P<id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>\w[\w./-]*))?", re.ASCII)
-"""Of the hub, with or without a revision."""
+"""A repository of the hub, with or without a revision."""
 
 
 def find(name: str) -> Model:
-    """The model of that name or alias, in that file, or at that URL (with #sha256=… if that is known).
+    """The model of that name or alias, in that file, or at that URL (with #sha256=… if the hash is known).
 
-    Of diffusion models also that in a folder, or in a repository of the hub: owner/name, or owner/name@revision.
-    Upper case, hyphens, underscores and spaces make no difference in a name. Raises ModelError, naming the nearest.
+    A diffusion model may also be in a folder, or in a repository of the hub: owner/name, or owner/name@revision.
+    Upper case, hyphens, underscores and spaces make no difference in a name. Raises ModelError, which suggests the most
+    similar name.
     """
     if "://" in name:
         return _at_url(name)
@@ -56,21 +57,23 @@ def find(name: str) -> Model:
         return _in_repository(Repository(repository["id"], repository["revision"]))
     near = difflib.get_close_matches(normalize_name(name), known, 1)
     hint = f"Did you mean {near[0]}?" if near else "See upscaler models list."
-    raise ModelError(f"{name}: no model has this name, and it is no file of a network ({', '.join(SUFFIXES)}). {hint}")
+    raise ModelError(
+        f"{name}: no model has this name, and there is no such file of a network ({', '.join(SUFFIXES)}). {hint}"
+    )
 
 
 def models() -> tuple[Model, ...]:
-    """The catalog's blocks, those of the user's own catalog (`catalog.toml` in `cache_dir()`), and what was imported.
+    """The models of the catalog, of the user's own catalog (`catalog.toml` in `cache_dir()`), and imported ones.
 
-    Raises ModelError when the user's own cannot be read.
+    Raises ModelError when the user's own catalog cannot be read.
     """
     own = cache_dir() / "catalog.toml"
-    return *_published(), *(_read(own) if own.is_file() else ()), *store.imported()
+    return *_read_published(), *(_read(own) if own.is_file() else ()), *store.imported_models()
 
 
 @functools.cache
-def _published() -> tuple[Model, ...]:
-    """Those that come with this package: inside of it when installed from a wheel, beside it in a checkout."""
+def _read_published() -> tuple[Model, ...]:
+    """The models that come with this package: inside it when it was installed from a wheel, else beside it."""
     package = Path(__file__).parent.parent
     places = (package / "models" / "catalog.toml", package.parent / "models" / "catalog.toml")
     return _read(next(place for place in places if place.is_file()))
@@ -113,12 +116,14 @@ def _model(block: dict[str, Any], folder: Path) -> Model:
 def _in_folder(path: Path) -> Model:
     index = diffusers_layout.index_of(path)
     if index is None:
-        raise ModelError(f"{path}: is a folder without a diffusion model in it (there is no {diffusers_layout.INDEX}).")
+        raise ModelError(
+            f"{path}: this is a folder without a diffusion model in it (there is no {diffusers_layout.INDEX})."
+        )
     return Model(path.resolve().name, diffusers_layout.read(index).kind, file=path)
 
 
 def _in_repository(repository: Repository) -> Model:
-    """A model of the catalog if that is its repository, in another revision perhaps."""
+    """The catalog's model of that repository, perhaps in another revision; else a model of its own."""
     for model in models():
         if model.repository is not None and model.repository.id == repository.id:
             if repository.revision is None:
@@ -131,19 +136,19 @@ def _in_repository(repository: Repository) -> Model:
 
 
 def _at_url(text: str) -> Model:
-    """A model of the catalog if that is its address, so that its hash is known; else one of its own."""
+    """The catalog's model with that address, so that its hash is known; else a model of its own."""
     url, fragment = urldefrag(text)
     for model in models():
         if model.download is not None and url in model.download.urls:
             return model
     sha256 = fragment.removeprefix("sha256=").lower() if fragment else None
     if sha256 is not None and (len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef")):
-        raise ModelError(f"{text}: what follows # is no hash. Write #sha256= and 64 hexadecimal digits.")
+        raise ModelError(f"{text}: what follows # is not a hash. Write #sha256= and 64 hexadecimal digits.")
     if urlsplit(url).scheme not in ("http", "https"):
         raise ModelError(f"{text}: only http and https addresses can be fetched.")
     download = Download((url,), None, sha256)
     if Path(download.filename).suffix.lower() not in SUFFIXES:
-        raise ModelError(f"{text}: is not the address of a file of a network ({', '.join(SUFFIXES)}).")
+        raise ModelError(f"{text}: this is not the address of a file of a network ({', '.join(SUFFIXES)}).")
     return Model(Path(download.filename).stem, download=download)
 
 

@@ -29,7 +29,7 @@ def find_local(model: Model) -> Path | None:
     """A file of the model on this machine, or its folder, unchecked; None when it would have to be fetched."""
     if model.repository is not None:
         return hub.find_local(model.repository)
-    places = [model.file, _converted(model.package) if model.package else None, _target(model)]
+    places = [model.file, _converted_path(model.package) if model.package else None, _target(model)]
     found = next((place for place in places if place is not None and place.exists()), None)
     return found or (_package_file(model.package, model.package.bin) if model.package else None)
 
@@ -37,15 +37,15 @@ def find_local(model: Model) -> Path | None:
 def fetch_model(
     model: Model, progress: ProgressCallback | None = None, *, offline: bool | None = None, allow_pickle: bool = False
 ) -> Path:
-    """A file of the model that is whole and right: a checkpoint. Fetched if need be and allowed.
+    """Returns a file of the model that is whole and right, fetched if need be and allowed.
 
-    Sought in this order: its own file, the cache, an installed package (converted once), the network. What has a known
-    hash is checked against it, each time. Of a model in a repository it is the folder; its weights are safetensors
+    It is sought in this order: the model's own file, the cache, an installed package (converted once), the network. A
+    known hash is checked each time. For a model in a repository the folder is returned; its weights are safetensors
     unless pickles are allowed. Raises ModelError.
     """
     if model.facts.loader is None:
         parts = [name for name in (model.enlarge_with, model.generator) if name is not None]
-        why = f"is made of {' and '.join(parts)}" if parts else "is a plain filter"
+        why = f"it is made of {' and '.join(parts)}" if parts else "it is a plain filter"
         raise ModelError(f"{model.name}: {why} and has no file of its own.")
     if model.file is not None:
         return model.file
@@ -57,10 +57,12 @@ def fetch_model(
     if model.package is not None and (converted := _from_package(model.name, model.package)):
         return converted
     if target is None or model.download is None or not model.download.urls:
-        raise ModelError(f"{model.name}: {_by_hand(model, target)}")
+        raise ModelError(f"{model.name}: {_advise_manual(model, target)}")
     if is_offline() if offline is None else offline:
-        raise ModelError(f"{model.name}: is not on this machine, and fetching is forbidden. {_by_hand(model, target)}")
-    _say_licence(model)
+        raise ModelError(
+            f"{model.name}: it is not on this machine, and fetching is forbidden. {_advise_manual(model, target)}"
+        )
+    _log_licence(model)
     sha256 = fetch(model.download, target, progress)
     if model.download.sha256 is None:
         log.warning("%s: not checked, since its address has no hash. Add #sha256=%s to it.", model.name, sha256)
@@ -92,9 +94,9 @@ def keep_download(model: Model, file: Path) -> Path:
     return target
 
 
-def imported() -> tuple[Model, ...]:
+def imported_models() -> tuple[Model, ...]:
     """The models that `upscaler models import` has put here."""
-    return tuple(_imported(file) for file in sorted((models_dir() / "imported").glob("*.safetensors")))
+    return tuple(_describe_imported(file) for file in sorted((models_dir() / "imported").glob("*.safetensors")))
 
 
 def imported_path(name: str) -> Path:
@@ -103,8 +105,8 @@ def imported_path(name: str) -> Path:
 
 
 def from_ncnn(file: Path) -> Model:
-    """The network in a pair of ncnn files, one of which is named; converted once. Raises ModelError."""
-    param, bin = ncnn.pair(file)
+    """The network in a pair of ncnn files, one of which is `file`; it is converted once. Raises ModelError."""
+    param, bin = ncnn.find_pair(file)
     path = (
         models_dir() / "converted" / f"{param.stem}-{weights_sha256(bin)[:12]}-{weights_sha256(param)[:12]}.safetensors"
     )
@@ -114,9 +116,9 @@ def from_ncnn(file: Path) -> Model:
 
 
 def remove(model: Model) -> list[Path]:
-    """Deletes what was fetched, converted or imported of a model; the files that are gone. Raises ModelError."""
+    """Deletes what was fetched, converted or imported of a model; returns the deleted files. Raises ModelError."""
     target = _target(model)
-    places = [_converted(model.package) if model.package else None, target]
+    places = [_converted_path(model.package) if model.package else None, target]
     if target is not None:
         places += [target.with_name(f"{target.name}.part"), target.with_name(f"{target.name}.lock")]
     if model.file is not None and model.file.parent == models_dir() / "imported":
@@ -135,7 +137,7 @@ def remove(model: Model) -> list[Path]:
 
 
 def write_weights(path: Path, write: Callable[[Path], object]) -> None:
-    """Calls `write` with a temporary file and renames that to `path`, whole or not at all. Raises ModelError."""
+    """Calls `write` with a temporary file and renames it to `path`, whole or not at all. Raises ModelError."""
     try:
         atomic_write(path, write)
     except (OSError, SafetensorError) as error:
@@ -144,7 +146,10 @@ def write_weights(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def _target(model: Model) -> Path | None:
-    """Where its download lies, or shall lie. What has no known hash lies in a folder named after its address."""
+    """The path of the model's download, whether it is there or not; None if it has none.
+
+    Without a known hash it is in a folder that is named after the address.
+    """
     download = model.download
     if download is None:
         return None
@@ -157,13 +162,13 @@ def _is_right(file: Path, model: Model) -> bool:
     expected = model.download.sha256 if model.download else None
     if expected is None or weights_sha256(file) == expected:
         return True
-    log.warning("%s: is not the file that belongs there (its SHA-256 is another), and is not used.", file)
+    log.warning("%s: this is not the file that belongs there (its SHA-256 is another), and it is not used.", file)
     return False
 
 
 def _from_package(name: str, package: Package) -> Path | None:
-    """The converted file; None if the package is not installed, or another version of it."""
-    converted = _converted(package)
+    """The converted file; None if the package, or this version of it, is not installed."""
+    converted = _converted_path(package)
     if converted.is_file():
         return converted
     param, bin = _package_file(package, package.param), _package_file(package, package.bin)
@@ -176,14 +181,14 @@ def _from_package(name: str, package: Package) -> Path | None:
     return converted
 
 
-def _converted(package: Package) -> Path:
+def _converted_path(package: Package) -> Path:
     stem = Path(package.param).stem
     hashes = f"{package.bin_sha256[:12]}-{package.param_sha256[:12]}"
     return models_dir() / "converted" / f"{stem}-{hashes}.safetensors"
 
 
 def _package_file(package: Package, path: str) -> Path | None:
-    """Found without importing the package: it may need libraries that are not here."""
+    """Finds a file without importing the package, which may need libraries that are not here."""
     spec = importlib.util.find_spec(package.module)
     places = spec.submodule_search_locations if spec else None
     file = Path(places[0]) / path if places else None
@@ -196,7 +201,7 @@ def _convert(param: Path, bin: Path, path: Path) -> None:
     write_weights(path, lambda temporary: save_file(network.weights, temporary, about))
 
 
-def _imported(file: Path) -> Model:
+def _describe_imported(file: Path) -> Model:
     about = _about(file)
     return Model(
         file.stem,
@@ -231,14 +236,15 @@ def _header(file: Path, size: int, mtime_ns: int) -> Mapping[str, str]:
         return {}
 
 
-def _say_licence(model: Model) -> None:
+def _log_licence(model: Model) -> None:
     if model.commercial is False:
         log.warning("%s: by %s, %s: commercial use is not allowed.", model.name, model.author, model.licence)
     elif model.licence:
         log.info("%s: by %s, %s.", model.name, model.author, model.licence)
 
 
-def _by_hand(model: Model, target: Path | None) -> str:
+def _advise_manual(model: Model, target: Path | None) -> str:
+    """A sentence on how to get the file without this program."""
     if target is None or model.download is None:
         return "none of its files is on this machine."
     source = model.download.urls[0] if model.download.urls else model.home

@@ -1,4 +1,4 @@
-"""Bytes to pictures and back: the table of formats, reading by content, writing whole or not at all."""
+"""Reads and writes pictures: the table of formats, reading by content, writing whole or not at all."""
 
 from .decode import Source, decode, looks_like_picture
 from .encode import (

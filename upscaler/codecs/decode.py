@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 Source: TypeAlias = Union[
     str, "os.PathLike[str]", bytes, Picture, PIL.Image.Image, "np.ndarray[Any, Any]", "torch.Tensor"
 ]
-"""What a picture can be made from. Arrays: see `Picture.from_array`; tensors: see `Picture.from_tensor`."""
+"""All that a picture can be read from. See `Picture.from_array` for arrays, and `Picture.from_tensor` for tensors."""
 
 LARGEST = 512_000_000
-"""Pixels of a source above which it is taken for a decompression bomb unless it is allowed."""
+"""Pixels above which a source is taken for a decompression bomb, unless the caller allows more."""
 
 HEAD = 64
 
@@ -46,7 +46,7 @@ def decode(
     if isinstance(source, Picture):
         return source
     if isinstance(source, PIL.Image.Image):
-        return pillow.picture_of(source, name or "image", workspace)
+        return pillow.convert(source, name or "image", workspace)
     if isinstance(source, np.ndarray):
         return Picture.from_array(source, name or "array")
     if isinstance(source, (str, os.PathLike, bytes)):
@@ -85,7 +85,7 @@ def _read(
         head, file = _head_of(path, name), path
     format = sniff(head) or by_suffix(Path(name).suffix)
     if not head or format is None or (format.has_signature and not sniff(head)):
-        raise PictureError(_no_picture(head, name, format))
+        raise PictureError(_say_unknown(head, name, format))
 
     def check(size: Size) -> None:
         if size.pixels > max_pixels:
@@ -106,14 +106,14 @@ def _head_of(path: Path, name: str) -> bytes:
         with path.open("rb") as file:
             return file.read(HEAD)
     except IsADirectoryError as error:
-        raise PictureError(f"{name}: is a folder, not a picture.") from error
+        raise PictureError(f"{name}: this is a folder, not a picture.") from error
     except FileNotFoundError as error:
         raise PictureError(f"{name}: no such file.") from error
     except OSError as error:
         raise PictureError(f"{name}: cannot be read ({error.strerror}).") from error
 
 
-def _no_picture(head: bytes, name: str, format: Format | None) -> str:
+def _say_unknown(head: bytes, name: str, format: Format | None) -> str:
     if not head:
         return f"{name}: the file is empty."
     expected = f", though its name says {format.name}" if format else ""

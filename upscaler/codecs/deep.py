@@ -17,7 +17,7 @@ from ..arrays import PixelArray
 HEAD = 2**20
 CODESTREAM = b"\xff\x4f\xff\x51"
 DEPTH_WITHIN = 40
-"""Bytes from the start of a JPEG 2000 codestream to the depth of its first component (ISO 15444-1, A.5.1)."""
+"""Offset in bytes of the depth of the first component within a JPEG 2000 codestream (ISO 15444-1, A.5.1)."""
 
 WORD = re.compile(rb"(?:\s|#[^\n]*\n)*([^\s#]+)")
 

@@ -20,7 +20,7 @@ import pyvips
 from ..files import atomic_write
 from ..picture import Metadata
 from . import iptc, png_texts, tiff_exif
-from .connections import source
+from .connections import open_source
 from .tiff_exif import Directory, Value
 
 log = logging.getLogger("upscaler")
@@ -29,7 +29,7 @@ LARGEST_SEGMENT = 0xFFFF - 2
 """Bytes in one segment of a JPEG file."""
 
 LARGEST_ROOM = 65000
-"""Bytes of an EXIF block in WebP and AVIF files: libvips leaves out longer ones."""
+"""Bytes of an EXIF block in WebP and AVIF files; libvips leaves out longer ones."""
 
 RESOLUTION = (0x011A, 0x011B)
 UNIT, INCH = 0x0128, struct.pack("<H", 2)
@@ -38,7 +38,7 @@ UNIT, INCH = 0x0128, struct.pack("<H", 2)
 def from_png(file: BinaryIO, metadata: Metadata) -> Metadata:
     """Adds the texts of a PNG file, and IPTC records that are stored as one."""
     texts = png_texts.read(file)
-    records = iptc.records_in(png_texts.profile_in(texts, "iptc") or b"")
+    records = iptc.find_records(png_texts.take_profile(texts, "iptc") or b"")
     return replace(metadata, iptc=records, comments=texts)
 
 
@@ -48,7 +48,7 @@ def from_tiff(file: BinaryIO, metadata: Metadata) -> Metadata:
     records = directory.pop(tiff_exif.IPTC, None)
     return replace(
         metadata,
-        exif=tiff_exif.block_of(directory) if directory else None,
+        exif=tiff_exif.make_block(directory) if directory else None,
         iptc=records.data if isinstance(records, Value) else None,
     )
 
@@ -59,20 +59,20 @@ def room_for(metadata: Metadata) -> bytes | None:
     `into_room` replaces it by the real block. The comment is as long as that; what libvips adds makes it a little
     longer still.
     """
-    block = _with_resolution(metadata)
+    block = _add_resolution(metadata)
     if block is None:
         return None
     if len(block) > LARGEST_ROOM:
         log.warning("the EXIF block of %d bytes is too long for this format; it is left out.", len(block))
         return None
     comment = b"ASCII\0\0\0" + b" " * len(block)
-    return tiff_exif.block_of({0x8769: {0x9286: Value(7, len(comment), comment)}})
+    return tiff_exif.make_block({0x8769: {0x9286: Value(7, len(comment), comment)}})
 
 
 def into_room(metadata: Metadata, path: Path) -> None:
     """Puts the EXIF block into the place that `room_for` has made in a WebP or AVIF file."""
-    block = _with_resolution(metadata)
-    image = pyvips.Image.new_from_source(source(path), "")
+    block = _add_resolution(metadata)
+    image = pyvips.Image.new_from_source(open_source(path), "")
     if block is None or not image.get_typeof("exif-data"):
         return
     room = bytes(image.get("exif-data")).removeprefix(b"Exif\0\0")
@@ -83,14 +83,14 @@ def into_room(metadata: Metadata, path: Path) -> None:
         whole[start : at + len(room)] = block.ljust(at + len(room) - start, b"\0")
 
 
-def _with_resolution(metadata: Metadata) -> bytes | None:
+def _add_resolution(metadata: Metadata) -> bytes | None:
     """The EXIF block, with a resolution added where it has none: WebP and AVIF have no other place for it."""
-    if metadata.dpi is None or (metadata.exif and RESOLUTION[0] in tiff_exif.tags(io.BytesIO(metadata.exif))):
+    if metadata.dpi is None or (metadata.exif and RESOLUTION[0] in tiff_exif.read_tags(io.BytesIO(metadata.exif))):
         return metadata.exif
     across, down = (Value(5, 1, struct.pack("<II", round(value * 1000), 1000)) for value in metadata.dpi)
     resolution: Directory = {RESOLUTION[0]: across, RESOLUTION[1]: down, UNIT: Value(3, 1, INCH)}
     if metadata.exif is None:
-        return tiff_exif.block_of(resolution)
+        return tiff_exif.make_block(resolution)
     file = io.BytesIO(metadata.exif)
     tiff_exif.add(file, resolution)
     return file.getvalue()
@@ -103,7 +103,7 @@ def into_jpeg(metadata: Metadata, path: Path) -> None:
     if metadata.exif is not None:
         segments += _segment(0xE1, b"Exif\0\0" + metadata.exif)
     if metadata.iptc is not None:
-        segments += _segment(0xED, iptc.resources_of(metadata.iptc))
+        segments += _segment(0xED, iptc.make_resources(metadata.iptc))
     if len(metadata.xmp or b"") > LARGEST_SEGMENT - 29:
         log.warning("the XMP block of %d bytes is too long for JPEG; it is left out.", len(metadata.xmp or b""))
     _insert(path, 2, segments)
@@ -119,7 +119,7 @@ def _segment(marker: int, data: bytes) -> bytes:
 
 def into_png(metadata: Metadata, path: Path) -> None:
     """Puts EXIF, IPTC and texts into a PNG file."""
-    _insert(path, 33, png_texts.chunks_of(metadata.exif, metadata.iptc, metadata.comments))
+    _insert(path, 33, png_texts.make_chunks(metadata.exif, metadata.iptc, metadata.comments))
 
 
 def into_tiff(metadata: Metadata, path: Path) -> None:

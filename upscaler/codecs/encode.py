@@ -1,4 +1,4 @@
-"""Writes pictures: whole or not at all, in the format that was asked for."""
+"""Writes pictures in the format that is asked for: whole, or not at all."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def check(path: Path, options: EncodeOptions, size: Size) -> None:
     """Raises OutputError if a picture of `size` could not be written to `path`: worth knowing before computing it."""
     format = options.format_for(path)
     if path.is_dir():
-        raise OutputError(f"{path}: is a folder.")
+        raise OutputError(f"{path}: this is a folder. Name a file.")
     check_format(format, options, size, str(path))
     if not options.overwrite and path.exists():
         raise OutputError(f"{path}: {EXISTS}")

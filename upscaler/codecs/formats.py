@@ -29,7 +29,7 @@ from typing import Any, BinaryIO, Final, Literal
 from ..arrays import PixelArray
 from ..picture import Metadata
 from . import deep, embed
-from .profiles import of_jpeg_2000
+from .profiles import find_in_jpeg_2000
 
 Library = Literal["vips", "pillow"]
 
@@ -286,7 +286,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         _starts(b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
         writer="pillow",
         reads_truncated=False,  # it would be all black
-        find_profile=of_jpeg_2000,
+        find_profile=find_in_jpeg_2000,
         deep=deep.JPEG_2000,
         alpha=True,
     ),

@@ -6,12 +6,12 @@ from ..arrays import PixelArray
 
 
 def swaps_sides(orientation: int) -> bool:
-    """Whether width and height change places."""
+    """Whether an orientation exchanges width and height."""
     return orientation in (5, 6, 7, 8)
 
 
-def upright(pixels: PixelArray, orientation: int) -> PixelArray:
-    """Stored pixels as they are to be seen. Values that EXIF does not define count as 1, "upright already"."""
+def turn_upright(pixels: PixelArray, orientation: int) -> PixelArray:
+    """Turns stored pixels the way they are to be seen. Values that EXIF does not define count as 1, "upright"."""
     if swaps_sides(orientation):
         pixels = pixels.transpose(1, 0, 2)
     if orientation in (2, 3, 6, 7):

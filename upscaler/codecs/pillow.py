@@ -1,4 +1,4 @@
-"""Reading and writing through Pillow: what libvips' wheel lacks (BMP, TGA, PPM, JPEG 2000, ICO, PSD …)."""
+"""Reads and writes through Pillow what libvips' wheel lacks: BMP, TGA, PPM, JPEG 2000, ICO, PSD …"""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..picture import Metadata, Picture, allocate
 from ..tiling import Size
 from . import deep, tiff_exif
 from .formats import Format
-from .orientation import swaps_sides, upright
+from .orientation import swaps_sides, turn_upright
 from .profiles import builtin, fits
 from .tiff_exif import IPTC
 
@@ -30,7 +30,7 @@ ORIENTATION = 0x0112
 IPTC_RESOURCE = 0x0404
 STRIP_ROWS = 256
 _settings = threading.Lock()
-"""Guards Pillow's process-wide limits, and Python's warnings, which are ours only while a file is read."""
+"""Guards Pillow's process-wide limits and Python's warnings, which are changed while a file is read."""
 
 
 def read(
@@ -41,7 +41,7 @@ def read(
     check: Callable[[Size], None],
     workspace: Path | None,
 ) -> Picture:
-    """The first frame, upright. `check` is called with the size before any pixel is decoded.
+    """Reads the first frame, upright. `check` is called with the size before any pixel is decoded.
 
     Raises PictureError when Pillow cannot read it to the end.
     """
@@ -56,8 +56,8 @@ def read(
                 check(Size(*image.size))
                 frames = int(getattr(image, "n_frames", 1))
                 if frames > 1 and format.has_frames:
-                    log.warning("%s: holds %d frames or pages; the first is used.", name, frames)
-                picture = _complete(_picture_of(image, name, workspace), file, format)
+                    log.warning("%s: there are %d frames or pages; the first is used.", name, frames)
+                picture = _complete(_convert(image, name, workspace), file, format)
         except UpscalerError:
             raise
         except UnidentifiedImageError as error:
@@ -71,13 +71,13 @@ def read(
     return replace(picture, format=format.name, name=name)
 
 
-def picture_of(image: Image.Image, name: str, workspace: Path | None = None) -> Picture:
-    """A Pillow image of any mode as an upright picture, with its profile, EXIF, XMP, IPTC and resolution.
+def convert(image: Image.Image, name: str, workspace: Path | None = None) -> Picture:
+    """Converts a Pillow image of any mode to an upright picture, with its profile, EXIF, XMP, IPTC and resolution.
 
-    Raises PictureError for pixels of floating-point or 32-bit whole numbers, and when it was opened but can't be read.
+    Raises PictureError for floating-point pixels or 32-bit whole numbers, and when the image cannot be loaded.
     """
     try:
-        return _picture_of(image, name, workspace)
+        return _convert(image, name, workspace)
     except UpscalerError:
         raise
     except Exception as error:
@@ -102,20 +102,20 @@ def write(picture: Picture, path: Path, format: Format, options: dict[str, Any])
         raise OutputError(f"cannot be written as {format.name} ({error}).") from error
 
 
-def _picture_of(image: Image.Image, name: str, workspace: Path | None) -> Picture:
-    image.load()  # first, for a TIFF is turned upright by it
+def _convert(image: Image.Image, name: str, workspace: Path | None) -> Picture:
+    image.load()  # first: it turns a TIFF upright
     profile = image.info.get("icc_profile")
     orientation = image.getexif().get(ORIENTATION, 1)
     metadata = _metadata(image)
-    image, profile = _in_supported_mode(image, profile, name)
-    pixels = upright(_fetch(image, name, workspace), orientation)
+    image, profile = _convert_mode(image, profile, name)
+    pixels = turn_upright(_fetch(image, name, workspace), orientation)
     if metadata.dpi and swaps_sides(orientation):
         metadata = replace(metadata, dpi=metadata.dpi[::-1])
     return Picture(pixels, profile if fits(profile, pixels.shape[2]) else None, metadata, image.format, name)
 
 
 def _metadata(image: Image.Image) -> Metadata:
-    """The EXIF block as it was read, where Pillow has it; else what it knows, without a TIFF's own structure."""
+    """Returns the EXIF block as it was read, or the tags that Pillow knows; without a TIFF's own structure."""
     exif = image.info.get("exif") or (image.getexif().tobytes() if image.getexif() else None)
     directory = {}
     if exif is not None:
@@ -123,7 +123,7 @@ def _metadata(image: Image.Image) -> Metadata:
     if image.format == "TIFF" and exif is not None:
         directory = tiff_exif.read(io.BytesIO(exif))
         directory.pop(IPTC, None)
-        exif = tiff_exif.block_of(directory) if directory else None
+        exif = tiff_exif.make_block(directory) if directory else None
     xmp, resources = image.info.get("xmp"), image.info.get("photoshop")
     dpi = image.info.get("dpi")
     return Metadata(
@@ -142,20 +142,20 @@ def _complete(picture: Picture, file: Path | io.BytesIO, format: Format) -> Pict
     try:
         pixels = None if format.deep is None else format.deep.read(file, picture.pixels.shape)
     except ValueError:
-        log.warning("%s: is read with 8 bits a sample.", picture.name)
+        log.warning("%s: it is read with 8 bits a sample.", picture.name)
         return picture
     return picture if pixels is None else replace(picture, pixels=pixels)
 
 
-def _in_supported_mode(image: Image.Image, profile: bytes | None, name: str) -> tuple[Image.Image, bytes | None]:
-    """L, LA, RGB, RGBA or I;16, and the profile that then holds."""
+def _convert_mode(image: Image.Image, profile: bytes | None, name: str) -> tuple[Image.Image, bytes | None]:
+    """Converts to L, LA, RGB, RGBA, I or I;16, and returns the profile that the result still has."""
     mode = image.mode
     if mode == "F":
         raise PictureError(
             f"{name}: 32-bit float pixels are not supported (8 or 16 bit whole numbers). Convert it first."
         )
     if mode in ("CMYK", "LAB"):
-        return _through_profile(image, profile, name), None
+        return _convert_to_srgb(image, profile, name), None
     if mode.startswith("I;16"):
         return image if mode == "I;16" else image.convert("I"), profile
     if mode == "1":
@@ -169,8 +169,8 @@ def _in_supported_mode(image: Image.Image, profile: bytes | None, name: str) -> 
     return image.convert({"La": "LA", "RGBa": "RGBA"}.get(mode, "RGB")), None if mode == "HSV" else profile
 
 
-def _through_profile(image: Image.Image, profile: bytes | None, name: str) -> Image.Image:
-    """CMYK and Lab as sRGB: by its own profile, else by a common one."""
+def _convert_to_srgb(image: Image.Image, profile: bytes | None, name: str) -> Image.Image:
+    """Converts CMYK and Lab to sRGB by the image's own profile, or a common one."""
     to_srgb = ImageCms.createProfile("sRGB")
     common: Any = ImageCms.createProfile("LAB") if image.mode == "LAB" else io.BytesIO(builtin("cmyk"))
     own: Any = io.BytesIO(profile) if profile and image.mode == "CMYK" else common

@@ -1,4 +1,4 @@
-"""ICC profiles: what their headers tell (ICC.1:2022, 7.2), and conversion to sRGB where one cannot be kept."""
+"""Reads the headers of ICC profiles (ICC.1:2022, 7.2), and converts colours to sRGB where a profile cannot be kept."""
 
 from __future__ import annotations
 
@@ -30,9 +30,11 @@ def fits(profile: bytes | None, channels: int) -> bool:
     return profile[16:20] == (b"GRAY" if channels <= 2 else b"RGB ")
 
 
-def of_code_points(head: bytes) -> tuple[bytes | None, str | None]:
-    """The profile that the code points in an AVIF or HEIF file stand for, if they are not sRGB's; and the name of its
-    curve of high dynamic range, if it has one."""
+def read_code_points(head: bytes) -> tuple[bytes | None, str | None]:
+    """Returns the profile that the code points in an AVIF or HEIF file stand for, and the name of its curve.
+
+    The former is None for sRGB, the latter for curves without high dynamic range.
+    """
     at = head.find(b"colrnclx") + 8
     codes = int.from_bytes(head[at : at + 2], "big"), int.from_bytes(head[at + 2 : at + 4], "big")
     if at < 8:
@@ -40,19 +42,19 @@ def of_code_points(head: bytes) -> tuple[bytes | None, str | None]:
     return builtin("p3") if codes == P3 else None, GLARING.get(codes[1])
 
 
-def of_jpeg_2000(head: bytes) -> bytes | None:
-    """The profile in the head of a JPEG 2000 file (ISO 15444-1, I.5.3.3)."""
+def find_in_jpeg_2000(head: bytes) -> bytes | None:
+    """Returns the profile in the head of a JPEG 2000 file (ISO 15444-1, I.5.3.3)."""
     at = head.find(b"colr\x02")
     return head[at + 7 : at - 4 + int.from_bytes(head[at - 4 : at], "big")] if at >= 4 else None
 
 
 def builtin(name: str) -> bytes:
-    """A profile that comes with libvips: "srgb", "p3", "cmyk"."""
+    """Returns a profile that comes with libvips: "srgb", "p3", "cmyk"."""
     return bytes(pyvips.Image.profile_load(name))
 
 
 def to_srgb(picture: Picture, workspace: Path | None) -> Picture:
-    """With colours as sRGB numbers and no profile; alpha, depth and greyness stay. A damaged profile counts as sRGB."""
+    """Converts colours to sRGB without a profile; alpha, depth and greyness stay. A damaged profile counts as sRGB."""
     height, width, channels = picture.pixels.shape
     colours = 1 if channels <= 2 else 3
     kind = "ushort" if picture.depth == 16 else "uchar"

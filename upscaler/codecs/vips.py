@@ -1,4 +1,4 @@
-"""Reading and writing through libvips: JPEG, PNG, WebP, TIFF, AVIF, HEIF, GIF."""
+"""Reads and writes through libvips: JPEG, PNG, WebP, TIFF, AVIF, HEIF, GIF."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from ..errors import OutputError, PictureError
 from ..picture import Metadata, Picture, allocate
 from ..tiling import Size
 from . import embed, iptc
-from .connections import source, target
+from .connections import open_source, open_target
 from .formats import Format
-from .orientation import swaps_sides, upright
-from .profiles import fits, of_code_points
+from .orientation import swaps_sides, turn_upright
+from .profiles import fits, read_code_points
 
 log = logging.getLogger("upscaler")
 logging.getLogger("pyvips").addHandler(logging.NullHandler())  # its exceptions say what matters
 
 MILLIMETRES = 25.4
 USUAL_DPI = (72.0, 72.0)
-"""Written into PNG and TIFF when the source says nothing: libvips cannot leave it out."""
+"""Written into PNG and TIFF if the source states no resolution: libvips cannot leave it out."""
 
-UNSAID = (1.0, 2.834, 72 / MILLIMETRES)
-"""Pixels a millimetre that libvips reports when a file says nothing."""
+UNSTATED = (1.0, 2.834, 72 / MILLIMETRES)
+"""Pixels a millimetre that libvips reports if a file states no resolution."""
 
 STRIP_ROWS = 256
-"""Fetched at a time; libvips decodes as they are asked for."""
+"""Rows fetched at a time; libvips decodes them as they are asked for."""
 
 CODE_POINTS_WITHIN = 2**16
 
 HARMLESS = ("Invalid SOS parameters", "JFIF revision", "Adobe color transform", "Inconsistent progression")
-"""Complaints of libjpeg about files that it decodes to the end all the same."""
+"""Complaints of libjpeg about files that it nevertheless decodes to the end."""
 
 ADVICE = "`accept_damaged` uses what can be read."
 
@@ -53,7 +53,7 @@ def read(
     check: Callable[[Size], None],
     workspace: Path | None,
 ) -> Picture:
-    """The first frame or page, upright. `check` is called with the size before any pixel is decoded.
+    """Reads the first frame or page, upright. `check` is called with the size before any pixel is decoded.
 
     Raises PictureError when libvips cannot read it to the end.
     """
@@ -66,7 +66,7 @@ def read(
                 raise
             return _read(file, format, name, "error", check, workspace)
     except pyvips.Error as error:
-        raise PictureError(f"{name}: {_reason(error, format, accept_damaged)}") from error
+        raise PictureError(f"{name}: {_explain(error, format, accept_damaged)}") from error
 
 
 def write(picture: Picture, path: Path, format: Format, options: dict[str, Any]) -> None:
@@ -88,7 +88,7 @@ def write(picture: Picture, path: Path, format: Format, options: dict[str, Any])
     keep = "icc|xmp|exif" if room else "icc|xmp"
     try:
         # The format is named, so that libvips never takes a file for one of another kind, such as an SVG drawing.
-        getattr(image, f"{format.vips_function}save_target")(target(path), keep=keep, **options)
+        getattr(image, f"{format.vips_function}save_target")(open_target(path), keep=keep, **options)
     except pyvips.Error as error:
         raise OutputError(f"cannot be written as {format.name} ({_detail(error)}).") from error
     if format.embed is not None:
@@ -98,17 +98,17 @@ def write(picture: Picture, path: Path, format: Format, options: dict[str, Any])
 def _read(
     file: Path | bytes, format: Format, name: str, fail_on: str, check: Callable[[Size], None], workspace: Path | None
 ) -> Picture:
-    pyvips.vips_lib.vips_error_clear()  # of complaints that were no errors: they would explain the next one
+    pyvips.vips_lib.vips_error_clear()  # earlier complaints would be taken for the reason of the next error
     image = _open(file, format, fail_on)
     check(Size(image.width, image.height))
     pages = int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
     if pages > 1:
-        log.warning("%s: holds %d frames or pages; the first is used.", name, pages)
+        log.warning("%s: there are %d frames or pages; the first is used.", name, pages)
     metadata = _metadata(image, format, file)
     orientation = int(image.get("orientation")) if image.get_typeof("orientation") else 1
-    image = _in_rgb_or_grey(image, name)
+    image = _convert(image, name)
     profile = _profile(image, format, file, name)
-    pixels = upright(_fetch(image, workspace), orientation)
+    pixels = turn_upright(_fetch(image, workspace), orientation)
     if swaps_sides(orientation) and metadata.dpi:
         metadata = replace(metadata, dpi=metadata.dpi[::-1])
     return Picture(pixels, profile, metadata, format.name, name)
@@ -116,7 +116,7 @@ def _read(
 
 def _open(file: Path | bytes, format: Format, fail_on: str) -> pyvips.Image:
     loader = getattr(pyvips.Image, f"{format.vips_function}load_source")
-    image: pyvips.Image = loader(source(file), fail_on=fail_on, access="sequential")
+    image: pyvips.Image = loader(open_source(file), fail_on=fail_on, access="sequential")
     return image
 
 
@@ -131,7 +131,7 @@ def _blob(image: pyvips.Image, field: str) -> bytes | None:
 def _metadata(image: pyvips.Image, format: Format, file: Path | bytes) -> Metadata:
     exif, xmp, resources = (_blob(image, field) for field in ("exif-data", "xmp-data", "iptc-data"))
     exif = exif and exif.removeprefix(b"Exif\0\0")
-    metadata = Metadata(exif, xmp, iptc.records_in(resources) if resources else None, _dpi(image))
+    metadata = Metadata(exif, xmp, iptc.find_records(resources) if resources else None, _dpi(image))
     if format.extract is None:
         return metadata
     with _binary(file) as binary:
@@ -139,9 +139,9 @@ def _metadata(image: pyvips.Image, format: Format, file: Path | bytes) -> Metada
 
 
 def _dpi(image: pyvips.Image) -> tuple[float, float] | None:
-    """libvips has it from JPEG, PNG and TIFF; for WebP and AVIF it is in their EXIF block only."""
+    """Pixels an inch: libvips reads them from JPEG, PNG and TIFF; WebP and AVIF state them in their EXIF block only."""
     said = image.get("vips-loader").startswith("jpeg") and image.get_typeof("resolution-unit")
-    if said or image.xres not in UNSAID or image.yres not in UNSAID:
+    if said or image.xres not in UNSTATED or image.yres not in UNSTATED:
         return round(image.xres * MILLIMETRES, 2), round(image.yres * MILLIMETRES, 2)
     fields = [f"exif-ifd0-{name}" for name in ("XResolution", "YResolution", "ResolutionUnit")]
     if not all(image.get_typeof(field) for field in fields):
@@ -157,8 +157,8 @@ def _dpi(image: pyvips.Image) -> tuple[float, float] | None:
     return round(per_unit[0] * factor, 2), round(per_unit[1] * factor, 2)
 
 
-def _in_rgb_or_grey(image: pyvips.Image, name: str) -> pyvips.Image:
-    """8 or 16 bit, 1 to 4 bands. CMYK goes through its own profile (else a common one), Lab and the like to sRGB."""
+def _convert(image: pyvips.Image, name: str) -> pyvips.Image:
+    """Converts to 8 or 16 bits and 1 to 4 bands: CMYK by its own profile or a common one, Lab and the like to sRGB."""
     if image.interpretation == "cmyk":
         options = {"input_profile": "cmyk", "depth": 16 if image.format == "ushort" else 8, "intent": "relative"}
         try:
@@ -184,13 +184,13 @@ def _samples(format: str) -> str:
 
 
 def _profile(image: pyvips.Image, format: Format, file: Path | bytes, name: str) -> bytes | None:
-    """Of the pixels as they are now."""
+    """Returns the profile of the converted pixels."""
     profile = _blob(image, "icc-profile-data")
     if profile is None and format.has_code_points:
         with _binary(file) as binary:
-            profile, curve = of_code_points(binary.read(CODE_POINTS_WITHIN))
+            profile, curve = read_code_points(binary.read(CODE_POINTS_WITHIN))
         if curve is not None:
-            log.warning("%s: is of high dynamic range (%s); it will look flat.", name, curve)
+            log.warning("%s: the picture has a high dynamic range (%s); it will look flat.", name, curve)
     return profile if fits(profile, image.bands) else None
 
 
@@ -214,20 +214,20 @@ def _interpretation(bands: int, depth: int) -> str:
     return "rgb16" if depth == 16 else "srgb"
 
 
-def _reason(error: pyvips.Error, format: Format, accept_damaged: bool) -> str:
+def _explain(error: pyvips.Error, format: Format, accept_damaged: bool) -> str:
     detail = _detail(error)
     known = detail.lower()
     if format.missing_decoder and ("hevc" in known or "codec" in known):
         return format.missing_decoder
     if any(words in known for words in ("not configured", "not implemented", "not been built in")):
-        return f"is compressed in a way that cannot be read ({detail}). Convert it first."
+        return f"it is compressed in a way that cannot be read ({detail}). Convert it first."
     cut = any(word in known for word in ("premature end", "truncated", "unexpected end", "end of file", "bad seek"))
     kind = f"the file is {'cut short' if cut else 'damaged'}{detail and f' ({detail})'}"
     return f"{kind}; nothing of it can be read." if accept_damaged else f"{kind}. {ADVICE}"
 
 
 def _detail(error: pyvips.Error) -> str:
-    """The line of libvips' report that says most; there may be none."""
+    """The most telling line of libvips' report; empty if there is none."""
     lines = [line.strip() for line in str(error.detail or "").splitlines()]
     telling = [line for line in lines if any(map(str.isalpha, line))]
     blunt = ("bad seek", *HARMLESS)

@@ -1,4 +1,4 @@
-"""What a picture is while it is in the program: pixels, colour profile, metadata. Knows nothing of file formats."""
+"""A picture in memory: pixels, colour profile, metadata. Nothing here knows file formats."""
 
 from .alpha import bleed, within_source
 from .canvas import allocate

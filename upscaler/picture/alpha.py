@@ -1,4 +1,4 @@
-"""Transparency: colour for pixels that have none, and an enlarged alpha channel without halos."""
+"""Transparency: fills the colour of transparent pixels, and keeps an enlarged alpha channel free of halos."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STRIP_ROWS = 512
 
 
 def bleed(colour: PixelArray, alpha: PixelArray, workspace: Path | None = None) -> PixelArray:
-    """The colour with its fully transparent pixels filled from the nearest visible ones.
+    """Fills fully transparent pixels with the colour of the nearest visible ones.
 
     Files hold anything there, black mostly, and a network would draw it into the visible edge. `colour` is (height,
     width, 1 or 3), `alpha` (height, width, 1); farther than HALO pixels from anything visible, colours stay.

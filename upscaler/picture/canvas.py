@@ -1,4 +1,4 @@
-"""Room for pixels: in memory when small, in an unnamed file on disk when large."""
+"""Allocates arrays of pixels: in memory when small, in an unnamed file on disk when large."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from ..arrays import PixelArray
 from ..errors import OutputError
 
 IN_MEMORY = 96 * 2**20
-"""Bytes up to which a canvas is an ordinary array."""
+"""Bytes up to which pixels are an ordinary array."""
 
 
 def allocate(shape: tuple[int, ...], dtype: DTypeLike, folder: Path | None = None) -> PixelArray:
-    """An array to be filled; beyond IN_MEMORY bytes it is a memory-mapped file in `folder` (default: the system's
-    temporary folder) that vanishes with the array, also if the program is killed (on Windows: when it ends).
+    """Returns an array that is not initialised; beyond IN_MEMORY bytes it is a memory-mapped file in `folder`.
+
+    None stands for the system's temporary folder. The file vanishes with the array, also if the program is killed (on
+    Windows: when it ends).
 
     Raises OutputError when the disk has no room for it.
     """

@@ -1,4 +1,4 @@
-"""The picture: what decoding gives, what the pipeline passes on, what encoding takes and a library user receives."""
+"""The picture, which decoding returns, the pipeline passes on, encoding takes and a library user receives."""
 
 from __future__ import annotations
 
@@ -32,13 +32,14 @@ class Picture:
     """ICC profile of the pixel values; None means sRGB."""
     metadata: Metadata = field(default_factory=Metadata)
     format: str | None = None
-    """Name of the format it was read from, such as "JPEG"."""
+    """The name of the format it was read from, such as "JPEG"; None if it was not read from a file."""
     name: str = "picture"
-    """How messages call it."""
+    """Its name in messages."""
     lr_rmse: float | None = None
-    """Of a result that a model made: the root mean square of what it differs from its source when each source pixel is
-    compared with the mean of those it became, in 8-bit levels, before the resizing to the exact size; of several
-    passes the largest. None for others."""
+    """RMSE, in 8-bit levels, between the source and the result downscaled to its size by area averaging.
+
+    It is taken before the result is resized to its exact size, and is the largest of several passes. None for pictures
+    that no model made."""
 
     @property
     def size(self) -> Size:
@@ -65,13 +66,13 @@ class Picture:
         encode(self, Path(path), EncodeOptions(**options))
 
     def to_numpy(self) -> PixelArray:
-        """A copy of `pixels`; grey without alpha comes as (height, width)."""
+        """Returns a copy of `pixels`; grey without alpha is (height, width)."""
         pixels: Any = np.array(self.pixels)
         result: PixelArray = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
         return result
 
     def to_pil(self) -> PIL.Image.Image:
-        """A Pillow image: L, LA, RGB or RGBA, with the profile in its info; 16-bit pixels are rounded to 8."""
+        """Returns a Pillow image, L, LA, RGB or RGBA, with the profile in its info; 16-bit pixels are rounded to 8."""
         import PIL.Image
 
         pixels = self.pixels
@@ -83,7 +84,7 @@ class Picture:
         return image
 
     def to_tensor(self) -> torch.Tensor:
-        """A torch tensor: float32, 0..1, (channels, height, width)."""
+        """Returns a torch tensor: float32, 0..1, (channels, height, width)."""
         import torch
 
         from ..arrays import to_float
@@ -92,7 +93,9 @@ class Picture:
 
     @staticmethod
     def from_array(array: Any, name: str = "array") -> Picture:
-        """From (height, width) or (height, width, 1 to 4 channels): uint8, uint16, or floats 0..1 (kept as 16 bit).
+        """Makes a picture from (height, width) or (height, width, 1 to 4 channels).
+
+        Values are uint8, uint16, or floats 0..1, which become 16 bit.
 
         Raises PictureError for any other shape, kind or range.
         """
@@ -116,7 +119,9 @@ class Picture:
 
     @staticmethod
     def from_tensor(tensor: torch.Tensor, name: str = "tensor") -> Picture:
-        """From a torch tensor (channels, height, width), or (1, channels, height, width): uint8 or floats 0..1.
+        """Makes a picture from a torch tensor (channels, height, width) or (1, channels, height, width).
+
+        Values are uint8 or floats 0..1.
 
         Raises PictureError as `from_array` does.
         """

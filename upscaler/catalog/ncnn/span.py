@@ -15,21 +15,21 @@ def span(walk: Walk) -> Blob:
     """Six blocks that weigh themselves; four of their results together become pixels."""
     x = walk.input
     if walk.count("MemoryData"):
-        x = _normalised(walk, x)
+        x = _normalise(walk, x)
     else:
         walk.weights["no_norm"] = np.zeros(1, np.float32)
-    first = _merged(walk, x, "conv_1")
+    first = _merged_convolution(walk, x, "conv_1")
     b1, _ = _block(walk, first, "block_1")
     b5 = b1
     for i in range(2, 6):
         b5, _ = _block(walk, b5, f"block_{i}")
     b6, inner = _block(walk, b5, "block_6")
-    x = walk.concat(first, _merged(walk, b6, "conv_2"), b1, inner)
+    x = walk.concat(first, _merged_convolution(walk, b6, "conv_2"), b1, inner)
     x = walk.convolution(x, "conv_cat", kernel=1)
     return walk.shuffle(walk.convolution(x, "upsampler.0"))
 
 
-def _normalised(walk: Walk, x: Blob) -> Blob:
+def _normalise(walk: Walk, x: Blob) -> Blob:
     constant, mean = walk.constant()
     if mean.size != len(_MEAN) or not np.allclose(mean, _MEAN, atol=1e-3):
         walk.refuse(f"it subtracts {mean.tolist()} from a picture where SPAN subtracts {list(_MEAN)}")
@@ -39,18 +39,18 @@ def _normalised(walk: Walk, x: Blob) -> Blob:
 
 def _block(walk: Walk, x: Blob, name: str) -> tuple[Blob, Blob]:
     """The result of a block, and that of its first convolution, activated."""
-    inner = walk.step("Swish", _merged(walk, x, f"{name}.c1_r"))
-    y = walk.step("Swish", _merged(walk, inner, f"{name}.c2_r"))
-    y = _merged(walk, y, f"{name}.c3_r")
+    inner = walk.step("Swish", _merged_convolution(walk, x, f"{name}.c1_r"))
+    y = walk.step("Swish", _merged_convolution(walk, inner, f"{name}.c2_r"))
+    y = _merged_convolution(walk, y, f"{name}.c3_r")
     weight = walk.step("BinaryOp", walk.step("Sigmoid", y), operation=SUBTRACT, scalar=1, value=0.5)
     return walk.step("BinaryOp", walk.add(y, x), weight, operation=MULTIPLY), inner
 
 
-def _merged(walk: Walk, x: Blob, name: str) -> Blob:
+def _merged_convolution(walk: Walk, x: Blob, name: str) -> Blob:
     """A convolution that was trained as a chain of three beside one of 1x1.
 
-    It is told apart again as a chain of which only the middle does anything: what spandrel merges from it, whenever it
-    computes, is exactly what was stored.
+    It is written as such a chain again, of which only the middle does anything: what spandrel merges from it is exactly
+    what was stored.
     """
     result = walk.convolution(x, f"{name}.eval_conv")
     weight, bias = walk.weights[f"{name}.eval_conv.weight"], walk.weights[f"{name}.eval_conv.bias"]
@@ -69,5 +69,5 @@ def _merged(walk: Walk, x: Blob, name: str) -> Blob:
 
 
 def _eye(outputs: int, inputs: int) -> FloatArray:
-    """A convolution of 1x1 that hands on what it takes."""
+    """The weights of a convolution of 1x1 that passes on what it takes."""
     return np.eye(outputs, inputs, dtype=np.float32)[..., None, None]

@@ -16,18 +16,18 @@ def upcunet(walk: Walk) -> Blob:
     """Two U-shaped networks, of which the second corrects what the first enlarges."""
     thrice = walk.count("Deconvolution", kernel=5) > 0
     rough = _first(walk, walk.input, "unet1", thrice)
-    x = walk.add(_second(walk, rough, "unet2"), _inside(walk, rough, 20))
+    x = walk.add(_second(walk, rough, "unet2"), _crop(walk, rough, 20))
     if not walk.count("PixelShuffle"):
         return x
     x = walk.convolution(x, "conv_final", padding=0)
-    return walk.shuffle(_inside(walk, x, 1))
+    return walk.shuffle(_crop(walk, x, 1))
 
 
 def _first(walk: Walk, x: Blob, name: str, thrice: bool) -> Blob:
     wide = _pair(walk, x, f"{name}.conv1")
     x = _down(walk, wide, f"{name}.conv1_down")
-    x = _weighed(walk, _pair(walk, x, f"{name}.conv2"), f"{name}.conv2")
-    x = walk.add(_inside(walk, wide, 4), _up(walk, x, f"{name}.conv2_up"))
+    x = _weigh(walk, _pair(walk, x, f"{name}.conv2"), f"{name}.conv2")
+    x = walk.add(_crop(walk, wide, 4), _up(walk, x, f"{name}.conv2_up"))
     x = walk.leaky(walk.convolution(x, f"{name}.conv3", padding=0), _SLOPE)
     if thrice:
         return walk.deconvolution(x, f"{name}.conv_bottom", kernel=5, stride=3, padding=2)
@@ -37,12 +37,12 @@ def _first(walk: Walk, x: Blob, name: str, thrice: bool) -> Blob:
 def _second(walk: Walk, x: Blob, name: str) -> Blob:
     wide = _pair(walk, x, f"{name}.conv1")
     x = _down(walk, wide, f"{name}.conv1_down")
-    half = _weighed(walk, _pair(walk, x, f"{name}.conv2"), f"{name}.conv2")
+    half = _weigh(walk, _pair(walk, x, f"{name}.conv2"), f"{name}.conv2")
     x = _down(walk, half, f"{name}.conv2_down")
-    x = _weighed(walk, _pair(walk, x, f"{name}.conv3"), f"{name}.conv3")
-    x = walk.add(_inside(walk, half, 4), _up(walk, x, f"{name}.conv3_up"))
-    x = _weighed(walk, _pair(walk, x, f"{name}.conv4"), f"{name}.conv4")
-    x = walk.add(_inside(walk, wide, 16), _up(walk, x, f"{name}.conv4_up"))
+    x = _weigh(walk, _pair(walk, x, f"{name}.conv3"), f"{name}.conv3")
+    x = walk.add(_crop(walk, half, 4), _up(walk, x, f"{name}.conv3_up"))
+    x = _weigh(walk, _pair(walk, x, f"{name}.conv4"), f"{name}.conv4")
+    x = walk.add(_crop(walk, wide, 16), _up(walk, x, f"{name}.conv4_up"))
     x = walk.leaky(walk.convolution(x, f"{name}.conv5", padding=0), _SLOPE)
     return walk.convolution(x, f"{name}.conv_bottom", padding=0)
 
@@ -60,7 +60,7 @@ def _up(walk: Walk, x: Blob, name: str) -> Blob:
     return walk.leaky(walk.deconvolution(x, name, kernel=2, stride=2), _SLOPE)
 
 
-def _weighed(walk: Walk, x: Blob, name: str) -> Blob:
+def _weigh(walk: Walk, x: Blob, name: str) -> Blob:
     """Each channel times a weight that follows from the means of all."""
     mean = walk.step("Pooling", x, method=1, whole=1)
     weight = walk.step("ReLU", walk.dense(mean, f"{name}.seblock.conv1"))
@@ -68,5 +68,5 @@ def _weighed(walk: Walk, x: Blob, name: str) -> Blob:
     return walk.step("BinaryOp", x, weight, operation=MULTIPLY)
 
 
-def _inside(walk: Walk, x: Blob, margin: float) -> Blob:
+def _crop(walk: Walk, x: Blob, margin: float) -> Blob:
     return walk.step("Crop", x, starts=(margin, margin), ends=(-margin, -margin), axes=_AXES)
