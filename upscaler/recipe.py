@@ -39,12 +39,12 @@ _OWN = re.compile(
     rb"<upscaler:recipe>([^<]*)</upscaler:recipe></rdf:Description>"
 )
 _IN_XMP = re.compile(rb"<upscaler:recipe>([^<]*)</upscaler:recipe>|\bupscaler:recipe=[\"']([^\"'<]*)")
-"""As an element or as an attribute: programs that edit XMP turn one into the other."""
+"""The recipe as an element or as an attribute: programs that edit XMP turn one into the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What made a picture, as JSON can hold it; nothing in it says when or on which machine."""
+    """Everything that made a picture, as JSON can hold it; nothing in it says when or on which machine."""
 
     parameters: Mapping[str, Any]
     """The fields of `text2image.parameters.GenerationParameters`; those that were left open, such as seed, steps and

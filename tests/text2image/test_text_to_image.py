@@ -396,7 +396,7 @@ def test_pipeline_of_another_kind_is_refused_by_its_name_alone(saved: Saved, tmp
 def test_damaged_weights_are_a_sentence(saved: Saved, tmp_path: Path) -> None:
     folder = shutil.copytree(saved("sd"), tmp_path / "sd")
     (folder / "unet/diffusion_pytorch_model.safetensors").write_bytes(b"cut short")
-    with pytest.raises(ModelError, match=r"unet.*\.safetensors: cannot be read as safetensors .* Get it again"):
+    with pytest.raises(ModelError, match=r"unet.*: the file cannot be read as safetensors .* Get it again"):
         generator(folder)("a cat")
 
 
@@ -415,3 +415,10 @@ def test_generator_tells_why_it_was_chosen_if_it_was(saved: Saved) -> None:
 def test_one_call_makes_a_picture(saved: Saved) -> None:
     picture = generate("a cat", model=str(saved("sd")), device="cpu", size=Size(64, 64), steps=1)
     assert (picture.size, picture.name) == (Size(64, 64), "a cat")
+
+
+def test_a_task_that_a_model_cannot_do_leaves_its_settings_known(saved: Saved) -> None:
+    model = generator(saved("klein"))
+    with pytest.raises(ModelError, match="cannot begin with a picture"):
+        model("a cat", image=photo())
+    assert model.settings["scheduler"] == "FlowMatchEulerDiscreteScheduler"

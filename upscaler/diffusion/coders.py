@@ -25,7 +25,7 @@ class Part:
     up: int = 1
     """Cells of the result for each of the input, along a side."""
     down: int = 1
-    """Or cells of the input for each of the result."""
+    """Cells of the input for each of the result, along a side."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from ..errors import ModelError, PlanError
 from .load import Source
 
 Offload: TypeAlias = Literal["none", "model", "group"]
-"""What waits in the machine's memory until it is needed: nothing, whole parts, single layers."""
+"""The weights that wait in the machine's memory until they are needed: none, those of whole parts, of single layers."""
 
 OFFLOADS: Final[tuple[Offload, ...]] = ("none", "model", "group")
 """The later, the less of the device's memory they take."""

@@ -1,4 +1,4 @@
-"""What diffusers and transformers say while they work: kept from the terminal, and their steps reported."""
+"""Messages and progress bars of diffusers and transformers: kept from the terminal, their steps reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user may ask of a diffusion model, in a form that needs no torch; what is left open is the model's own."""
+"""Options of diffusion models, in a form that needs no torch; the model chooses what is None."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class Diffusion:
     """
 
     prompt: str = ""
-    """What is in the picture, with weights of words if wanted; empty: whatever the model sees in it, for half the
-    work."""
+    """A description of the picture; weights of words are written as "(red:1.3)". Without one the model is guided by the
+    picture alone, for half the work."""
     negative: str = ""
-    """What must not be in the picture."""
+    """A description of what must not be in the picture."""
     creativity: float = 0.25
     """How much may be drawn anew, 0 to 1."""
     steps: int | None = None

@@ -1,4 +1,4 @@
-"""What callers must know of diffusers' pipeline classes beside the signatures of their calls: one row a task, one row a
+"""Facts about diffusers' pipeline classes that the signatures of their calls do not tell: one row a task, one row a
 family."""
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ class TaskClass:
     """Which class does a task with the parts of a generator."""
 
     ending: str
-    """What takes the place of "Pipeline" at the end of the name of the class for text to image."""
+    """The end of the class's name, in place of "Pipeline" at the end of the class for text to image."""
     takes: frozenset[str]
     """Parameters that a call of such a class has."""
     inability: str
-    """What a model cannot do that has no such class, as part of a sentence."""
+    """Part of the sentence about a model that has no such class."""
 
 
 TASKS: Final[dict[Task, TaskClass]] = {
@@ -54,7 +54,7 @@ class Traits:
     scale: int = 1
     """How many times larger than its source the result is, along a side."""
     source: Literal["latents", "pixels"] = "latents"
-    """What its source is given as."""
+    """The form in which the pipeline takes its source."""
     multiple: int | None = None
     """By which number of pixels the sides of the source must be divisible; None: as many as its denoiser needs."""
     minimum: int = 1
@@ -72,8 +72,8 @@ FAMILIES: Final[dict[str, Traits]] = {
 """By the beginning of the class's name, diffusers 0.42; the longest that fits counts."""
 
 FIXED: Final = {"use_resolution_binning": False, "clean_caption": False}
-"""Arguments of some pipelines that always have these values: sizes are chosen here, and what becomes of a prompt shall
-not depend on what else is installed."""
+"""Arguments of some pipelines that always have these values: sizes are chosen by the callers, and the effect of a
+prompt must not depend on which other libraries are installed."""
 
 
 def traits(pipeline: Any) -> Traits:

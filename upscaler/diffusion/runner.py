@@ -45,7 +45,7 @@ class RunnerOptions:
 
     device: torch.device
     advice: str
-    """What the user can do when memory runs out: the end of the error's text."""
+    """The end of the error's text when memory runs out: how the user can save some."""
     precision: str = "auto"
     memory: int | None = None
     """Bytes that the model and what it computes may take on the device; None is what is free."""
@@ -69,15 +69,15 @@ class PipelineRunner:
 
     facts: Facts
     placement: Placement
-    pipeline: Any = None
-    """The pipeline, or None while nothing is loaded."""
+    pipeline: Any = None  # while nothing is loaded
 
     def __init__(self, model: Model, options: RunnerOptions) -> None:
         """Nothing is loaded yet."""
         self.model = model
         self.options = options
         self.sampling = model.sampling or Sampling()
-        self._task: Task | None = None
+        self.task: Task | None = None
+        """The task that was loaded last."""
         self._loras: tuple[Lora, ...] = ()
         self._precision = options.precision
         self._least_offload: Offload = OFFLOADS[0]
@@ -88,7 +88,7 @@ class PipelineRunner:
         Raises ModelError for whatever is wrong with the model, PlanError when it does not fit into the memory,
         OutOfMemory when it cannot be loaded.
         """
-        if self.pipeline is not None and task == self._task:
+        if self.pipeline is not None and task == self.task:
             return
         self.close()
         options = self.options
@@ -115,7 +115,7 @@ class PipelineRunner:
                 "Choose another model, such as sdxl or sd15."
             )
         put_in_place(pipeline, self.placement)
-        self.pipeline, self._task = pipeline, task
+        self.pipeline, self.task = pipeline, task
         if options.compile:
             self.denoiser.compile_repeated_blocks(fullgraph=True)
 
@@ -247,20 +247,20 @@ class PipelineRunner:
         return result
 
     def decode(self, result: torch.Tensor) -> Iterator[Band]:
-        """What `run` returned, as bands of pixels, float32, 0..1. Raises OutOfMemory and EngineError."""
+        """The result of `run` as bands of pixels, float32, 0..1. Raises OutOfMemory and EngineError."""
         if self._in_tiles:
             yield from decode(self.pipeline.vae, result, tile=self.placement.vae_tile)
         else:
             yield Band(0, result[0].permute(1, 2, 0).float().cpu().numpy())
 
     def attempt(self, work: Callable[[], Result]) -> Result:
-        """What `work` returns, which calls `run`. After a failure the pipeline is loaded again and `work` begins anew:
-        with more of the weights off the device when memory runs out, in float32 for NaN or infinity.
+        """Returns the result of `work`, which calls `run`. After a failure the pipeline is loaded again, and `work`
+        begins anew: with more of the weights off the device when memory runs out, in float32 for NaN or infinity.
 
-        Such a choice is logged and kept. Raises OutOfMemory and EngineError when nothing is left to try.
+        This is logged and kept. Raises OutOfMemory and EngineError when nothing is left to try.
         """
         while True:
-            assert self._task is not None
+            assert self.task is not None
             try:
                 return work()
             except OutOfMemory as error:
@@ -268,7 +268,7 @@ class PipelineRunner:
             except NotFinite as error:
                 self._use_float32(error)
             self.close()  # first, or there would have to be room for both
-            self.load(self._task)
+            self.load(self.task)
 
     @property
     def _in_tiles(self) -> bool:

@@ -30,9 +30,9 @@ class GenerationParameters:
     """
 
     prompt: str
-    """What is in the picture; weights of words are written as "(red:1.3)"."""
+    """A description of the picture; weights of words are written as "(red:1.3)"."""
     negative: str = ""
-    """What must not be in the picture."""
+    """A description of what must not be in the picture."""
     style: str | None = None
     """The name of one of `styles()`."""
     size: Size | None = None
@@ -53,7 +53,7 @@ class GenerationParameters:
 
     def __post_init__(self) -> None:
         if not self.prompt.strip() and self.image is None:
-            raise PlanError("the prompt is empty. Say what shall be in the picture.")
+            raise PlanError("the prompt is empty. Say what is in the picture.")
         if self.size is not None and self.aspect is not None:
             raise PlanError("`size` and `aspect` exclude each other. Choose one of them.")
         if self.size is not None and min(self.size.width, self.size.height) < 1:

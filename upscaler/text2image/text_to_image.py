@@ -21,7 +21,6 @@ from ..catalog import Model
 from ..device import pick_device
 from ..diffusion.memory import VAE_TILES, Offload, memory_needed
 from ..diffusion.messages import quiet
-from ..diffusion.pipelines import Task
 from ..diffusion.prompts import unknown_words
 from ..diffusion.runner import PipelineRunner, RunnerOptions
 from ..errors import EngineError, ModelError, PlanError
@@ -92,7 +91,6 @@ class TextToImage:
         )
         self._runner = PipelineRunner(self.model, options)
         self._lock = threading.RLock()
-        self._task: Task = "text-to-image"
         self._warned_words: set[str] = set()
 
     def __call__(
@@ -166,15 +164,14 @@ class TextToImage:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What its pictures depend on beside the parameters, as JSON can hold it. Loads the model."""
+        """The settings that its pictures depend on beside the parameters, as JSON can hold them. Loads the model."""
         with self._lock:
-            self._runner.load(self._task)
+            self._runner.load(self._runner.task or "text-to-image")
             scheduler = type(self._runner.pipeline.scheduler).__name__
             return {**self.requested_settings, "scheduler": scheduler, "precision": self._runner.precision}
 
     def _complete(self, parameters: GenerationParameters, image: Picture | None) -> GenerationParameters:
-        self._task = "text-to-image" if image is None else "image-to-image"
-        self._runner.load(self._task)
+        self._runner.load("text-to-image" if image is None else "image-to-image")
         limits = self._limits
         size = limits.choose(parameters, image.size if image else None)
         self._refuse_too_large(size, limits)
