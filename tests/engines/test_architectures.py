@@ -274,5 +274,5 @@ def test_networks_that_enlarge_no_pictures_are_refused_with_a_sentence(architect
         state = build().state_dict()
     file = tmp_path / f"{architecture}.pth"
     torch.save({name: torch.zeros((), dtype=value.dtype).expand(value.shape) for name, value in state.items()}, file)
-    with pytest.raises(ModelError, match=f"{architecture}.pth: is a network for .*{what}, not for"):
+    with pytest.raises(ModelError, match=f"{architecture}.pth: the network is for .*{what}, not for"):
         Upscaler(str(file), device="cpu")(source(8, 8))

@@ -91,9 +91,9 @@ def try_layouts(
     Raises ModelError when it cannot be computed in any.
     """
     for layout in (torch.channels_last, torch.contiguous_format):
-        network.model.to(memory_format=layout)
         computation = Computation(network, layout, plain=plain)
         try:
+            network.model.to(memory_format=layout)
             trial = try_out(computation, tile)
             return replace(computation, is_stochastic=trial.is_stochastic), trial
         except UpscalerError:
