@@ -10,40 +10,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
+from tests.inputs.conftest import PLAIN, TAG, outputs, picture, skipped
 from upscaler.codecs import EncodeOptions, by_name
 from upscaler.errors import OutputError, PlanError
-from upscaler.inputs.discover import Jobs, find_jobs, folder_for
+from upscaler.inputs.discover import find_jobs, folder_for
 
-PLAIN = EncodeOptions()
-TAG = "_4x"
+pytestmark = pytest.mark.usefixtures("here")
 
 links = pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
-
-
-def picture(path: Path, format: str | None = None) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (2, 2)).save(path, format)
-    return path
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder: in/a.jpg, in/b.PNG, in/deep/c.webp, in/.hidden.png, in/notes.txt."""
-    for name in ("a.jpg", "b.PNG", "deep/c.webp", ".hidden.png", ".cache/d.png"):
-        picture(tmp_path / "in" / name)
-    (tmp_path / "in/notes.txt").write_text("text")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def outputs(found: Jobs) -> dict[str, str]:
-    return {job.source.as_posix(): job.output.as_posix() for job in found.jobs}
-
-
-def skipped(found: Jobs) -> dict[str, str]:
-    return {item.path.as_posix(): item.reason for item in found.skipped}
 
 
 def test_folder_is_mirrored_in_order_of_name() -> None:
@@ -210,70 +185,6 @@ def test_hidden_folder_of_the_manifest_is_not_read(here: Path) -> None:
         assert not any(".upscaler" in path for path in outputs(find_jobs(inputs, "in/out", PLAIN, TAG)))
 
 
-def test_include_takes_only_what_matches() -> None:
-    found = find_jobs(["in"], "out", PLAIN, TAG, include=["*.PNG", "DEEP/*"])
-    assert outputs(found) == {"in/b.PNG": "out/b.PNG", "in/deep/c.webp": "out/deep/c.webp"}
-    assert skipped(found) == {"in/a.jpg": "left out by `include`", "in/notes.txt": "left out by `include`"}
-    assert list(outputs(find_jobs(["in"], "out", PLAIN, TAG, include=["c.*"]))) == ["in/deep/c.webp"]
-
-
-def test_exclude_wins_over_include() -> None:
-    found = find_jobs(["in"], "out", PLAIN, TAG, include=["*.jpg", "*.png"], exclude=["A.*"])
-    assert list(outputs(found)) == ["in/b.PNG"]
-    assert skipped(found)["in/a.jpg"] == "left out by `exclude`"
-
-
-@pytest.mark.parametrize("pattern", ["deep", "deep/", "DEEP", "d??p", "**/deep", "[d]*"])
-def test_excluded_folder_is_not_entered(here: Path, pattern: str) -> None:
-    picture(here / "in/deep/deeper/e.png")
-    found = find_jobs(["in"], "out", PLAIN, TAG, exclude=[pattern])
-    assert list(outputs(found)) == ["in/a.jpg", "in/b.PNG"]
-    assert skipped(found) == {"in/deep": "left out by `exclude`", "in/notes.txt": "not a picture"}
-
-
-def test_filters_count_from_the_folder_that_was_named(here: Path) -> None:
-    shutil.copytree("in", "more/in")
-    assert "in/a.jpg" in outputs(find_jobs(["in", "more"], "out", PLAIN, TAG, exclude=["in/a.jpg"]))
-    assert "more/in/a.jpg" not in outputs(find_jobs(["in", "more"], "out", PLAIN, TAG, exclude=["in/a.jpg"]))
-    assert list(outputs(find_jobs(["in"], "out", PLAIN, TAG, include=["**/*.jpg", "**/deep/*.webp"]))) == [
-        "in/a.jpg",
-        "in/deep/c.webp",
-    ]
-    assert list(outputs(find_jobs(["in"], "out", PLAIN, TAG, exclude=["*/*"]))) == ["in/a.jpg", "in/b.PNG"]
-
-
-@pytest.mark.parametrize("inputs", [["in/*"], ["in/**"], ["in/**/*.*"], ["i?"], ["in", "in/*/*"]])
-def test_filters_hold_for_globs_and_the_folders_they_find(inputs: list[str]) -> None:
-    found = find_jobs(inputs, "out", PLAIN, TAG, exclude=["deep", "b.png"])
-    assert list(outputs(found)) == ["in/a.jpg"]
-    assert [item.path.as_posix() for item in found.skipped].count("in/deep") == 1
-
-
-def test_filters_do_not_hold_for_what_is_named() -> None:
-    found = find_jobs(["in", "in/a.jpg", "in/deep"], "out", PLAIN, TAG, exclude=["a.jpg", "deep", "b.*"])
-    assert sorted(outputs(found)) == ["in/a.jpg", "in/deep/c.webp"]
-    assert "in/a.jpg" not in skipped(found)
-
-
-def test_filters_that_leave_nothing_say_so() -> None:
-    with pytest.raises(PlanError, match=r"^in: there is no picture in there that `include` and `exclude` leave\.$"):
-        find_jobs(["in"], None, PLAIN, TAG, include=["*.tif"])
-
-
-@pytest.mark.parametrize("pattern", ["", "/"])
-def test_empty_pattern_is_refused(pattern: str) -> None:
-    with pytest.raises(PlanError, match=rf"^include='{pattern}': an empty pattern matches nothing"):
-        find_jobs(["in"], None, PLAIN, TAG, include=["*", pattern])
-    with pytest.raises(PlanError, match=rf"^exclude='{pattern}': an empty pattern matches nothing"):
-        find_jobs(["in"], None, PLAIN, TAG, exclude=[pattern])
-
-
-def test_result_of_an_excluded_source_is_a_result(here: Path) -> None:
-    picture(here / "in/a_4x.jpg")
-    assert list(outputs(find_jobs(["in"], None, PLAIN, TAG, exclude=["a.jpg", "deep"]))) == ["in/b.PNG"]
-    assert list(outputs(find_jobs(["in"], None, PLAIN, TAG, include=["*_4x*"]))) == ["in/a_4x.jpg"]
-
-
 def test_template_names_results_in_their_places() -> None:
     name = "{parent}-{stem}_{scale}x{suffix}"
     assert list(outputs(find_jobs(["in"], "out", PLAIN, TAG, name=name, scale=4.0)).values()) == [
@@ -379,7 +290,7 @@ SUFFIXES = st.sampled_from([".jpg", ".JPG", ".png", ".gif", ".webp", ".v2", ""])
 NAMES = st.builds(lambda folders, stem, suffix: "/".join([*folders, stem + suffix]), st.lists(STEMS), STEMS, SUFFIXES)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     names=st.sets(NAMES, min_size=1, max_size=6),
     output=st.sampled_from(["out/", "tree", None]),

@@ -7,16 +7,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from tests.networks import tiny_compact
-from upscaler import ModelError, OutputError, Picture, PictureError, PlanError, Size, Target, Upscaler, codecs
+from upscaler import ModelError, OutputError, PlanError, Size, Target, Upscaler, codecs
 from upscaler.codecs import EncodeOptions, by_name
 from upscaler.inputs.discover import Job, find_jobs
-from upscaler.jobs.batch import read, run, run_folder
-from upscaler.jobs.outcome import Outcome, describe
+from upscaler.jobs.batch import run, run_folder
+from upscaler.jobs.outcome import Outcome
 from upscaler.pipeline import Pipeline, PipelineOptions
 from upscaler.progress import ProgressCallback
 
@@ -184,30 +183,3 @@ def test_folder_of_a_library_user(here: Path) -> None:
     assert found["bad.jpg"].error
     with pytest.raises(PlanError, match="is not a folder"):
         list(run_folder(Pipeline("lanczos"), here / "in/a.png", here / "out"))
-
-
-def test_a_result_that_its_format_cannot_hold_is_refused_before_it_is_computed(lanczos: Pipeline) -> None:
-    Picture.from_array(np.zeros((4, 8000, 3), np.uint8)).save("long.png")
-    (outcome,) = run(lanczos, [Job(Path("long.png"), Path("x.webp"))], Target(), dry_run=True)
-    assert outcome.error == (
-        "x.webp: 32000x16 is too large for WEBP, which holds 16383 pixels a side. Choose .png or .tif."
-    )
-
-
-def test_read_refuses_what_can_be_read_but_once(here: Path) -> None:
-    if not hasattr(os, "mkfifo"):
-        pytest.skip("no named pipes here")
-    os.mkfifo("pipe.png")
-    with pytest.raises(PictureError, match="is a pipe or a device, not a file"):
-        read(Path("pipe.png"))
-    with pytest.raises(PictureError, match="in: this is a folder, not a picture"):
-        read(Path("in"))
-
-
-def test_description_holds_sizes_model_device_passes_tiles_memory(lanczos: Pipeline) -> None:
-    estimate = lanczos.estimate("in/wide.png", Target(scale=6))
-    assert describe(estimate, "a", "b") == (
-        f"a 600x40 -> b 3600x240: lanczos on cpu, fp32; 2 passes: {estimate.plans[0].count} tile of "
-        f"{estimate.plans[0].tile}, then {estimate.plans[1].count} tile of {estimate.plans[1].tile}; "
-        f"at most {round(estimate.memory / 2**20)} MiB for tiles"
-    )

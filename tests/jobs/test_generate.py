@@ -29,7 +29,7 @@ from upscaler import ModelError, OutputError, PlanError, Size, Target, Upscaler,
 from upscaler.diffusion.options import Diffusion, Lora
 from upscaler.inputs.discover import Job
 from upscaler.jobs import generate, report
-from upscaler.jobs.contact_sheet import CELL, GAP, make_sheet
+from upscaler.jobs.contact_sheet import GAP
 from upscaler.jobs.generate import GenerateJob, recipe_of, run, target_of, upscaler_options
 from upscaler.jobs.manifest import FOLDER, Manifest
 from upscaler.jobs.outcome import Outcome
@@ -348,18 +348,6 @@ def test_without_upscaler_nothing_is_enlarged_and_the_grid_shows_all(chain: Gene
         assert said(run(alone, wishes, folder=tmp_path, grid=grid)) == [expected] * 3
         assert codecs.decode(grid).size == Size(2 * 72 + 3 * GAP, 2 * 64 + 3 * GAP)
     assert codecs.decode(wishes[0].output).size == Size(72, 64)
-
-
-def test_sheet_shrinks_and_keeps_order_and_proportions(tmp_path: Path) -> None:
-    sizes = [Size(2 * CELL, CELL), Size(CELL, 2 * CELL), Size(20, 10)]
-    for index, size in enumerate(sizes):
-        Picture(np.full((size.height, size.width, 3), 50 * index, np.uint8)).save(tmp_path / f"{index}.png")
-    made = make_sheet([tmp_path / f"{index}.png" for index in range(3)])
-    assert made.size == Size(2 * CELL + 3 * GAP, 2 * CELL + 3 * GAP)
-    middles = [GAP + CELL // 2, 2 * GAP + CELL + CELL // 2]
-    found = [int(made.pixels[y, x, 0]) for y in middles for x in middles]
-    assert found == [0, 50, 100, 255]
-    assert int((made.pixels[:, :, 0] == 100).sum()) == 200
 
 
 @pytest.fixture

@@ -10,11 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.jobs.work import UPSCALER, alone, customized, parts, pictures, tree, until, workers_of
-from upscaler import PlanError, Target
+from tests.jobs.work import alone, command, customized, parts, pictures, tree
+from upscaler import Target
 from upscaler.codecs import EncodeOptions
 from upscaler.inputs.discover import find_jobs
 from upscaler.jobs.batch import run, run_folder
@@ -41,10 +40,6 @@ def job(model: str = "lanczos", scale: float = 2) -> list[Outcome]:
 
 def kind(outcome: Outcome) -> str:
     return "failed" if outcome.error else "kept" if outcome.was_done else "made"
-
-
-def command(*options: str) -> list[str]:
-    return [*UPSCALER, "in", "-o", "out", "-m", "lanczos", "-s", "2", "--devices", "cpu,cpu", *options]
 
 
 def rows() -> list[str]:
@@ -81,29 +76,6 @@ def test_results_without_an_output_folder_are_written_beside_their_sources(here:
     assert sorted(map(kind, outcomes)) == ["failed", *["made"] * 4]
     assert (here / "in/0_2x.png").is_file()
     assert parts(here) == []
-
-
-def test_what_suits_no_picture_ends_the_job(here: Path) -> None:
-    pictures(here / "in", 3)
-    with pytest.raises(PlanError, match="device=toaster: no such kind of device"):
-        list(run_folder(Pipeline("faithful"), "in", "out", devices=["toaster"]))
-    assert (parts(here), multiprocessing.active_children()) == ([], [])
-
-
-@pytest.mark.parametrize("options", [{}, {"devices": TWO, "cluster": "local"}])
-def test_either_devices_or_a_cluster_do_the_work(options: dict[str, object]) -> None:
-    with pytest.raises(PlanError, match="`devices` and `cluster`: one of them says who does the work"):
-        WorkerOptions(**options)  # type: ignore[arg-type]
-
-
-def test_job_that_is_given_up_leaves_nobody(here: Path) -> None:
-    pictures(here / "in", 30)
-    outcomes = run_folder(Pipeline("lanczos"), "in", "out", scale=2, devices=TWO)
-    next(iter(outcomes))
-    outcomes.close()  # type: ignore[attr-defined]
-    assert (parts(here), multiprocessing.active_children()) == ([], [])
-    job()
-    assert tree(here / "out") == alone(here / "in", here / "right")
 
 
 @needs_signals
@@ -186,44 +158,3 @@ def test_full_disk_stops_the_job_with_a_sentence(here: Path) -> None:
         subprocess.run(command(), capture_output=True, check=False, env=customized(here / "site", "")).returncode == 1
     )
     assert tree(here / "out") == alone(here / "in", here / "right")
-
-
-@needs_signals
-@pytest.mark.parametrize(
-    ("number", "code", "said"), [(signal.SIGINT, 130, "interrupted."), (signal.SIGTERM, 143, "terminated.")]
-)
-def test_interrupted_job_leaves_nobody_and_nothing_half_done(here: Path, number: int, code: int, said: str) -> None:
-    """As from a keyboard, all processes of the group get the signal."""
-    pictures(here / "in", 400)
-    process = subprocess.Popen(
-        command(), stderr=subprocess.PIPE, text=True, start_new_session=True, env=customized(here / "site", "")
-    )
-    until(lambda: len(tree(here / "out")) > 5)
-    children = psutil.Process(process.pid).children(recursive=True)
-    assert len(workers_of(process.pid)) == 2
-    os.killpg(process.pid, number)
-    _, errors = process.communicate()
-    assert (process.returncode, errors.splitlines()[-1]) == (code, said)
-    assert "Traceback" not in errors
-    psutil.wait_procs(children, 10)
-    assert [child for child in children if child.is_running()] == []
-    assert parts(here) == []
-
-
-@needs_signals
-@pytest.mark.parametrize("points", [2, pytest.param(40, marks=pytest.mark.slow)])
-def test_job_whose_parent_is_killed_ends_in_the_same_bytes(here: Path, points: int) -> None:
-    pictures(here / "in", 100)
-    right = alone(here / "in", here / "right")
-    for point in range(points):
-        process = subprocess.Popen(command("-q"), stderr=subprocess.DEVNULL, env=customized(here / "site", ""))
-        until(lambda start=point: len(tree(here / "out")) >= 1 + 100 * start // points)  # type: ignore[misc]
-        children = psutil.Process(process.pid).children(recursive=True)
-        process.kill()
-        process.wait()
-        assert tree(here / "out").items() <= right.items()
-        psutil.wait_procs(children, 10)
-        assert [child for child in children if child.is_running()] == []
-    job()
-    assert tree(here / "out") == right
-    assert parts(here) == []

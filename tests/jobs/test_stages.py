@@ -1,5 +1,6 @@
-"""Small pictures of one run share batches, and come out as they would alone."""
+"""Small pictures of one run share batches and come out as they would alone; what is read, and what is refused."""
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +10,13 @@ import pytest
 from PIL import Image
 
 from tests.networks import tiny_compact
-from upscaler import EngineError, Picture, Target, codecs
+from upscaler import EngineError, Picture, PictureError, Target, codecs
 from upscaler.arrays import FloatArray
 from upscaler.codecs import EncodeOptions
 from upscaler.engines.network import NetworkEngine
 from upscaler.inputs.discover import Job, find_jobs
 from upscaler.jobs.batch import run
+from upscaler.jobs.stages import read
 from upscaler.pipeline import Pipeline, PipelineOptions
 from upscaler.progress import ProgressCallback
 
@@ -124,3 +126,26 @@ def test_a_picture_that_cannot_be_computed_does_not_take_the_others_with_it(
     assert np.array_equal(pipeline.run(pictures[0], estimate=estimates[0], tile=dark).pixels, right)
     with pytest.raises(EngineError, match="too bright"):
         pipeline.run(pictures[1], estimate=estimates[1], tile=bright)
+
+
+def test_a_result_that_its_format_cannot_hold_is_refused_before_it_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Picture.from_array(np.zeros((4, 8000, 3), np.uint8)).save("long.png")
+    (outcome,) = run(Pipeline("lanczos"), [Job(Path("long.png"), Path("x.webp"))], Target(), dry_run=True)
+    assert outcome.error == (
+        "x.webp: 32000x16 is too large for WEBP, which holds 16383 pixels a side. Choose .png or .tif."
+    )
+
+
+def test_read_refuses_what_can_be_read_but_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no named pipes here")
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe.png")
+    os.mkdir("in")
+    with pytest.raises(PictureError, match="is a pipe or a device, not a file"):
+        read(Path("pipe.png"))
+    with pytest.raises(PictureError, match="in: this is a folder, not a picture"):
+        read(Path("in"))
