@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
+from tests.diffusion import tiny
 from tests.pictures import SAMPLES
 from upscaler.cli.app import main
 from upscaler.cli.console import FOREIGN
@@ -66,6 +68,41 @@ def run(monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[byt
         return Done(exit.value.code, written.out, written.err.decode())
 
     return call
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny generator."""
+    folder = tmp_path_factory.mktemp("model") / "tiny-sd"
+    tiny.build_sd().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def x4(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny diffusion model that enlarges."""
+    folder = tmp_path_factory.mktemp("model") / "tiny-x4"
+    tiny.build_x4().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def drawing(model: Path) -> tuple[str, ...]:
+    """Options that make `upscaler generate` quick."""
+    return "-g", str(model), "-d", "cpu", "--size", "72x64", "--steps", "1"
 
 
 @pytest.fixture

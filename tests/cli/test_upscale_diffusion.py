@@ -13,14 +13,6 @@ import pytest
 from PIL import Image
 
 from tests.cli.conftest import Run
-from tests.diffusion import tiny
-
-
-@pytest.fixture(scope="module")
-def x4(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model") / "tiny-x4"
-    tiny.build_x4().save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture

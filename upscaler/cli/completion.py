@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 
-def models(incomplete: str) -> list[tuple[str, str]]:
-    """Names of what enlarges, each with what it is for."""
-    return list(_names(incomplete, without="control"))
+def complete_models(is_wanted: Callable[[str], bool]) -> Callable[[str], list[tuple[str, str]]]:
+    """A completion of names of models, each with what it is for; `is_wanted` chooses from the kinds of models."""
+
+    def complete(incomplete: str) -> list[tuple[str, str]]:
+        from .. import catalog
+        from ..errors import ModelError
+
+        try:
+            wanted = [model for model in catalog.models() if is_wanted(model.kind)]
+        except ModelError:  # the user's own catalog is broken; a shell has no place to say so
+            return []
+        return [(model.name, model.purpose) for model in wanted if model.name.startswith(incomplete)]
+
+    return complete
 
 
-def generators(incomplete: str) -> list[tuple[str, str]]:
-    """Names of what generates."""
-    return list(_names(incomplete, only="generator"))
-
-
-def controls(incomplete: str) -> list[tuple[str, str]]:
-    """Names of ControlNets."""
-    return list(_names(incomplete, only="control"))
-
-
-def all_models(incomplete: str) -> list[tuple[str, str]]:
-    """Names of all models."""
-    return list(_names(incomplete))
-
-
-def _names(incomplete: str, only: str | None = None, without: str | None = None) -> Iterator[tuple[str, str]]:
-    from .. import catalog
-    from ..errors import UpscalerError
-
-    try:
-        known = catalog.models()
-    except UpscalerError:  # the user's own catalog is broken; a shell has no place to say so
-        return
-    for model in known:
-        if model.name.startswith(incomplete) and only in (None, model.kind) and model.kind != without:
-            yield model.name, model.purpose
+all_models = complete_models(lambda kind: True)
+generators = complete_models(lambda kind: kind == "generator")
+controls = complete_models(lambda kind: kind == "control")
+enlarging = complete_models(lambda kind: kind != "control")

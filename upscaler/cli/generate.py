@@ -9,24 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from . import options
 from .console import bars, say
 from .files import in_options, say_failures
 from .groups import expand_groups
-from .options import (
-    FetchOptions,
-    FormatOptions,
-    GeneratedOutputOptions,
-    GeneratedSizeOptions,
-    GenerationOptions,
-    GeneratorOptions,
-    HardwareOptions,
-    JobOptions,
-    MessageOptions,
-    ModelOptions,
-    ParallelOptions,
-    PromptOptions,
-    UpscaleDiffusionOptions,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,19 +31,19 @@ def generate(
         typer.Argument(metavar="PROMPT", help="Say what shall be in the picture; several make several."),
     ] = None,
     *,
-    source: PromptOptions,
-    drawing: GenerationOptions,
-    size: GeneratedSizeOptions,
-    output: GeneratedOutputOptions,
-    encoding: FormatOptions,
-    generator: GeneratorOptions,
-    model: ModelOptions,
-    fetching: FetchOptions,
-    diffusion: UpscaleDiffusionOptions,
-    hardware: HardwareOptions,
-    parallel: ParallelOptions,
-    job: JobOptions,
-    messages: MessageOptions,
+    source: options.PromptOptions,
+    drawing: options.GenerationOptions,
+    size: options.GeneratedSizeOptions,
+    output: options.GeneratedOutputOptions,
+    encoding: options.FormatOptions,
+    generator: options.GeneratorOptions,
+    model: options.ModelOptions,
+    fetching: options.FetchOptions,
+    diffusion: options.UpscaleDiffusionOptions,
+    hardware: options.HardwareOptions,
+    parallel: options.ParallelOptions,
+    job: options.JobOptions,
+    messages: options.MessageOptions,
 ) -> None:
     """Make pictures from text, and enlarge them.
 
@@ -92,8 +78,8 @@ def generate(
 def make(
     chain: GenerateJob,
     jobs: Jobs[GenerationParameters],
-    messages: MessageOptions,
-    job: JobOptions,
+    messages: options.MessageOptions,
+    job: options.JobOptions,
     grid: Path | None = None,
     **making: Any,
 ) -> None:

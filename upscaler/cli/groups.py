@@ -95,21 +95,13 @@ def expand_groups(command: Command) -> Command:
 def options_of(command: Command) -> Iterator[Option]:
     """Lists the options of a command in their order, without its arguments, which have no name."""
     hints = get_type_hints(command, include_extras=True)
-    for parameter in inspect.signature(command).parameters.values():
-        kind, *notes = get_args(hints[parameter.name])
-        for info in notes:
-            if isinstance(info, OptionInfo):
-                given = [info.default, *(info.param_decls or ())]
-                flags = [flag for flag in given if isinstance(flag, str)] or [f"--{parameter.name.replace('_', '-')}"]
-                yield Option(
-                    parameter.name,
-                    tuple(flags),
-                    info.rich_help_panel or "",
-                    kind,
-                    parameter.default,
-                    info.help or "",
-                    info.metavar or "",
-                )
+    for name, parameter in inspect.signature(command).parameters.items():
+        kind, info = get_args(hints[name])
+        if isinstance(info, OptionInfo):
+            words = [info.default, *(info.param_decls or ())]  # Typer takes the first for a default
+            flags = tuple(word for word in words if isinstance(word, str)) or (f"--{name.replace('_', '-')}",)
+            texts = info.rich_help_panel or "", kind, parameter.default, info.help or "", info.metavar or ""
+            yield Option(name, flags, *texts)
 
 
 class PanelCommand(TyperCommand):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .completion import controls, generators, models
+from .completion import controls, enlarging, generators
 from .console import set_up_logging
 from .downloads import download
 from .groups import Group, flag, option
@@ -147,7 +147,7 @@ class ModelOptions(Group, panel="Model"):
         "NAME",
         "Enlarge with this model: a name (see upscaler models list), a network's file, or its URL.",
         "-m",
-        autocompletion=models,
+        autocompletion=enlarging,
         default="photo",
     )
     blend: float | None = option(

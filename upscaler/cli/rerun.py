@@ -8,21 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from . import options
 from .console import say
 from .generate import make
 from .groups import expand_groups
-from .options import (
-    EncodingOptions,
-    FetchOptions,
-    GeneratedSizeOptions,
-    GenerationOptions,
-    GeneratorOptions,
-    HardwareOptions,
-    JobOptions,
-    MessageOptions,
-    ModelOptions,
-    UpscaleDiffusionOptions,
-)
 
 if TYPE_CHECKING:
     from ..picture import Picture
@@ -30,8 +19,8 @@ if TYPE_CHECKING:
     from ..recipe import Recipe
     from ..text2image.parameters import GenerationParameters
 
-MODEL_AS_BEFORE = ModelOptions(model=None, blend=None)
-HARDWARE_AS_BEFORE = HardwareOptions(precision=None)
+MODEL_AS_BEFORE = options.ModelOptions(model=None, blend=None)
+HARDWARE_AS_BEFORE = options.HardwareOptions(precision=None)
 
 
 @expand_groups
@@ -42,8 +31,8 @@ def rerun(
         str | None,
         typer.Option(metavar="TEXT", rich_help_panel="Prompt", help="Say what shall be in the picture instead."),
     ] = None,
-    drawing: GenerationOptions,
-    size: GeneratedSizeOptions,
+    drawing: options.GenerationOptions,
+    size: options.GeneratedSizeOptions,
     output: Annotated[
         str | None,
         typer.Option(
@@ -54,13 +43,13 @@ def rerun(
             help="Write to this file. Default: beside the picture, as NAME_again.",
         ),
     ] = None,
-    encoding: EncodingOptions,
-    generator: GeneratorOptions,
-    model: ModelOptions = MODEL_AS_BEFORE,
-    fetching: FetchOptions,
-    diffusion: UpscaleDiffusionOptions,
-    hardware: HardwareOptions = HARDWARE_AS_BEFORE,
-    messages: MessageOptions,
+    encoding: options.EncodingOptions,
+    generator: options.GeneratorOptions,
+    model: options.ModelOptions = MODEL_AS_BEFORE,
+    fetching: options.FetchOptions,
+    diffusion: options.UpscaleDiffusionOptions,
+    hardware: options.HardwareOptions = HARDWARE_AS_BEFORE,
+    messages: options.MessageOptions,
 ) -> None:
     """Make a generated picture again, as it was or otherwise."""
     messages.set_up()
@@ -92,7 +81,7 @@ def rerun(
     chain = GenerateJob(drawer, upscaler, target if target != Target() else target_of(made))
     fetching.download([drawer.model, *(upscaler.models if upscaler else ())], messages.shows_bars)
     job = Job(parameters, place, encoding.encode_options())
-    make(chain, Jobs((job,)), messages, JobOptions(), workspace=hardware.workspace)
+    make(chain, Jobs((job,)), messages, options.JobOptions(), workspace=hardware.workspace)
     if not (is_changed or changes or generator.generator or hardware.precision or enlarges or size.no_upscale):
         _compare(source, codecs.decode(place), made, messages.quiet)
 
@@ -107,10 +96,10 @@ def _parameters(made: Recipe, changes: dict[str, Any]) -> GenerationParameters:
 
 def _upscaler(
     made: Recipe,
-    model: ModelOptions,
-    fetching: FetchOptions,
-    diffusion: UpscaleDiffusionOptions,
-    hardware: HardwareOptions,
+    model: options.ModelOptions,
+    fetching: options.FetchOptions,
+    diffusion: options.UpscaleDiffusionOptions,
+    hardware: options.HardwareOptions,
 ) -> Pipeline:
     """The upscaler of the recipe, except for what was asked for."""
     from ..jobs.generate import upscaler_options

@@ -6,22 +6,9 @@ from typing import Annotated
 
 import typer
 
+from . import options
 from .files import Request, make_files
 from .groups import expand_groups
-from .options import (
-    DiffusionOptions,
-    DryRunOptions,
-    FetchOptions,
-    FolderOptions,
-    FormatOptions,
-    HardwareOptions,
-    ModelOptions,
-    OutputOptions,
-    ParallelOptions,
-    ReadingOptions,
-    SizeOptions,
-    TilingOptions,
-)
 
 Pictures = Annotated[
     list[str],
@@ -34,18 +21,18 @@ Pictures = Annotated[
 @expand_groups
 def upscale(
     inputs: Pictures,
-    size: SizeOptions,
-    output: OutputOptions,
-    encoding: FormatOptions,
-    model: ModelOptions,
-    fetching: FetchOptions,
-    diffusion: DiffusionOptions,
-    hardware: HardwareOptions,
-    tiling: TilingOptions,
-    parallel: ParallelOptions,
-    reading: ReadingOptions,
-    folders: FolderOptions,
-    messages: DryRunOptions,
+    size: options.SizeOptions,
+    output: options.OutputOptions,
+    encoding: options.FormatOptions,
+    model: options.ModelOptions,
+    fetching: options.FetchOptions,
+    diffusion: options.DiffusionOptions,
+    hardware: options.HardwareOptions,
+    tiling: options.TilingOptions,
+    parallel: options.ParallelOptions,
+    reading: options.ReadingOptions,
+    folders: options.FolderOptions,
+    messages: options.DryRunOptions,
 ) -> None:
     """Make pictures larger."""
     messages.set_up()
@@ -76,7 +63,9 @@ def upscale(
         make_files(request)
 
 
-def _refuse_odds(is_piped: bool, parallel: ParallelOptions, folders: FolderOptions, messages: DryRunOptions) -> None:
+def _refuse_odds(
+    is_piped: bool, parallel: options.ParallelOptions, folders: options.FolderOptions, messages: options.DryRunOptions
+) -> None:
     """Raises PlanError for options that make no sense together."""
     from ..errors import PlanError
 
