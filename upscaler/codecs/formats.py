@@ -16,6 +16,8 @@ TGA        -        yes   yes    -        -     -    -     -    -
 Where there is no place for it, grey becomes RGB, 16 bits become 8, alpha becomes white, and colours become sRGB; a
 profile of grey pixels is kept where grey is. TIFF keeps the descriptive tags of an EXIF block, the camera's and the
 GPS's; the others keep it byte for byte.
+
+The module is longer than others because it is one table.
 """
 
 from __future__ import annotations
