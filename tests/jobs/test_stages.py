@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.networks import tiny_compact
-from upscaler import EngineError, Picture, PictureError, Target, codecs
+from upscaler import Picture, PictureError, Target, codecs
 from upscaler.arrays import FloatArray
 from upscaler.codecs import EncodeOptions
 from upscaler.engines.network import NetworkEngine
@@ -77,55 +77,6 @@ def test_small_pictures_share_batches_and_come_out_as_if_alone(
     for name, picture in alone.items():
         difference = np.abs(picture.pixels.astype(int) - shared[name].pixels)
         assert difference.max() <= 1, name
-
-
-def test_pictures_are_computed_alone_where_a_batch_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pipeline = Pipeline(str(tiny_compact(tmp_path)), PipelineOptions(device="cpu", precision="fp32", batch=4))
-    pictures = [Picture.from_array(np.full((9, 9, 3), level, np.uint8)) for level in (10, 200)]
-    estimates = [pipeline.estimate(picture) for picture in pictures]
-    run_tiles = NetworkEngine.run
-
-    def one_at_a_time(self: NetworkEngine, tiles: FloatArray) -> FloatArray:
-        if len(tiles) > 1:
-            raise EngineError("too many")
-        return run_tiles(self, tiles)
-
-    monkeypatch.setattr(NetworkEngine, "run", one_at_a_time)
-    tiles = pipeline.compute_tiles(pictures, estimates)
-    for picture, estimate, tile in zip(pictures, estimates, tiles, strict=True):
-        assert tile is not None
-        shared = pipeline.run(picture, estimate=estimate, tile=tile)
-        assert np.array_equal(shared.pixels, pipeline.run(picture).pixels)
-
-
-def test_pictures_of_several_tiles_or_passes_are_not_computed_together(tmp_path: Path) -> None:
-    pipeline = Pipeline(str(tiny_compact(tmp_path)), PipelineOptions(device="cpu", batch=4, tile=64))
-    small, large = (Picture.from_array(np.zeros((side, side, 3), np.uint8)) for side in (40, 400))
-    assert pipeline.estimate(small).batch_key is not None
-    assert pipeline.estimate(large).batch_key is None
-    assert pipeline.estimate(small, Target(scale=4)).batch_key is None
-    assert Pipeline(str(tiny_compact(tmp_path)), PipelineOptions(device="cpu")).estimate(small).batch_key is None
-
-
-def test_a_picture_that_cannot_be_computed_does_not_take_the_others_with_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pipeline = Pipeline(str(tiny_compact(tmp_path)), PipelineOptions(device="cpu", precision="fp32", batch=4))
-    pictures = [Picture.from_array(np.full((9, 9, 3), level, np.uint8)) for level in (10, 200)]
-    estimates = [pipeline.estimate(picture) for picture in pictures]
-    right = pipeline.run(pictures[0]).pixels
-    run_tiles = NetworkEngine.run
-
-    def not_bright(self: NetworkEngine, tiles: FloatArray) -> FloatArray:
-        if tiles.max() > 0.5:
-            raise RuntimeError("too bright")
-        return run_tiles(self, tiles)
-
-    monkeypatch.setattr(NetworkEngine, "run", not_bright)
-    dark, bright = pipeline.compute_tiles(pictures, estimates)
-    assert np.array_equal(pipeline.run(pictures[0], estimate=estimates[0], tile=dark).pixels, right)
-    with pytest.raises(EngineError, match="too bright"):
-        pipeline.run(pictures[1], estimate=estimates[1], tile=bright)
 
 
 def test_a_result_that_its_format_cannot_hold_is_refused_before_it_is_computed(

@@ -107,9 +107,11 @@ def _network(file: Path, state: dict[str, Any]) -> ImageModelDescriptor[torch.nn
     except Exception as error:
         raise ModelError(f"{file}: {_reason(error)}") from error
     if not isinstance(network, spandrel.ImageModelDescriptor):
-        raise ModelError(f"{file}: the network is for filling masked holes, not for enlarging pictures. Choose another one.")
+        raise ModelError(
+            f"{file}: the network is for filling masked holes, not for enlarging pictures. Choose another."
+        )
     if network.purpose == "FaceSR":
-        raise ModelError(f"{file}: the network is for cropped faces, not for whole pictures. Choose another one.")
+        raise ModelError(f"{file}: the network is for cropped faces, not for whole pictures. Choose another.")
     return network.eval()
 
 

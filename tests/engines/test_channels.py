@@ -1,0 +1,61 @@
+"""Grey through colour networks, and colour through grey ones."""
+
+import numpy as np
+
+from tests.engines.faulty import SmallMemory
+from upscaler.arrays import FloatArray
+from upscaler.engines import Engine, EngineInfo, adapt_channels, reduce_channels
+from upscaler.engines.resample import ResampleEngine
+from upscaler.tiling import TileRequirements
+
+RANDOM = np.random.default_rng(0)
+
+
+class Tinting:
+    """Adds another number to each channel."""
+
+    def __init__(self, channels: int) -> None:
+        self.info = EngineInfo("tinting", TileRequirements(1, reach=0), channels=1 if channels == 1 else 3)
+
+    def run(self, tiles: FloatArray) -> FloatArray:
+        assert tiles.shape[3] == self.info.channels
+        result: FloatArray = tiles + np.arange(tiles.shape[3], dtype=np.float32)
+        return result
+
+    def fallback(self) -> Engine | None:
+        return None
+
+
+def test_an_engine_that_fits_is_taken_as_it_is() -> None:
+    for channels in (1, 3):
+        engine = Tinting(channels)
+        assert adapt_channels(engine, channels) is engine
+
+
+def test_grey_through_colour_is_the_mean_of_the_channels() -> None:
+    tiles = RANDOM.random((2, 5, 7, 1), np.float32)
+    engine = adapt_channels(Tinting(3), 1)
+    assert engine.info.channels == 1
+    np.testing.assert_allclose(engine.run(tiles), tiles + 1, rtol=0, atol=1e-6)
+
+
+def test_colour_through_grey_is_each_channel_by_itself() -> None:
+    tiles = RANDOM.random((2, 5, 7, 3), np.float32)
+    engine = adapt_channels(Tinting(1), 3)
+    assert engine.info.channels == 3
+    assert np.array_equal(engine.run(tiles), tiles)
+
+
+def test_a_fallback_takes_the_same_channels() -> None:
+    adapted = adapt_channels(SmallMemory(ResampleEngine(2), 10, fallback=ResampleEngine(2)), 1)
+    fallback = adapted.fallback()
+    assert fallback is not None
+    assert fallback.info.channels == 1
+    assert fallback.run(np.zeros((1, 4, 4, 1), np.float32)).shape == (1, 8, 8, 1)
+    assert fallback.fallback() is None
+
+
+def test_channels_are_reduced_to_their_mean_or_left_alone() -> None:
+    pixels = RANDOM.random((4, 6, 3), np.float32)
+    assert reduce_channels(pixels, 3) is pixels
+    np.testing.assert_allclose(reduce_channels(pixels, 1)[:, :, 0], pixels.mean(axis=2), atol=1e-7)
