@@ -204,7 +204,7 @@ def make_models(folder: Path) -> None:
     from transformers.utils.logging import disable_progress_bar
 
     from tests.diffusion import tiny as base
-    from tests.generation import tiny
+    from tests.text2image import tiny
 
     disable_progress_bar()
     builders = {
