@@ -23,13 +23,13 @@ class Upscaler:
     """Enlarges pictures with one model, which is loaded at the first call and kept. May be used from several threads.
 
     with Upscaler("photo") as upscaler:
-        picture = upscaler("photo.jpg")                           # as many times as the model enlarges: 4
-        picture = upscaler("photo.jpg", 2.5)                      # 2.5 times as wide and as high
+        picture = upscaler("photo.jpg")                   # by the model's own scale, 4
+        picture = upscaler("photo.jpg", 2.5)              # 2.5 times as wide and as high
         picture = upscaler("photo.jpg", target=Target(width=3840))
         picture.save("large.jpg", quality=90)
-        print(upscaler.estimate("photo.jpg", 8).memory)           # bytes; nothing is computed
+        upscaler.estimate("photo.jpg", 8).memory          # bytes; nothing is computed
         for outcome in upscaler.batch("photos/", "large/", scale=2):
-            print(outcome.source, outcome.error or outcome.size)
+            outcome.source, outcome.error or outcome.size
     """
 
     def __init__(

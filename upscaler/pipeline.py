@@ -126,6 +126,9 @@ class Pipeline:
     ) -> Picture:
         """Enlarges a picture to `target` (default: the model's own scale). Colour profile and metadata are kept.
 
+        It decodes the source, plans its passes, and in each pass cuts the picture into tiles, runs them, blends them,
+        holds the result to the source, and brings it to its size and depth. `codecs.encode` writes what it returns.
+
         `estimate`: what `self.estimate(source, target)` returned, if it was asked before. `tile`: the picture's only
         tile if `compute_tiles` has computed it. `progress` counts tiles, and steps of diffusion models. `reading`: see
         `codecs.decode`. Raises PictureError, PlanError, ModelError, EngineError, OutputError.
@@ -138,6 +141,7 @@ class Pipeline:
             picture = replace(picture, metadata=replace(picture.metadata, dpi=(estimate.dpi, estimate.dpi)))
         if not estimate.plans:
             return _resize(picture, estimate.result, workspace)
+
         steps = self._passes(picture, estimate)
         counter = _Counter(progress, sum(step.plan.count * _computed_layers(picture, step.plan) for step in steps))
         for step in steps:
@@ -148,6 +152,7 @@ class Pipeline:
                 if layer.is_alpha and not _is_computed(pixels, plan):
                     write_bands(resize_bands(cut_bands(pixels), picture.size, step.result), layer.part_of(canvas))
                     continue
+
                 if isinstance(plan, ImagePlan):
                     assert engines.is_image_engine(engine)
                     bands = engine.run(pixels, plan, counter.advance)
@@ -156,6 +161,7 @@ class Pipeline:
                     batches = tiling.cut(pixels, plan)
                     tiles = engines.run(engines.adapt_channels(engine, pixels.shape[2]), batches)
                     bands = tiling.blend(counter(tiles if tile is None or layer.is_alpha else [tile]), plan)
+
                 if layer.is_alpha:
                     bands = within_source(bands, pixels, plan.scale)
                 else:
@@ -163,6 +169,7 @@ class Pipeline:
                 bands = resize_bands(bands, picture.size.scaled(plan.scale), step.result)
                 write_bands(bands, layer.part_of(canvas))
             picture = replace(picture, pixels=canvas)
+
         lr_rmse = max(step.lr_rmse.levels for step in steps)
         log.info("shrunk back, the result differs from its source by %.2f of 255 levels.", lr_rmse)
         return replace(picture, lr_rmse=lr_rmse)
