@@ -12,19 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
+import torch
 
+from tests.diffusion import tiny
 from tests.jobs.work import UPSCALER, alone, customized, parts, pictures, tree
 from tests.networks import tiny_compact
-from upscaler import PlanError, Target
+from upscaler import GenerationParameters, PlanError, Size, Target, TextToImage, codecs
 from upscaler.codecs import EncodeOptions
-from upscaler.inputs.discover import find_jobs
+from upscaler.inputs.discover import Job, find_jobs
+from upscaler.jobs import generate
 from upscaler.jobs.batch import run, run_folder
+from upscaler.jobs.generate import GenerateJob
 from upscaler.jobs.outcome import Outcome, SelectionRules
 from upscaler.jobs.stages import FileStages
 from upscaler.jobs.workers.messages import Failed, WorkerOptions
-from upscaler.pipeline import Pipeline
+from upscaler.pipeline import Pipeline, PipelineOptions
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 
@@ -61,6 +66,15 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def _one_thread() -> Iterator[None]:
+    """As many as an actor has: sums of other orders may be rounded otherwise."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -130,6 +144,25 @@ def test_networks_are_sent_to_the_nodes(here: Path, nodes: Nodes) -> None:
     (sent,) = (nodes.home / "models/sent").rglob(network.name)
     assert sent.read_bytes() == network.read_bytes()
     assert tree(here / "out") == alone(here / "in", here / "right", str(network), 4)
+
+
+@pytest.mark.usefixtures("_one_thread")
+def test_prompts_are_generated_and_enlarged_on_the_nodes(here: Path, nodes: Nodes) -> None:
+    """With an enlarging network that is sent along."""
+    tiny.build_sd().save_pretrained(here / "tiny-sd")
+    options = PipelineOptions(device="cpu", precision="fp32")
+    models = GenerateJob(
+        TextToImage(str(here / "tiny-sd"), device="cpu"), Pipeline(str(tiny_compact(here)), options), Target(scale=2)
+    )
+    wishes = [GenerationParameters("a // b", size=Size(72, 64), steps=1, seed=seed) for seed in range(2)]
+    made = {}
+    for folder, workers in (("out", WorkerOptions(cluster=nodes.cluster.address)), ("right", None)):
+        jobs = [Job(each, here / folder / f"{each.seed}.png") for each in wishes]
+        outcomes = list(generate.run(models, jobs, folder=here / folder, workers=workers))
+        assert [outcome.error for outcome in outcomes] == [None, None]
+        made[folder] = [codecs.decode(job.output).pixels for job in jobs]
+    assert np.array_equal(made["out"], made["right"])
+    assert parts(here) == []
 
 
 def test_what_is_mixed_into_a_network_lies_there_as_if_it_was_fetched(
