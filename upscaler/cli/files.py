@@ -98,7 +98,7 @@ def say_failures(outcomes: Iterable[Outcome]) -> None:
 def _run(request: Request, found: Jobs[Path]) -> Iterator[Outcome]:
     """Runs the jobs and says what became of each, failures left out."""
     from ..jobs.batch import run
-    from ..jobs.outcome import describe
+    from ..jobs.outcome import describe_estimate
 
     dry_run = request.messages.dry_run
     with (
@@ -120,7 +120,7 @@ def _run(request: Request, found: Jobs[Path]) -> Iterator[Outcome]:
         for outcome in outcomes:
             shown.picture_done()
             if dry_run and outcome.estimate is not None:
-                show(describe(outcome.estimate, str(outcome.source), str(outcome.output)))
+                show(describe_estimate(outcome.estimate, str(outcome.source), str(outcome.output)))
             elif outcome.skipped is not None and not request.quiet:
                 say(f"{outcome.source}: skipped, {outcome.skipped}.")
             elif outcome.error is None and not request.quiet and not outcome.was_done:

@@ -22,7 +22,7 @@ def make_streamed(request: Request) -> None:
     """Standard input goes to standard output unless a file is named. Raises PlanError when the names make no sense."""
     from .. import codecs
     from ..jobs.batch import prepare
-    from ..jobs.outcome import describe
+    from ..jobs.outcome import describe_estimate
 
     output = request.output.output
     source = _source(request.inputs)
@@ -36,7 +36,7 @@ def make_streamed(request: Request) -> None:
     else:
         codecs.check(file, request.writing, estimate.result)
     if request.messages.dry_run:
-        show(describe(estimate, picture.name, str(file or OUTPUT)))
+        show(describe_estimate(estimate, picture.name, str(file or OUTPUT)))
         return
     name = Path(picture.name).name
     with bars([name], request.messages.shows_bars) as shown:

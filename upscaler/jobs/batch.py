@@ -21,7 +21,7 @@ from ..pipeline import Pipeline, Reading
 from ..target import Target
 from .manifest import Manifest
 from .outcome import Outcome, SelectionRules
-from .stages import FileStages, Progress, Stages, prepare, read, run_tasks
+from .stages import FileStages, ProgressFactory, Stages, prepare, read, run_tasks
 from .tracker import JobTracker
 from .workers import dispatch
 from .workers.messages import WorkerOptions
@@ -40,7 +40,7 @@ def run(
     folder: Path | None = None,
     choice: SelectionRules | None = None,
     workers: WorkerOptions | None = None,
-    progress: Progress | None = None,
+    progress: ProgressFactory | None = None,
     dry_run: bool = False,
     **reading: Unpack[Reading],
 ) -> Generator[Outcome]:
@@ -108,7 +108,7 @@ def run_folder(
     devices: Sequence[str] = (),
     cluster: str | None = None,
     choice: SelectionRules | None = None,
-    progress: Progress | None = None,
+    progress: ProgressFactory | None = None,
     **reading: Unpack[Reading],
 ) -> Iterator[Outcome]:
     """Makes every picture below a folder into another; either may be at a URL. `writing` says how results are written.

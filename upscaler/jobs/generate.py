@@ -28,7 +28,7 @@ from .batch import run_stages
 from .contact_sheet import make_sheet
 from .manifest import Manifest
 from .outcome import Outcome, SelectionRules
-from .stages import Progress, Stages, prepare
+from .stages import ProgressFactory, Stages, prepare
 from .task import Task
 from .tracker import JobTracker
 from .workers.messages import WorkerOptions
@@ -87,7 +87,7 @@ def run(
     options: EncodeOptions = DEFAULT_OPTIONS,
     force: bool = False,
     workers: WorkerOptions | None = None,
-    progress: Progress | None = None,
+    progress: ProgressFactory | None = None,
     workspace: Path | None = None,
 ) -> Generator[Outcome]:
     """Makes the pictures: as many are generated as may wait, then they are enlarged, and so on. Finished ones are

@@ -188,7 +188,7 @@ class Manifest:
             raise OutputError(f"{self._folder / FOLDER}: the manifest cannot be written ({error}).") from error
 
 
-def stamp(file: Path) -> Stamp:
+def take_stamp(file: Path) -> Stamp:
     """Returns the stamp of a file as it is now. Raises OSError."""
     stat = os.stat(file)
     return Stamp(stat.st_size, stat.st_mtime_ns, sha256(file))

@@ -24,7 +24,7 @@ class SelectionRules:
     skip_at_least: Size | None = None
     """Leaves out sources that are as wide and as high, or more."""
 
-    def against(self, size: Size) -> str | None:
+    def reason_to_skip(self, size: Size) -> str | None:
         """Returns why a source of that size is left out; None if it is not."""
         largest, enough = self.skip_larger_than, self.skip_at_least
         if largest is not None and (size.width > largest.width or size.height > largest.height):
@@ -57,7 +57,7 @@ class Outcome:
     """What making it took, or would take in a dry run; None if it failed, was skipped or was done before."""
 
 
-def describe(estimate: Estimate, source: str, output: str) -> str:
+def describe_estimate(estimate: Estimate, source: str, output: str) -> str:
     """Returns one line: sizes, model, device, precision, passes, tiles, memory."""
     info = estimate.engine
     sizes = f"{source} {estimate.source} -> {output} {estimate.result}"

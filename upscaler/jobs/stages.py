@@ -29,8 +29,8 @@ from ..progress import ProgressCallback
 from ..target import Target
 from ..tiling import Tile
 from . import pipelining
-from .manifest import Stamp, stamp
-from .outcome import Outcome, SelectionRules, describe
+from .manifest import Stamp, take_stamp
+from .outcome import Outcome, SelectionRules, describe_estimate
 from .task import OVERHEAD, Part, Task
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("upscaler")
 
-Progress: TypeAlias = "Callable[[str], ProgressCallback]"
+ProgressFactory: TypeAlias = "Callable[[str], ProgressCallback]"
 """Called with a picture's name when its computation begins; what it returns counts tiles, or steps."""
 
 
@@ -56,7 +56,7 @@ class Stages(ABC):
     parts: Path | None
     """A folder for results that do not have their names yet; None writes them under their names, and hashes nothing."""
     workspace: Path | None = None
-    progress: Progress | None = None
+    progress: ProgressFactory | None = None
 
     def read(self, task: Task) -> Task:
         """Reads the source."""
@@ -86,11 +86,11 @@ class Stages(ABC):
         options = self.encode_options(options)
         if not isinstance(self.parts, Remote):
             file = codecs.encode_part(picture, output, options, self.parts)
-            return (Part(file, stamp(file), output, picture.size),)
+            return (Part(file, take_stamp(file), output, picture.size),)
         with tempfile.TemporaryDirectory(prefix="upscaler-") as folder:
             file = codecs.encode_part(picture, output, options, Path(folder))
             storage.upload(file, self.parts / file.name)
-            return (Part(self.parts / file.name, stamp(file), output, picture.size),)
+            return (Part(self.parts / file.name, take_stamp(file), output, picture.size),)
 
     def encode_options(self, options: EncodeOptions) -> EncodeOptions:
         """Parts replace nothing; the tracker, which names them, has checked that and will check it again."""
@@ -176,15 +176,15 @@ class FileStages(Stages):
                 if file != job.source:
                     reading["name"] = str(job.source)
                 if self.parts is not None:
-                    task = replace(task, stamp=_stamp(job.source, file))
+                    task = replace(task, stamp=_stamp_source(job.source, file))
                 picture = read(file, **reading)
-            if reason := self.rules.against(picture.size):
+            if reason := self.rules.reason_to_skip(picture.size):
                 return task.end(skipped=reason)
             estimate = prepare(self.pipeline, picture, self.target)
             codecs.check(job.output, self.encode_options(job.options), estimate.result)
         except PictureError as error:
             return task.fail(error, is_own_fault=True)
-        log.info("%s", describe(estimate, str(job.source), str(job.output)))
+        log.info("%s", describe_estimate(estimate, str(job.source), str(job.output)))
         return replace(task, estimate=estimate, picture=picture, size=estimate.result)
 
 
@@ -247,10 +247,10 @@ def prepare(pipeline: Pipeline, picture: Picture, target: Target) -> Estimate:
         raise PictureError(f"{picture.name}: {error}") from error
 
 
-def _stamp(source: Path, file: Path) -> Stamp | None:
+def _stamp_source(source: Path, file: Path) -> Stamp | None:
     """The stamp of a source whose content is in `file`; None if it cannot be read, which decoding will report."""
     stat = storage.stat(source)
     try:
-        return None if stat is None else Stamp(stat.size, stat.mtime_ns, stamp(file).sha256)
+        return None if stat is None else Stamp(stat.size, stat.mtime_ns, take_stamp(file).sha256)
     except OSError:
         return None
