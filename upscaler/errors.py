@@ -37,8 +37,7 @@ class PlanError(UpscalerError):
     """
 
     def __init__(self, message: str, *, argument: str | None = None, value: object = None) -> None:
-        """`argument`: the name of the argument at fault, as Python callers write it; `value`: what it was, if one value
-        is at fault."""
+        """`argument`: the name of the argument at fault, as Python callers write it; `value`: what it was."""
         super().__init__(message)
         self.message = message
         self.argument = argument
@@ -47,15 +46,8 @@ class PlanError(UpscalerError):
     def __str__(self) -> str:
         if self.argument is None:
             return self.message
-        return (
-            f"{self.argument}: {self.message}"
-            if self.value is None
-            else f"{self.argument}={self.value}: {self.message}"
-        )
-
-    def __reduce__(self) -> tuple[object, ...]:
-        """Keeps the argument when the error is sent to another process."""
-        return _plan_error, (self.message, self.argument, self.value)
+        value = "" if self.value is None else f"={self.value}"
+        return f"{self.argument}{value}: {self.message}"
 
 
 class EngineError(UpscalerError):
@@ -68,10 +60,6 @@ class OutOfMemory(EngineError):
 
 class OutputError(UpscalerError):
     """A result cannot be written: it exists already, the disk is full, the format cannot hold it."""
-
-
-def _plan_error(message: str, argument: str | None, value: object) -> PlanError:
-    return PlanError(message, argument=argument, value=value)
 
 
 def first_line(error: BaseException) -> str:

@@ -118,7 +118,7 @@ def _starts_with(signature: bytes) -> Callable[[bytes], bool]:
             _starts_with(b"GIF8"),
             "vips",
             "vips",
-            options=lambda wanted: {"dither": 0.0, "effort": wanted.compression or 7},
+            options=lambda _, wanted, quality: {"dither": 0.0, "effort": wanted.compression or 7},
             alpha=True,
             grey=False,
         ),

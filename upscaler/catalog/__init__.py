@@ -1,8 +1,7 @@
 """Models by name: what is known of them, where their files are, and how those are fetched."""
 
-from .download import Download, weights_sha256
+from .download import Download, is_offline, weights_sha256
 from .model import KINDS, Kind, KindFacts, Model, Package, Repository, Sampling
-from .paths import is_offline, models_dir
 from .registry import SUFFIXES, find, models, normalize_name
 from .store import (
     fetch_model,
@@ -11,6 +10,7 @@ from .store import (
     imported_models,
     imported_path,
     keep_download,
+    models_dir,
     remove,
     write_weights,
 )

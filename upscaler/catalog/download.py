@@ -50,6 +50,11 @@ class Download:
         return re.sub(r"[^\w.+()\- ]", "_", name).strip(". ") or "model"
 
 
+def is_offline() -> bool:
+    """Whether UPSCALER_OFFLINE forbids fetching."""
+    return os.environ.get("UPSCALER_OFFLINE", "0") not in ("", "0")
+
+
 def fetch(download: Download, path: Path, progress: ProgressCallback | None = None) -> str:
     """Downloads to `path`, unless the right file is there already; returns its SHA-256. Raises ModelError.
 

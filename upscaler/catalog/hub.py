@@ -20,9 +20,8 @@ from ..errors import ModelError
 from ..files import cache_dir
 from ..progress import ProgressCallback
 from .diffusers_layout import CONFIG, INDEX, WeightFiles, index_of, names_in, read
-from .download import Download, fetch
+from .download import Download, fetch, is_offline
 from .model import Model, Repository
-from .paths import is_offline
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo, RepoSibling

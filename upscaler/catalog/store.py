@@ -15,14 +15,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from ..errors import ModelError
-from ..files import atomic_write
+from ..files import atomic_write, cache_dir
 from ..progress import ProgressCallback
 from . import hub, ncnn
-from .download import fetch, weights_sha256
+from .download import fetch, is_offline, weights_sha256
 from .model import Model, Package
-from .paths import is_offline, models_dir
 
 log = logging.getLogger("upscaler")
+
+
+def models_dir() -> Path:
+    """The folder of fetched models; imported and converted ones are in folders below it."""
+    return cache_dir() / "models"
 
 
 def find_local(model: Model) -> Path | None:

@@ -1,4 +1,4 @@
-"""Opens files for libvips by number: it takes names for UTF-8 text and repeats them in its reports.
+"""Gives libvips files and pixels. Files are opened by number: it takes names for UTF-8 text, and reports repeat them.
 
 Importing this module turns off libvips' cache of operations, which is useless where nothing is read twice.
 """
@@ -8,7 +8,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pyvips
+
+from ..arrays import PixelArray
 
 pyvips.cache_set_max(0)  # it would keep the last hundred operations: 300 MB after some photographs
 
@@ -29,3 +32,11 @@ def open_target(path: Path) -> pyvips.Target:
         return pyvips.Target.new_to_file(str(path))
     with path.open("wb+") as opened:
         return pyvips.Target.new_to_descriptor(opened.fileno())
+
+
+def make_image(pixels: PixelArray) -> pyvips.Image:
+    """Returns an image of pixels, (height, width, 1 to 4 channels), that are grey or sRGB."""
+    height, width, channels = pixels.shape
+    kind, grey, colour = ("ushort", "grey16", "rgb16") if pixels.itemsize == 2 else ("uchar", "b-w", "srgb")
+    image = pyvips.Image.new_from_memory(np.ascontiguousarray(pixels).data, width, height, channels, kind)
+    return image.copy(interpretation=grey if channels <= 2 else colour)

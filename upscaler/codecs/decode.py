@@ -14,7 +14,7 @@ from ..errors import PictureError
 from ..picture import Picture
 from ..tiling import Size
 from . import pillow, vips
-from .formats import Format, by_suffix, sniff
+from .formats import by_suffix, sniff
 
 if TYPE_CHECKING:
     import torch
@@ -83,9 +83,12 @@ def _read(
         path = Path(source)
         name = name or str(path)
         head, file = _head_of(path, name), path
+    if not head:
+        raise PictureError(f"{name}: the file is empty.")
     format = sniff(head) or by_suffix(Path(name).suffix)
-    if not head or format is None or (format.has_signature and not sniff(head)):
-        raise PictureError(_say_unknown(head, name, format))
+    if format is None or (format.has_signature and not sniff(head)):
+        expected = f", though its name says {format.name}" if format else ""
+        raise PictureError(f"{name}: not a picture in any known format{expected}.")
 
     def check(size: Size) -> None:
         if size.pixels > max_pixels:
@@ -111,10 +114,3 @@ def _head_of(path: Path, name: str) -> bytes:
         raise PictureError(f"{name}: no such file.") from error
     except OSError as error:
         raise PictureError(f"{name}: cannot be read ({error.strerror}).") from error
-
-
-def _say_unknown(head: bytes, name: str, format: Format | None) -> str:
-    if not head:
-        return f"{name}: the file is empty."
-    expected = f", though its name says {format.name}" if format else ""
-    return f"{name}: not a picture in any known format{expected}."

@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -22,12 +21,11 @@ DEPTH_WITHIN = 40
 WORD = re.compile(rb"(?:\s|#[^\n]*\n)*([^\s#]+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(NamedTuple):
     """Reads the samples of one format."""
 
-    largest_value: Callable[[bytes], int | None]
-    """The largest sample value that the head of a file declares; None if it declares none."""
+    largest_value: Callable[[bytes], int]
+    """The largest sample value that the head of a file declares; 0 if it declares none."""
     pixels: Callable[[bytes], Any]
     """The samples in a whole file, (height, width, channels); None, or ValueError, if they cannot be read."""
 
@@ -36,7 +34,7 @@ class Reader:
 
         None if the file has 8 bits. Raises ValueError if its samples cannot be read, or not in that shape.
         """
-        largest = self.largest_value(read_content(file, HEAD)) or 255
+        largest = self.largest_value(read_content(file, HEAD))
         if largest <= 255:
             return None
         pixels = self.pixels(read_content(file))
@@ -73,11 +71,9 @@ def _words(data: bytes) -> tuple[list[bytes], int]:
     return words, at
 
 
-def _largest_of_map(head: bytes) -> int | None:
-    if head[1:2] not in (b"2", b"3", b"5", b"6"):
-        return None
+def _largest_of_map(head: bytes) -> int:
     words, _ = _words(head)
-    return int(words[3]) if len(words) == 4 and words[3].isdigit() else None
+    return int(words[3]) if head[1:2] in b"2356" and len(words) == 4 and words[3].isdigit() else 0
 
 
 def _portable_map(data: bytes) -> Any:
@@ -90,11 +86,9 @@ def _portable_map(data: bytes) -> Any:
     return values.reshape(height, width, channels)
 
 
-def _largest_of_jpeg_2000(head: bytes) -> int | None:
+def _largest_of_jpeg_2000(head: bytes) -> int:
     at = head.find(CODESTREAM) + 2
-    if not 2 <= at < len(head) - DEPTH_WITHIN:
-        return None
-    return int(2 ** ((head[at + DEPTH_WITHIN] & 0x7F) + 1)) - 1
+    return (2 << (head[at + DEPTH_WITHIN] & 0x7F)) - 1 if 2 <= at < len(head) - DEPTH_WITHIN else 0
 
 
 def _jpeg_2000(data: bytes) -> Any:

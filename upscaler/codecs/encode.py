@@ -17,15 +17,13 @@ import numpy as np
 from ..arrays import to_float
 from ..errors import OutputError
 from ..files import temporary_sibling
-from ..picture import Metadata, Picture, allocate
+from ..picture import Metadata, Picture, allocate, strips
 from ..tiling import Size
 from . import pillow, vips
-from .formats import FORMATS, Format, SaveSettings, by_name, by_suffix, writable
+from .formats import FORMATS, Format, by_name, by_suffix, writable
 from .profiles import to_srgb
 
 log = logging.getLogger("upscaler")
-
-STRIP_ROWS = 256
 
 EXISTS = "exists already. Use `overwrite` to replace it."
 
@@ -128,7 +126,17 @@ def place(part: Path, path: Path, overwrite: bool = False) -> None:
     try:
         with _errors_about(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            _rename(part, path, overwrite)
+            if overwrite:
+                part.replace(path)
+                return
+            try:
+                os.link(part, path)  # never replaces a file, as renaming may
+            except FileExistsError as error:
+                raise OutputError(EXISTS) from error
+            except OSError:  # a file system without hard links
+                if path.exists():
+                    raise OutputError(EXISTS) from None
+                part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
@@ -163,20 +171,10 @@ def format_for_stream(picture: Picture, options: EncodeOptions) -> Format:
 
 def _write(picture: Picture, path: Path, format: Format, options: EncodeOptions) -> None:
     picture = _convert_for(format, picture, path.parent)
-    if options.strip:
-        metadata = Metadata()
-    else:
-        metadata = _metadata_for(format, picture.metadata.put_right(picture.size), picture.name)
+    metadata = Metadata() if options.strip else _metadata_for(format, picture)
     picture = replace(picture, metadata=metadata)
-    settings = SaveSettings(
-        options.quality or format.quality or 0,
-        options.lossless,
-        options.compression,
-        picture.depth,
-        picture.pixels.nbytes,
-    )
     write = vips.write if format.writer == "vips" else pillow.write
-    write(picture, path, format, format.options(settings))
+    write(picture, path, format, format.options(picture, options, options.quality or format.quality or 0))
 
 
 @contextmanager
@@ -192,27 +190,13 @@ def _errors_about(final: Path) -> Iterator[None]:
         raise OutputError(f"{final}: cannot be written ({error.strerror}).") from error
 
 
-def _rename(temporary: Path, final: Path, overwrite: bool) -> None:
-    """Renames; without `overwrite` in a way that never replaces a file which appeared meanwhile."""
-    if overwrite:
-        temporary.replace(final)
-        return
-    try:
-        os.link(temporary, final)
-    except FileExistsError as error:
-        raise OutputError(EXISTS) from error
-    except OSError:  # a file system without hard links
-        if final.exists():
-            raise OutputError(EXISTS) from None
-        temporary.replace(final)
-
-
-def _metadata_for(format: Format, metadata: Metadata, name: str) -> Metadata:
-    """The part of `metadata` that the format has a place for."""
+def _metadata_for(format: Format, picture: Picture) -> Metadata:
+    """The metadata that the format has a place for, put right."""
+    metadata = picture.metadata.put_right(picture.size)
     present = {field.name: getattr(metadata, field.name) for field in fields(Metadata)}
     lost = [field for field, value in present.items() if value and field not in format.metadata]
     if lost:
-        log.info("%s: %s has no place for %s; left out.", name, format.name, ", ".join(lost))
+        log.info("%s: %s has no place for %s; left out.", picture.name, format.name, ", ".join(lost))
     return Metadata(**{field: value for field, value in present.items() if field not in lost})
 
 
@@ -230,12 +214,11 @@ def _convert_for(format: Format, picture: Picture, workspace: Path) -> Picture:
     if flatten:
         log.warning("%s: %s has no transparency; the picture is laid on white.", picture.name, format.name)
     height, width, channels = picture.pixels.shape
-    channels -= flatten
     dtype = np.uint8 if reduce else picture.pixels.dtype
-    pixels = allocate((height, width, channels), dtype, workspace)
-    for y in range(0, height, STRIP_ROWS):
-        rows = to_float(picture.pixels[y : y + STRIP_ROWS])
+    pixels = allocate((height, width, channels - flatten), dtype, workspace)
+    for strip in strips(height):
+        rows = to_float(picture.pixels[strip])
         if flatten:
             rows = rows[:, :, :-1] * rows[:, :, -1:] + (1 - rows[:, :, -1:])
-        pixels[y : y + STRIP_ROWS] = np.rint(rows * np.iinfo(dtype).max)
+        pixels[strip] = np.rint(rows * np.iinfo(dtype).max)
     return replace(picture, pixels=pixels)

@@ -23,32 +23,21 @@ The module is longer than others because it is one table.
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
 
 from ..arrays import PixelArray
-from ..picture import Metadata
+from ..picture import Metadata, Picture
 from . import deep, embed
 from .profiles import find_in_jpeg_2000
 
+if TYPE_CHECKING:
+    from .encode import EncodeOptions
+
 Library = Literal["vips", "pillow"]
-
-
-@dataclass(frozen=True, slots=True)
-class SaveSettings:
-    """What the options of a format's writer depend on."""
-
-    quality: int
-    """1..100; 0 for a format without a default."""
-    lossless: bool
-    compression: int | None
-    """0..9; None: the format's default."""
-    depth: int
-    """Bits a sample, 8 or 16."""
-    size: int
-    """Bytes of all pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +80,8 @@ class Format:
     deep: deep.Reader | None = None
     """Reads samples of more than 8 bits, which Pillow reduces to 8."""
 
-    options: Callable[[SaveSettings], dict[str, Any]] = lambda _: {}
-    """The options of libvips' or Pillow's writer."""
+    options: Callable[[Picture, EncodeOptions, int], dict[str, Any]] = lambda *_: {}
+    """The options of libvips' or Pillow's writer for a picture and the quality that is asked for, or the default."""
     embed: Callable[[Metadata, Path], None] | None = None
     """Puts EXIF, IPTC and texts into a file that libvips has written."""
     write_deep: Callable[[PixelArray, Path], None] | None = None
@@ -126,28 +115,15 @@ def _starts(*signatures: bytes) -> Callable[[bytes], bool]:
     return lambda head: head.startswith(signatures)
 
 
-def _webp(head: bytes) -> bool:
-    return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+def _has_brand(*brands: bytes) -> Callable[[bytes], bool]:
+    """Recognises ISO base media files, in which the major brand and the compatible ones stand at the beginning."""
 
+    def recognises(head: bytes) -> bool:
+        end = min(int.from_bytes(head[:4], "big"), len(head))
+        found = {head[8:12], *(head[at : at + 4] for at in range(16, end - 3, 4))}
+        return head[4:8] == b"ftyp" and not found.isdisjoint(brands)
 
-def _brands(head: bytes) -> list[bytes]:
-    """The brands of an ISO base media file, the major one first; empty for other files."""
-    if head[4:8] != b"ftyp":
-        return []
-    end = min(int.from_bytes(head[:4], "big"), len(head))
-    return [head[8:12], *(head[at : at + 4] for at in range(16, end - 3, 4))]
-
-
-def _avif(head: bytes) -> bool:
-    return any(brand in (b"avif", b"avis") for brand in _brands(head))
-
-
-def _heif(head: bytes) -> bool:
-    return any(brand in (b"heic", b"heix", b"heim", b"hevc", b"mif1", b"msf1") for brand in _brands(head))
-
-
-def _portable_map(head: bytes) -> bool:
-    return head[:1] == b"P" and head[1:2] in b"123456" and head[2:3] in (b" ", b"\t", b"\n", b"\r")
+    return recognises
 
 
 def _has_pillow_heif() -> bool:
@@ -171,7 +147,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         _starts(b"\xff\xd8\xff"),
         "vips",
         "vips",
-        options=lambda wanted: {"Q": wanted.quality, "subsample_mode": "off" if wanted.quality >= 90 else "on"},
+        options=lambda _, wanted, quality: {"Q": quality, "subsample_mode": "off" if quality >= 90 else "on"},
         embed=embed.into_jpeg,
         largest_side=65500,
         profile=True,
@@ -186,7 +162,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         "vips",
         "vips",
         extract=embed.from_png,
-        options=lambda wanted: {
+        options=lambda _, wanted, quality: {
             "compression": 3 if wanted.compression is None else wanted.compression,
             "filter": "paeth",
         },
@@ -199,15 +175,10 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         "WEBP",
         (".webp",),
-        _webp,
+        lambda head: head[:4] == b"RIFF" and head[8:12] == b"WEBP",
         "vips",
         "vips",
-        options=lambda wanted: {
-            "Q": wanted.quality,
-            "lossless": wanted.lossless,
-            "smart_subsample": True,
-            "exact": False,
-        },
+        options=lambda _, wanted, quality: {"Q": quality, "lossless": wanted.lossless, "smart_subsample": True},
         embed=embed.into_room,
         largest_side=16383,
         alpha=True,
@@ -224,12 +195,11 @@ FORMATS: Final[tuple[Format, ...]] = (
         "vips",
         fail_on="error",  # warnings are for text without its zero, unordered tags and the like, never for pixels
         extract=embed.from_tiff,
-        options=lambda wanted: {
+        options=lambda picture, wanted, quality: {
             "compression": "none" if wanted.compression == 0 else "deflate",
             "level": wanted.compression or 6,
             "predictor": "horizontal",
-            "tile": False,
-            "bigtiff": wanted.size > 3 * 2**30,
+            "bigtiff": picture.pixels.nbytes > 3 * 2**30,
         },
         embed=embed.into_tiff,
         alpha=True,
@@ -240,18 +210,18 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         "AVIF",
         (".avif",),
-        _avif,
+        _has_brand(b"avif", b"avis"),
         "vips",
         "vips",
         vips_name="heif",
         has_code_points=True,
-        options=lambda wanted: {
+        options=lambda picture, wanted, quality: {
             "compression": "av1",
-            "Q": wanted.quality,
+            "Q": quality,
             "lossless": wanted.lossless,
             "effort": 2,
-            "bitdepth": 12 if wanted.depth == 16 else 8,
-            "subsample_mode": "off" if wanted.lossless or wanted.quality >= 90 else "on",
+            "bitdepth": 12 if picture.depth == 16 else 8,
+            "subsample_mode": "off" if wanted.lossless or quality >= 90 else "on",
         },
         embed=embed.into_room,
         largest_side=16384,
@@ -265,7 +235,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         "HEIF",
         (".heic", ".heif", ".hif"),
-        _heif,
+        _has_brand(b"heic", b"heix", b"heim", b"hevc", b"mif1", b"msf1"),
         "vips",
         pillow_is_better=_has_pillow_heif,
         missing_decoder=(
@@ -295,7 +265,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         "PPM",
         (".ppm", ".pgm", ".pbm", ".pnm"),
-        _portable_map,
+        lambda head: re.match(rb"P[1-6][ \t\n\r]", head) is not None,
         writer="pillow",
         deep=deep.PORTABLE_MAP,
         write_deep=deep.write_portable_map,
@@ -341,6 +311,4 @@ def by_name(name: str) -> Format | None:
 
 def writable(format: Format | None) -> Format:
     """The format itself if it can be written, else PNG."""
-    if format is not None and format.writer is not None:
-        return format
-    return _row("PNG")
+    return format if format is not None and format.writer is not None else _row("PNG")

@@ -16,19 +16,17 @@ from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from ..arrays import PixelArray
 from ..errors import OutputError, PictureError, UpscalerError, first_line
-from ..picture import Metadata, Picture, allocate
+from ..picture import Metadata, Picture, allocate, strips
 from ..tiling import Size
 from . import deep, tiff_exif
 from .formats import Format
 from .orientation import swaps_sides, turn_upright
 from .profiles import builtin, fits
-from .tiff_exif import IPTC
 
 log = logging.getLogger("upscaler")
 
 ORIENTATION = 0x0112
 IPTC_RESOURCE = 0x0404
-STRIP_ROWS = 256
 _settings = threading.Lock()
 """Guards Pillow's process-wide limits and Python's warnings, which are changed while a file is read."""
 
@@ -117,12 +115,10 @@ def _convert(image: Image.Image, name: str, workspace: Path | None) -> Picture:
 def _metadata(image: Image.Image) -> Metadata:
     """Returns the EXIF block as it was read, or the tags that Pillow knows; without a TIFF's own structure."""
     exif = image.info.get("exif") or (image.getexif().tobytes() if image.getexif() else None)
-    directory = {}
-    if exif is not None:
-        exif = exif.removeprefix(b"Exif\0\0")
+    exif = exif and exif.removeprefix(b"Exif\0\0")
     if image.format == "TIFF" and exif is not None:
         directory = tiff_exif.read(io.BytesIO(exif))
-        directory.pop(IPTC, None)
+        directory.pop(tiff_exif.IPTC, None)
         exif = tiff_exif.make_block(directory) if directory else None
     xmp, resources = image.info.get("xmp"), image.info.get("photoshop")
     dpi = image.info.get("dpi")
@@ -187,10 +183,9 @@ def _fetch(image: Image.Image, name: str, workspace: Path | None) -> PixelArray:
     channels = len(image.getbands())
     dtype = np.uint16 if image.mode.startswith("I") else np.uint8
     pixels = allocate((image.height, image.width, channels), dtype, workspace)
-    for y in range(0, image.height, STRIP_ROWS):
-        rows = min(STRIP_ROWS, image.height - y)
-        part = np.asarray(image.crop((0, y, image.width, y + rows)))
+    for strip in strips(image.height):
+        part = np.asarray(image.crop((0, strip.start, image.width, strip.stop)))
         if image.mode == "I" and not 0 <= part.min() <= part.max() <= 65535:
             raise PictureError(f"{name}: 32-bit whole numbers are not supported (8 or 16 bit). Convert it first.")
-        pixels[y : y + rows] = part.reshape(rows, image.width, channels)
+        pixels[strip] = part.reshape(-1, image.width, channels)
     return pixels

@@ -10,11 +10,11 @@ from pathlib import Path
 import pyvips
 from PIL import ImageCms
 
-from ..picture import Picture, allocate
+from ..picture import Picture, allocate, strips
+from .connections import make_image
 
 log = logging.getLogger("upscaler")
 
-STRIP_ROWS = 256
 HEADER = 128
 P3 = (12, 13)
 """Colour primaries and transfer function of Display P3 as ITU-T H.273 numbers them."""
@@ -57,18 +57,15 @@ def to_srgb(picture: Picture, workspace: Path | None) -> Picture:
     """Converts colours to sRGB without a profile; alpha, depth and greyness stay. A damaged profile counts as sRGB."""
     height, width, channels = picture.pixels.shape
     colours = 1 if channels <= 2 else 3
-    kind = "ushort" if picture.depth == 16 else "uchar"
-    meaning = {(1, 8): "b-w", (1, 16): "grey16", (3, 8): "srgb", (3, 16): "rgb16"}[colours, picture.depth]
     pixels = allocate(picture.pixels.shape, picture.pixels.dtype, workspace)
     try:
-        for y in range(0, height, STRIP_ROWS):
-            rows = picture.pixels[y : y + STRIP_ROWS]
-            image = pyvips.Image.new_from_memory(rows[:, :, :colours].tobytes(), width, len(rows), colours, kind)
-            image = image.copy(interpretation=meaning)
+        for strip in strips(height):
+            rows = picture.pixels[strip]
+            image = make_image(rows[:, :, :colours])
             image.set_type(pyvips.GValue.blob_type, "icc-profile-data", picture.profile)
             converted = image.icc_transform("srgb", embedded=True, intent="relative", depth=picture.depth).numpy()
-            pixels[y : y + STRIP_ROWS] = rows
-            pixels[y : y + STRIP_ROWS, :, :colours] = converted.reshape(len(rows), width, -1)[:, :, :colours]
+            pixels[strip] = rows
+            pixels[strip, :, :colours] = converted.reshape(len(rows), width, -1)[:, :, :colours]
     except pyvips.Error:
         log.warning("%s: its colour profile is damaged; it is taken for sRGB.", picture.name)
         return replace(picture, profile=None)

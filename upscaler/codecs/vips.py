@@ -14,10 +14,10 @@ import pyvips
 
 from ..arrays import PixelArray
 from ..errors import OutputError, PictureError
-from ..picture import Metadata, Picture, allocate
+from ..picture import Metadata, Picture, allocate, strips
 from ..tiling import Size
 from . import embed, iptc
-from .connections import open_source, open_target
+from .connections import make_image, open_source, open_target
 from .formats import Format
 from .orientation import swaps_sides, turn_upright
 from .profiles import fits, read_code_points
@@ -32,15 +32,10 @@ USUAL_DPI = (72.0, 72.0)
 UNSTATED = (1.0, 2.834, 72 / MILLIMETRES)
 """Pixels a millimetre that libvips reports if a file states no resolution."""
 
-STRIP_ROWS = 256
-"""Rows fetched at a time; libvips decodes them as they are asked for."""
-
 CODE_POINTS_WITHIN = 2**16
 
 HARMLESS = ("Invalid SOS parameters", "JFIF revision", "Adobe color transform", "Inconsistent progression")
 """Complaints of libjpeg about files that it nevertheless decodes to the end."""
-
-ADVICE = "`accept_damaged` uses what can be read."
 
 HARMFUL = ("Corrupt JPEG data", "remature end")
 
@@ -71,14 +66,8 @@ def read(
 
 def write(picture: Picture, path: Path, format: Format, options: dict[str, Any]) -> None:
     """Writes one file at exactly `path`, overwriting it; `options` are those of libvips' saver. Raises OutputError."""
-    height, width, bands = picture.pixels.shape
-    kind = "ushort" if picture.depth == 16 else "uchar"
-    pixels = np.ascontiguousarray(picture.pixels)
-    image = pyvips.Image.new_from_memory(pixels.data, width, height, bands, kind)
     across, down = picture.metadata.dpi or USUAL_DPI
-    image = image.copy(
-        interpretation=_interpretation(bands, picture.depth), xres=across / MILLIMETRES, yres=down / MILLIMETRES
-    )
+    image = make_image(picture.pixels).copy(xres=across / MILLIMETRES, yres=down / MILLIMETRES)
     image.set_type(pyvips.GValue.gstr_type, "resolution-unit", "in")
     room = embed.room_for(picture.metadata) if format.embed is embed.into_room else None
     blobs = {"icc-profile-data": picture.profile, "xmp-data": picture.metadata.xmp, "exif-data": room}
@@ -99,7 +88,8 @@ def _read(
     file: Path | bytes, format: Format, name: str, fail_on: str, check: Callable[[Size], None], workspace: Path | None
 ) -> Picture:
     pyvips.vips_lib.vips_error_clear()  # earlier complaints would be taken for the reason of the next error
-    image = _open(file, format, fail_on)
+    load = getattr(pyvips.Image, f"{format.vips_function}load_source")
+    image: pyvips.Image = load(open_source(file), fail_on=fail_on, access="sequential")
     check(Size(image.width, image.height))
     pages = int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
     if pages > 1:
@@ -112,12 +102,6 @@ def _read(
     if swaps_sides(orientation) and metadata.dpi:
         metadata = replace(metadata, dpi=metadata.dpi[::-1])
     return Picture(pixels, profile, metadata, format.name, name)
-
-
-def _open(file: Path | bytes, format: Format, fail_on: str) -> pyvips.Image:
-    loader = getattr(pyvips.Image, f"{format.vips_function}load_source")
-    image: pyvips.Image = loader(open_source(file), fail_on=fail_on, access="sequential")
-    return image
 
 
 def _binary(file: Path | bytes) -> BinaryIO:
@@ -170,17 +154,13 @@ def _convert(image: pyvips.Image, name: str) -> pyvips.Image:
         image = image.colourspace("rgb16" if image.format in ("ushort", "short") else "srgb").copy()
         image.remove("icc-profile-data")
     if image.format not in ("uchar", "ushort"):
-        raise PictureError(
-            f"{name}: {_samples(image.format)} are not supported (8 or 16 bit whole numbers). Convert it first."
-        )
+        known = {"float": "32-bit float pixels", "double": "64-bit float pixels"}
+        other = "32-bit whole numbers" if "int" in image.format else f"pixels of type {image.format}"
+        what = known.get(image.format, other)
+        raise PictureError(f"{name}: {what} are not supported (8 or 16 bit whole numbers). Convert it first.")
     if image.bands > 4:
         raise PictureError(f"{name}: {image.bands} channels are not supported (1 to 4). Convert it first.")
     return image
-
-
-def _samples(format: str) -> str:
-    known = {"float": "32-bit float pixels", "double": "64-bit float pixels"}
-    return known.get(str(format), "32-bit whole numbers" if "int" in str(format) else f"pixels of type {format}")
 
 
 def _profile(image: pyvips.Image, format: Format, file: Path | bytes, name: str) -> bytes | None:
@@ -199,19 +179,12 @@ def _fetch(image: pyvips.Image, workspace: Path | None) -> PixelArray:
     pixels = allocate((image.height, image.width, image.bands), dtype, workspace)
     bits = int(image.get("bits-per-sample")) if image.get_typeof("heif-compression") else 16
     region = pyvips.Region.new(image)
-    for y in range(0, image.height, STRIP_ROWS):
-        rows = min(STRIP_ROWS, image.height - y)
-        block: Any = np.frombuffer(region.fetch(0, y, image.width, rows), dtype)
+    for strip in strips(image.height):  # libvips decodes rows as they are asked for
+        block: Any = np.frombuffer(region.fetch(0, strip.start, image.width, strip.stop - strip.start), dtype)
         if 8 < bits < 16:  # libvips puts them into the upper bits: white would be short of 65535
             block = block | block >> bits
-        pixels[y : y + rows] = block.reshape(rows, image.width, image.bands)
+        pixels[strip] = block.reshape(-1, image.width, image.bands)
     return pixels
-
-
-def _interpretation(bands: int, depth: int) -> str:
-    if bands <= 2:
-        return "grey16" if depth == 16 else "b-w"
-    return "rgb16" if depth == 16 else "srgb"
 
 
 def _explain(error: pyvips.Error, format: Format, accept_damaged: bool) -> str:
@@ -223,7 +196,7 @@ def _explain(error: pyvips.Error, format: Format, accept_damaged: bool) -> str:
         return f"it is compressed in a way that cannot be read ({detail}). Convert it first."
     cut = any(word in known for word in ("premature end", "truncated", "unexpected end", "end of file", "bad seek"))
     kind = f"the file is {'cut short' if cut else 'damaged'}{detail and f' ({detail})'}"
-    return f"{kind}; nothing of it can be read." if accept_damaged else f"{kind}. {ADVICE}"
+    return kind + ("; nothing of it can be read." if accept_damaged else ". `accept_damaged` uses what can be read.")
 
 
 def _detail(error: pyvips.Error) -> str:

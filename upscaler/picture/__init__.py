@@ -1,9 +1,9 @@
 """A picture in memory: pixels, colour profile, metadata. Nothing here knows file formats."""
 
 from .alpha import bleed, within_source
-from .canvas import allocate
+from .canvas import allocate, strips
 from .metadata import Metadata
 from .picture import Picture
 from .resample import resize, support
 
-__all__ = ["Metadata", "Picture", "allocate", "bleed", "resize", "support", "within_source"]
+__all__ = ["Metadata", "Picture", "allocate", "bleed", "resize", "strips", "support", "within_source"]

@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,7 @@ def allocate(shape: tuple[int, ...], dtype: DTypeLike, folder: Path | None = Non
     """Returns an array that is not initialised; beyond IN_MEMORY bytes it is a memory-mapped file in `folder`.
 
     None stands for the system's temporary folder. The file vanishes with the array, also if the program is killed (on
-    Windows: when it ends).
-
-    Raises OutputError when the disk has no room for it.
+    Windows: when it ends). Raises OutputError when the disk has no room for it.
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if size <= IN_MEMORY:
@@ -42,3 +41,9 @@ def allocate(shape: tuple[int, ...], dtype: DTypeLike, folder: Path | None = Non
             f"{place}: no room for {size / 2**30:.1f} GiB of pixels in the making ({error.strerror or error}). "
             "Free some space, or point TMPDIR or `workspace` to another disk."
         ) from error
+
+
+def strips(height: int) -> Iterator[slice]:
+    """Yields the rows of a picture in strips of at most 256, from top to bottom."""
+    for first in range(0, height, 256):
+        yield slice(first, min(first + 256, height))

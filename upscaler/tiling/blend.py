@@ -1,8 +1,8 @@
 """Joins computed tiles into bands of finished rows.
 
 Tiles come row by row. Across the ramp that two tiles share, the earlier one gives way to the later one:
-earlier + w * (later - earlier). Where both agree the result is their value exactly, everywhere else tiles are copied;
-no buffer of weights exists, and no more than one row of tiles is held.
+earlier + w * (later - earlier), where w rises as a raised cosine. Where both agree the result is their value exactly,
+everywhere else tiles are copied; no buffer of weights exists, and no more than one row of tiles is held.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import numpy as np
 from ..arrays import FloatArray
 from .cut import Tile
 from .plan import Axis, Plan
-from .window import ramp
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ def blend(tiles: Iterable[Tile], plan: Plan) -> Iterator[Band]:
     Bands may be views of the tiles; the tiles are not changed.
     """
     source = iter(tiles)
-    window = ramp(plan.y.ramp * plan.scale)[:, None, None]
+    window = _ramp(plan.y, plan.scale)[:, None, None]
     carried: FloatArray | None = None
     for row in range(len(plan.y.starts)):
         owned = _owned(plan.y, row, plan.scale)
@@ -71,7 +70,7 @@ def _join(tiles: list[FloatArray], rows: slice, plan: Plan) -> FloatArray:
     inside = slice(-left * plan.scale, (plan.size.width - left) * plan.scale)
     if len(tiles) == 1:
         return tiles[0][rows, inside]
-    window = ramp(plan.x.ramp * plan.scale)[None, :, None]
+    window = _ramp(plan.x, plan.scale)[None, :, None]
     shared = window.shape[1]
     height, _, channels = tiles[0][rows].shape
     joined = np.empty((height, (plan.x.starts[-1] + plan.x.tile - left) * plan.scale, channels), np.float32)
@@ -84,6 +83,15 @@ def _join(tiles: list[FloatArray], rows: slice, plan: Plan) -> FloatArray:
             first, pixels = first + shared, pixels[:, shared:]
         joined[:, first:last] = pixels
     return joined[:, inside]
+
+
+def _ramp(axis: Axis, scale: int) -> FloatArray:
+    """Returns the later tile's weights at the pixels of a ramp: float32, (pixels,), within 0..1, without a kink at its
+    ends; the earlier tile has the rest."""
+    length = axis.ramp * scale
+    position = ((np.arange(length) + 0.5) / max(length, 1)).astype(np.float32)
+    weights: FloatArray = (0.5 - 0.5 * np.cos(np.pi * position)).astype(np.float32)
+    return weights
 
 
 def _mix(earlier: FloatArray, later: FloatArray, weight: FloatArray) -> FloatArray:
