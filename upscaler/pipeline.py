@@ -21,7 +21,7 @@ from .engines import Engine, EngineOptions, EnginePool, ImageEngine, ImagePlan
 from .errors import EngineError
 from .fidelity import LrRmse, back_project, fidelity_after_scale
 from .finish import cut_bands, resize_bands, write_bands
-from .picture import Picture, allocate, bleed, within_source
+from .picture import Picture, Wear, allocate, bleed, measure_wear, within_source
 from .progress import ProgressCallback
 from .target import Target, passes
 from .tiling import Batch, Budget, Plan, Size, Tile
@@ -83,6 +83,10 @@ class Estimate:
     engine: engines.EngineInfo
     memory: int
     """Bytes needed at most, beyond the loaded libraries and the model."""
+    denoise: float = 0.0
+    """Share of noise and compression that is removed before the first pass enlarges, 0..1."""
+    wear: Wear | None = None
+    """What was measured of noise and compression, if that decides how much is removed."""
     dpi: int | None = None
     """Pixels an inch that the result is to be printed with. None keeps what the source says."""
 
@@ -95,9 +99,9 @@ class Estimate:
         return 1
 
     @property
-    def batch_key(self) -> tuple[Size, str] | None:
+    def batch_key(self) -> tuple[Size, str, float] | None:
         """Equal for pictures that may be computed in one batch. None for a picture that is computed alone."""
-        return None if self.max_batch == 1 else (self.plans[0].tile, self.engine.precision)
+        return None if self.max_batch == 1 else (self.plans[0].tile, self.engine.precision, self.denoise)
 
 
 class Pipeline:
@@ -171,6 +175,8 @@ class Pipeline:
             picture = replace(picture, pixels=canvas)
 
         lr_rmse = max(step.lr_rmse.levels for step in steps)
+        if estimate.denoise:
+            log.info("noise and compression were removed before enlarging, by a share of %.2f.", estimate.denoise)
         log.info("shrunk back, the result differs from its source by %.2f of 255 levels.", lr_rmse)
         return replace(picture, lr_rmse=lr_rmse)
 
@@ -178,19 +184,24 @@ class Pipeline:
         """Estimates what `self.run(source, target)` takes. Loads the model. Raises PlanError for an impossible size."""
         picture = codecs.decode(source)
         target = target or Target()
-        engine = self._engines.enlarging(picture.depth)
+        denoise, wear = self._engines.denoise, None
+        if denoise == "auto":
+            wear = measure_wear(picture.colour, picture.jpeg_quality)
+            denoise = wear.strength
+        engine = self._engines.enlarging(picture.depth, denoise)
         info = engine.info
         own = self.model.scale or info.needs.scale
         result = target.size(picture.size, own)
         keeps_size = target.is_scale and (target.scale or own) >= 1
         sizes = passes(picture.size, result, info.needs.scale, at_least_one=keeps_size)
         starts = [picture.size, *sizes[:-1]] if sizes else []
-        plans = [self._plan(engine, size) for size in starts]
+        plans = [self._plan(engine, size) for size in starts[:1]]
+        plans += [self._plan(self._engines.enlarging(picture.depth), size) for size in starts[1:]]
         if sizes and self._engines.refines:
             plans.append(self._plan(self._engines.refining(), result))
         memory = max((plan.memory for plan in plans), default=0)
         dpi = None if target.print is None else target.print.dpi
-        return Estimate(picture.size, result, tuple(plans), info, memory, dpi)
+        return Estimate(picture.size, result, tuple(plans), info, memory, denoise, wear, dpi)
 
     def compute_tiles(self, pictures: Sequence[Picture], estimates: Sequence[Estimate]) -> list[Tile | None]:
         """Computes the tiles of several small pictures as one batch, for `run` to take.
@@ -198,7 +209,7 @@ class Pipeline:
         All estimates have the same `batch_key`, which is not None. When a tile cannot be computed, all are None, and
         `run` finds out which picture is at fault.
         """
-        engine = self._engines.enlarging(pictures[0].depth)
+        engine = self._engines.enlarging(pictures[0].depth, estimates[0].denoise)
         assert not engines.is_image_engine(engine)
         colours = [_layers(picture, None)[-1].pixels for picture in pictures]
         batches: list[Batch] = []
@@ -260,7 +271,8 @@ class Pipeline:
         found = []
         for index, (plan, result) in enumerate(zip(estimate.plans, results, strict=True)):
             is_refining = self._engines.refines and index == last
-            engine = self._engines.refining() if is_refining else self._engines.enlarging(picture.depth)
+            denoise = estimate.denoise if index == 0 else 0.0
+            engine = self._engines.refining() if is_refining else self._engines.enlarging(picture.depth, denoise)
             fidelity = self.options.fidelity
             if fidelity is None:
                 fidelity = FIDELITY if engine.info.keeps_tone else 0.0
@@ -303,7 +315,7 @@ def _layers(picture: Picture, workspace: Path | None) -> list[_Layer]:
     """Transparency, if there is any, and colour, which is bled into places where it cannot be seen."""
     if not picture.has_alpha:
         return [_Layer(_grey_or_colour(picture.pixels), False, slice(None))]
-    colour, alpha = picture.pixels[:, :, :-1], picture.pixels[:, :, -1:]
+    colour, alpha = picture.colour, picture.pixels[:, :, -1:]
     colour = _grey_or_colour(bleed(colour, alpha, workspace))
     return [_Layer(alpha, True, slice(-1, None)), _Layer(colour, False, slice(None, -1))]
 

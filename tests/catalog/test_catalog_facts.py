@@ -52,7 +52,7 @@ KINDS: dict[str, dict[str, type]] = {
 }
 """What each kind needs beyond the rest."""
 
-OPTIONAL: dict[str, type] = {
+OPTIONAL: dict[str, Any] = {
     **FETCHED,
     "commercial": bool,
     "diffusers": str,
@@ -64,6 +64,8 @@ OPTIONAL: dict[str, type] = {
     "url": str,
     "urls": list,
     "filename": str,
+    "denoise": float | str,
+    "keeps_tone": bool,
     "denoise_with": str,
     "package": dict,
 }
@@ -93,6 +95,7 @@ ARCHITECTURES = {
     "ATD",
     "DAT",
     "DRCT",
+    "DRUNet",
     "FBCNN",
     "HAT",
     "MoSR",
@@ -126,6 +129,7 @@ MEASURED = {
     "photo",
     "photo-fast",
     "faithful",
+    "clean",
     "lanczos",
     "realesrgan-x4plus",
     "realesrgan-x4plus-anime-6b",

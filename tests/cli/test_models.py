@@ -144,14 +144,14 @@ def test_denoise_fetches_the_other_model_and_mixes(run: Run, here: Path, tmp_pat
         blocks = [
             f'[[model]]\nname = "{name}"\nurl = "{server.put(f"/{name}.safetensors", content)}"\n'
             f'sha256 = "{hashlib.sha256(content).hexdigest()}"\n'
-            for name, content in zip(("clean", "noisy"), files, strict=True)
+            for name, content in zip(("quiet", "noisy"), files, strict=True)
         ]
         cache_dir().mkdir(parents=True)
         (cache_dir() / "catalog.toml").write_text(f'{blocks[0]}denoise_with = "noisy"\n{blocks[1]}')
         for share in ("1", "0", "0.25"):
-            done = run("a.jpg", "-m", "clean", "--denoise", share, "-o", f"{share}.png", "--fidelity", "0")
+            done = run("a.jpg", "-m", "quiet", "--denoise", share, "-o", f"{share}.png", "--fidelity", "0")
             assert (done.code, "error" in done.err) == (0, False)
-        assert [request.path for request in server.requests] == ["/clean.safetensors", "/noisy.safetensors"]
+        assert [request.path for request in server.requests] == ["/quiet.safetensors", "/noisy.safetensors"]
         assert run("a.jpg", "-m", "noisy", "-o", "noisy.png", "--fidelity", "0").code == 0
     made = {name: (here / f"{name}.png").read_bytes() for name in ("1", "0", "0.25", "noisy")}
     assert made["0"] == made["noisy"]

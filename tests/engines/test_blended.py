@@ -33,8 +33,3 @@ def test_strength_leaves_no_seams(tmp_path: Path) -> None:
 def test_numbers_out_of_range_are_refused(option: str, value: float) -> None:
     with pytest.raises(PlanError, match=f"^{option}=.*: the value must be between 0 and 1"):
         Upscaler("lanczos", **{option: value})
-
-
-def test_denoise_is_refused_where_there_is_no_choice() -> None:
-    with pytest.raises(PlanError, match=r"denoise=0.5: faithful leaves no choice of denoising\. Use `blend`"):
-        Upscaler("faithful", denoise=0.5)

@@ -116,6 +116,10 @@ class Model:
     notes: str = ""
     knows: str = ""
     """The words that it understands, if they are few."""
+    denoise: float | Literal["auto"] = 0.0
+    """How much noise is removed before it enlarges, unless that is chosen: a share, or "auto", as much as there is."""
+    keeps_tone: bool | None = None
+    """Whether results have the tone of their sources; None: what spandrel says of the architecture's purpose."""
     denoise_with: str | None = None
     """The name of the model whose weights are mixed with this one's to denoise less."""
     enlarge_with: str | None = None

@@ -96,7 +96,7 @@ def _model(block: dict[str, Any], folder: Path) -> Model:
         raise ValueError(f"{block['name']}: its kind {block['kind']!r} is not one of {', '.join(KINDS)}")
     texts = ("kind", "architecture", "purpose", "licence", "author", "home", "notes", "knows")
     names = ("denoise_with", "enlarge_with", "generator")
-    facts = ("scale", "reach", "commercial", "memory", "diffusers")
+    facts = ("scale", "reach", "commercial", "denoise", "keeps_tone", "memory", "diffusers")
     urls = tuple(block.get("urls", ())) or ((block["url"],) if "url" in block else ())
     download = None
     if urls or "filename" in block:

@@ -158,8 +158,10 @@ class ModelOptions(Group, panel="Model"):
         "Hold the result to its source: 0 not at all, 1 in everything the source shows. Default: 0.5, which keeps"
         " the colours.",
     )
-    denoise: float | None = option(
-        "0..1", "Take out this share of the noise, with realesr-general-x4v3. Default: 1, all of it."
+    denoise: str | None = option(
+        "auto|0..1",
+        "Take out noise, grain and compression before enlarging: this share of them, or auto, as much as is there. "
+        "Default: the model's own, mostly 0.",
     )
 
     def upscaler(
@@ -177,6 +179,8 @@ class ModelOptions(Group, panel="Model"):
 
         settings = {**defaults, **self.arguments(), **hardware.arguments()}
         name = settings.pop("model")
+        if self.denoise not in (None, "auto"):
+            settings["denoise"] = _share(str(self.denoise))
         try:
             if fetching.allow_pickle and find(name).facts.takes_diffusion:
                 diffusion = replace(diffusion or Diffusion(), allow_pickle=True)
@@ -494,3 +498,12 @@ def _blame(error: Exception, argument: str, name: str) -> Exception:
     from ..errors import PlanError
 
     return PlanError(str(error).removeprefix(f"{name}: "), argument=argument, value=name)
+
+
+def _share(text: str) -> float:
+    from ..errors import PlanError
+
+    try:
+        return float(text)
+    except ValueError as error:
+        raise PlanError("this is not a number between 0 and 1, nor auto.", argument="denoise", value=text) from error

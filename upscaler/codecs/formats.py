@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
 
 from ..arrays import PixelArray
 from ..picture import Metadata, Picture
-from . import deep, embed
+from . import deep, embed, jpeg_tables
 from .profiles import find_in_jpeg_2000
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ class Format:
     """What to say when libvips lacks the decoder."""
     extract: Callable[[BinaryIO, Metadata], Metadata] | None = None
     """Corrects the metadata that libvips has read, from the file itself."""
+    find_quality: Callable[[BinaryIO], int | None] | None = None
+    """Finds out how much a file was compressed; see `Picture.jpeg_quality`."""
     has_code_points: bool = False
     """Whether its colours may be told by code points of ITU-T H.273 in place of a profile."""
 
@@ -147,6 +149,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         _starts(b"\xff\xd8\xff"),
         "vips",
         "vips",
+        find_quality=jpeg_tables.find_quality,
         options=lambda _, wanted, quality: {"Q": quality, "subsample_mode": "off" if quality >= 90 else "on"},
         embed=embed.into_jpeg,
         largest_side=65500,

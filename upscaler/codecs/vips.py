@@ -101,7 +101,7 @@ def _read(
     pixels = turn_upright(_fetch(image, workspace), orientation)
     if swaps_sides(orientation) and metadata.dpi:
         metadata = replace(metadata, dpi=metadata.dpi[::-1])
-    return Picture(pixels, profile, metadata, format.name, name)
+    return Picture(pixels, profile, metadata, format.name, name, jpeg_quality=_find_quality(file, format))
 
 
 def _binary(file: Path | bytes) -> BinaryIO:
@@ -120,6 +120,13 @@ def _metadata(image: pyvips.Image, format: Format, file: Path | bytes) -> Metada
         return metadata
     with _binary(file) as binary:
         return format.extract(binary, metadata)
+
+
+def _find_quality(file: Path | bytes, format: Format) -> int | None:
+    if format.find_quality is None:
+        return None
+    with _binary(file) as binary:
+        return format.find_quality(binary)
 
 
 def _dpi(image: pyvips.Image) -> tuple[float, float] | None:

@@ -24,7 +24,7 @@ class Blended:
 
     def run(self, tiles: FloatArray) -> FloatArray:
         """See `Engine.run`."""
-        plain = self._filter.run(tiles)
+        plain = tiles if self.info.needs.scale == 1 else self._filter.run(tiles)
         result: FloatArray = plain + np.float32(self._blend) * (self._engine.run(tiles) - plain)
         return result
 

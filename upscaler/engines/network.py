@@ -63,12 +63,15 @@ class NetworkEngine:
         precision: str = "auto",
         reach: int | None = None,
         profile: TilingProfile | None = None,
+        keeps_tone: bool | None = None,
         plain: bool = False,
     ) -> NetworkEngine:
         """Loads a network, tries it out and brings it to its device.
 
-        `reach` in source pixels is what is known of `profile`; with neither, it is measured. `plain` avoids oneDNN's
-        kernels. Raises ModelError when there is no network that can be used here, PlanError for device and precision.
+        `reach` in source pixels is what is known of `profile`; with neither, it is measured. `keeps_tone`: see
+        `EngineInfo`; None asks the architecture's purpose. `plain` avoids oneDNN's kernels.
+
+        Raises ModelError when there is no network that can be used here, PlanError for device and precision.
         """
         place = pick_device(device)
         network = weights.load().eval()
@@ -87,7 +90,7 @@ class NetworkEngine:
             channels=channels,
             device=str(place),
             precision=dtype_name(computation.mode.dtype),
-            keeps_tone=network.purpose == "SR",
+            keeps_tone=network.purpose == "SR" if keeps_tone is None else keeps_tone,
             free_memory=free_memory(place),
         )
         if profile is None and _differ_as_wholes(network, found):  # a fallback need not say it again
@@ -124,6 +127,7 @@ class NetworkEngine:
                     device="cpu" if is_exact else str(computation.device),
                     precision="fp32",
                     profile=self._profile,
+                    keeps_tone=self.info.keeps_tone,
                     plain=is_exact and computation.device.type == "cpu",
                 )
             return self._fallback

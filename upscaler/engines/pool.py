@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from .. import catalog
 from ..catalog import Model, fetch_model
@@ -13,10 +13,14 @@ from ..diffusion.options import Diffusion
 from ..errors import ModelError, PlanError
 from .base import Engine, ImageEngine, is_image_engine
 from .blended import Blended
+from .chain import Chain
 from .resample import ResampleEngine
 
 NETWORK: Final = "photo"
 """The model that enlarges before a generator refines, unless the catalog names another."""
+
+CLEANER: Final = "clean"
+"""The model that takes out noise and compression before another one enlarges."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +34,10 @@ class EngineOptions:
     support."""
     blend: float = 1.0
     """Share of the network in the result, 0..1; the rest is a plain filter's."""
-    denoise: float | None = None
-    """How much noise is removed, 0..1, by models that leave it to be chosen. None is 1."""
+    denoise: float | Literal["auto"] | None = None
+    """How much noise, grain and compression is removed before a network enlarges, 0..1. "auto" removes as much as the
+    picture has; see `picture.noise`. None is what the catalog says of the model: "auto" or 0; and 1 for networks that
+    denoise by themselves and leave the amount to be chosen."""
     memory: int | None = None
     """Bytes for the tiles, and for the model too if it is a diffusion model. None takes what is free."""
     diffusion: Diffusion | None = None
@@ -39,7 +45,8 @@ class EngineOptions:
 
     def __post_init__(self) -> None:
         check_share("blend", self.blend)
-        check_share("denoise", self.denoise)
+        if self.denoise != "auto":
+            check_share("denoise", self.denoise)
 
 
 def check_share(argument: str, value: float | None) -> None:
@@ -63,7 +70,7 @@ class EnginePool:
     def models(self) -> list[Model]:
         """The models whose files are needed."""
         diffusion = self._options.diffusion
-        needed = [self._network if self.refines else self._model, self._mixed_in]
+        needed = [self._network if self.refines else self._model, self._mixed_in, self._cleaner]
         if self.refines:
             control = diffusion.control if diffusion else None
             needed += [self._generator, catalog.find(control) if control else None]
@@ -81,14 +88,33 @@ class EnginePool:
         """Whether a generator refines what a network has enlarged."""
         return self._model.facts.refines
 
-    def enlarging(self, depth: int) -> Engine | ImageEngine:
-        """The engine that enlarges pictures of `depth` bits: half precision has too few digits for 65,536 levels."""
+    @property
+    def denoise(self) -> float | Literal["auto"]:
+        """How much is removed before the network enlarges: a share, or as much as the picture has."""
+        if self._cleaner is None:
+            return 0.0
+        chosen = self._options.denoise
+        return self._network.denoise if chosen is None else chosen
+
+    def enlarging(self, depth: int, denoise: float = 0.0) -> Engine | ImageEngine:
+        """The engine that enlarges pictures of `depth` bits, after removing the share `denoise` of their noise.
+
+        Half precision has too few digits for 65,536 levels.
+        """
         if self._model.facts.takes_diffusion and not self.refines:
             return self._kept("image", lambda: self._image_engine(self._model))
         precision = self._options.precision
         if precision == "auto" and depth == 16:
             precision = "fp32"
-        return self._kept(precision, lambda: self._tile_engine(precision))
+        engine = self._kept(precision, lambda: self._tile_engine(precision))
+        if denoise == 0:
+            return engine
+        assert not is_image_engine(engine)
+        cleaner = self._kept(
+            f"{CLEANER} {precision}", lambda: engine_for(catalog.find(CLEANER), self._options.device, precision)
+        )
+        assert not is_image_engine(cleaner)
+        return Chain(cleaner if denoise == 1 else Blended(cleaner, denoise), engine)
 
     def refining(self) -> ImageEngine:
         """The generator, for models that refine."""
@@ -112,9 +138,18 @@ class EnginePool:
     @property
     def _mixed_in(self) -> Model | None:
         """The model whose weights are mixed with the network's, so that it denoises less."""
-        if self._options.denoise in (None, 1) or self._model.denoise_with is None:
+        if self._options.denoise in (None, "auto", 1) or self._model.denoise_with is None:
             return None
         return catalog.find(self._model.denoise_with)
+
+    @property
+    def _cleaner(self) -> Model | None:
+        """The model that cleans, if this one may need it: a diffusion model or one that denoises by itself does not."""
+        options, network = self._options, self._network
+        if network.facts.takes_diffusion or network.denoise_with is not None or network.name == CLEANER:
+            return None
+        wanted = network.denoise if options.denoise is None else options.denoise
+        return None if wanted == 0 else catalog.find(CLEANER)
 
     def _kept(self, name: str, make: Callable[[], Engine | ImageEngine]) -> Engine | ImageEngine:
         with self._lock:
@@ -124,7 +159,7 @@ class EnginePool:
 
     def _tile_engine(self, precision: str) -> Engine:
         options = self._options
-        share = 1.0 if self._mixed_in is None or options.denoise is None else options.denoise
+        share = options.denoise if isinstance(options.denoise, float | int) and self._mixed_in else 1.0
         engine = engine_for(self._network, options.device, precision, self._mixed_in, share)
         return engine if options.blend == 1 else Blended(engine, options.blend)
 
@@ -171,18 +206,23 @@ def engine_for(
         raise ModelError(f"torch or spandrel cannot be loaded ({error}). See upscaler doctor.") from error
     reach = model.reach if mixed is None else None
     return NetworkEngine.load(
-        Checkpoint(file, mixed, share), name=model.name, device=device, precision=precision, reach=reach
+        Checkpoint(file, mixed, share),
+        name=model.name,
+        device=device,
+        precision=precision,
+        reach=reach,
+        keeps_tone=model.keeps_tone,
     )
 
 
 def _check_suits(model: Model, options: EngineOptions) -> None:
     """Raises PlanError for options that do not suit the model."""
     is_diffusion, diffusion = model.facts.takes_diffusion, options.diffusion
-    if options.denoise is not None and model.denoise_with is None:
+    if options.denoise is not None and is_diffusion:
         raise PlanError(
-            f"{model.name} leaves no choice of denoising. Use `blend`, which suits every network.",
+            f"{model.name} is a diffusion model, and only networks can be told how much to denoise. Use `creativity`.",
             argument="denoise",
-            value=f"{options.denoise:g}",
+            value=options.denoise,
         )
     if options.blend != 1 and is_diffusion:
         raise PlanError(

@@ -3,7 +3,20 @@
 from .alpha import bleed, within_source
 from .canvas import allocate, strips
 from .metadata import Metadata
+from .noise import Wear, jpeg_quality, measure_wear
 from .picture import Picture
 from .resample import resize, support
 
-__all__ = ["Metadata", "Picture", "allocate", "bleed", "resize", "strips", "support", "within_source"]
+__all__ = [
+    "Metadata",
+    "Picture",
+    "Wear",
+    "allocate",
+    "bleed",
+    "jpeg_quality",
+    "measure_wear",
+    "resize",
+    "strips",
+    "support",
+    "within_source",
+]

@@ -40,6 +40,8 @@ class Picture:
 
     It is taken before the result is resized to its exact size, and is the largest of several passes. None for pictures
     that no model made."""
+    jpeg_quality: int | None = None
+    """Quality, 1 to 100, that the quantisation tables of its JPEG file tell; None when there are none."""
 
     @property
     def size(self) -> Size:
@@ -48,6 +50,11 @@ class Picture:
     @property
     def has_alpha(self) -> bool:
         return self.pixels.shape[2] in (2, 4)
+
+    @property
+    def colour(self) -> PixelArray:
+        """The pixels without transparency: a view, (height, width, 1 or 3)."""
+        return self.pixels[:, :, :-1] if self.has_alpha else self.pixels
 
     @property
     def depth(self) -> int:
