@@ -108,7 +108,6 @@ def decoding(vae: Any, tile: int) -> Report:
         "hard tiles": lambda: in_hard_tiles(vae, latents, tile),
         "diffusers' tiles": lambda: in_own_tiles(vae, latents, tile),
         "ours": lambda: joined(decode(vae, latents, tile=tile)),
-        "ours, exact": lambda: joined(decode(vae, latents, tile=tile, exact=True)),
     }
     print(f"\n{'decoding':28}{'seam score':>12}{'mean error':>12}{'largest':>9}{'seconds':>9}")
     report = {}

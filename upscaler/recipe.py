@@ -68,13 +68,14 @@ class Recipe:
         """The recipe in AUTOMATIC1111's form: prompt, negative prompt, and a line of settings that its readers know
         (modules/infotext_utils.py there, pnginfo.js of ComfyUI)."""
         parameters, model = self.parameters, str(self.generator["model"])
+        weights = self.generator.get("weights")  # sites find a model in one file by the first ten digits of its hash
         settings: dict[str, object] = {
             "Steps": parameters.get("steps"),
             "Sampler": self.generator.get("scheduler"),
             "CFG scale": parameters.get("guidance"),
             "Seed": parameters.get("seed"),
             "Size": self.generated,
-            "Model hash": self._hash(),
+            "Model hash": str(weights[0])[:10] if weights and model.endswith(".safetensors") else None,
             "Model": PurePath(model).name.removesuffix(".safetensors"),
             "Denoising strength": parameters.get("strength") if parameters.get("image") else None,
         }
@@ -89,11 +90,6 @@ class Recipe:
     def to_json(self) -> str:
         """The recipe as JSON, ASCII, on one line."""
         return json.dumps({"form": FORM, **asdict(self)})
-
-    def _hash(self) -> str | None:
-        """The first ten digits of the hash of a model in one file, by which sites find it; None for other models."""
-        weights = self.generator.get("weights")
-        return str(weights[0])[:10] if weights and str(self.generator["model"]).endswith(".safetensors") else None
 
 
 def embed(picture: Picture, recipe: Recipe) -> Picture:
@@ -116,15 +112,16 @@ def read(picture: Picture) -> Recipe | None:
     if text is None:
         return None
     try:
-        return _parse(json.loads(text))
+        content = json.loads(text)
+        later = f"upscaler {content['versions']['upscaler']}" if content["form"] > FORM else ""
+        recipe = None if later else _parse(content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PictureError(
             f"{picture.name}: the recipe cannot be read ({error}). Take the picture as upscaler has written it."
         ) from error
-    except _LaterForm as error:
-        raise PictureError(
-            f"{picture.name}: a later version, upscaler {error}, has written the recipe. Update upscaler."
-        ) from error
+    if later:
+        raise PictureError(f"{picture.name}: a later version, {later}, has written the recipe. Update upscaler.")
+    return recipe
 
 
 def differences(old: Recipe, new: Recipe) -> list[str]:
@@ -160,10 +157,6 @@ def versions() -> dict[str, str]:
     return {"upscaler": __version__, **{name: _version(name) for name in LIBRARIES}}
 
 
-class _LaterForm(Exception):
-    """A recipe of a later form; its text is the version that wrote it."""
-
-
 def _text_in(metadata: Metadata) -> str | None:
     """The recipe as JSON, or None; a text with the same key that another program wrote is none."""
     text = metadata.comments.get(KEY, "")
@@ -175,8 +168,6 @@ def _text_in(metadata: Metadata) -> str | None:
 
 def _parse(content: dict[str, Any]) -> Recipe:
     """Raises ValueError, KeyError or TypeError for content that is no recipe."""
-    if content["form"] > FORM:
-        raise _LaterForm(content["versions"]["upscaler"])
     recipe = Recipe(
         dict(content["parameters"]),
         str(content["prompt"]),

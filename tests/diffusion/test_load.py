@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ from tests.diffusion.hub import Hub
 from tests.diffusion.single_file import save_single_file
 from upscaler import catalog
 from upscaler.catalog import Model, Repository
-from upscaler.diffusion.load import load
+from upscaler.diffusion.load import fetch_pipeline, load
 from upscaler.diffusion.pipelines import Task
 from upscaler.errors import ModelError
 from upscaler.files import cache_dir
@@ -67,12 +68,17 @@ def hub() -> Iterator[Hub]:
         yield hub
 
 
-def loaded(model: Model | Path | str, task: Task = "text-to-image", **options: object) -> DiffusionPipeline:
+def loaded(
+    model: Model | Path | str, task: Task = "text-to-image", control: Model | None = None, **options: Any
+) -> DiffusionPipeline:
     found = model if isinstance(model, Model) else catalog.find(str(model))
-    return load(found, task, **{"dtype": torch.float32, **options})  # type: ignore[arg-type]
+    fetching = {name: options.pop(name) for name in ("allow_pickle", "offline", "progress") if name in options}
+    source = fetch_pipeline(found, **fetching)
+    guide = None if control is None else fetch_pipeline(control)
+    return load(source, task, guide=guide, **{"dtype": torch.float32, **options})
 
 
-def refused(model: Model | Path | str, task: Task = "text-to-image", **options: object) -> str:
+def refused(model: Model | Path | str, task: Task = "text-to-image", **options: Any) -> str:
     """The sentence with which it is."""
     with pytest.raises(ModelError) as caught:
         loaded(model, task, **options)

@@ -185,9 +185,9 @@ def picture(pipeline: DiffusionPipeline) -> torch.Tensor:
 def test_placement_does_not_change_the_picture(offload: Offload, tmp_path: Path) -> None:
     tiny.build_sd().save_pretrained(tmp_path)
     model = catalog.find(str(tmp_path))
-    stock = load(model, "text-to-image", dtype=torch.float32)
+    stock = load(fetch_pipeline(model), "text-to-image", dtype=torch.float32)
     placement = Placement(CPU, torch.float32, offload, 64, 1, 64, True, 10**9)
-    placed = put_in_place(load(model, "text-to-image", dtype=torch.float32), placement)
+    placed = put_in_place(load(fetch_pipeline(model), "text-to-image", dtype=torch.float32), placement)
     assert placed.unet.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
     assert torch.allclose(picture(placed), picture(stock), atol=1e-5)
 
@@ -226,7 +226,7 @@ model = catalog.find(sys.argv[1])
 window, budget = int(sys.argv[2]), int(sys.argv[3])
 known = replace(read_facts(fetch_pipeline(model)), window=window)
 def run(placement, side):
-    pipeline = put_in_place(load(model, "text-to-image", dtype=placement.dtype), placement)
+    pipeline = put_in_place(load(fetch_pipeline(model), "text-to-image", dtype=placement.dtype), placement)
     factor = 2 ** (len(pipeline.vae.config.block_out_channels) - 1)
     with tile_denoiser(pipeline, tile=placement.window, overlap=8, batch=placement.batch):
         latents = pipeline("a", height=side * factor, width=side * factor, num_inference_steps=1,

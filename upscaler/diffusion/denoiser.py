@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
@@ -21,7 +20,7 @@ from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from ..device import dtype_name
 from ..errors import EngineError, ModelError, OutOfMemory
 from ..tiling import Region, Size
-from .families import Arguments, Family, family, repeat_rows
+from .families import Arguments, family, repeat_rows
 from .patch import Inner, replace_forward
 from .windows import Grid, grid
 
@@ -48,15 +47,11 @@ def tile_denoiser(
     raises PlanError for a tile too small for the overlap, NotFinite when a prediction is not finite, OutOfMemory when
     not even one window fits.
     """
-    denoiser, control = denoiser_of(pipeline), _control(pipeline)
-    kind = family(denoiser)
-    cuts = _Cuts(tile // kind.cell(), overlap // kind.cell(), kind.align(denoiser))
-    guide = None if control is None else Inner(control)
-    run = _Run(Inner(denoiser), guide, kind, cuts, pipeline._execution_device, batch, progress)
+    run = _Run(pipeline, tile, overlap, batch, progress)
     with ExitStack() as stack:
-        stack.enter_context(replace_forward(denoiser, run.denoise))
-        if control is not None:
-            stack.enter_context(replace_forward(control, run.defer))
+        stack.enter_context(replace_forward(denoiser_of(pipeline), run.denoise))
+        if run.control is not None:
+            stack.enter_context(replace_forward(pipeline.controlnet, run.defer))
         yield
 
 
@@ -64,56 +59,33 @@ def grid_of(pipeline: DiffusionPipeline, canvas: Size, tile: int, overlap: int) 
     """The windows of a canvas of latents at its first step; arguments and errors as for `tile_denoiser`."""
     denoiser = denoiser_of(pipeline)
     kind = family(denoiser)
-    size = Size(canvas.width // kind.cell(), canvas.height // kind.cell())
-    return grid(size, tile // kind.cell(), overlap // kind.cell(), kind.align(denoiser))
+    size = Size(canvas.width // kind.cell, canvas.height // kind.cell)
+    return grid(size, tile // kind.cell, overlap // kind.cell, kind.align(denoiser))
 
 
 def multiple_of(pipeline: DiffusionPipeline) -> int:
     """The number by which the sides of a canvas of latents must be divisible. Raises ModelError."""
     denoiser = denoiser_of(pipeline)
     kind = family(denoiser)
-    return kind.cell() * kind.align(denoiser)
-
-
-@dataclass(frozen=True, slots=True)
-class _Cuts:
-    """How canvases are cut into windows; all numbers are cells."""
-
-    tile: int
-    overlap: int
-    align: int
-
-    def grid(self, canvas: torch.Tensor, step: int) -> Grid:
-        height, width = canvas.shape[-2:]
-        even = grid(Size(width, height), self.tile, self.overlap, self.align)
-        return even if step % 2 == 0 else even.between()
-
-
-@dataclass(frozen=True, slots=True)
-class _Deferred:
-    """The arguments of a ControlNet, in the place of its residuals, which are then computed window by window."""
-
-    arguments: Arguments
+    return kind.cell * kind.align(denoiser)
 
 
 class _Run:
     """One call of a pipeline: answers the calls of its denoiser, and of its ControlNet if it has one."""
 
     def __init__(
-        self,
-        denoiser: Inner,
-        control: Inner | None,
-        kind: Family,
-        cuts: _Cuts,
-        device: torch.device,
-        batch: int,
-        progress: WindowsCallback | None,
+        self, pipeline: DiffusionPipeline, tile: int, overlap: int, batch: int, progress: WindowsCallback | None
     ) -> None:
-        self._denoiser = denoiser
-        self._control = control
-        self._kind = kind
-        self._cuts = cuts
-        self._device = device
+        denoiser, control = denoiser_of(pipeline), getattr(pipeline, "controlnet", None)
+        if control is not None and type(control).__name__ != "ControlNetModel":
+            raise ModelError(
+                f"{type(control).__name__}: this kind of control cannot be computed in windows. Leave it out."
+            )
+        self.control = None if control is None else Inner(control)
+        self._denoiser = Inner(denoiser)
+        self._kind = kind = family(denoiser)
+        self._tile, self._overlap, self._align = tile // kind.cell, overlap // kind.cell, kind.align(denoiser)
+        self._device: torch.device = pipeline._execution_device
         self._batch = batch
         self._progress = progress
         self._step = -1
@@ -123,8 +95,11 @@ class _Run:
         """The prediction for the whole canvas, in the form in which the denoiser itself gives it."""
         arguments = self._denoiser.arguments(args, kwargs)
         canvas = self._kind.canvas(arguments)
-        self._count_step(self._kind.step(arguments))
-        windows = self._cuts.grid(canvas, self._step)
+        step = self._kind.step(arguments)
+        if step != self._seen:  # one step may call the denoiser several times, for guidance, with the same windows
+            self._seen = step
+            self._step += 1
+        windows = self._grid(canvas, self._step)
         if windows.count == 1:
             output = self._denoiser.forward(*args, **kwargs)
             self._check(self._kind.prediction(output[0], windows.size), 1, 1)
@@ -134,14 +109,13 @@ class _Run:
 
     def defer(self, *args: Any, **kwargs: Any) -> Any:
         """The residuals of the ControlNet if the canvas is a single window, else the arguments to compute them from."""
-        assert self._control is not None
-        arguments = self._control.arguments(args, kwargs)
-        if self._cuts.grid(arguments["sample"], 0).count == 1:
-            return self._control.forward(*args, **kwargs)
+        assert self.control is not None
+        arguments = self.control.arguments(args, kwargs)
+        if self._grid(arguments["sample"], 0).count == 1:
+            return self.control.forward(*args, **kwargs)
         if arguments.get("guess_mode"):
             raise ModelError("guess mode of a ControlNet cannot be computed in windows. Leave it out.")
-        deferred = _Deferred(arguments)
-        return [deferred], deferred
+        return [arguments], arguments
 
     def _join(self, arguments: Arguments, canvas: torch.Tensor, windows: Grid) -> torch.Tensor:
         """The weighted sum of all predictions, in float32, on the canvas's device, which may not be the denoiser's."""
@@ -153,7 +127,13 @@ class _Run:
             try:
                 prediction = self._predict(arguments, canvas, [region for region, _ in part])
             except torch.OutOfMemoryError as error:
-                self._halve(len(part), error)
+                if len(part) == 1:
+                    raise OutOfMemory(
+                        f"out of memory on {self._device}, even with one window of {self._tile} at a time. "
+                        "Use a smaller `tile`, or close other programs."
+                    ) from error
+                self._batch = len(part) // 2
+                log.warning("out of memory on %s: %d windows at a time from here on.", self._device, self._batch)
                 continue
             if done == 0:
                 total = canvas.new_zeros(len(canvas), prediction.shape[2], *canvas.shape[-2:], dtype=torch.float32)
@@ -168,35 +148,31 @@ class _Run:
         """The predictions for regions of every row of the canvas: (rows, regions, channels, height, width)."""
         call = self._kind.windowed(arguments, self._cut(canvas, regions), len(regions))
         deferred = arguments.get("mid_block_additional_residual")
-        if isinstance(deferred, _Deferred):
-            call |= self._residuals(deferred.arguments, regions)
+        if isinstance(deferred, dict):  # as `defer` has returned it
+            call |= self._residuals(deferred, regions)
         output = self._denoiser.forward(**call | {"return_dict": False})[0]
         prediction = self._kind.prediction(output, regions[0].size)
         return prediction.reshape(len(canvas), len(regions), *prediction.shape[1:])
 
     def _residuals(self, arguments: Arguments, regions: list[Region]) -> Arguments:
         """The residuals that the ControlNet adds in these regions; it sees the same windows of canvas and picture."""
-        assert self._control is not None
+        assert self.control is not None
         sample, picture = arguments["sample"], arguments["controlnet_cond"]
         factor = picture.shape[-1] // sample.shape[-1]
         larger = [Region(*(factor * side for side in (it.x, it.y, it.width, it.height))) for it in regions]
         call = {name: repeat_rows(value, len(sample), len(regions)) for name, value in arguments.items()}
         call |= {"sample": self._cut(sample, regions), "controlnet_cond": self._cut(picture, larger)}
-        down, middle = self._control.forward(**call | {"return_dict": False})
+        down, middle = self.control.forward(**call | {"return_dict": False})
         return {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
 
     def _cut(self, canvas: torch.Tensor, regions: list[Region]) -> torch.Tensor:
         """The regions of every row, on the computing device: all of the first row, then all of the second."""
         return torch.stack([crop(canvas, region) for region in regions], 1).flatten(0, 1).to(self._device)
 
-    def _halve(self, together: int, error: torch.OutOfMemoryError) -> None:
-        if together == 1:
-            raise OutOfMemory(
-                f"out of memory on {self._device}, even with one window of {self._cuts.tile} at a time. "
-                "Use a smaller `tile`, or close other programs."
-            ) from error
-        self._batch = together // 2
-        log.warning("out of memory on %s: %d windows at a time from here on.", self._device, self._batch)
+    def _grid(self, canvas: torch.Tensor, step: int) -> Grid:
+        size = Size(canvas.shape[-1], canvas.shape[-2])
+        even = grid(size, self._tile, self._overlap, self._align)
+        return even if step % 2 == 0 else even.between()
 
     def _check(self, prediction: torch.Tensor, done: int, total: int) -> None:
         if not prediction.isfinite().all():
@@ -206,12 +182,6 @@ class _Run:
             )
         if self._progress is not None:
             self._progress(self._step, done, total)
-
-    def _count_step(self, timestep: float) -> None:
-        """Counts steps. One may call the denoiser several times, for guidance; all these calls use the same windows."""
-        if timestep != self._seen:
-            self._seen = timestep
-            self._step += 1
 
 
 def crop(canvas: torch.Tensor, region: Region) -> torch.Tensor:
@@ -225,10 +195,3 @@ def denoiser_of(pipeline: DiffusionPipeline) -> torch.nn.Module:
     if denoiser is None:
         raise ModelError(f"{type(pipeline).__name__}: there is neither a UNet nor a transformer. Use another model.")
     return denoiser
-
-
-def _control(pipeline: DiffusionPipeline) -> torch.nn.Module | None:
-    control: torch.nn.Module | None = getattr(pipeline, "controlnet", None)
-    if control is not None and type(control).__name__ != "ControlNetModel":
-        raise ModelError(f"{type(control).__name__}: this kind of control cannot be computed in windows. Leave it out.")
-    return control

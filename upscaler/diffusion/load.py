@@ -49,32 +49,26 @@ class Source:
     """The files in the folder that are loaded; None if the weights are in `file`."""
     file: Path | None = None
 
+    def config(self, part: str) -> dict[str, Any]:
+        """The configuration of a part, "" for a single network; empty for a part that the model does not have."""
+        path = self.folder / part / CONFIG
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return config
+
 
 def load(
-    model: Model,
-    task: Task,
-    *,
-    dtype: torch.dtype,
-    control: Model | None = None,
-    safety_checker: bool = True,
-    allow_pickle: bool = False,
-    offline: bool | None = None,
-    progress: ProgressCallback | None = None,
+    source: Source, task: Task, *, dtype: torch.dtype, guide: Source | None = None, safety_checker: bool = True
 ) -> DiffusionPipeline:
-    """Loads the pipeline for a task, all of its weights in one precision; missing files are fetched, if allowed.
+    """Loads the pipeline for a task, all of its weights in one precision.
 
-    `control` is a ControlNet for "image-to-image". `safety_checker`: whether the one of a model that has one is loaded.
-    `progress` is told the bytes fetched.
+    `guide` is a ControlNet for "image-to-image". `safety_checker`: whether the one of a model that has one is loaded.
     Raises ModelError for whatever is wrong with the model, OutOfMemory when it is too large to be loaded.
     """
-    fetch = partial(fetch_pipeline, allow_pickle=allow_pickle, offline=offline, progress=progress)
-    source = fetch(model)
     target = class_for(source, task)
     more: dict[str, Any] = {}
-    if control is not None:
-        guide = fetch(control)
-        target = _control_class(guide, target, source)
-        more["controlnet"] = _load(guide, _network_class(guide), dtype, {})
+    if guide is not None:
+        network, target = _control_classes(guide, target, source)
+        more["controlnet"] = _load(guide, network, dtype, {})
     options = inspect.signature(target.__init__).parameters
     if "safety_checker" in options and not safety_checker:
         more["safety_checker"] = None
@@ -90,8 +84,15 @@ def load(
 def fetch_pipeline(
     model: Model, *, allow_pickle: bool = False, offline: bool | None = None, progress: ProgressCallback | None = None
 ) -> Source:
-    """Fetches missing files of a diffusion model, if allowed, and says where all are. Raises ModelError."""
-    _refuse_old_diffusers(model)
+    """Fetches missing files of a diffusion model, if allowed, and says where all are; `progress` is told the bytes.
+
+    Raises ModelError.
+    """
+    if model.diffusers is not None and Version(diffusers.__version__) < Version(model.diffusers):
+        raise ModelError(
+            f"{model.name}: diffusers {model.diffusers} or later is needed, and {diffusers.__version__} is installed. "
+            "Update it with pip install -U diffusers."
+        )
     if model.repository is not None:
         folder = hub.fetch_model(model, progress, offline=offline, allow_pickle=allow_pickle)
         return _in_folder(model.repository.id, folder, model.repository.variant, allow_pickle)
@@ -137,6 +138,7 @@ def _load(source: Source, wanted: Any, dtype: torch.dtype, more: dict[str, Any])
         options |= {"variant": source.weights.variant, "use_safetensors": not source.weights.pickled}
         if source.weights.pickled:
             log.warning("%s: %s is a pickle, not safetensors.", source.name, source.weights.pickled[0])
+    gaps = f"{source.name}: some weights are missing. Fetch it again, or use another model."
     try:
         with quiet() as messages:
             loaded = call(**options)
@@ -145,26 +147,18 @@ def _load(source: Source, wanted: Any, dtype: torch.dtype, more: dict[str, Any])
             f"{source.name}: the model is too large for the memory of this machine. Choose a smaller one."
         ) from error
     except NotImplementedError as error:  # what torch says of weights that are empty because the file lacks them
-        raise ModelError(_gaps(source)) from error
+        raise ModelError(gaps) from error
     except Exception as error:
         raise ModelError(
             f"{source.name}: the model cannot be loaded ({first_line(error)}). Fetch it again, or use another model."
         ) from error
-    _refuse_gaps(source, loaded, messages)
-    return loaded
-
-
-def _refuse_gaps(source: Source, loaded: Any, messages: list[str]) -> None:
-    """Raises ModelError for missing weights, about which the libraries only warn: they leave them empty or random."""
+    # The libraries only warn of missing weights, and leave them empty or random.
     parts = loaded.components.values() if isinstance(loaded, DiffusionPipeline) else [loaded]
     if any(weight.is_meta for part in parts if isinstance(part, torch.nn.Module) for weight in part.parameters()):
-        raise ModelError(_gaps(source))
+        raise ModelError(gaps)
     if any("newly initialized" in message for message in messages):
         log.warning("%s: some weights of the text encoder are missing, and random ones take their place.", source.name)
-
-
-def _gaps(source: Source) -> str:
-    return f"{source.name}: some weights are missing. Fetch it again, or use another model."
+    return loaded
 
 
 def _in_folder(name: str, folder: Path, variant: str, allow_pickle: bool) -> Source:
@@ -184,14 +178,7 @@ def _in_folder(name: str, folder: Path, variant: str, allow_pickle: bool) -> Sou
 
 def _configuration(file: Path, offline: bool | None) -> Path:
     """The folder of a repository of the same family as a single file. Raises ModelError."""
-    try:
-        with safe_open(file, "pt") as content:
-            shapes = {
-                name: torch.empty(content.get_slice(name).get_shape(), device="meta")
-                for name in content.keys()  # noqa: SIM118
-            }
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{file}: the file cannot be read as safetensors ({error}). Get it again.") from error
+    shapes = {name: torch.empty(shape, device="meta") for name, shape in read_shapes(file).items()}
     name = DIFFUSERS_DEFAULT_PIPELINE_PATHS[infer_diffusers_model_type(shapes)]["pretrained_model_name_or_path"]
     family = catalog.find(MOVED.get(name, name)).repository
     assert family is not None
@@ -209,44 +196,35 @@ def _does(target: type[DiffusionPipeline], task: TaskClass) -> bool:
     return task.takes <= parameters.keys() and not makes_other
 
 
-def _control_class(guide: Source, target: type[DiffusionPipeline], source: Source) -> type[DiffusionPipeline]:
-    """The class that does with a ControlNet what `target` does without one. Raises ModelError."""
-    _network_class(guide)
-    family, kind = re.fullmatch(r"(\w*?)(ControlNet\w*?)Model", guide.layout.class_name).groups()  # type: ignore[union-attr]
-    name = target.__name__.replace("Img2ImgPipeline", f"{kind}Img2ImgPipeline")
+def _control_classes(
+    guide: Source, target: type[DiffusionPipeline], source: Source
+) -> tuple[type, type[DiffusionPipeline]]:
+    """The class of a ControlNet, and the one that does with it what `target` does without one. Raises ModelError."""
+    class_name = guide.layout.class_name
+    network = getattr(diffusers, class_name, None)
+    match = re.fullmatch(r"(\w*?)(ControlNet\w*?)Model", class_name)
+    if not guide.layout.is_network or match is None or not isinstance(network, type):
+        raise ModelError(f"{guide.name}: it is a {class_name} and no ControlNet. Name a ControlNet as `control`.")
+    name = target.__name__.replace("Img2ImgPipeline", f"{match[2]}Img2ImgPipeline")
     found = getattr(diffusers, name, None)
-    if not target.__name__.startswith(family or "StableDiffusion") or not isinstance(found, type):
+    if not target.__name__.startswith(match[1] or "StableDiffusion") or not isinstance(found, type):
         raise ModelError(
-            f"{guide.name}: a {guide.layout.class_name} cannot control a {source.layout.class_name}. Leave `control` "
-            "out, or choose another generator."
+            f"{guide.name}: a {class_name} cannot control a {source.layout.class_name}. Leave `control` out, or choose "
+            "another generator."
         )
-    widths = [_text_width(folder) for folder in (guide.folder, source.folder / "unet")]
+    widths = [config.get("cross_attention_dim") for config in (guide.config(""), source.config("unet"))]
     if widths[0] != widths[1]:
         raise ModelError(
             f"{guide.name}: this ControlNet belongs to another family than {source.name} (its text has {widths[0]} "
             f"numbers a word instead of {widths[1]}). Choose one of the same family."
         )
-    return found
+    return network, found
 
 
-def _network_class(guide: Source) -> type:
-    found = getattr(diffusers, guide.layout.class_name, None)
-    if not guide.layout.is_network or "ControlNet" not in guide.layout.class_name or not isinstance(found, type):
-        raise ModelError(
-            f"{guide.name}: it is a {guide.layout.class_name} and no ControlNet. Name a ControlNet as `control`."
-        )
-    return found
-
-
-def _text_width(network: Path) -> object:
-    """The width of the text embeddings that a UNet or ControlNet takes; None for a network of another kind."""
-    config = network / CONFIG
-    return json.loads(config.read_text(encoding="utf-8")).get("cross_attention_dim") if config.is_file() else None
-
-
-def _refuse_old_diffusers(model: Model) -> None:
-    if model.diffusers is not None and Version(diffusers.__version__) < Version(model.diffusers):
-        raise ModelError(
-            f"{model.name}: diffusers {model.diffusers} or later is needed, and {diffusers.__version__} is installed. "
-            "Update it with pip install -U diffusers."
-        )
+def read_shapes(file: Path) -> dict[str, list[int]]:
+    """The shapes of all weights in a safetensors file, by their names. Raises ModelError."""
+    try:
+        with safe_open(file, "np") as content:
+            return {name: content.get_slice(name).get_shape() for name in content.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{file}: the file cannot be read as safetensors ({error}). Get it again.") from error

@@ -25,14 +25,9 @@ def add_loras(pipeline: Any, name: str, loras: tuple[Lora, ...]) -> None:
         for adapter, lora in zip(adapters, loras, strict=True):
             _load(pipeline, name, Path(lora.file), adapter)
     except ModelError:
-        remove_loras(pipeline)
+        pipeline.unload_lora_weights()
         raise
     pipeline.set_adapters(adapters, [lora.weight for lora in loras])
-
-
-def remove_loras(pipeline: Any) -> None:
-    """Gives the weights back the values that they had before `add_loras`."""
-    pipeline.unload_lora_weights()
 
 
 def _load(pipeline: Any, name: str, file: Path, adapter: str) -> None:

@@ -8,20 +8,18 @@ token); decoders of VAEs (6, and 6.5 with deep compression, for each channel of 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, Final, Literal, TypeAlias
 
 import torch
 from diffusers import DiffusionPipeline
-from safetensors import SafetensorError, safe_open
 
 from ..device import SHARE, free_memory, pick_precision
-from ..errors import ModelError, PlanError
-from .load import Source
+from ..errors import PlanError
+from .load import Source, read_shapes
 
 Offload: TypeAlias = Literal["none", "model", "group"]
 """The weights that wait in the machine's memory until they are needed: none, those of whole parts, of single layers."""
@@ -106,8 +104,7 @@ def read_facts(source: Source, control: Source | None = None) -> Facts:
     parameters: dict[str, int] = {}
     for part, size in sizes:
         parameters[part] = parameters.get(part, 0) + size
-    vae = _config(source, "vae")
-    unet, transformer = _config(source, "unet"), _config(source, "transformer")
+    vae, unet, transformer = (source.config(part) for part in ("vae", "unet", "transformer"))
     numbers = _unet_numbers(unet) if unet else _transformer_numbers(transformer)
     blocks = vae.get("block_out_channels") or vae.get("decoder_block_out_channels") or [128] * 4
     return Facts(
@@ -223,34 +220,19 @@ def _side(config: Mapping[str, Any]) -> int:
     return int(side if isinstance(side, int) else min(side))
 
 
-def _config(source: Source, part: str) -> dict[str, Any]:
-    """The configuration of a part; empty for a part that the model does not have."""
-    path = source.folder / part / "config.json"
-    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return config
-
-
 def _sizes(source: Source) -> list[tuple[str, int]]:
     """The part and the number of parameters of each layer; a pickle, which is not opened, counts as one layer."""
     if source.file is not None:
-        return [(_part_in_file(name), size) for name, size in _header(source.file)]
+        return [(_part_in_file(name), math.prod(shape)) for name, shape in read_shapes(source.file).items()]
     assert source.weights is not None
     found = []
     for name in source.weights.weights:
         part, path = PurePosixPath(name).parent.name, source.folder / name
         if path.suffix == ".safetensors":
-            found += [(part, size) for _, size in _header(path)]
+            found += [(part, math.prod(shape)) for shape in read_shapes(path).values()]
         elif path.suffix == ".bin":
             found.append((part, path.stat().st_size // 2))
     return found
-
-
-def _header(path: Path) -> list[tuple[str, int]]:
-    try:
-        with safe_open(path, "np") as file:
-            return [(name, math.prod(file.get_slice(name).get_shape())) for name in file.keys()]  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path}: the file cannot be read as safetensors ({error}). Get it again.") from error
 
 
 def _part_in_file(name: str) -> str:

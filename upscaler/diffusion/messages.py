@@ -6,7 +6,8 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 from diffusers.utils import logging as diffusers_logging
@@ -46,27 +47,14 @@ def report_steps(pipeline: Any, progress: ProgressCallback | None) -> Iterator[N
     if progress is None:
         yield
         return
-    pipeline.progress_bar = lambda total: _StepReporter(progress, total)
+
+    @contextmanager
+    def bar(total: int) -> Iterator[Any]:
+        steps = count(1)
+        yield SimpleNamespace(update=lambda: progress(next(steps), total))
+
+    pipeline.progress_bar = bar
     try:
         yield
     finally:
         del pipeline.progress_bar
-
-
-@dataclass(slots=True)
-class _StepReporter:
-    """A progress bar as pipelines use it."""
-
-    report: ProgressCallback
-    total: int
-    done: int = 0
-
-    def __enter__(self) -> _StepReporter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def update(self) -> None:
-        self.done += 1
-        self.report(self.done, self.total)

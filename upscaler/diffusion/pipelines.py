@@ -33,20 +33,14 @@ TASKS: Final[dict[Task, TaskClass]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class TextOutputs:
-    """Which outputs of CLIP's text encoders a pipeline conditions its UNet on."""
-
-    layer: int | None = None
-    """Index into the hidden states; None is the last of them after the final norm."""
-    pooled: str | None = None
-    """The attribute of an encoder's output that sums up the whole text; None: the pipeline takes no such sum."""
-
-
-@dataclass(frozen=True, slots=True)
 class Traits:
     """How a family of pipelines differs from Stable Diffusion's."""
 
-    text: TextOutputs = TextOutputs()
+    layer: int | None = None
+    """Index into the hidden states of CLIP's text encoders that the UNet is conditioned on; None is the last of them
+    after the final norm."""
+    pooled: str | None = None
+    """The attribute of a text encoder's output that sums up the whole text; None: the pipeline takes no such sum."""
     unguided: float = 1.0
     """The guidance up to which the negative prompt is not computed."""
     drops_prompt_at_zero: bool = False
@@ -62,14 +56,14 @@ class Traits:
 
 
 FAMILIES: Final[dict[str, Traits]] = {
-    "StableDiffusionXL": Traits(TextOutputs(-2, "text_embeds")),
+    "StableDiffusionXL": Traits(-2, "text_embeds"),
     "StableDiffusionUpscale": Traits(scale=4, source="pixels", multiple=8),
     "StableDiffusionLatentUpscale": Traits(
-        TextOutputs(-1, "pooler_output"), drops_prompt_at_zero=True, scale=2, multiple=32, minimum=64
+        -1, "pooler_output", drops_prompt_at_zero=True, scale=2, multiple=32, minimum=64
     ),
     "ZImage": Traits(unguided=0.0),
 }
-"""By the beginning of the class's name, diffusers 0.42; the longest that fits counts."""
+"""By the beginning of the class's name, diffusers 0.42."""
 
 FIXED: Final = {"use_resolution_binning": False, "clean_caption": False}
 """Arguments of some pipelines that always have these values: sizes are chosen by the callers, and the effect of a
@@ -79,4 +73,4 @@ prompt must not depend on which other libraries are installed."""
 def traits(pipeline: Any) -> Traits:
     """The row of a pipeline's family; Stable Diffusion's, which is the default, for those without one."""
     name = type(pipeline).__name__
-    return FAMILIES.get(max(filter(name.startswith, FAMILIES), key=len, default=""), Traits())
+    return next((row for beginning, row in FAMILIES.items() if name.startswith(beginning)), Traits())

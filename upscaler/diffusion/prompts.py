@@ -17,7 +17,7 @@ import torch
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from ..errors import PlanError
-from .pipelines import TextOutputs, traits
+from .pipelines import Traits, traits
 
 log = logging.getLogger("upscaler")
 
@@ -58,7 +58,7 @@ def text_arguments(pipeline: Any, name: str, prompt: str, negative: str) -> dict
     Raises PlanError for a prompt of which the model would see only the beginning.
     """
     takes = inspect.signature(type(pipeline).__call__).parameters
-    outputs = traits(pipeline).text
+    outputs = traits(pipeline)
     is_known = ("pooled_prompt_embeds" in takes) == (outputs.pooled is not None)
     if is_known and "negative_prompt_embeds" in takes and (encoders := _clip_encoders(pipeline)):
         return _embed(pipeline, encoders, outputs, prompt, negative)
@@ -95,7 +95,7 @@ def _clip_encoders(pipeline: Any) -> list[tuple[Any, Any]]:
 
 
 def _embed(
-    pipeline: Any, encoders: list[tuple[Any, Any]], outputs: TextOutputs, prompt: str, negative: str
+    pipeline: Any, encoders: list[tuple[Any, Any]], outputs: Traits, prompt: str, negative: str
 ) -> dict[str, Any]:
     """Both prompts as embeddings of one length, equal to those that the pipeline itself makes of short prompts."""
     positives, negatives = split_weights(prompt), split_weights(negative)
@@ -112,7 +112,7 @@ def _embed(
 
 
 def _encode(
-    pipeline: Any, encoders: list[tuple[Any, Any]], outputs: TextOutputs, parts: list[Part], chunks: int
+    pipeline: Any, encoders: list[tuple[Any, Any]], outputs: Traits, parts: list[Part], chunks: int
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Embeddings (1, tokens, width) of all encoders side by side, and the pooled output (1, width) of the last encoder
     that has one, for the first chunk; None where the pipeline takes none."""

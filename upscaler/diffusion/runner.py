@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import torch
@@ -23,7 +24,7 @@ from ..progress import ProgressCallback
 from ..tiling import Band, Size
 from .denoiser import NotFinite, denoiser_of
 from .load import class_for, fetch_pipeline, load
-from .lora import add_loras, remove_loras
+from .lora import add_loras
 from .memory import OFFLOADS, Facts, Offload, Placement, place, put_in_place, read_facts
 from .messages import quiet, report_steps
 from .options import Lora
@@ -92,23 +93,15 @@ class PipelineRunner:
             return
         self.close()
         options = self.options
-        pickles, offline = options.allow_pickle, options.offline
-        source = fetch_pipeline(self.model, allow_pickle=pickles, offline=offline)
-        control = options.control
-        guide = None if control is None else fetch_pipeline(control, allow_pickle=pickles, offline=offline)
+        fetch = partial(fetch_pipeline, allow_pickle=options.allow_pickle, offline=options.offline)
+        source = fetch(self.model)
+        guide = None if options.control is None else fetch(options.control)
         class_for(source, task)  # first, because a model of another kind may have other fields in its configurations
         self.facts = read_facts(source, guide)
         best = place(self.facts, options.device, options.memory, self._precision)
         self.placement = replace(best, offload=max(best.offload, self._least_offload, key=OFFLOADS.index))
-        pipeline: Any = load(
-            self.model,
-            task,
-            dtype=self.placement.dtype,
-            control=control,
-            safety_checker=options.safety_checker,
-            allow_pickle=pickles,
-            offline=offline,
-        )
+        dtype = self.placement.dtype
+        pipeline: Any = load(source, task, dtype=dtype, guide=guide, safety_checker=options.safety_checker)
         if getattr(pipeline, "vae", None) is None or getattr(pipeline, "image_processor", None) is None:
             raise ModelError(
                 f"{self.model.name}: a {type(pipeline).__name__} is built in a way that is not supported. "
@@ -196,7 +189,7 @@ class PipelineRunner:
         if loras == self._loras:
             return
         if self._loras:
-            remove_loras(self.pipeline)
+            self.pipeline.unload_lora_weights()
             self._loras = ()
         if loras:
             add_loras(self.pipeline, self.model.name, loras)
@@ -263,10 +256,17 @@ class PipelineRunner:
             assert self.task is not None
             try:
                 return work()
-            except OutOfMemory as error:
-                self._offload_more(error)
+            except OutOfMemory:
+                where, offload = self.options.device, self.placement.offload
+                if offload == OFFLOADS[-1] or where.type in ("cpu", "mps"):
+                    raise
+                log.warning("out of memory on %s: going on with less of %s there, slower.", where, self.model.name)
+                self._least_offload = OFFLOADS[OFFLOADS.index(offload) + 1]
             except NotFinite as error:
-                self._use_float32(error)
+                if self.placement.dtype == torch.float32:
+                    raise EngineError(f"{error} Its file is damaged, or a LoRA is too strong.") from error
+                log.warning("%s Going on in fp32.", error)
+                self._precision = "fp32"
             self.close()  # first, or there would have to be room for both
             self.load(self.task)
 
@@ -285,16 +285,3 @@ class PipelineRunner:
         if "negative_prompt" not in self.takes or is_told:
             return "this model takes none"
         return f"a `guidance` of {guidance:g} leaves it out" if guidance <= self.traits.unguided else None
-
-    def _offload_more(self, error: OutOfMemory) -> None:
-        where, offload = self.options.device, self.placement.offload
-        if offload == OFFLOADS[-1] or where.type in ("cpu", "mps"):
-            raise error
-        log.warning("out of memory on %s: going on with less of %s there, slower.", where, self.model.name)
-        self._least_offload = OFFLOADS[OFFLOADS.index(offload) + 1]
-
-    def _use_float32(self, error: NotFinite) -> None:
-        if self.placement.dtype == torch.float32:
-            raise EngineError(f"{error} Its file is damaged, or a LoRA is too strong.") from error
-        log.warning("%s Going on in fp32.", error)
-        self._precision = "fp32"

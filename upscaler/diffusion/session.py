@@ -1,20 +1,22 @@
-"""A VAE while it is used: where it computes, with what precision, and with which statistics of the canvas."""
+"""A VAE while it is used: where it computes, with what precision, with which statistics of the canvas in its norms."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..device import dtype_name
 from ..errors import EngineError, OutOfMemory
-from ..tiling import Region
 from .coders import Part
-from .groupnorm import Statistics, freeze, from_samples, from_tiles
+from .patch import replace_forward
 
 log = logging.getLogger("upscaler")
 
@@ -25,8 +27,17 @@ halo, about."""
 GOLDEN = (5**0.5 - 1) / 2
 
 
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Mean and variance of each group of channels, float64 (groups,), over so many values."""
+
+    count: int
+    mean: torch.Tensor
+    variance: torch.Tensor
+
+
 class Session:
-    """Computes a VAE in parts: tensors go to its device and come back from there. Made by `open_session`."""
+    """Computes a VAE in parts: tensors go to its device and come back from there. `close` ends it."""
 
     def __init__(self, vae: Any) -> None:
         hook = getattr(vae, "_hf_hook", None)
@@ -35,47 +46,65 @@ class Session:
         self._vae = vae
         self._device = torch.device(getattr(hook, "execution_device", None) or next(vae.parameters()).device)
         self._dtype: torch.dtype = vae.dtype
-        self._statistics: Statistics = {}
+        self._before = self._dtype
+        self._statistics: dict[nn.GroupNorm, Moments] = {}
         self._too_large: dict[Part, int] = {}
 
     def run(self, part: Part, values: torch.Tensor) -> torch.Tensor:
-        """The part's result, its norms using the statistics learnt. Raises OutOfMemory, EngineError."""
+        """The part's result, its norms using the statistics learnt, so that a pixel does not depend on the tile it is
+        computed in. Raises OutOfMemory, EngineError."""
         if values.numel() >= self._too_large.get(part, values.numel() + 1):
             raise OutOfMemory("a tensor of this size did not fit before.")
-        known = {norm: self._statistics[norm] for norm in part.norms if norm in self._statistics}
         try:
-            with freeze(known):
+            with ExitStack() as stack:
+                for norm in part.norms:
+                    if norm in self._statistics:
+                        stack.enter_context(replace_forward(norm, partial(_normalise, norm, self._statistics[norm])))
                 return self.safely(lambda: part.run(self.to_device(values)))
         except OutOfMemory:
             log.warning("out of memory on %s in the VAE: smaller tiles from here on.", self._device)
             self._too_large[part] = values.numel()
             raise
 
-    def learn_from_samples(
-        self, parts: Sequence[Part], samples: Sequence[torch.Tensor], together: int = TOGETHER
-    ) -> None:
-        """Learns statistics for the norms of parts in a row, from samples of the input of the first of them."""
+    def learn(self, parts: Sequence[Part], samples: Sequence[torch.Tensor], together: int = TOGETHER) -> None:
+        """Learns statistics for the norms of parts in a row, pooled over samples of the input of the first of them.
 
-        def run(values: torch.Tensor) -> None:
-            for part in parts:
-                values = part.run(values)
+        While they are measured, every batch is normalised by its own moments, so each has samples from everywhere.
+        """
+        found: dict[nn.GroupNorm, list[Moments]] = {}
 
-        norms = [norm for part in parts for norm in part.norms]
+        def measure(norm: nn.GroupNorm, values: torch.Tensor) -> torch.Tensor:
+            grouped = values.float().reshape(len(values), norm.num_groups, -1)
+            variance, mean = torch.var_mean(grouped, (0, 2), correction=0)
+            own = Moments(len(values) * grouped.shape[2], mean.double().cpu(), variance.double().cpu())
+            found.setdefault(norm, []).append(own)
+            return _normalise(norm, own, values)
+
+        def compute() -> torch.Tensor:
+            found.clear()
+            with ExitStack() as stack:
+                for norm in (norm for part in parts for norm in part.norms):
+                    stack.enter_context(replace_forward(norm, partial(measure, norm)))
+                for batch in _spread(samples, together):
+                    values = self.to_device(batch)
+                    for part in parts:
+                        values = part.run(values)
+            pooled = {norm: _pool(moments) for norm, moments in found.items()}
+            self._statistics |= pooled
+            return torch.cat([torch.cat([known.mean, known.variance]) for known in pooled.values()])
+
         try:
-            self._learn(lambda: from_samples(norms, run, map(self.to_device, _spread(samples, together))))
+            self.safely(compute)
         except OutOfMemory:
             if together == 1:
                 raise
             log.warning("out of memory on %s in the VAE: taking %d samples together.", self._device, together // 2)
-            self.learn_from_samples(parts, samples, together // 2)
+            self.learn(parts, samples, together // 2)
 
-    def learn_from_tiles(self, part: Part, tiles: Callable[[], Iterable[tuple[torch.Tensor, Region]]]) -> None:
-        """Learns statistics for the norms of a part, from all of its input."""
-
-        def on_device() -> Iterator[tuple[torch.Tensor, Region]]:
-            return ((self.to_device(tile), own) for tile, own in tiles())
-
-        self._learn(lambda: from_tiles(part.norms, part.run, on_device))
+    def close(self) -> None:
+        """Gives the VAE its former precision back."""
+        if self._dtype != self._before:
+            nn.Module.to(self._vae, self._before)  # the method of diffusers would log advice on loading
 
     def to_device(self, values: torch.Tensor) -> torch.Tensor:
         """The tensor on the VAE's device, in its precision."""
@@ -100,25 +129,6 @@ class Session:
         self._dtype = torch.float32
         return self.safely(compute)
 
-    def _learn(self, measure: Callable[[], Statistics]) -> None:
-        def compute() -> torch.Tensor:
-            found = measure()
-            self._statistics |= found
-            return torch.cat([torch.cat([known.mean, known.variance]) for known in found.values()])
-
-        self.safely(compute)
-
-
-@contextmanager
-def open_session(vae: Any) -> Iterator[Session]:
-    """A session with the VAE, which has its former precision back afterwards."""
-    before = vae.dtype
-    try:
-        yield Session(vae)
-    finally:
-        if vae.dtype != before:
-            torch.nn.Module.to(vae, before)  # the method of diffusers would log advice on loading
-
 
 def _spread(samples: Sequence[torch.Tensor], together: int) -> list[torch.Tensor]:
     """Batches of samples, which come row by row: each batch is from all over the canvas, spread by the golden ratio."""
@@ -126,3 +136,21 @@ def _spread(samples: Sequence[torch.Tensor], together: int) -> list[torch.Tensor
     count = -(-len(samples) // together)
     ends = [index * len(samples) // count for index in range(count + 1)]
     return [torch.cat([samples[index] for index in order[first:last]]) for first, last in pairwise(ends)]
+
+
+def _pool(parts: Sequence[Moments]) -> Moments:
+    """Moments of all parts together: the mean of their variances, and the variance of their means."""
+    count = sum(part.count for part in parts)
+    mean = sum((part.mean * (part.count / count) for part in parts), torch.zeros(()))
+    spread = ((part.variance + (part.mean - mean) ** 2) * (part.count / count) for part in parts)
+    return Moments(count, mean, sum(spread, torch.zeros(())))
+
+
+def _normalise(norm: nn.GroupNorm, known: Moments, values: torch.Tensor) -> torch.Tensor:
+    """Applies the norm with these moments, as a batch norm in evaluation whose channels share those of their group."""
+    each = values.shape[1] // norm.num_groups
+    mean, variance, weight, bias = (
+        it.to(values.device, torch.float32)
+        for it in (known.mean.repeat_interleave(each), known.variance.repeat_interleave(each), norm.weight, norm.bias)
+    )
+    return nn.functional.batch_norm(values, mean, variance, weight, bias, eps=norm.eps)

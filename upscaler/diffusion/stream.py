@@ -50,15 +50,11 @@ def in_tiles(rows: Rows, size: Size, part: Part, tile: int, run: Run) -> Iterato
 
     The canvas's sides and `tile` are multiples of `part.down`. A tile that does not fit into memory is halved.
     """
-    for strip, regions in _strips(rows, size, part.halo, tile):
+    for y in range(0, size.height, tile):
+        height, top = min(tile, size.height - y), max(y - part.halo, 0)
+        strip = rows(top, min(y + height + part.halo, size.height))
+        regions = [Region(x, y - top, min(tile, size.width - x), height) for x in range(0, size.width, tile)]
         yield torch.cat([_tile(strip, region, part, run) for region in regions], -1)
-
-
-def tiles(rows: Rows, size: Size, part: Part, tile: int) -> Iterator[tuple[torch.Tensor, Region]]:
-    """The input of every tile of `in_tiles`, with its halo, and the region of the tile without it."""
-    for strip, regions in _strips(rows, size, part.halo, tile):
-        for region in regions:
-            yield _around(strip, region, part.halo)
 
 
 def in_windows(rows: Rows, windows: Grid, part: Part, run: Run) -> Iterator[torch.Tensor]:
@@ -80,24 +76,11 @@ def in_windows(rows: Rows, windows: Grid, part: Part, run: Run) -> Iterator[torc
         carried = total[..., finished:, :]
 
 
-def _strips(rows: Rows, size: Size, halo: int, tile: int) -> Iterator[tuple[torch.Tensor, list[Region]]]:
-    """For every row of tiles, the canvas's rows with a halo, and where in them the tiles lie."""
-    for y in range(0, size.height, tile):
-        height = min(tile, size.height - y)
-        top = max(y - halo, 0)
-        strip = rows(top, min(y + height + halo, size.height))
-        yield strip, [Region(x, y - top, min(tile, size.width - x), height) for x in range(0, size.width, tile)]
-
-
-def _around(strip: torch.Tensor, region: Region, halo: int) -> tuple[torch.Tensor, Region]:
-    """The region with a halo, as far as there are rows and columns, and where in that it lies."""
+def _tile(strip: torch.Tensor, region: Region, part: Part, run: Run) -> torch.Tensor:
+    """The result for a region of a strip, computed with a halo as far as there are rows and columns."""
+    halo = part.halo
     x, y = max(region.x - halo, 0), max(region.y - halo, 0)
     tile = strip[..., y : region.y + region.height + halo, x : region.x + region.width + halo]
-    return tile, replace(region, x=region.x - x, y=region.y - y)
-
-
-def _tile(strip: torch.Tensor, region: Region, part: Part, run: Run) -> torch.Tensor:
-    tile, own = _around(strip, region, part.halo)
     try:
         result = run(part, tile)
     except OutOfMemory:
@@ -105,6 +88,7 @@ def _tile(strip: torch.Tensor, region: Region, part: Part, run: Run) -> torch.Te
             raise
         along = -1 if region.width > region.height else -2
         return torch.cat([_tile(strip, half, part, run) for half in _halves(region, part.down, along)], along)
+    own = replace(region, x=region.x - x, y=region.y - y)
     x, y, width, height = (side * part.up // part.down for side in (own.x, own.y, own.width, own.height))
     return result[..., y : y + height, x : x + width]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, Final, cast
 
@@ -39,10 +38,14 @@ STRIP_ROWS: Final = 256
 ADVICE: Final = "State less `memory`, so that its windows are smaller, or choose a smaller model."
 
 
-class DiffusionEngine(ABC):
-    """An `ImageEngine`: a pipeline that makes one picture at a time from a picture."""
+class DiffusionEngine:
+    """An `ImageEngine`: a pipeline that makes one picture at a time from a picture.
 
-    task: ClassVar[Task]
+    This class is for models that enlarge by themselves: the x4 upscaler of Stable Diffusion, its source beside the
+    latents, or the x2 upscaler, whose source are latents too (diffusers 0.42).
+    """
+
+    task: ClassVar[Task] = "upscale"
 
     def __init__(
         self,
@@ -59,7 +62,6 @@ class DiffusionEngine(ABC):
         OutOfMemory when the model cannot be loaded.
         """
         self._options = options
-        self._memory = memory
         self._lock = threading.RLock()
         self.runner = PipelineRunner(
             model,
@@ -88,7 +90,7 @@ class DiffusionEngine(ABC):
             TileRequirements(self.scale, reach=0),
             device=str(device),
             precision=self.runner.precision,
-            free_memory=self._memory or free_memory(device),
+            free_memory=self.runner.options.memory or free_memory(device),
         )
 
     def plan(self, size: Size, budget: Budget) -> ImagePlan:
@@ -131,15 +133,18 @@ class DiffusionEngine(ABC):
                 )
 
             latents = runner.attempt(denoise)
-            count.finish()
+            count.advance_to(plan.count)
             try:
                 yield from _crop(runner.decode(latents), plan.size.scaled(self.scale), pixels.shape[2])
             finally:
                 runner.pipeline.maybe_free_model_hooks()
 
-    @abstractmethod
     def _picture_arguments(self, picture: PixelArray) -> dict[str, Any]:
         """The arguments of the pipeline for a picture (height, width, 3) that is extended already."""
+        if self.runner.traits.source == "latents":
+            return {"image": encode(self.runner.pipeline.vae, picture, tile=self.runner.placement.vae_tile)}
+        largest = self.runner.pipeline.config.max_noise_level
+        return {"image": _to_tensor(picture), "noise_level": self._options.noise(largest)}
 
     def _steps(self) -> int:
         """Steps of the whole way from noise to picture."""
@@ -149,32 +154,16 @@ class DiffusionEngine(ABC):
         """How many of these steps are computed."""
         return self._steps()
 
-    def _multiple(self) -> int:
-        """By which number of pixels the sides of the source must be divisible."""
-        return self.runner.traits.multiple or self.cell * multiple_of(self.runner.pipeline)
-
     def _padded_size(self, size: Size) -> Size:
-        multiple, minimum = self._multiple(), self.runner.traits.minimum
-        return Size(*(-(-max(side, minimum) // multiple) * multiple for side in (size.width, size.height)))
+        traits = self.runner.traits
+        multiple = traits.multiple or self.cell * multiple_of(self.runner.pipeline)
+        return Size(*(-(-max(side, traits.minimum) // multiple) * multiple for side in (size.width, size.height)))
 
     def _text_arguments(self) -> dict[str, Any]:
         options, full = self._options, self.runner.guidance
         takes_full = self.runner.is_told_guidance and options.guidance is None
         guidance = full if takes_full else options.guidance_for(full)
         return self.runner.arguments(options.prompt, options.negative, guidance, self._steps())
-
-
-class DiffusionUpscaler(DiffusionEngine):
-    """A model that enlarges by itself: the x4 upscaler of Stable Diffusion, its source beside the latents, or the x2
-    upscaler, whose source are latents too (diffusers 0.42)."""
-
-    task = "upscale"
-
-    def _picture_arguments(self, picture: PixelArray) -> dict[str, Any]:
-        if self.runner.traits.source == "latents":
-            return {"image": encode(self.runner.pipeline.vae, picture, tile=self.runner.placement.vae_tile)}
-        largest = self.runner.pipeline.config.max_noise_level
-        return {"image": _to_tensor(picture), "noise_level": self._options.noise(largest)}
 
 
 class ImageToImage(DiffusionEngine):
@@ -213,12 +202,9 @@ class _WindowCounter:
         self._reported = 0
 
     def __call__(self, step: int, done: int, total: int) -> None:
-        self._advance_to(min(int(self._plan.windows * (step + done / total)), self._plan.count))
+        self.advance_to(min(int(self._plan.windows * (step + done / total)), self._plan.count))
 
-    def finish(self) -> None:
-        self._advance_to(self._plan.count)
-
-    def _advance_to(self, done: int) -> None:
+    def advance_to(self, done: int) -> None:
         if done > self._reported:
             self._report(done - self._reported)
             self._reported = done

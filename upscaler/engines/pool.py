@@ -169,10 +169,10 @@ class EnginePool:
         Raises ModelError, PlanError, OutOfMemory.
         """
         try:
-            from .diffusion import DiffusionUpscaler, ImageToImage
+            from .diffusion import DiffusionEngine, ImageToImage
         except (ImportError, OSError) as error:
             raise ModelError(f"torch or diffusers cannot be loaded ({error}). See upscaler doctor.") from error
-        kind = ImageToImage if model.facts.generates else DiffusionUpscaler
+        kind = ImageToImage if model.facts.generates else DiffusionEngine
         options = self._options
         return kind(
             model,

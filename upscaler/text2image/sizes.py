@@ -16,9 +16,6 @@ from .parameters import GenerationParameters
 SMALLEST = 64
 """Pixels of a side at least: fewer are a handful of latents, and no model has seen such a picture."""
 
-FAR = 2
-"""A model draws things twice in pictures with more than this many times the pixels that it was trained on."""
-
 
 @dataclass(frozen=True, slots=True)
 class SizeLimits:
@@ -64,10 +61,6 @@ class SizeLimits:
     def extend(self, size: Size) -> Size:
         """The size to generate, of which `size` is the middle: each side rounded up to the model's multiple."""
         return Size(*(-(-side // self.multiple) * self.multiple for side in (size.width, size.height)))
-
-    def is_far_beyond(self, size: Size) -> bool:
-        """Whether the model will draw things twice."""
-        return size.pixels > FAR * self.native**2
 
 
 def crop_middle(pixels: FloatArray, size: Size) -> FloatArray:

@@ -36,6 +36,9 @@ log = logging.getLogger("upscaler")
 STEPS: Final = 30
 """Steps where neither the user nor the catalog says how many, unless the pipeline takes fewer by default."""
 
+FAR: Final = 2
+"""A model draws things twice in pictures with more than this many times the pixels that it was trained on."""
+
 ADVICE: Final = "Make it smaller and have it enlarged, choose a smaller model, or close other programs."
 
 
@@ -86,9 +89,7 @@ class TextToImage:
             raise ModelError(
                 f"{self._named}: this model makes no pictures from text. Choose a generator, such as sdxl or sd15."
             )
-        options = RunnerOptions(
-            where, ADVICE, precision, memory, safety_checker=safety_checker, allow_pickle=allow_pickle, offline=offline
-        )
+        options = RunnerOptions(**{**self._arguments, "device": where}, advice=ADVICE)
         self._runner = PipelineRunner(self.model, options)
         self._lock = threading.RLock()
         self._warned_words: set[str] = set()
@@ -118,7 +119,7 @@ class TextToImage:
             pixels = self._runner.attempt(lambda: self._draw(complete, image, progress))
             pixels = crop_middle(pixels, complete.size)
         rounded = np.rint(pixels * np.float32(255)).astype(np.uint8)
-        return Picture(rounded, image.profile if image else None, name=asked.prompt.strip() or "picture")
+        return Picture(rounded, image.profile if image else None, name=str(asked))
 
     def complete(self, parameters: GenerationParameters) -> GenerationParameters:
         """The parameters with the values that this model takes where they leave it open: size, steps, guidance.
@@ -171,14 +172,16 @@ class TextToImage:
             return {**self.requested_settings, "scheduler": scheduler, "precision": self._runner.precision}
 
     def _complete(self, parameters: GenerationParameters, image: Picture | None) -> GenerationParameters:
-        self._runner.load("text-to-image" if image is None else "image-to-image")
+        runner = self._runner
+        runner.load("text-to-image" if image is None else "image-to-image")
         limits = self._limits
         size = limits.choose(parameters, image.size if image else None)
         self._refuse_too_large(size, limits)
-        guidance = self._runner.guidance if parameters.guidance is None else parameters.guidance
-        return replace(
-            parameters, size=size, aspect=None, steps=self._count_steps(parameters), guidance=float(guidance)
-        )
+        guidance = runner.guidance if parameters.guidance is None else parameters.guidance
+        steps = parameters.steps or runner.sampling.steps or min(runner.takes["num_inference_steps"].default, STEPS)
+        if image is not None:  # which spares some steps, and at least one is computed
+            steps = max(steps, math.ceil(1 / parameters.strength))
+        return replace(parameters, size=size, aspect=None, steps=steps, guidance=float(guidance))
 
     @property
     def _limits(self) -> SizeLimits:
@@ -191,15 +194,6 @@ class TextToImage:
         table = config.get("pos_embed_max_size")  # of SD3: so many tokens a side
         native = runner.sampling.side or runner.facts.window * runner.cell
         return SizeLimits(self.model.name, native, multiple, table and table * multiple)
-
-    def _count_steps(self, parameters: GenerationParameters) -> int:
-        """Steps of the whole way: so many that at least one is computed where an image to begin with spares some."""
-        runner = self._runner
-        default = runner.takes["num_inference_steps"].default
-        steps: int = parameters.steps or runner.sampling.steps or min(default, STEPS)
-        while parameters.image is not None and int(steps * parameters.strength) < 1:
-            steps += 1
-        return steps
 
     def _draw(
         self, parameters: GenerationParameters, image: Picture | None, progress: ProgressCallback | None
@@ -260,12 +254,12 @@ class TextToImage:
             )
 
     def _warn_of_size(self, size: Size) -> None:
-        limits = self._limits
-        if limits.is_far_beyond(size):
+        native = self._limits.native
+        if size.pixels > FAR * native**2:
             log.warning(
                 "`size` %s: %s was trained on %dx%d, and beyond it draws things twice. Make it smaller and have it "
                 "enlarged.",
-                *(size, self.model.name, limits.native, limits.native),
+                *(size, self.model.name, native, native),
             )
 
     def _warn_of_words(self, prompt: str) -> None:
