@@ -18,7 +18,7 @@ from xml.sax.saxutils import escape
 from . import __version__, catalog
 from .catalog import Model
 from .errors import PictureError
-from .picture import Metadata, Picture
+from .picture import Picture
 from .tiling import Size
 
 FORM = 1
@@ -34,9 +34,9 @@ LIBRARIES = ("torch", "diffusers", "transformers")
 
 _BEGIN = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
 _END = "</rdf:RDF></x:xmpmeta>"
-_OWN = re.compile(
-    rb'<rdf:Description rdf:about="" xmlns:upscaler="upscaler:ns:recipe/">'
-    rb"<upscaler:recipe>([^<]*)</upscaler:recipe></rdf:Description>"
+_OWN = (
+    '<rdf:Description rdf:about="" xmlns:upscaler="upscaler:ns:recipe/">'
+    "<upscaler:recipe>{}</upscaler:recipe></rdf:Description>"
 )
 _IN_XMP = re.compile(rb"<upscaler:recipe>([^<]*)</upscaler:recipe>|\bupscaler:recipe=[\"']([^\"'<]*)")
 """The recipe as an element or as an attribute: programs that edit XMP turn one into the other."""
@@ -96,11 +96,8 @@ def embed(picture: Picture, recipe: Recipe) -> Picture:
     """The picture with a recipe, which replaces one that it had; other metadata stay."""
     metadata, text = picture.metadata, recipe.to_json()
     comments = {**metadata.comments, PARAMETERS: recipe.infotext(), KEY: text}
-    own = (
-        '<rdf:Description rdf:about="" xmlns:upscaler="upscaler:ns:recipe/">'
-        f"<upscaler:recipe>{escape(text)}</upscaler:recipe></rdf:Description>"
-    ).encode()
-    others = _OWN.sub(b"", metadata.xmp or b"")
+    own = _OWN.format(escape(text)).encode()
+    others = re.sub(_OWN.format("[^<]*").encode(), b"", metadata.xmp or b"")
     before, end, after = others.rpartition(b"</rdf:RDF>")
     xmp = before + own + end + after if end else f"{_BEGIN}{own.decode()}{_END}".encode()
     return replace(picture, metadata=replace(metadata, comments=comments, xmp=xmp))
@@ -108,9 +105,12 @@ def embed(picture: Picture, recipe: Recipe) -> Picture:
 
 def read(picture: Picture) -> Recipe | None:
     """The recipe in a picture, or None. Raises PictureError for a recipe that cannot be understood."""
-    text = _text_in(picture.metadata)
-    if text is None:
-        return None
+    text = picture.metadata.comments.get(KEY, "")
+    if not text.startswith("{"):  # none, or another program's
+        found = _IN_XMP.search(picture.metadata.xmp or b"")
+        if found is None:
+            return None
+        text = html.unescape((found[1] or found[2]).decode("utf-8", "replace"))
     try:
         content = json.loads(text)
         later = f"upscaler {content['versions']['upscaler']}" if content["form"] > FORM else ""
@@ -154,16 +154,13 @@ def reference(model: Model) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of this program and of the libraries on which its results depend."""
-    return {"upscaler": __version__, **{name: _version(name) for name in LIBRARIES}}
-
-
-def _text_in(metadata: Metadata) -> str | None:
-    """The recipe as JSON, or None; a text with the same key that another program wrote is none."""
-    text = metadata.comments.get(KEY, "")
-    if text.startswith("{"):
-        return text
-    found = _IN_XMP.search(metadata.xmp or b"")
-    return None if found is None else html.unescape((found[1] or found[2]).decode("utf-8", "replace"))
+    found = {"upscaler": __version__}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = ""
+    return found
 
 
 def _parse(content: dict[str, Any]) -> Recipe:
@@ -193,10 +190,3 @@ def _quote(value: object) -> str:
     """A setting as text: a number without .0 at its end, quotation marks around a text that holds separators."""
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return json.dumps(text, ensure_ascii=False) if re.search(r"[,:\n]", text) else text
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""

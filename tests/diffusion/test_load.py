@@ -72,7 +72,7 @@ def loaded(
     model: Model | Path | str, task: Task = "text-to-image", control: Model | None = None, **options: Any
 ) -> DiffusionPipeline:
     found = model if isinstance(model, Model) else catalog.find(str(model))
-    fetching = {name: options.pop(name) for name in ("allow_pickle", "offline", "progress") if name in options}
+    fetching = {name: options.pop(name) for name in ("allow_pickle", "offline") if name in options}
     source = fetch_pipeline(found, **fetching)
     guide = None if control is None else fetch_pipeline(control)
     return load(source, task, guide=guide, **{"dtype": torch.float32, **options})
@@ -263,7 +263,8 @@ def test_repository_is_fetched_once_and_only_what_is_needed(own: Path, hub: Hub,
     hub.publish("tiny/sd", own)
     seen: list[tuple[int, int | None]] = []
     assert catalog.find("tiny/sd").kind == "diffusion"
-    pipeline = loaded("tiny/sd", progress=lambda done, total: seen.append((done, total)))
+    catalog.fetch_model(catalog.find("tiny/sd"), lambda done, total: seen.append((done, total)))
+    pipeline = loaded("tiny/sd")
     assert torch.equal(pipeline.unet.conv_in.weight, loaded(saved("sd")).unet.conv_in.weight)
     assert sum("storage" in name for name in hub.fetched()) == 3
     assert not [name for name in hub.fetched() if not name.startswith("storage") and not name.endswith(".json")]
@@ -415,7 +416,7 @@ def test_broken_and_interrupted_downloads_are_gone_on_with(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        loaded("tiny/sd", progress=interrupt)
+        catalog.fetch_model(catalog.find("tiny/sd"), interrupt)
     assert catalog.find_local(catalog.find("tiny/sd")) is None
     loaded("tiny/sd")
     storage = {request.path for request in hub.server.requests if request.path.startswith("/storage")}

@@ -29,11 +29,11 @@ GPU = torch.device("cuda")
 CPU = torch.device("cpu")
 
 SD_X4 = Facts("sd-x4", {"unet": 473 * 10**6, "text_encoder": 340 * 10**6, "vae": 55 * 10**6}, 53 * 10**6, 17 * 256,
-              7 * 128 * 16, 128, True, False)  # fmt: skip
+              7 * 128 * 16, 128, False)  # fmt: skip
 SDXL = Facts("sdxl", {"unet": 2567 * 10**6, "text_encoder": 123 * 10**6, "text_encoder_2": 695 * 10**6,
-                      "vae": 84 * 10**6}, 63 * 10**6, 17 * 320, 7 * 128 * 64, 128, True, True)  # fmt: skip
+                      "vae": 84 * 10**6}, 63 * 10**6, 17 * 320, 7 * 128 * 64, 128, True)  # fmt: skip
 FLUX = Facts("flux", {"transformer": 11_900 * 10**6, "text_encoder": 123 * 10**6, "text_encoder_2": 4762 * 10**6,
-                      "vae": 84 * 10**6}, 132 * 10**6, 23 * 3072 / 4, 7 * 128 * 64, 128, False, True)  # fmt: skip
+                      "vae": 84 * 10**6}, 132 * 10**6, 23 * 3072 / 4, 7 * 128 * 64, 128, True)  # fmt: skip
 
 
 def save(pipeline: DiffusionPipeline, folder: Path) -> Source:
@@ -57,7 +57,6 @@ def test_facts_are_those_of_the_networks(build: Callable[[], Any], window: int, 
         abs(counted[name] - found.parameters[name]) <= (slack if "T5" in str(networks[name]) else 0) for name in counted
     )
     assert found.window == window
-    assert found.is_convolutional == hasattr(pipeline, "unet")
 
 
 def test_single_file_has_the_facts_of_its_folder(tmp_path: Path) -> None:
@@ -186,7 +185,7 @@ def test_placement_does_not_change_the_picture(offload: Offload, tmp_path: Path)
     tiny.build_sd().save_pretrained(tmp_path)
     model = catalog.find(str(tmp_path))
     stock = load(fetch_pipeline(model), "text-to-image", dtype=torch.float32)
-    placement = Placement(CPU, torch.float32, offload, 64, 1, 64, True, 10**9)
+    placement = Placement(CPU, torch.float32, offload, 64, 1, 64, 10**9)
     placed = put_in_place(load(fetch_pipeline(model), "text-to-image", dtype=torch.float32), placement)
     assert placed.unet.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
     assert torch.allclose(picture(placed), picture(stock), atol=1e-5)

@@ -13,7 +13,7 @@ GPU = torch.device("meta")
 
 
 def of_gigabytes(memory: float, device: torch.device = GPU, offline: bool = False) -> str:
-    return choose(device, int(memory * 1e9), offline=offline).model.name
+    return choose(device, int(memory * 1e9), offline=offline)[0].name
 
 
 def test_best_is_chosen_that_fits() -> None:
@@ -32,8 +32,8 @@ def test_smallest_is_chosen_where_none_fits() -> None:
 
 
 def test_choice_says_among_which_and_for_how_much_memory() -> None:
-    assert choose(GPU, 10**10).reason == "the best of those that are free for all to use and fit into 10.0 GB on meta"
-    assert choose(GPU, 10**6).reason == (
+    assert choose(GPU, 10**10)[1] == "the best of those that are free for all to use and fit into 10.0 GB on meta"
+    assert choose(GPU, 10**6)[1] == (
         "the smallest of those that are free for all to use; none fits into 0.0 GB on meta"
     )
 
@@ -57,5 +57,5 @@ def test_offline_and_on_a_processor_what_is_here_comes_first(tmp_path: Path, mon
     )
     assert of_gigabytes(80, offline=True) in ("mine", *embedded)
     assert of_gigabytes(80, torch.device("cpu")) in ("mine", *embedded)
-    assert choose(torch.device("cpu")).reason.startswith("the best of those that are on this machine and fit into ")
+    assert choose(torch.device("cpu"))[1].startswith("the best of those that are on this machine and fit into ")
     assert of_gigabytes(80) == "flux2-klein-4b"

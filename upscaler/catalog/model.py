@@ -83,10 +83,6 @@ class Sampling:
     """How much the text counts. Values up to 1 add nothing to what the model does by itself, and halve the work."""
     side: int | None = None
     """Side in pixels of the pictures it was trained on."""
-    strength: float | None = None
-    """Share of noise that is added to a given picture before it is drawn anew: 0 leaves it alone, 1 forgets it."""
-    noise: int | None = None
-    """Noise that an upscaler adds to its source, in the model's own levels."""
 
 
 @dataclass(frozen=True, slots=True)

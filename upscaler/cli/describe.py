@@ -94,7 +94,6 @@ def _diffusion_facts(model: Model) -> list[tuple[str, str]]:
             ("steps", f"{sampling.steps}" if sampling.steps else ""),
             ("guidance", f"{sampling.guidance:g}" if sampling.guidance is not None else ""),
             ("made for", f"{sampling.side} pixels" if sampling.side else ""),
-            ("strength", f"{sampling.strength:g}" if sampling.strength else ""),
         ]
     return [
         *known,

@@ -41,9 +41,7 @@ class Coder:
 
 def is_divisible(vae: Any) -> bool:
     """Whether `decoder` and `encoder` know how the VAE is built: AutoencoderKL, Flux.2's, and AutoencoderTiny."""
-    if isinstance(vae, AutoencoderTiny):
-        return True
-    return (
+    return isinstance(vae, AutoencoderTiny) or (
         isinstance(vae, AutoencoderKL | AutoencoderKLFlux2)
         and type(vae.encoder) is Encoder
         and type(vae.decoder) is Decoder

@@ -27,7 +27,6 @@ from .. import catalog
 from ..catalog import Model, hub
 from ..catalog.diffusers_layout import CONFIG, INDEX, UPSCALERS, Layout, WeightFiles, index_of, names_in, read
 from ..errors import ModelError, OutOfMemory, first_line
-from ..progress import ProgressCallback
 from .messages import quiet
 from .pipelines import TASKS, Task, TaskClass
 
@@ -81,20 +80,15 @@ def load(
     return pipeline
 
 
-def fetch_pipeline(
-    model: Model, *, allow_pickle: bool = False, offline: bool | None = None, progress: ProgressCallback | None = None
-) -> Source:
-    """Fetches missing files of a diffusion model, if allowed, and says where all are; `progress` is told the bytes.
-
-    Raises ModelError.
-    """
+def fetch_pipeline(model: Model, *, allow_pickle: bool = False, offline: bool | None = None) -> Source:
+    """Fetches missing files of a diffusion model, if allowed, and says where all are. Raises ModelError."""
     if model.diffusers is not None and Version(diffusers.__version__) < Version(model.diffusers):
         raise ModelError(
             f"{model.name}: diffusers {model.diffusers} or later is needed, and {diffusers.__version__} is installed. "
             "Update it with pip install -U diffusers."
         )
     if model.repository is not None:
-        folder = hub.fetch_model(model, progress, offline=offline, allow_pickle=allow_pickle)
+        folder = hub.fetch_model(model, offline=offline, allow_pickle=allow_pickle)
         return _in_folder(model.repository.id, folder, model.repository.variant, allow_pickle)
     if model.file is None or model.facts.loader != "diffusers":
         raise ModelError(f"{model.name}: this is not a diffusion model. See upscaler models list for those there are.")

@@ -20,27 +20,24 @@ def add_loras(pipeline: Any, name: str, loras: tuple[Lora, ...]) -> None:
             f"{loras[0].file}: {name} is a {type(pipeline).__name__}, which takes no LoRA. Leave it out, or choose "
             "another model."
         )
+    files = [Path(lora.file) for lora in loras]
+    for file in files:
+        if not file.is_file():
+            raise ModelError(f"{file}: there is no such file. Name a LoRA that is on this machine.")
+        if file.suffix.lower() != ".safetensors":
+            raise ModelError(
+                f"{file}: the LoRA is not safetensors, and other files can hide programs. Convert it first."
+            )
     adapters = [f"lora_{index}" for index in range(len(loras))]
     try:
-        for adapter, lora in zip(adapters, loras, strict=True):
-            _load(pipeline, name, Path(lora.file), adapter)
-    except ModelError:
-        pipeline.unload_lora_weights()
-        raise
-    pipeline.set_adapters(adapters, [lora.weight for lora in loras])
-
-
-def _load(pipeline: Any, name: str, file: Path, adapter: str) -> None:
-    if not file.is_file():
-        raise ModelError(f"{file}: there is no such file. Name a LoRA that is on this machine.")
-    if file.suffix.lower() != ".safetensors":
-        raise ModelError(f"{file}: the LoRA is not safetensors, and other files can hide programs. Convert it first.")
-    try:
-        with quiet():
-            pipeline.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name=adapter)
-        loaded = {one for adapters in pipeline.get_list_adapters().values() for one in adapters}
-        reason = "" if adapter in loaded else "none of its weights belong to this model"
+        for adapter, file in zip(adapters, files, strict=True):
+            with quiet():
+                pipeline.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name=adapter)
+            if not any(adapter in loaded for loaded in pipeline.get_list_adapters().values()):
+                raise ValueError("none of its weights belong to this model")
     except Exception as error:
-        reason = first_line(error)
-    if reason:
-        raise ModelError(f"{file}: the LoRA cannot be used with {name} ({reason}). Use one made for it.")
+        pipeline.unload_lora_weights()
+        raise ModelError(
+            f"{file}: the LoRA cannot be used with {name} ({first_line(error)}). Use one made for it."
+        ) from error
+    pipeline.set_adapters(adapters, [lora.weight for lora in loras])

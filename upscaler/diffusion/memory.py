@@ -9,6 +9,7 @@ token); decoders of VAEs (6, and 6.5 with deep compression, for each channel of 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -74,7 +75,6 @@ class Facts:
     """Numbers that the VAE holds for a cell of latents."""
     window: int
     """Cells of latents a side that it was trained on."""
-    is_convolutional: bool
     upcasts: bool
     """Whether its VAE is computed in float32 where float16 is asked for."""
 
@@ -92,7 +92,6 @@ class Placement:
     """Windows that are denoised as one batch."""
     vae_tile: int
     """Cells of latents a side that the VAE computes at once."""
-    channels_last: bool
     budget: int
     """Bytes that all this was made to fit into."""
 
@@ -101,11 +100,12 @@ def read_facts(source: Source, control: Source | None = None) -> Facts:
     """Reads the headers and configurations of a pipeline's files, and of its ControlNet's. Raises ModelError for a file
     that is damaged."""
     sizes = _sizes(source) + ([] if control is None else [("controlnet", size) for _, size in _sizes(control)])
-    parameters: dict[str, int] = {}
+    parameters: Counter[str] = Counter()
     for part, size in sizes:
-        parameters[part] = parameters.get(part, 0) + size
+        parameters[part] += size
     vae, unet, transformer = (source.config(part) for part in ("vae", "unet", "transformer"))
     numbers = _unet_numbers(unet) if unet else _transformer_numbers(transformer)
+    side = (unet or transformer).get("sample_size") or 128
     blocks = vae.get("block_out_channels") or vae.get("decoder_block_out_channels") or [128] * 4
     return Facts(
         source.name,
@@ -113,8 +113,7 @@ def read_facts(source: Source, control: Source | None = None) -> Facts:
         max(size for _, size in sizes),
         numbers * (1 if control is None else 1.5),
         7 * blocks[0] * 4 ** (len(blocks) - 1),
-        _side(unet or transformer),
-        bool(unet),
+        int(side if isinstance(side, int) else min(side)),
         bool(vae.get("force_upcast")),
     )
 
@@ -125,11 +124,12 @@ def place(facts: Facts, device: torch.device, budget: int | None = None, precisi
     `budget` is in bytes of the device's memory, weights included, by default the free ones. Raises PlanError
     when nothing fits, or for a precision that does not exist.
     """
-    budget = _free(device) if budget is None else budget
+    if budget is None:
+        has_its_own = device.type in ("cuda", "xpu")
+        budget = int(free_memory(device) / SHARE * GPU_SHARE) if has_its_own else free_memory(device)
     dtype = _dtype(device, precision)
-    shares_memory = device.type in ("cpu", "mps")
-    offloads = OFFLOADS[:1] if shares_memory else OFFLOADS
-    smallest = Placement(device, dtype, offloads[-1], 0, 1, VAE_TILES[-1], facts.is_convolutional, budget)
+    offloads = OFFLOADS[:1] if device.type in ("cpu", "mps") else OFFLOADS
+    smallest = Placement(device, dtype, offloads[-1], 0, 1, VAE_TILES[-1], budget)
     for share in WINDOWS:
         window = max(int(facts.window * share) // 8 * 8, 8)
         for offload in offloads:
@@ -169,7 +169,7 @@ def memory_needed(facts: Facts, placement: Placement) -> int:
 
 def put_in_place(pipeline: DiffusionPipeline, placement: Placement) -> DiffusionPipeline:
     """Puts a pipeline that was loaded in the placement's precision into its place, and holds CUDA to the budget."""
-    if placement.channels_last:
+    if getattr(pipeline, "unet", None) is not None:  # the others are not convolutional
         for part in ("unet", "vae", "controlnet"):
             if getattr(pipeline, part, None) is not None:
                 getattr(pipeline, part).to(memory_format=torch.channels_last)
@@ -186,11 +186,6 @@ def put_in_place(pipeline: DiffusionPipeline, placement: Placement) -> Diffusion
             onload_device=placement.device, offload_type="leaf_level", use_stream=placement.device.type == "cuda"
         )
     return pipeline
-
-
-def _free(device: torch.device) -> int:
-    has_its_own = device.type in ("cuda", "xpu")
-    return int(free_memory(device) / SHARE * GPU_SHARE) if has_its_own else free_memory(device)
 
 
 def _dtype(device: torch.device, precision: str) -> torch.dtype:
@@ -215,15 +210,12 @@ def _transformer_numbers(config: Mapping[str, Any]) -> float:
     return float(23 * width / patch**2)
 
 
-def _side(config: Mapping[str, Any]) -> int:
-    side = config.get("sample_size") or 128
-    return int(side if isinstance(side, int) else min(side))
-
-
 def _sizes(source: Source) -> list[tuple[str, int]]:
     """The part and the number of parameters of each layer; a pickle, which is not opened, counts as one layer."""
     if source.file is not None:
-        return [(_part_in_file(name), math.prod(shape)) for name, shape in read_shapes(source.file).items()]
+        parts = {"model": "unet", "first_stage_model": "vae", "vae": "vae"}  # as CompVis and Stability AI name them
+        shapes = read_shapes(source.file).items()
+        return [(parts.get(name.partition(".")[0], "text_encoder"), math.prod(shape)) for name, shape in shapes]
     assert source.weights is not None
     found = []
     for name in source.weights.weights:
@@ -233,9 +225,3 @@ def _sizes(source: Source) -> list[tuple[str, int]]:
         elif path.suffix == ".bin":
             found.append((part, path.stat().st_size // 2))
     return found
-
-
-def _part_in_file(name: str) -> str:
-    """The part that a weight in a single file belongs to, by the names that CompVis and Stability AI use."""
-    first = name.partition(".")[0]
-    return {"model": "unet", "first_stage_model": "vae", "vae": "vae"}.get(first, "text_encoder")

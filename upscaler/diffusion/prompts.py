@@ -11,13 +11,13 @@ import inspect
 import logging
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from ..errors import PlanError
-from .pipelines import Traits, traits
+from .pipelines import traits
 
 log = logging.getLogger("upscaler")
 
@@ -29,6 +29,9 @@ LONGEST = 10**6
 
 SHOWN = 60
 """Characters of what would be lost of a prompt that an error shows at most."""
+
+Chunk: TypeAlias = list[tuple[int, float]]
+"""As many tokens as an encoder sees at a time, with their weights."""
 
 ENCODERS = ("", "_2", "_3", "_4")
 """Endings of the names of a pipeline's tokenizers and text encoders."""
@@ -58,10 +61,9 @@ def text_arguments(pipeline: Any, name: str, prompt: str, negative: str) -> dict
     Raises PlanError for a prompt of which the model would see only the beginning.
     """
     takes = inspect.signature(type(pipeline).__call__).parameters
-    outputs = traits(pipeline)
-    is_known = ("pooled_prompt_embeds" in takes) == (outputs.pooled is not None)
+    is_known = ("pooled_prompt_embeds" in takes) == (traits(pipeline).pooled is not None)
     if is_known and "negative_prompt_embeds" in takes and (encoders := _clip_encoders(pipeline)):
-        return _embed(pipeline, encoders, outputs, prompt, negative)
+        return _embed(pipeline, encoders, prompt, negative)
     call: dict[str, Any] = {"prompt": _plain_text(pipeline, name, prompt, "prompt")}
     if negative and "negative_prompt" in takes:
         call["negative_prompt"] = _plain_text(pipeline, name, negative, "negative prompt")
@@ -71,12 +73,12 @@ def text_arguments(pipeline: Any, name: str, prompt: str, negative: str) -> dict
 def unknown_words(pipeline: Any, prompt: str) -> list[str]:
     """The words that no tokenizer of the pipeline knows even in pieces; a model of a small vocabulary ignores them."""
     tokenizers = _tokenizers(pipeline)
-
-    def knows(tokenizer: Any, word: str) -> bool:
-        return tokenizer.unk_token_id not in tokenizer(word, add_special_tokens=False).input_ids
-
     words = dict.fromkeys(re.findall(r"[^\W\d_]+", " ".join(part.text for part in split_weights(prompt))))
-    return [word for word in words if tokenizers and not any(knows(tokenizer, word) for tokenizer in tokenizers)]
+    return [
+        word
+        for word in words
+        if tokenizers and all(it.unk_token_id in it(word, add_special_tokens=False).input_ids for it in tokenizers)
+    ]
 
 
 def _tokenizers(pipeline: Any) -> list[Any]:
@@ -86,25 +88,22 @@ def _tokenizers(pipeline: Any) -> list[Any]:
 
 def _clip_encoders(pipeline: Any) -> list[tuple[Any, Any]]:
     """Tokenizers and text encoders, if all are CLIP's and feed a UNet; else none."""
-    endings = [ending for ending in ENCODERS if getattr(pipeline, f"text_encoder{ending}", None) is not None]
     pairs = [
-        (getattr(pipeline, f"tokenizer{ending}"), getattr(pipeline, f"text_encoder{ending}")) for ending in endings
+        (getattr(pipeline, f"tokenizer{ending}"), encoder)
+        for ending in ENCODERS
+        if (encoder := getattr(pipeline, f"text_encoder{ending}", None)) is not None
     ]
     are_clip = all(isinstance(encoder, CLIPTextModel | CLIPTextModelWithProjection) for _, encoder in pairs)
     return pairs if are_clip and getattr(pipeline, "unet", None) is not None else []
 
 
-def _embed(
-    pipeline: Any, encoders: list[tuple[Any, Any]], outputs: Traits, prompt: str, negative: str
-) -> dict[str, Any]:
+def _embed(pipeline: Any, encoders: list[tuple[Any, Any]], prompt: str, negative: str) -> dict[str, Any]:
     """Both prompts as embeddings of one length, equal to those that the pipeline itself makes of short prompts."""
-    positives, negatives = split_weights(prompt), split_weights(negative)
-    chunks = max(_count_chunks(tokenizer, parts) for tokenizer, _ in encoders for parts in (positives, negatives))
-    text, pooled = _encode(pipeline, encoders, outputs, positives, chunks)
-    other, other_pooled = _encode(pipeline, encoders, outputs, negatives, chunks)
+    texts = [[_tokenize(tokenizer, split_weights(text)) for tokenizer, _ in encoders] for text in (prompt, negative)]
+    most = max(len(chunks) for text in texts for chunks in text)
+    (text, pooled), (other, other_pooled) = (_encode(pipeline, encoders, chunks, most) for chunks in texts)
     if not negative and getattr(pipeline.config, "force_zeros_for_empty_prompt", False):
-        other = torch.zeros_like(other)
-        other_pooled = None if other_pooled is None else torch.zeros_like(other_pooled)
+        other, other_pooled = torch.zeros_like(other), None if pooled is None else torch.zeros_like(pooled)
     call = {"prompt_embeds": text, "negative_prompt_embeds": other}
     if pooled is None or other_pooled is None:
         return call
@@ -112,14 +111,15 @@ def _embed(
 
 
 def _encode(
-    pipeline: Any, encoders: list[tuple[Any, Any]], outputs: Traits, parts: list[Part], chunks: int
+    pipeline: Any, encoders: list[tuple[Any, Any]], text: list[list[Chunk]], most: int
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Embeddings (1, tokens, width) of all encoders side by side, and the pooled output (1, width) of the last encoder
-    that has one, for the first chunk; None where the pipeline takes none."""
-    found, pooled = [], None
-    for tokenizer, encoder in encoders:
-        ids, weights = _tokenize_in_chunks(tokenizer, parts, chunks)
-        output = encoder(ids.to(pipeline._execution_device), output_hidden_states=outputs.layer is not None)
+    """Embeddings (1, tokens, width) of `most` chunks by all encoders side by side, and the pooled output (1, width) of
+    the last encoder that has one, for the first chunk; None where the pipeline takes none."""
+    found, pooled, outputs = [], None, traits(pipeline)
+    for (tokenizer, encoder), chunks in zip(encoders, text, strict=True):
+        ids, weights = torch.tensor(chunks + _tokenize(tokenizer, []) * (most - len(chunks))).unbind(-1)
+        ids = ids.long().to(pipeline._execution_device)
+        output = encoder(ids, output_hidden_states=outputs.layer is not None)
         if outputs.pooled is not None and hasattr(output, outputs.pooled):
             pooled = output[outputs.pooled][:1]
         hidden = output.last_hidden_state if outputs.layer is None else output.hidden_states[outputs.layer]
@@ -137,34 +137,19 @@ def _apply_weights(hidden: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     return result
 
 
-def _tokenize_in_chunks(tokenizer: Any, parts: list[Part], chunks: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and weights, (chunks, tokens of a chunk), each chunk with its begin and end, filled up with padding."""
+def _tokenize(tokenizer: Any, parts: list[Part]) -> list[Chunk]:
+    """One chunk or more, each with its begin and end, filled up with padding."""
     length = tokenizer.model_max_length
-    room = length - 2
-    ids, weights = _tokenize(tokenizer, parts)
-    rows, row_weights = [], []
-    for start in range(0, chunks * room, room):
-        row = [tokenizer.bos_token_id, *ids[start : start + room], tokenizer.eos_token_id]
-        rows.append(row + [tokenizer.pad_token_id] * (length - len(row)))
-        own = [1.0, *weights[start : start + room]]
-        row_weights.append(own + [1.0] * (length - len(own)))
-    return torch.tensor(rows), torch.tensor(row_weights)
-
-
-def _tokenize(tokenizer: Any, parts: list[Part]) -> tuple[list[int], list[float]]:
-    """Ids and weights of all parts in a row, without begin and end."""
-    ids: list[int] = []
-    weights: list[float] = []
-    for part in parts:
-        own = tokenizer(part.text, add_special_tokens=False, truncation=False, verbose=False).input_ids
-        ids += own
-        weights += [part.weight] * len(own)
-    return ids, weights
-
-
-def _count_chunks(tokenizer: Any, parts: list[Part]) -> int:
-    room: int = tokenizer.model_max_length - 2
-    return max(-(-len(_tokenize(tokenizer, parts)[0]) // room), 1)
+    own = [
+        (token, part.weight)
+        for part in parts
+        for token in tokenizer(part.text, add_special_tokens=False, truncation=False, verbose=False).input_ids
+    ]
+    chunks = []
+    for start in range(0, max(len(own), 1), length - 2):
+        chunk = [(tokenizer.bos_token_id, 1.0), *own[start : start + length - 2], (tokenizer.eos_token_id, 1.0)]
+        chunks.append(chunk + [(tokenizer.pad_token_id, 1.0)] * (length - len(chunk)))
+    return chunks
 
 
 def _plain_text(pipeline: Any, name: str, prompt: str, what: str) -> str:

@@ -18,7 +18,7 @@ import torch
 from diffusers import AutoencoderDC, AutoencoderKL, AutoencoderKLFlux2, AutoencoderTiny
 
 from ..catalog import Model, Sampling
-from ..device import PRECISIONS
+from ..device import dtype_name
 from ..errors import EngineError, ModelError, OutOfMemory, PlanError, first_line
 from ..progress import ProgressCallback
 from ..tiling import Band, Size
@@ -70,6 +70,10 @@ class PipelineRunner:
 
     facts: Facts
     placement: Placement
+    traits: Traits
+    """The row of the pipeline's family."""
+    takes: Mapping[str, inspect.Parameter]
+    """The parameters of a call of the pipeline."""
     pipeline: Any = None  # while nothing is loaded
 
     def __init__(self, model: Model, options: RunnerOptions) -> None:
@@ -109,6 +113,7 @@ class PipelineRunner:
             )
         put_in_place(pipeline, self.placement)
         self.pipeline, self.task = pipeline, task
+        self.traits, self.takes = traits(pipeline), inspect.signature(type(pipeline).__call__).parameters
         if options.compile:
             self.denoiser.compile_repeated_blocks(fullgraph=True)
 
@@ -126,17 +131,7 @@ class PipelineRunner:
     @property
     def precision(self) -> str:
         """The name of the precision in use."""
-        return next(name for name, dtype in PRECISIONS.items() if dtype == self.placement.dtype)
-
-    @property
-    def traits(self) -> Traits:
-        """The row of the pipeline's family."""
-        return traits(self.pipeline)
-
-    @property
-    def takes(self) -> Mapping[str, inspect.Parameter]:
-        """The parameters of a call of the pipeline."""
-        return inspect.signature(type(self.pipeline).__call__).parameters
+        return dtype_name(self.placement.dtype)
 
     @property
     def denoiser(self) -> Any:
@@ -181,8 +176,8 @@ class PipelineRunner:
             options["negative_prompt"] = call.get("negative_prompt", " ")  # without any there is no guidance
         if steps != 2:
             options["intermediate_timesteps"] = None  # the default of SANA-Sprint is for two steps
-        takes = self.takes
-        return call | {"num_inference_steps": steps} | {name: it for name, it in options.items() if name in takes}
+        taken = {name: value for name, value in options.items() if name in self.takes}
+        return call | {"num_inference_steps": steps} | taken
 
     def set_loras(self, loras: tuple[Lora, ...]) -> None:
         """Has these LoRAs, and no others, change the weights. Raises ModelError, and none do then."""

@@ -1,22 +1,25 @@
-"""A VAE while it is used: where it computes, with what precision, with which statistics of the canvas in its norms."""
+"""A VAE while it is used: on its device, in its precision, with statistics of a canvas, which is computed from top to
+bottom and never exists as a whole."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
 
 from ..device import dtype_name
 from ..errors import EngineError, OutOfMemory
+from ..tiling import Region, Size
 from .coders import Part
 from .patch import replace_forward
+from .windows import Grid, axis_weights
 
 log = logging.getLogger("upscaler")
 
@@ -25,6 +28,34 @@ TOGETHER = 14
 halo, about."""
 
 GOLDEN = (5**0.5 - 1) / 2
+
+SMALLEST = 8
+"""Cells of a side below which a tile is not halved to save memory, because most of it is halo."""
+
+Rows: TypeAlias = Callable[[int, int], torch.Tensor]
+"""Gives the rows first..last-1 of a canvas, (1, channels, rows, width). Ranges are asked for in ascending order."""
+
+
+def rows_of_tensor(canvas: torch.Tensor) -> Rows:
+    """The rows of a canvas that exists as a tensor."""
+    return lambda first, last: canvas[..., first:last, :]
+
+
+class Stream:
+    """The rows of a canvas that comes in pieces from the top; rows above the last range asked for are dropped."""
+
+    def __init__(self, pieces: Iterator[torch.Tensor]) -> None:
+        self._pieces = pieces
+        self._rows = next(pieces)
+        self._top = 0
+
+    def __call__(self, first: int, last: int) -> torch.Tensor:
+        """See `Rows`."""
+        self._rows = self._rows[..., first - self._top :, :]
+        self._top = first
+        while self._rows.shape[-2] < last - first:
+            self._rows = torch.cat([self._rows, next(self._pieces)], -2)
+        return self._rows[..., : last - first, :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +132,35 @@ class Session:
             log.warning("out of memory on %s in the VAE: taking %d samples together.", self._device, together // 2)
             self.learn(parts, samples, together // 2)
 
+    def run_in_tiles(self, rows: Rows, size: Size, part: Part, tile: int) -> Iterator[torch.Tensor]:
+        """The part's result on a canvas, as rows that cover it once. Tiles are computed with a halo, which is cut off.
+
+        The canvas's sides and `tile` are multiples of `part.down`. A tile that does not fit into memory is halved.
+        """
+        for y in range(0, size.height, tile):
+            height, top = min(tile, size.height - y), max(y - part.halo, 0)
+            strip = rows(top, min(y + height + part.halo, size.height))
+            regions = [Region(x, y - top, min(tile, size.width - x), height) for x in range(0, size.width, tile)]
+            yield torch.cat([self._tile(strip, region, part) for region in regions], -1)
+
+    def run_in_windows(self, rows: Rows, windows: Grid, part: Part) -> Iterator[torch.Tensor]:
+        """The part's result in overlapping windows of a canvas, joined by their weights, as rows that cover it once."""
+        carried: torch.Tensor | None = None
+        starts, columns = windows.y.starts, axis_weights(windows.x)
+        for index, weights in enumerate(axis_weights(windows.y)):
+            strip = rows(starts[index], starts[index] + windows.y.window)
+            total = torch.zeros(0)
+            for x, column in zip(windows.x.starts, columns, strict=True):
+                result = self.run(part, strip[..., x : x + windows.x.window])
+                if x == 0:
+                    total = torch.zeros(*result.shape[:-1], windows.x.length)
+                total[..., x : x + windows.x.window] += result.float() * (weights[:, None] * column)
+            if carried is not None:
+                total[..., : carried.shape[-2], :] += carried
+            finished = (*starts[1:], windows.y.length)[index] - starts[index]
+            yield total[..., :finished, :].to(strip.dtype)
+            carried = total[..., finished:, :]
+
     def close(self) -> None:
         """Gives the VAE its former precision back."""
         if self._dtype != self._before:
@@ -128,6 +188,28 @@ class Session:
         self._vae.float()
         self._dtype = torch.float32
         return self.safely(compute)
+
+    def _tile(self, strip: torch.Tensor, region: Region, part: Part) -> torch.Tensor:
+        """The result for a region of a strip, computed with a halo as far as there are rows and columns."""
+        halo = part.halo
+        x, y = max(region.x - halo, 0), max(region.y - halo, 0)
+        tile = strip[..., y : region.y + region.height + halo, x : region.x + region.width + halo]
+        try:
+            result = self.run(part, tile)
+        except OutOfMemory:
+            if max(region.width, region.height) < 2 * max(SMALLEST, part.down):
+                raise
+            half = -(-max(region.width, region.height) // (2 * part.down)) * part.down
+            if region.width > region.height:
+                along, rest = -1, replace(region, x=region.x + half, width=region.width - half)
+                first = replace(region, width=half)
+            else:
+                along, rest = -2, replace(region, y=region.y + half, height=region.height - half)
+                first = replace(region, height=half)
+            return torch.cat([self._tile(strip, it, part) for it in (first, rest)], along)
+        own = replace(region, x=region.x - x, y=region.y - y)
+        x, y, width, height = (side * part.up // part.down for side in (own.x, own.y, own.width, own.height))
+        return result[..., y : y + height, x : x + width]
 
 
 def _spread(samples: Sequence[torch.Tensor], together: int) -> list[torch.Tensor]:

@@ -10,7 +10,7 @@ attends to every other, is computed at once while the canvas is small, and in ov
 | AutoencoderTiny (TAESD) | equal to the whole: it has neither norms nor attention |
 | AutoencoderKL (SD, SDXL, x4, x2, Flux, SD3, Z-Image), Flux2 | the whole canvas may change its tones, no tile its own |
 | the same, beyond MIDDLE x MIDDLE latents | and attention reaches as far as a window of MIDDLE latents |
-| any other, beyond a tile | diffusers' own tiles, or all at once where it has none: seams may show, and it is said |
+| any other, beyond a tile | diffusers' own tiles: seams may show, and it is said |
 
 In memory are, of a canvas: its latents; rows of features between the parts, of MIDDLE and a tile with its halo
 together, on the CPU, in the VAE's own precision; a row of tiles of the result.
@@ -29,8 +29,7 @@ import torch
 from ..arrays import FloatArray, PixelArray, to_float
 from ..tiling import Band, Size
 from .coders import Coder, Part, decoder, encoder, is_divisible
-from .session import Session
-from .stream import Rows, Stream, in_tiles, in_windows, rows_of_tensor
+from .session import Rows, Session, Stream, rows_of_tensor
 from .windows import grid
 
 log = logging.getLogger("upscaler")
@@ -79,13 +78,14 @@ def encode(vae: Any, pixels: FloatArray | PixelArray, *, tile: int) -> torch.Ten
     They are the mode of the VAE's distribution, scaled, float32, on the CPU. The picture is extended by reflection to
     sides that the VAE can reduce. `tile` and errors are as for `decode`.
     """
+    own = Size(pixels.shape[1], pixels.shape[0])
     with closing(Session(vae)) as session:
         if is_divisible(vae):
             coder = encoder(vae)
-            size = _extend(pixels, coder.head.down)
+            size = own.round_up(coder.head.down)
             pieces = _compute(coder, _pixel_rows(pixels, size), size, tile, session)
         else:
-            size = _extend(pixels, vae.spatial_compression_ratio)
+            size = own.round_up(vae.spatial_compression_ratio)
             values = _pixel_rows(pixels, size)(0, size.height)
             fits = max(values.shape[-2:]) <= tile * vae.spatial_compression_ratio
 
@@ -109,16 +109,16 @@ def _compute(coder: Coder, rows: Rows, size: Size, tile: int, session: Session) 
         session.learn((coder.head, coder.middle, coder.tail), samples)
     else:
         _learn(coder.head, rows, size, head_tile, session)
-    pieces = in_tiles(rows, size, coder.head, head_tile, session.run)
+    pieces = session.run_in_tiles(rows, size, coder.head, head_tile)
     if coder.middle is None or coder.tail is None:
         yield from pieces
         return
     if windows.count > 1:
-        features: Rows = Stream(in_windows(Stream(pieces), windows, coder.middle, session.run))
+        features: Rows = Stream(session.run_in_windows(Stream(pieces), windows, coder.middle))
     else:
         features = rows_of_tensor(session.run(coder.middle, torch.cat(list(pieces), -2)))
         _learn(coder.tail, features, inner, tile, session)
-    yield from in_tiles(features, inner, coder.tail, tile, session.run)
+    yield from session.run_in_tiles(features, inner, coder.tail, tile)
 
 
 def _learn(part: Part, rows: Rows, size: Size, tile: int, session: Session) -> None:
@@ -147,13 +147,10 @@ def _places(length: int, side: int, cell: int) -> list[int]:
 
 def _compute_whole(vae: Any, compute: Callable[[], torch.Tensor], session: Session, fits: bool) -> torch.Tensor:
     """The result of a VAE that is built in another way: at once for a canvas no larger than a tile, in diffusers' own
-    tiles for a larger one, if there are such."""
+    tiles for a larger one."""
     if fits:
         return session.safely(compute)
     name = type(vae).__name__
-    if not hasattr(vae, "use_tiling"):
-        log.warning("%s: this kind of VAE cannot be computed in tiles. Large pictures need much memory.", name)
-        return session.safely(compute)
     log.warning("%s: this kind of VAE cannot be computed in tiles without seams. Large pictures may show them.", name)
     before = vae.use_tiling
     vae.enable_tiling()
@@ -161,11 +158,6 @@ def _compute_whole(vae: Any, compute: Callable[[], torch.Tensor], session: Sessi
         return session.safely(compute)
     finally:
         vae.use_tiling = before
-
-
-def _extend(pixels: FloatArray | PixelArray, factor: int) -> Size:
-    height, width = pixels.shape[:2]
-    return Size(-(-width // factor) * factor, -(-height // factor) * factor)
 
 
 def _pixel_rows(pixels: FloatArray | PixelArray, size: Size) -> Rows:

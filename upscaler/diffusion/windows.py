@@ -98,12 +98,15 @@ def grid(size: Size, tile: int, overlap: int, align: int = 1) -> Grid:
 @cache
 def axis_weights(axis: Axis) -> torch.Tensor:
     """Float32, (windows, window): raised cosines across the overlaps there are, 0 at the margins, summing to one."""
-    ramps = [_ramps(axis, index) for index in range(len(axis.starts))]
+    ramps = torch.ones(len(axis.starts), axis.window)
+    for index, (before, after) in enumerate(pairwise(axis.starts)):
+        rise = _rise(axis.window, before + axis.window - after)
+        ramps[index] *= rise.flip(0)
+        ramps[index + 1] *= rise
     total = torch.zeros(axis.length)
     for start, ramp in zip(axis.starts, ramps, strict=True):
         total[start : start + axis.window] += ramp
-    shares = [total[start : start + axis.window] for start in axis.starts]
-    return torch.stack([ramp / share for ramp, share in zip(ramps, shares, strict=True)])
+    return ramps / torch.stack([total[start : start + axis.window] for start in axis.starts])
 
 
 def _axis(length: int, tile: int, overlap: int, align: int) -> Axis:
@@ -114,17 +117,6 @@ def _axis(length: int, tile: int, overlap: int, align: int) -> Axis:
     places = (length - window) // align
     steps = math.ceil(places / ((window - overlap) // align))
     return Axis(length, window, tuple(round(index * places / steps) * align for index in range(steps + 1)), align)
-
-
-def _ramps(axis: Axis, index: int) -> torch.Tensor:
-    """Weights of one window before they are made to sum to one; 1 where it is alone."""
-    weights = torch.ones(axis.window)
-    start = axis.starts[index]
-    if index > 0:
-        weights *= _rise(axis.window, axis.starts[index - 1] + axis.window - start)
-    if index < len(axis.starts) - 1:
-        weights *= _rise(axis.window, start + axis.window - axis.starts[index + 1]).flip(0)
-    return weights
 
 
 def _rise(window: int, overlap: int) -> torch.Tensor:

@@ -119,7 +119,15 @@ class DiffusionEngine:
         """See `ImageEngine.run`. Failures are answered as `PipelineRunner.attempt` says."""
         runner = self.runner
         with self._lock:
-            count = _WindowCounter(plan, progress)
+            reported = 0
+
+            def count(step: int, done: int, total: int) -> None:
+                nonlocal reported
+                now = min(int(plan.windows * (step + done / total)), plan.count)  # which a pipeline may exceed
+                if now > reported:
+                    progress(now - reported)
+                    reported = now
+
             padded = self._padded_size(plan.size)
 
             def denoise() -> torch.Tensor:
@@ -133,7 +141,7 @@ class DiffusionEngine:
                 )
 
             latents = runner.attempt(denoise)
-            count.advance_to(plan.count)
+            count(plan.steps, 0, 1)
             try:
                 yield from _crop(runner.decode(latents), plan.size.scaled(self.scale), pixels.shape[2])
             finally:
@@ -155,9 +163,9 @@ class DiffusionEngine:
         return self._steps()
 
     def _padded_size(self, size: Size) -> Size:
-        traits = self.runner.traits
-        multiple = traits.multiple or self.cell * multiple_of(self.runner.pipeline)
-        return Size(*(-(-max(side, traits.minimum) // multiple) * multiple for side in (size.width, size.height)))
+        least, multiple = self.runner.traits.minimum, self.runner.traits.multiple
+        padded = Size(max(size.width, least), max(size.height, least))
+        return padded.round_up(multiple or self.cell * multiple_of(self.runner.pipeline))
 
     def _text_arguments(self) -> dict[str, Any]:
         options, full = self._options, self.runner.guidance
@@ -191,23 +199,6 @@ class ImageToImage(DiffusionEngine):
         seen = (min(side, height), min(side, width))  # SDXL is told the size of what it sees: a window
         sizes: dict[str, Any] = {"height": height, "width": width, "original_size": seen, "target_size": seen}
         return call | {name: value for name, value in sizes.items() if name in self.runner.takes}
-
-
-class _WindowCounter:
-    """Reports how many more of a plan's windows are done. A pipeline may take a step more or less than planned."""
-
-    def __init__(self, plan: ImagePlan, report: Callable[[int], None]) -> None:
-        self._plan = plan
-        self._report = report
-        self._reported = 0
-
-    def __call__(self, step: int, done: int, total: int) -> None:
-        self.advance_to(min(int(self._plan.windows * (step + done / total)), self._plan.count))
-
-    def advance_to(self, done: int) -> None:
-        if done > self._reported:
-            self._report(done - self._reported)
-            self._reported = done
 
 
 def _extend(pixels: PixelArray, size: Size) -> PixelArray:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 
 from .. import catalog
@@ -12,18 +10,9 @@ from ..device import SHARE, free_memory, precision_name
 from ..errors import ModelError
 
 
-@dataclass(frozen=True, slots=True)
-class GeneratorChoice:
-    """A generator, and why it was chosen."""
-
-    model: Model
-    reason: str
-    """Part of a sentence, such as "the best of those that are on this machine and fit into 8.0 GB on cpu"."""
-
-
-def choose(device: torch.device, memory: int | None = None, *, offline: bool | None = None) -> GeneratorChoice:
+def choose(device: torch.device, memory: int | None = None, *, offline: bool | None = None) -> tuple[Model, str]:
     """Chooses the first of the catalog's generators, which are in the order of their quality, that fits into `memory`
-    bytes of the device, by default the free ones; the smallest if none fits.
+    bytes of the device, by default the free ones; the smallest if none fits. Also says why, as part of a sentence.
 
     All of them may be used commercially and without asking. A processor alone takes minutes for a picture with the
     large ones, so there, as offline, only generators that are on this machine already are considered, if there are
@@ -51,6 +40,6 @@ def choose(device: torch.device, memory: int | None = None, *, offline: bool | N
     fitting = [model for model in candidates if times * (model.memory or 0) <= room]
     there = f"{room / 1e9:.1f} GB on {device}"
     if fitting:
-        return GeneratorChoice(fitting[0], f"the best of those that are {kind} and fit into {there}")
+        return fitting[0], f"the best of those that are {kind} and fit into {there}"
     smallest = min(candidates, key=lambda model: model.memory or 0)
-    return GeneratorChoice(smallest, f"the smallest of those that are {kind}; none fits into {there}")
+    return smallest, f"the smallest of those that are {kind}; none fits into {there}"

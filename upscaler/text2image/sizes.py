@@ -60,7 +60,7 @@ class SizeLimits:
 
     def extend(self, size: Size) -> Size:
         """The size to generate, of which `size` is the middle: each side rounded up to the model's multiple."""
-        return Size(*(-(-side // self.multiple) * self.multiple for side in (size.width, size.height)))
+        return size.round_up(self.multiple)
 
 
 def crop_middle(pixels: FloatArray, size: Size) -> FloatArray:

@@ -27,7 +27,7 @@ from ..errors import EngineError, ModelError, PlanError
 from ..picture import Picture
 from ..progress import ProgressCallback
 from ..tiling import Size
-from .choice import GeneratorChoice, choose
+from .choice import choose
 from .parameters import GenerationParameters
 from .sizes import SizeLimits, crop_middle, fit_image
 
@@ -79,9 +79,8 @@ class TextToImage:
             "offline": offline,
         }
         where = pick_device(device)
-        choice = choose(where, memory, offline=offline) if model is None else GeneratorChoice(catalog.find(model), "")
-        self.model: Model = choice.model
-        self.reason = choice.reason
+        self.model: Model
+        self.model, self.reason = choose(where, memory, offline=offline) if model is None else (catalog.find(model), "")
         """Why this model was chosen; empty if the caller named it."""
         self._named = model or self.model.name
         facts = self.model.facts
@@ -116,8 +115,7 @@ class TextToImage:
             assert complete.size is not None
             self._warn_of_size(complete.size)
             self._warn_of_words(asked.prompt)
-            pixels = self._runner.attempt(lambda: self._draw(complete, image, progress))
-            pixels = crop_middle(pixels, complete.size)
+            pixels = crop_middle(self._runner.attempt(lambda: self._draw(complete, image, progress)), complete.size)
         rounded = np.rint(pixels * np.float32(255)).astype(np.uint8)
         return Picture(rounded, image.profile if image else None, name=str(asked))
 
@@ -199,21 +197,21 @@ class TextToImage:
         self, parameters: GenerationParameters, image: Picture | None, progress: ProgressCallback | None
     ) -> FloatArray:
         """The pixels (height, width, 3), 0..1, a little larger than the size that complete `parameters` ask for."""
+        runner, steps, guidance = self._runner, parameters.steps, parameters.guidance
         assert parameters.size is not None
-        assert parameters.steps is not None
-        assert parameters.guidance is not None
-        runner, size = self._runner, self._limits.extend(parameters.size)
+        assert steps is not None
+        assert guidance is not None
+        size = self._limits.extend(parameters.size)
         runner.set_loras(parameters.loras)
         sides = {"width": size.width, "height": size.height}
         inputs: dict[str, Any] = {name: side for name, side in sides.items() if name in runner.takes}
         if image is not None:
             pixels = torch.from_numpy(fit_image(image, size)).permute(2, 0, 1)[None]
             inputs |= {"image": pixels, "strength": parameters.strength}
-        steps, guidance = parameters.steps, parameters.guidance
 
         def arguments() -> dict[str, Any]:
-            words = parameters.text, parameters.negative_text
-            return runner.arguments(*words, guidance, steps, warns=bool(parameters.negative)) | inputs
+            positive, negative = parameters.text, parameters.negative_text
+            return runner.arguments(positive, negative, guidance, steps, warns=bool(parameters.negative)) | inputs
 
         result = runner.run(arguments, size, seed=parameters.seed, progress=progress)
         drawn = np.concatenate([band.pixels for band in runner.decode(result)])
