@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
@@ -52,21 +53,12 @@ class WeightFiles:
     """The weights that are not safetensors."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Weights:
+class _Weights(NamedTuple):
     """The weights of one part, with their index if they are spread over several files."""
 
-    files: tuple[str, ...]
     format: str
     variant: str | None
-
-    @property
-    def key(self) -> tuple[str, str | None]:
-        return self.format, self.variant
-
-    def rank(self, variant: str) -> tuple[bool, bool, bool]:
-        """Orders sets of weights, the best first."""
-        return self.format == "bin", self.variant != variant, self.variant is not None
+    files: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +159,7 @@ def kind_of_file(path: Path) -> Kind:
             channels = file.get_slice(first).get_shape()[1] if first in names else 4
     except (OSError, SafetensorError):
         return "network"  # whose loader says what is wrong
-    sees_the_picture = channels == 7
-    return "network" if not names else "diffusion" if sees_the_picture else "generator"
+    return "network" if not names else "diffusion" if channels == 7 else "generator"  # 7: it sees the picture
 
 
 def _best_weights(subject: str, part: str, names: list[str], variant: str) -> _Weights:
@@ -176,14 +167,13 @@ def _best_weights(subject: str, part: str, names: list[str], variant: str) -> _W
     found: dict[tuple[str, str | None, int], list[str]] = {}
     for name in names:
         if match := WEIGHTS.fullmatch(PurePosixPath(name).name):
-            key = (match["format"], match["variant"], int(match["count"] or 1))
-            found.setdefault(key, []).append(name)
-    whole = [_Weights(tuple(files), *key[:2]) for key, files in found.items() if len(files) == key[2]]
+            found.setdefault((match["format"], match["variant"], int(match["count"] or 1)), []).append(name)
+    whole = [_Weights(*key[:2], tuple(files)) for key, files in found.items() if len(files) == key[2]]
     if not whole:
         raise ModelError(f"{subject}: the weights of {part or 'the network'} are missing, or not all there. {AGAIN}")
-    best = min(whole, key=lambda weights: weights.rank(variant))
+    best = min(whole, key=lambda found: (found.format == "bin", found.variant != variant, found.variant is not None))
     if len(best.files) == 1:
         return best
     matches = [(name, SHARDS.fullmatch(PurePosixPath(name).name)) for name in names]
-    indices = [name for name, match in matches if match and (match["format"], match["variant"]) == best.key]
-    return replace(best, files=(*indices, *best.files))
+    indices = [name for name, match in matches if match and (match["format"], match["variant"]) == best[:2]]
+    return best._replace(files=(*indices, *best.files))

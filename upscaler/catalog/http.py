@@ -20,11 +20,8 @@ if TYPE_CHECKING:
 CHUNK = 2**16
 """Bytes; at most so many are lost when a connection breaks."""
 
-CONNECT_TIMEOUT = 10.0
-"""Seconds."""
-
-READ_TIMEOUT = 30.0
-"""Seconds of silence after which a connection is given up."""
+CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 30.0
+"""Seconds for a connection to come about, and of silence after which it is given up."""
 
 
 class Broken(Exception):
@@ -145,17 +142,13 @@ def _begin(response: Response, part: Part) -> int | None:
     if part.full_sha256 is None:
         etag = headers.get("ETag", "W/")
         part.version = headers.get("Last-Modified") if etag.startswith("W/") else etag
-    _refuse_without_room(part, total or 0)
-    return total or part.full_size
-
-
-def _refuse_without_room(part: Part, total: int) -> None:
-    needed, free = total - part.size, shutil.disk_usage(part.path.parent).free
+    needed, free = (total or 0) - part.size, shutil.disk_usage(part.path.parent).free
     if needed > free:
         raise ModelError(
             f"{part.path.parent}: there is room for {free / 2**20:.0f} MiB, and {needed / 2**20:.0f} are needed. "
             "Make room, or set UPSCALER_HOME to another folder."
         )
+    return total or part.full_size
 
 
 def _failure(error: Exception) -> Broken | Refused:

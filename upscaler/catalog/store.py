@@ -33,7 +33,7 @@ def find_local(model: Model) -> Path | None:
     """A file of the model on this machine, or its folder, unchecked; None when it would have to be fetched."""
     if model.repository is not None:
         return hub.find_local(model.repository)
-    places = [model.file, _converted_path(model.package) if model.package else None, _target(model)]
+    places = [model.file, *_own_places(model)]
     found = next((place for place in places if place is not None and place.exists()), None)
     return found or (_package_file(model.package, model.package.bin) if model.package else None)
 
@@ -66,7 +66,10 @@ def fetch_model(
         raise ModelError(
             f"{model.name}: it is not on this machine, and fetching is forbidden. {_advise_manual(model, target)}"
         )
-    _log_licence(model)
+    if model.commercial is False:
+        log.warning("%s: by %s, %s: commercial use is not allowed.", model.name, model.author, model.licence)
+    elif model.licence:
+        log.info("%s: by %s, %s.", model.name, model.author, model.licence)
     sha256 = fetch(model.download, target, progress)
     if model.download.sha256 is None:
         log.warning("%s: not checked, since its address has no hash. Add #sha256=%s to it.", model.name, sha256)
@@ -100,7 +103,17 @@ def keep_download(model: Model, file: Path) -> Path:
 
 def imported_models() -> tuple[Model, ...]:
     """The models that `upscaler models import` has put here."""
-    return tuple(_describe_imported(file) for file in sorted((models_dir() / "imported").glob("*.safetensors")))
+    files = sorted((models_dir() / "imported").glob("*.safetensors"))
+    return tuple(
+        Model(
+            file.stem,
+            file=file,
+            scale=_scale(about := _about(file)),
+            architecture=about.get("architecture", ""),
+            purpose=f"imported from {about.get('source', 'elsewhere')}",
+        )
+        for file in files
+    )
 
 
 def imported_path(name: str) -> Path:
@@ -111,9 +124,7 @@ def imported_path(name: str) -> Path:
 def from_ncnn(file: Path) -> Model:
     """The network in a pair of ncnn files, one of which is `file`; it is converted once. Raises ModelError."""
     param, bin = ncnn.find_pair(file)
-    path = (
-        models_dir() / "converted" / f"{param.stem}-{weights_sha256(bin)[:12]}-{weights_sha256(param)[:12]}.safetensors"
-    )
+    path = _converted_path(param.stem, weights_sha256(param), weights_sha256(bin))
     if not path.is_file():
         _convert(param, bin, path)
     return Model(param.stem, file=path, scale=_scale(_about(path)))
@@ -122,14 +133,14 @@ def from_ncnn(file: Path) -> Model:
 def remove(model: Model) -> list[Path]:
     """Deletes what was fetched, converted or imported of a model; returns the deleted files. Raises ModelError."""
     target = _target(model)
-    places = [_converted_path(model.package) if model.package else None, target]
+    places = _own_places(model)
     if target is not None:
         places += [target.with_name(f"{target.name}.part"), target.with_name(f"{target.name}.lock")]
     if model.file is not None and model.file.parent == models_dir() / "imported":
         places = [model.file]
-    gone = [place for place in places if place is not None and place.is_file()]
     if model.repository is not None and (removed := hub.remove(model.repository)):
         return removed
+    gone = [place for place in places if place.is_file()]
     if not gone:
         raise ModelError(f"{model.name}: nothing of it was fetched or imported here, so nothing can be removed.")
     try:
@@ -147,6 +158,13 @@ def write_weights(path: Path, write: Callable[[Path], object]) -> None:
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ModelError(f"{path}: cannot be written ({reason}). Set UPSCALER_HOME to a folder that can.") from error
+
+
+def _own_places(model: Model) -> list[Path]:
+    """Where the converted file and the download of a model belong."""
+    package, target = model.package, _target(model)
+    converted = [_converted_path(package.param, package.param_sha256, package.bin_sha256)] if package else []
+    return converted if target is None else [*converted, target]
 
 
 def _target(model: Model) -> Path | None:
@@ -172,7 +190,7 @@ def _is_right(file: Path, model: Model) -> bool:
 
 def _from_package(name: str, package: Package) -> Path | None:
     """The converted file; None if the package, or this version of it, is not installed."""
-    converted = _converted_path(package)
+    converted = _converted_path(package.param, package.param_sha256, package.bin_sha256)
     if converted.is_file():
         return converted
     param, bin = _package_file(package, package.param), _package_file(package, package.bin)
@@ -185,10 +203,8 @@ def _from_package(name: str, package: Package) -> Path | None:
     return converted
 
 
-def _converted_path(package: Package) -> Path:
-    stem = Path(package.param).stem
-    hashes = f"{package.bin_sha256[:12]}-{package.param_sha256[:12]}"
-    return models_dir() / "converted" / f"{stem}-{hashes}.safetensors"
+def _converted_path(param: str, param_sha256: str, bin_sha256: str) -> Path:
+    return models_dir() / "converted" / f"{Path(param).stem}-{bin_sha256[:12]}-{param_sha256[:12]}.safetensors"
 
 
 def _package_file(package: Package, path: str) -> Path | None:
@@ -203,17 +219,6 @@ def _convert(param: Path, bin: Path, path: Path) -> None:
     network = ncnn.read(param, bin)
     about = {"scale": str(network.result_scale), "architecture": network.architecture, "source": param.name}
     write_weights(path, lambda temporary: save_file(network.weights, temporary, about))
-
-
-def _describe_imported(file: Path) -> Model:
-    about = _about(file)
-    return Model(
-        file.stem,
-        file=file,
-        scale=_scale(about),
-        architecture=about.get("architecture", ""),
-        purpose=f"imported from {about.get('source', 'elsewhere')}",
-    )
 
 
 def _scale(about: Mapping[str, str]) -> int | None:
@@ -238,13 +243,6 @@ def _header(file: Path, size: int, mtime_ns: int) -> Mapping[str, str]:
             return content.metadata() or {}
     except (OSError, SafetensorError):
         return {}
-
-
-def _log_licence(model: Model) -> None:
-    if model.commercial is False:
-        log.warning("%s: by %s, %s: commercial use is not allowed.", model.name, model.author, model.licence)
-    elif model.licence:
-        log.info("%s: by %s, %s.", model.name, model.author, model.licence)
 
 
 def _advise_manual(model: Model, target: Path | None) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ...arrays import FloatArray
 from ...errors import ModelError
 from .compact import compact
-from .graph import Graph, read_graph
+from .graph import read_graph
 from .rrdbnet import rrdbnet
 from .span import span
 from .upcunet import upcunet
@@ -33,20 +33,13 @@ class Converted:
     """The scale of the graph's result: smaller if it ends with a reduction, which no state dict can hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Architecture:
-    name: str
-    sign: str
-    """A kind of layer that none of the architectures below it in the table has."""
-    follow: Callable[[Walk], Blob]
-
-
-_ARCHITECTURES = (
-    _Architecture("UpCunet", "Deconvolution", upcunet),
-    _Architecture("SPAN", "Swish", span),
-    _Architecture("RRDBNet", "Concat", rrdbnet),
-    _Architecture("SRVGGNetCompact", "Convolution", compact),
-)
+_ARCHITECTURES: dict[str, tuple[str, Callable[[Walk], Blob]]] = {
+    "Deconvolution": ("UpCunet", upcunet),
+    "Swish": ("SPAN", span),
+    "Concat": ("RRDBNet", rrdbnet),
+    "Convolution": ("SRVGGNetCompact", compact),
+}
+"""By a kind of layer that none of the architectures below it has: its name, and the walk along it."""
 
 
 def find_pair(file: Path) -> tuple[Path, Path]:
@@ -69,15 +62,11 @@ def read(param: Path, bin: Path) -> Converted:
     ModelError naming what is broken, or what no known architecture computes.
     """
     graph = read_graph(param)
-    architecture = _architecture(graph)
-    walk = Walk(graph, read_weights(graph, bin), architecture.name)
-    network = architecture.follow(walk)
-    result = walk.end(network)
-    return Converted(architecture.name, walk.weights, walk.scale(network), walk.scale(result))
-
-
-def _architecture(graph: Graph) -> _Architecture:
     kinds = {layer.kind for layer in graph.layers}
     if "Convolution" not in kinds:
         raise ModelError(f"{graph.file}: it has no convolution, so it is not a network for enlarging pictures.")
-    return next(known for known in _ARCHITECTURES if known.sign in kinds)
+    name, follow = next(known for sign, known in _ARCHITECTURES.items() if sign in kinds)
+    walk = Walk(graph, read_weights(graph, bin), name)
+    network = follow(walk)
+    result = walk.end(network)
+    return Converted(name, walk.weights, walk.scale(network), walk.scale(result))
