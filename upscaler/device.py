@@ -40,8 +40,7 @@ def pick_device(name: str | None = None) -> torch.device:
 
 
 def pick_precision(name: str, device: torch.device, half: bool, bfloat16: bool) -> torch.dtype:
-    """Returns the named precision, or with "auto" the fastest that the device computes in hardware and the network
-    supports.
+    """Returns the named precision; "auto" is the fastest that the device computes in hardware and the network supports.
 
     Raises PlanError for an unknown name, or one that the network does not support.
     """
@@ -84,10 +83,8 @@ def cpu_has_bfloat16() -> bool:
 
 def free_memory(device: torch.device) -> int:
     """Returns how many bytes tiles may use on the device now."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0] * SHARE)
-    if device.type == "xpu":
-        return int(torch.xpu.mem_get_info(device)[0] * SHARE)
+    if device.type in ("cuda", "xpu"):
+        return int(getattr(torch, device.type).mem_get_info(device)[0] * SHARE)
     return int(min(psutil.virtual_memory().available, _container_limit()) * (SHARE if device.type == "cpu" else 0.4))
 
 
@@ -111,14 +108,11 @@ def devices() -> list[torch.device]:
 
 
 def _has(kind: str) -> bool:
-    if kind == "mps":
-        return torch.backends.mps.is_available()
-    module = getattr(torch, kind)
-    return bool(module.is_available())
+    return bool(getattr(torch, kind).is_available())
 
 
 def _count(kind: str) -> int:
-    return 1 if kind == "mps" else int(getattr(torch, kind).device_count())
+    return int(getattr(torch, kind).device_count())
 
 
 def _container_limit() -> float:

@@ -1,13 +1,4 @@
-"""The tree of exceptions; every message is a sentence a user can act on.
-
-UpscalerError
-├── PictureError        a source cannot be read as a picture
-├── ModelError          a network cannot be found, read or used
-├── PlanError           what was asked for cannot be done: sizes, tiles, options
-├── EngineError         computing failed, and so did every safer way
-│   └── OutOfMemory     there is not enough memory, even for the smallest tile
-└── OutputError         a result cannot be written
-"""
+"""The exceptions of this package, whose messages are sentences a user can act on, and other exceptions in words."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from .engines import Engine, EngineOptions, EnginePool, ImageEngine, ImagePlan
 from .errors import EngineError
 from .fidelity import LrRmse, back_project, fidelity_after_scale
 from .finish import cut_bands, resize_bands, write_bands
-from .picture import Picture, Wear, allocate, bleed, measure_wear, within_source
+from .picture import Picture, Wear, allocate, bleed, measure_wear, strips, within_source
 from .progress import ProgressCallback
 from .target import Target, passes
 from .tiling import Batch, Budget, Plan, Size, Tile
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 FIDELITY = 0.5
 """Holds the result to what is coarser than about ten source pixels: colours cannot drift, and noise that the model
 removed does not come back."""
-
-GREY_ROWS = 1024
-"""Rows that are looked at together to find out whether a picture is grey."""
 
 log = logging.getLogger("upscaler")
 
@@ -324,8 +321,8 @@ def _grey_or_colour(pixels: PixelArray) -> PixelArray:
     """One channel of the three if they are the same everywhere, as in a grey photograph stored as RGB."""
     if pixels.shape[2] != 3:
         return pixels
-    for y in range(0, len(pixels), GREY_ROWS):
-        rows = pixels[y : y + GREY_ROWS]
+    for strip in strips(len(pixels)):
+        rows = pixels[strip]
         if (rows[:, :, 0] != rows[:, :, 1]).any() or (rows[:, :, 0] != rows[:, :, 2]).any():
             return pixels
     return pixels[:, :, :1]

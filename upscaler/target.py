@@ -186,11 +186,7 @@ def parse_paper(text: str) -> Paper:
 
 
 def parse_memory(text: str) -> int:
-    """Returns the bytes of "8GB", "7.5 GiB", "800MB" or "8", which is GB. Units count in thousands, those with an i in
-    them in 1024s.
-
-    Raises PlanError.
-    """
+    """Returns the bytes of "8GB", "800MB", "8", which is GB, or "7.5 GiB", which counts in 1024s. Raises PlanError."""
     found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([A-Za-z]*)", text.strip())
     unit = MEMORY_UNITS.get(found[2].upper()) if found else None
     if found is None or unit is None or not float(found[1]):

@@ -9,8 +9,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -88,21 +87,16 @@ def _is_right(path: Path, download: Download) -> bool:
     return download.sha256 is not None and path.is_file() and weights_sha256(path) == download.sha256
 
 
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
+def _lock(path: Path) -> AbstractContextManager[object]:
     """Makes other threads and processes that want the same file wait."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(f"{path}.lock")
     try:
-        lock.acquire(timeout=0)
+        return lock.acquire(timeout=0)
     except Timeout:
         log.warning("%s: it is being fetched already; waiting.", path.name)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+        return lock.acquire()
 
 
 def _replace(path: Path, download: Download, progress: ProgressCallback | None) -> str:
@@ -122,56 +116,52 @@ def _replace(path: Path, download: Download, progress: ProgressCallback | None) 
 
 
 def _fill(part: Part, path: Path, download: Download, progress: ProgressCallback | None) -> None:
-    """Fills the part from the first address that has the file. Raises ModelError when none has it."""
+    """Fills the part from the first address that has the file. Raises ModelError when none has it.
+
+    A mirror comes first, but only if the hash is known: otherwise it could send anything.
+    """
+    urls, advice = download.urls, ""
+    if download.sha256 is not None:
+        advice = ", set UPSCALER_MIRROR to the address of a folder that has it"
+        if mirror := os.environ.get("UPSCALER_MIRROR"):
+            urls = (f"{mirror.rstrip('/')}/{quote(download.filename)}", *urls)
+    for url in urls:
+        if not re.match("https?://[^/]", url, re.IGNORECASE):
+            raise ModelError(f"{url}: this address cannot be fetched. It must begin with https:// or http://.")
     failures = []
-    for url in _addresses(download):
+    for url in urls:
         host = url.split("/")[2].rpartition("@")[2]
         try:
             return _fill_from(url, part, progress, f"{download.filename}: {host}")
         except Refused as error:
             log.info("%s: %s: %s.", download.filename, host, error)
             failures.append(f"{host}: {error}")
-    mirror = "" if download.sha256 is None else ", set UPSCALER_MIRROR to the address of a folder that has it"
     source = download.urls[0] if download.urls else "it"
     raise ModelError(
         f"{download.filename}: cannot be fetched ({'; '.join(failures) or 'no address is known'}). "
-        f"Check the connection and the proxy{mirror}, or get {source} in another way and save it as {path}."
+        f"Check the connection and the proxy{advice}, or get {source} in another way and save it as {path}."
     )
 
 
-def _addresses(download: Download) -> tuple[str, ...]:
-    """The addresses to try. A mirror comes first, but only if the hash is known: otherwise it could send anything."""
-    mirror = os.environ.get("UPSCALER_MIRROR")
-    urls = download.urls
-    if mirror and download.sha256 is not None:
-        urls = (f"{mirror.rstrip('/')}/{quote(download.filename)}", *urls)
-    for url in urls:
-        if not re.match("https?://[^/]", url, re.IGNORECASE):
-            raise ModelError(f"{url}: this address cannot be fetched. It must begin with https:// or http://.")
-    return urls
-
-
 def _fill_from(url: str, part: Part, progress: ProgressCallback | None, subject: str) -> None:
-    """Fetches and checks the whole file. If it is wrong and was begun at another address, it is fetched anew."""
-    begun_elsewhere = part.size > 0
-    try:
-        _receive_all(url, part, progress, subject)
-    except Wrong as error:
-        part.clear()
-        if not begun_elsewhere:
-            raise Refused(str(error)) from error
-        _fill_from(url, part, progress, subject)
+    """Sends requests as long as they bring something, and checks the whole file. Raises Refused.
 
-
-def _receive_all(url: str, part: Part, progress: ProgressCallback | None, subject: str) -> None:
-    """Sends requests as long as they bring something. Raises Refused, and Wrong if it is another file."""
+    If it is wrong and was begun at another address, it is fetched anew.
+    """
+    begun_elsewhere, failures, most = part.size > 0, 0, part.size
     if part.full_size is not None and part.size >= part.full_size and not part.is_right:
         part.clear()
-    failures, most = 0, part.size
     while not part.is_right:
         try:
             receive(url, part, progress)
-            break
+            if part.full_sha256 is None or part.is_right:
+                return
+            raise Wrong(f"it sends another file, of SHA-256 {part.sha256[:12]}… instead of {part.full_sha256[:12]}…")
+        except Wrong as error:
+            part.clear()
+            if not begun_elsewhere:
+                raise Refused(str(error)) from error
+            begun_elsewhere, failures, most = False, 0, 0
         except Broken as error:
             failures = 1 if part.size > most else failures + 1
             most = max(most, part.size)
@@ -179,6 +169,4 @@ def _receive_all(url: str, part: Part, progress: ProgressCallback | None, subjec
                 raise Refused(str(error)) from error
             pause = max(PAUSES[failures - 1], min(error.wait, LONGEST_PAUSE))
             log.warning("%s: %s. Trying again in %g s.", subject, error, pause)
-        time.sleep(pause)
-    if part.full_sha256 is not None and not part.is_right:
-        raise Wrong(f"it sends another file, of SHA-256 {part.sha256[:12]}… instead of {part.full_sha256[:12]}…")
+            time.sleep(pause)

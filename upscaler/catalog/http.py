@@ -91,7 +91,7 @@ def receive(url: str, part: Part, report: ProgressCallback | None) -> None:
     Refused, Wrong, OSError, and ModelError when there is no room for the file.
     """
     import requests  # late: takes as long as the rest of the command line
-    from urllib3.exceptions import HTTPError
+    from urllib3.exceptions import HTTPError, TimeoutError
 
     if part.full_sha256 is None and part.version is None:
         part.clear()
@@ -108,7 +108,17 @@ def receive(url: str, part: Part, report: ProgressCallback | None) -> None:
                 if report is not None:
                     report(part.size, total)
     except (requests.RequestException, HTTPError) as error:
-        raise _failure(error) from error
+        if isinstance(error, (ValueError, requests.TooManyRedirects)):  # the former: whatever is wrong with an address
+            raise Refused(str(error).rstrip(".")) from error
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            why = "its certificate is not trusted; REQUESTS_CA_BUNDLE can name a file of those that are"
+            raise Refused(why) from error
+        if isinstance(error, (requests.Timeout, TimeoutError)):
+            raise Broken("it does not answer any more") from error
+        if isinstance(error, requests.exceptions.ProxyError):
+            raise Broken("the proxy gives no connection to it") from error
+        broke = isinstance(error, requests.ConnectionError)
+        raise Broken("no connection to it" if broke else "the connection broke") from error
     if total is not None and part.size < total:
         raise Broken(f"the connection ended after {part.size} of {total} bytes")
 
@@ -149,20 +159,3 @@ def _begin(response: Response, part: Part) -> int | None:
             "Make room, or set UPSCALER_HOME to another folder."
         )
     return total or part.full_size
-
-
-def _failure(error: Exception) -> Broken | Refused:
-    """Translates an error of requests or urllib3."""
-    from requests import ConnectionError, Timeout, TooManyRedirects
-    from requests.exceptions import ProxyError
-    from urllib3.exceptions import TimeoutError
-
-    if isinstance(error, (ValueError, TooManyRedirects)):  # the former: whatever is wrong with an address
-        return Refused(str(error).rstrip("."))
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return Refused("its certificate is not trusted; REQUESTS_CA_BUNDLE can name a file of those that are")
-    if isinstance(error, (Timeout, TimeoutError)):
-        return Broken("it does not answer any more")
-    if isinstance(error, ProxyError):
-        return Broken("the proxy gives no connection to it")
-    return Broken("no connection to it" if isinstance(error, ConnectionError) else "the connection broke")

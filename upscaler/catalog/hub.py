@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,8 +60,7 @@ def fetch_model(
     if folder is not None and (find_local(model.repository) is not None or _may_not_fetch(offline)):
         _choose(model.repository, folder, allow_pickle)
         return folder
-    if _may_not_fetch(offline):
-        raise ModelError(_not_here(model.repository))
+    _refuse_offline(model.repository, offline)
     with _translate_errors(model.repository):
         return _fetch(model, progress, allow_pickle)
 
@@ -72,11 +71,9 @@ def configuration(repository: Repository, *, offline: bool | None = None) -> Pat
     index = folder and index_of(folder)
     if folder is not None and index is not None and all((folder / part).is_dir() for part in read(index).parts):
         return folder
-    if _may_not_fetch(offline):
-        raise ModelError(_not_here(repository))
+    _refuse_offline(repository, offline)
     with _translate_errors(repository):
-        info = _query(repository)
-        folder, choice = _begin(repository, info, allow_pickle=True)
+        _, folder, choice = _begin(repository, allow_pickle=True)
         _add_to_snapshot(repository, folder, choice.small)
         return folder
 
@@ -95,21 +92,29 @@ def remove(repository: Repository) -> list[Path]:
 def _fetch(model: Model, progress: ProgressCallback | None, allow_pickle: bool) -> Path:
     """Fetches the index, then small files, then weights: so that where there are weights there is all the rest."""
     assert model.repository is not None
-    repository, info = model.repository, _query(model.repository)
-    folder, choice = _begin(repository, info, allow_pickle)
+    repository = model.repository
+    info, folder, choice = _begin(repository, allow_pickle)
     files = {file.rfilename: file for file in info.siblings or ()}
     missing = [name for name in choice.weights if not (folder / name).exists()]
     total = sum(files[name].size or 0 for name in missing)
-    _announce(model, info, total)
-    _refuse_without_room(total)
+    if total:
+        tags = dict(tag.split(":", 1) for tag in info.tags or () if ":" in tag)
+        licence = model.licence or tags.get("license", "unknown")
+        licence += ", no commercial use" if model.commercial is False else ""
+        log.warning("%s: %.1f GB are fetched into %s. Its licence: %s.", info.id, total / 1e9, cache(), licence)
+    place = next(place for place in (cache(), *cache().parents) if place.is_dir())
+    if total > (free := shutil.disk_usage(place).free):
+        raise ModelError(
+            f"{cache()}: there is room for {free / 1e9:.1f} GB, and {total / 1e9:.1f} are needed. "
+            "Make room, or set HF_HOME to another folder."
+        )
     _add_to_snapshot(repository, folder, choice.small)
     done = 0
     for name in missing:
-        already = done
 
-        def report(now: int, _: int | None, already: int = already) -> None:
+        def report(now: int, _: int | None, before: int = done) -> None:
             if progress is not None:
-                progress(already + now, total)
+                progress(before + now, total)
 
         _fetch_blob(repository, folder, files[name], report)
         done += files[name].size or 0
@@ -117,16 +122,11 @@ def _fetch(model: Model, progress: ProgressCallback | None, allow_pickle: bool) 
     return folder
 
 
-def _query(repository: Repository) -> ModelInfo:
-    from huggingface_hub import HfApi
+def _begin(repository: Repository, allow_pickle: bool) -> tuple[ModelInfo, Path, WeightFiles]:
+    """Fetches the index; returns what the hub says, the folder of the files, and which of them are needed."""
+    from huggingface_hub import HfApi, hf_hub_download
 
-    return HfApi().model_info(repository.id, revision=repository.revision, files_metadata=True)
-
-
-def _begin(repository: Repository, info: ModelInfo, allow_pickle: bool) -> tuple[Path, WeightFiles]:
-    """Fetches the index; returns the folder of the files, and which of them are needed."""
-    from huggingface_hub import hf_hub_download
-
+    info = HfApi().model_info(repository.id, revision=repository.revision, files_metadata=True)
     names = [file.rfilename for file in info.siblings or ()]
     index = next((name for name in (INDEX, CONFIG) if name in names), None)
     if index is None:
@@ -135,7 +135,7 @@ def _begin(repository: Repository, info: ModelInfo, allow_pickle: bool) -> tuple
             "Use another repository, or a single .safetensors file of this one."
         )
     path = Path(hf_hub_download(repository.id, index, revision=repository.revision, cache_dir=cache()))
-    return path.parent, read(path).choose(repository.id, names, repository.variant, allow_pickle)
+    return info, path.parent, read(path).choose(repository.id, names, repository.variant, allow_pickle)
 
 
 def _add_to_snapshot(repository: Repository, folder: Path, names: Sequence[str]) -> None:
@@ -191,30 +191,11 @@ def _may_not_fetch(offline: bool | None) -> bool:
     return (is_offline() or bool(constants.HF_HUB_OFFLINE)) if offline is None else offline
 
 
-def _not_here(repository: Repository) -> str:
-    return (
-        f"{repository.id}: it is not on this machine, and fetching is forbidden. Run upscaler models fetch "
-        f"{repository.id} with a connection, or copy what that puts into {cache()} from another machine."
-    )
-
-
-def _announce(model: Model, info: ModelInfo, total: int) -> None:
-    """Logs what is about to be fetched, and its licence."""
-    if not total:
-        return
-    tags: Mapping[str, str] = dict(tag.split(":", 1) for tag in info.tags or () if ":" in tag)
-    licence = model.licence or tags.get("license", "unknown")
-    closed = ", no commercial use" if model.commercial is False else ""
-    log.warning("%s: %.1f GB are fetched into %s. Its licence: %s%s.", info.id, total / 1e9, cache(), licence, closed)
-
-
-def _refuse_without_room(needed: int) -> None:
-    place = next(place for place in (cache(), *cache().parents) if place.is_dir())
-    free = shutil.disk_usage(place).free
-    if needed > free:
+def _refuse_offline(repository: Repository, offline: bool | None) -> None:
+    if _may_not_fetch(offline):
         raise ModelError(
-            f"{cache()}: there is room for {free / 1e9:.1f} GB, and {needed / 1e9:.1f} are needed. "
-            "Make room, or set HF_HOME to another folder."
+            f"{repository.id}: it is not on this machine, and fetching is forbidden. Run upscaler models fetch "
+            f"{repository.id} with a connection, or copy what that puts into {cache()} from another machine."
         )
 
 

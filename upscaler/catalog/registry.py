@@ -46,7 +46,12 @@ def find(name: str) -> Model:
         return known[normalize_name(name)]
     path = Path(name)
     if path.is_dir():
-        return _in_folder(path)
+        index = diffusers_layout.index_of(path)
+        if index is None:
+            raise ModelError(
+                f"{path}: this is a folder without a diffusion model in it (there is no {diffusers_layout.INDEX})."
+            )
+        return Model(path.resolve().name, diffusers_layout.read(index).kind, file=path)
     if path.suffix.lower() in SUFFIXES:
         if not path.is_file():
             raise ModelError(f"{name}: no such file.")
@@ -111,15 +116,6 @@ def _model(block: dict[str, Any], folder: Path) -> Model:
         package=Package(**block["package"]) if "package" in block else None,
         sampling=Sampling(**block["sampling"]) if "sampling" in block else None,
     )
-
-
-def _in_folder(path: Path) -> Model:
-    index = diffusers_layout.index_of(path)
-    if index is None:
-        raise ModelError(
-            f"{path}: this is a folder without a diffusion model in it (there is no {diffusers_layout.INDEX})."
-        )
-    return Model(path.resolve().name, diffusers_layout.read(index).kind, file=path)
 
 
 def _in_repository(repository: Repository) -> Model:

@@ -230,19 +230,16 @@ def _about(file: Path) -> Mapping[str, str]:
     """The notes that the conversion has left in a file's header; empty if it cannot be read."""
     try:
         stat = file.stat()
-    except OSError:
+        return _header(file, stat.st_size, stat.st_mtime_ns)
+    except (OSError, SafetensorError):
         return {}
-    return _header(file, stat.st_size, stat.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=256)
 def _header(file: Path, size: int, mtime_ns: int) -> Mapping[str, str]:
     """Opens a file once, until its size or time is another."""
-    try:
-        with safe_open(file, "np") as content:
-            return content.metadata() or {}
-    except (OSError, SafetensorError):
-        return {}
+    with safe_open(file, "np") as content:
+        return content.metadata() or {}
 
 
 def _advise_manual(model: Model, target: Path | None) -> str:

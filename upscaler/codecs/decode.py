@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
@@ -80,9 +79,17 @@ def _read(
         name = name or "picture"
         head, file = source[:HEAD], source
     else:
-        path = Path(source)
-        name = name or str(path)
-        head, file = _head_of(path, name), path
+        file = Path(source)
+        name = name or str(file)
+        try:
+            with file.open("rb") as opened:
+                head = opened.read(HEAD)
+        except IsADirectoryError as error:
+            raise PictureError(f"{name}: this is a folder, not a picture.") from error
+        except FileNotFoundError as error:
+            raise PictureError(f"{name}: no such file.") from error
+        except OSError as error:
+            raise PictureError(f"{name}: cannot be read ({error.strerror}).") from error
     if not head:
         raise PictureError(f"{name}: the file is empty.")
     format = sniff(head) or by_suffix(Path(name).suffix)
@@ -97,20 +104,5 @@ def _read(
                 f"{max_pixels / 1e6:,.0f}. If you trust the picture, raise `max_pixels`."
             )
 
-    if format.reader == "vips" and not format.pillow_is_better():
-        return vips.read(file, format, name, accept_damaged, check, workspace)
-    return pillow.read(
-        io.BytesIO(file) if isinstance(file, bytes) else file, format, name, accept_damaged, check, workspace
-    )
-
-
-def _head_of(path: Path, name: str) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(HEAD)
-    except IsADirectoryError as error:
-        raise PictureError(f"{name}: this is a folder, not a picture.") from error
-    except FileNotFoundError as error:
-        raise PictureError(f"{name}: no such file.") from error
-    except OSError as error:
-        raise PictureError(f"{name}: cannot be read ({error.strerror}).") from error
+    read = vips.read if format.reader == "vips" and not format.pillow_is_better() else pillow.read
+    return read(file, format, name, accept_damaged, check, workspace)

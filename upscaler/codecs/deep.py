@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +28,7 @@ class Reader(NamedTuple):
     pixels: Callable[[bytes], Any]
     """The samples in a whole file, (height, width, channels); None, or ValueError, if they cannot be read."""
 
-    def read(self, file: Path | io.BytesIO, shape: tuple[int, ...]) -> PixelArray | None:
+    def read(self, file: Path | bytes, shape: tuple[int, ...]) -> PixelArray | None:
         """16-bit pixels, scaled to the full range, of a file that Pillow has read to its end without complaint.
 
         None if the file has 8 bits. Raises ValueError if its samples cannot be read, or not in that shape.
@@ -53,10 +52,10 @@ def write_portable_map(pixels: PixelArray, path: Path) -> None:
             file.write(row.astype(">u2").tobytes())
 
 
-def read_content(file: Path | io.BytesIO, size: int = -1) -> bytes:
+def read_content(file: Path | bytes, size: int = -1) -> bytes:
     """Returns the first `size` bytes of a file, or all."""
-    if isinstance(file, io.BytesIO):
-        return file.getvalue() if size < 0 else file.getvalue()[:size]
+    if isinstance(file, bytes):
+        return file if size < 0 else file[:size]
     with file.open("rb") as opened:
         return opened.read(size)
 

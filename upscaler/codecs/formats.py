@@ -247,14 +247,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         has_code_points=True,
     ),
     Format("GIF", (".gif",), _starts(b"GIF87a", b"GIF89a"), "vips"),
-    Format(
-        "BMP",
-        (".bmp", ".dib"),
-        _starts(b"BM"),
-        writer="pillow",
-        largest_side=32767,
-        metadata=frozenset({"dpi"}),
-    ),
+    Format("BMP", (".bmp", ".dib"), _starts(b"BM"), writer="pillow", largest_side=32767, metadata=frozenset({"dpi"})),
     Format(
         "JPEG2000",
         (".jp2", ".j2k", ".jpx", ".j2c"),

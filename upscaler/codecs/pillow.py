@@ -20,7 +20,7 @@ from ..picture import Metadata, Picture, allocate, strips
 from ..tiling import Size
 from . import deep, tiff_exif
 from .formats import Format
-from .orientation import swaps_sides, turn_upright
+from .orientation import turn_upright
 from .profiles import builtin, fits
 
 log = logging.getLogger("upscaler")
@@ -32,7 +32,7 @@ _settings = threading.Lock()
 
 
 def read(
-    file: Path | io.BytesIO,
+    file: Path | bytes,
     format: Format,
     name: str,
     accept_damaged: bool,
@@ -50,7 +50,8 @@ def read(
         Image.MAX_IMAGE_PIXELS = None if format.largest_pixels is None else format.largest_pixels // 2
         ImageFile.LOAD_TRUNCATED_IMAGES = accept_damaged and format.reads_truncated
         try:
-            with Image.open(file, formats=[format.name]) as image:
+            content = io.BytesIO(file) if isinstance(file, bytes) else file
+            with Image.open(content, formats=[format.name]) as image:
                 check(Size(*image.size))
                 frames = int(getattr(image, "n_frames", 1))
                 if frames > 1 and format.has_frames:
@@ -106,10 +107,9 @@ def _convert(image: Image.Image, name: str, workspace: Path | None) -> Picture:
     orientation = image.getexif().get(ORIENTATION, 1)
     metadata = _metadata(image)
     image, profile = _convert_mode(image, profile, name)
-    pixels = turn_upright(_fetch(image, name, workspace), orientation)
-    if metadata.dpi and swaps_sides(orientation):
-        metadata = replace(metadata, dpi=metadata.dpi[::-1])
-    return Picture(pixels, profile if fits(profile, pixels.shape[2]) else None, metadata, image.format, name)
+    pixels = _fetch(image, name, workspace)
+    profile = profile if fits(profile, pixels.shape[2]) else None
+    return turn_upright(Picture(pixels, profile, metadata, image.format, name), orientation)
 
 
 def _metadata(image: Image.Image) -> Metadata:
@@ -130,7 +130,7 @@ def _metadata(image: Image.Image) -> Metadata:
     )
 
 
-def _complete(picture: Picture, file: Path | io.BytesIO, format: Format) -> Picture:
+def _complete(picture: Picture, file: Path | bytes, format: Format) -> Picture:
     """Adds what Pillow leaves in the file: the profile, and samples of more than 8 bits."""
     if format.find_profile is not None:
         profile = format.find_profile(deep.read_content(file, deep.HEAD))
@@ -152,17 +152,13 @@ def _convert_mode(image: Image.Image, profile: bytes | None, name: str) -> tuple
         )
     if mode in ("CMYK", "LAB"):
         return _convert_to_srgb(image, profile, name), None
-    if mode.startswith("I;16"):
-        return image if mode == "I;16" else image.convert("I"), profile
-    if mode == "1":
-        return image.convert("L"), profile
-    if mode in ("P", "PA"):
-        return image.convert("RGBA" if mode == "PA" or "transparency" in image.info else "RGB"), profile
-    if mode in ("L", "RGB") and "transparency" in image.info:
+    if mode in ("L", "P", "RGB") and "transparency" in image.info:
         return image.convert("LA" if mode == "L" else "RGBA"), profile
-    if mode in ("L", "LA", "RGB", "RGBA", "I"):
+    if mode in ("L", "LA", "RGB", "RGBA", "I", "I;16"):
         return image, profile
-    return image.convert({"La": "LA", "RGBa": "RGBA"}.get(mode, "RGB")), None if mode == "HSV" else profile
+    others = {"1": "L", "La": "LA", "PA": "RGBA", "RGBa": "RGBA"}
+    other = "I" if mode.startswith("I;16") else others.get(mode, "RGB")
+    return image.convert(other), None if mode == "HSV" else profile
 
 
 def _convert_to_srgb(image: Image.Image, profile: bytes | None, name: str) -> Image.Image:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,8 +18,9 @@ from ..picture import Metadata, Picture, allocate, strips
 from ..tiling import Size
 from . import embed, iptc
 from .connections import make_image, open_source, open_target
+from .deep import read_content
 from .formats import Format
-from .orientation import swaps_sides, turn_upright
+from .orientation import turn_upright
 from .profiles import fits, read_code_points
 
 log = logging.getLogger("upscaler")
@@ -98,10 +99,10 @@ def _read(
     orientation = int(image.get("orientation")) if image.get_typeof("orientation") else 1
     image = _convert(image, name)
     profile = _profile(image, format, file, name)
-    pixels = turn_upright(_fetch(image, workspace), orientation)
-    if swaps_sides(orientation) and metadata.dpi:
-        metadata = replace(metadata, dpi=metadata.dpi[::-1])
-    return Picture(pixels, profile, metadata, format.name, name, jpeg_quality=_find_quality(file, format))
+    picture = Picture(
+        _fetch(image, workspace), profile, metadata, format.name, name, jpeg_quality=_find_quality(file, format)
+    )
+    return turn_upright(picture, orientation)
 
 
 def _binary(file: Path | bytes) -> BinaryIO:
@@ -139,13 +140,10 @@ def _dpi(image: pyvips.Image) -> tuple[float, float] | None:
         return None
     across, down, unit = (str(image.get(field)).split(" ")[0] for field in fields)
     try:
-        per_unit = [int(value.split("/")[0]) / int(value.split("/")[1]) for value in (across, down)]
-    except (ValueError, IndexError, ZeroDivisionError):
+        found = [float(Fraction(value)) * {"2": 1.0, "3": 2.54}[unit] for value in (across, down)]
+    except (ValueError, KeyError, ZeroDivisionError):
         return None
-    factor = {"2": 1.0, "3": 2.54}.get(unit)
-    if factor is None or min(per_unit) <= 0:
-        return None
-    return round(per_unit[0] * factor, 2), round(per_unit[1] * factor, 2)
+    return (round(found[0], 2), round(found[1], 2)) if min(found) > 0 else None
 
 
 def _convert(image: pyvips.Image, name: str) -> pyvips.Image:
@@ -174,8 +172,7 @@ def _profile(image: pyvips.Image, format: Format, file: Path | bytes, name: str)
     """Returns the profile of the converted pixels."""
     profile = _blob(image, "icc-profile-data")
     if profile is None and format.has_code_points:
-        with _binary(file) as binary:
-            profile, curve = read_code_points(binary.read(CODE_POINTS_WITHIN))
+        profile, curve = read_code_points(read_content(file, CODE_POINTS_WITHIN))
         if curve is not None:
             log.warning("%s: the picture has a high dynamic range (%s); it will look flat.", name, curve)
     return profile if fits(profile, image.bands) else None

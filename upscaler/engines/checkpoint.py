@@ -122,8 +122,7 @@ def _reason(error: Exception) -> str:
     if "loading state_dict" in text:
         return "the weights do not fit the architecture they look like. Get a complete file."
     if "Weights only load failed" in text:
-        found = re.search(r"GLOBAL ([\w.]+)", text)
-        if found:
+        if found := re.search(r"GLOBAL ([\w.]+)", text):
             return (
                 f"the file contains code ({found[1]}), not only weights; nothing was run. Get a file of weights only."
             )

@@ -123,7 +123,8 @@ def move_to_device(
     Raises PlanError when the precision that was asked for does not, ModelError when none does.
     """
     network = computation.network
-    for mode in (mode for dtype in dtypes for mode in _modes(dtype)):
+    modes = [ComputeMode(dtype, autocast) for dtype in dtypes for autocast in (False, True)]
+    for mode in (mode for mode in modes if mode.dtype != torch.float32 or not mode.autocast):
         network.model.to(device, torch.float32 if mode.autocast else mode.dtype)
         moved = replace(computation, network=network, device=device, mode=mode)
         if device.type == "cpu" and mode.dtype == torch.float32:
@@ -146,12 +147,6 @@ def move_to_device(
     raise PlanError(
         "this model cannot be computed so. Use auto or fp32.", argument="precision", value=dtype_name(dtypes[0])
     )
-
-
-def _modes(dtype: torch.dtype) -> list[ComputeMode]:
-    """The modes that compute in a precision, the fastest first."""
-    exact = dtype == torch.float32
-    return [ComputeMode(dtype)] if exact else [ComputeMode(dtype), ComputeMode(dtype, autocast=True)]
 
 
 @contextmanager

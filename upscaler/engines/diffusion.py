@@ -25,15 +25,12 @@ from ..diffusion.pipelines import Task
 from ..diffusion.runner import PipelineRunner, RunnerOptions
 from ..diffusion.vae import encode
 from ..errors import PlanError
-from ..picture import allocate
+from ..picture import allocate, strips
 from ..tiling import Band, Budget, Size, TileRequirements
 from .base import EngineInfo, ImagePlan
 
 STEPS: Final = 25
 """Steps where neither the user nor the catalog says how many."""
-
-STRIP_ROWS: Final = 256
-"""Rows of a picture that are copied at a time when it is extended."""
 
 ADVICE: Final = "State less `memory`, so that its windows are smaller, or choose a smaller model."
 
@@ -212,8 +209,8 @@ def _extend(pixels: PixelArray, size: Size) -> PixelArray:
         np.pad(np.arange(own), (0, wanted - own), "symmetric")
         for own, wanted in ((height, size.height), (width, size.width))
     )
-    for y in range(0, size.height, STRIP_ROWS):
-        extended[y : y + STRIP_ROWS] = colour[rows[y : y + STRIP_ROWS]][:, columns]
+    for strip in strips(size.height):
+        extended[strip] = colour[rows[strip]][:, columns]
     return extended
 
 

@@ -178,9 +178,5 @@ def _multiple(network: ImageModelDescriptor[torch.nn.Module]) -> int:
 
 
 def _empty_cache(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-    elif device.type == "xpu":
-        torch.xpu.empty_cache()
-    elif device.type == "mps":
-        torch.mps.empty_cache()
+    if device.type != "cpu":
+        getattr(torch, device.type).empty_cache()

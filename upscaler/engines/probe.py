@@ -9,7 +9,6 @@ import logging
 import weakref
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -26,6 +25,9 @@ log = logging.getLogger("upscaler")
 
 Function = Callable[[torch.Tensor], torch.Tensor]
 """float32, 0..1, (tiles, channels, height, width), to the same enlarged."""
+
+CACHE = "tiling.json"
+"""The file of profiles that have been measured, in the cache folder."""
 
 HALF_A_LEVEL = 0.5 / 255
 
@@ -169,7 +171,11 @@ def remembered(key: str, measure: Callable[[], TilingProfile]) -> TilingProfile:
         return known
     log.info("measuring how the tiles of this network must overlap; this is done once.")
     profile = measure()
-    _write_json(_cache_file(), {**_read_json(_cache_file()), key: profile})
+    text = json.dumps({name: asdict(each) for name, each in {**_read_cache(), key: profile}.items()})
+    try:
+        atomic_write(cache_dir() / CACHE, lambda temporary: temporary.write_text(text))
+    except OSError:  # it is measured again the next time
+        log.debug("%s: cannot be written.", cache_dir() / CACHE)
     return profile
 
 
@@ -182,7 +188,7 @@ def known_reach(key: str) -> int | None:
 def _known(key: str) -> TilingProfile | None:
     recorded = {model.download.sha256: model.reach for model in models() if model.download is not None}
     reach = recorded.get(key)
-    return _read_json(_cache_file()).get(key) if reach is None else TilingProfile(reach)
+    return _read_cache().get(key) if reach is None else TilingProfile(reach)
 
 
 def _change(result: torch.Tensor, right: torch.Tensor, scale: int) -> torch.Tensor:
@@ -225,22 +231,10 @@ def _picture(height: int, width: int) -> FloatArray:
     return to_float(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8))
 
 
-def _cache_file() -> Path:
-    return cache_dir() / "tiling.json"
-
-
-def _read_json(file: Path) -> dict[str, TilingProfile]:
-    """Reads the profiles in a file; none if it is missing or has another form."""
+def _read_cache() -> dict[str, TilingProfile]:
+    """Reads the profiles in the cache file; none if it is missing or has another form."""
     try:
-        return {str(key): TilingProfile(**value) for key, value in json.loads(file.read_text()).items()}
+        content = json.loads((cache_dir() / CACHE).read_text())
+        return {str(key): TilingProfile(**value) for key, value in content.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
-
-
-def _write_json(file: Path, content: dict[str, TilingProfile]) -> None:
-    """Writes profiles to a file. Without a place to write they are measured again the next time."""
-    text = json.dumps({key: asdict(profile) for key, profile in content.items()})
-    try:
-        atomic_write(file, lambda temporary: temporary.write_text(text))
-    except OSError:
-        log.debug("%s: cannot be written.", file)

@@ -117,8 +117,10 @@ class _Runner:
             fallback = engine.fallback()
             if again is not None and not found.certain:
                 another_way = engine is not self._engine or fallback is None
-                if another_way and doubtful is not None and agree(doubtful, again):
-                    self._count_odd()
+                if another_way and doubtful is not None and agree(doubtful, again):  # the network means it
+                    self._odd += 1
+                    if self._odd == FALLBACK_AFTER:
+                        log.warning("this model's results do not resemble their sources: no longer checked for that.")
                     return again
                 doubtful = again
             engine = fallback
@@ -135,12 +137,6 @@ class _Runner:
         if found is not None and not found.certain and self._odd >= FALLBACK_AFTER:
             return None
         return found
-
-    def _count_odd(self) -> None:
-        """Counts an odd result that a second computation confirmed, so that the network means it."""
-        self._odd += 1
-        if self._odd == FALLBACK_AFTER:
-            log.warning("this model's results do not resemble their sources: no longer checked for that.")
 
     def _count_mended(self, engine: Engine) -> None:
         """Counts a tile that only a fallback could compute. After several, the fallback computes all others."""

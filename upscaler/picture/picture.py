@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arrays import PixelArray
+from ..arrays import PixelArray, to_float
 from ..errors import PictureError
 from ..tiling import Size
 from .metadata import Metadata
@@ -65,7 +65,6 @@ class Picture:
         """Writes a file, whole or not at all; the suffix decides the format.
 
         `options` are the fields of `codecs.EncodeOptions`: format, quality, lossless, compression, strip, overwrite.
-
         Raises OutputError when the file exists (and not `overwrite`), or cannot be written.
         """
         from ..codecs import EncodeOptions, encode
@@ -94,17 +93,13 @@ class Picture:
         """Returns a torch tensor: float32, 0..1, (channels, height, width)."""
         import torch
 
-        from ..arrays import to_float
-
         return torch.from_numpy(np.ascontiguousarray(to_float(self.pixels).transpose(2, 0, 1)))
 
     @staticmethod
     def from_array(array: Any, name: str = "array") -> Picture:
         """Makes a picture from (height, width) or (height, width, 1 to 4 channels).
 
-        Values are uint8, uint16, or floats 0..1, which become 16 bit.
-
-        Raises PictureError for any other shape, kind or range.
+        Values are uint8, uint16, or floats 0..1, which become 16 bit. Raises PictureError for anything else.
         """
         array = np.asarray(array)
         pixels = array[:, :, None] if array.ndim == 2 else array
@@ -128,9 +123,7 @@ class Picture:
     def from_tensor(tensor: torch.Tensor, name: str = "tensor") -> Picture:
         """Makes a picture from a torch tensor (channels, height, width) or (1, channels, height, width).
 
-        Values are uint8 or floats 0..1.
-
-        Raises PictureError as `from_array` does.
+        Values are uint8 or floats 0..1. Raises PictureError as `from_array` does.
         """
         tensor = tensor.detach().cpu()
         array: Any = tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()

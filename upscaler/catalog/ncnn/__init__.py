@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...arrays import FloatArray
 from ...errors import ModelError
-from .compact import compact
+from .architectures import ARCHITECTURES
 from .graph import read_graph
-from .rrdbnet import rrdbnet
-from .span import span
-from .upcunet import upcunet
-from .walk import Blob, Walk
+from .walk import Walk
 from .weights import read_weights
 
 __all__ = ["Converted", "find_pair", "read"]
@@ -31,15 +27,6 @@ class Converted:
     """The scale of the network itself."""
     result_scale: int
     """The scale of the graph's result: smaller if it ends with a reduction, which no state dict can hold."""
-
-
-_ARCHITECTURES: dict[str, tuple[str, Callable[[Walk], Blob]]] = {
-    "Deconvolution": ("UpCunet", upcunet),
-    "Swish": ("SPAN", span),
-    "Concat": ("RRDBNet", rrdbnet),
-    "Convolution": ("SRVGGNetCompact", compact),
-}
-"""By a kind of layer that none of the architectures below it has: its name, and the walk along it."""
 
 
 def find_pair(file: Path) -> tuple[Path, Path]:
@@ -65,7 +52,7 @@ def read(param: Path, bin: Path) -> Converted:
     kinds = {layer.kind for layer in graph.layers}
     if "Convolution" not in kinds:
         raise ModelError(f"{graph.file}: it has no convolution, so it is not a network for enlarging pictures.")
-    name, follow = next(known for sign, known in _ARCHITECTURES.items() if sign in kinds)
+    name, follow = next(known for sign, known in ARCHITECTURES.items() if sign in kinds)
     walk = Walk(graph, read_weights(graph, bin), name)
     network = follow(walk)
     result = walk.end(network)

@@ -123,12 +123,6 @@ class Layer:
         assert not isinstance(value, tuple)
         return value
 
-    def numbers(self, name: str) -> tuple[float, ...]:
-        """A parameter that is an array."""
-        value = self.parameters[name]
-        assert isinstance(value, tuple)
-        return value
-
 
 @dataclass(frozen=True, slots=True)
 class Graph:
@@ -151,16 +145,11 @@ def complete(kind: str, parameters: Mapping[str, Value]) -> dict[str, Value]:
     return values
 
 
-def in_words(name: str) -> str:
-    """The name of a parameter in a sentence."""
-    return name.replace("_", " ")
-
-
 def read_count(file: Path, layer: Layer, name: str) -> int:
     """Returns a parameter that counts something: 1 or more. Raises ModelError."""
     value = layer.number(name)
     if value % 1 or not 1 <= value < 1 << 31:
-        raise ModelError(f"{file}: {layer} has {in_words(name)} {value:g}. {DAMAGED}")
+        raise ModelError(f"{file}: {layer} has {name.replace('_', ' ')} {value:g}. {DAMAGED}")
     return int(value)
 
 
@@ -280,8 +269,8 @@ def _split_activation(file: Path, layer: Layer) -> list[Layer]:
     between = f"{layer.output} before activation"  # no blob has this name: it has spaces
     bare = complete(layer.kind, {**layer.parameters, "activation": 0, "slope": ()})
     after: dict[str, Value] = {}
-    slope = layer.numbers("slope")
-    if activation == 2 and len(slope) == 1:
+    slope = layer.parameters["slope"]
+    if activation == 2 and isinstance(slope, tuple) and len(slope) == 1:
         after["slope"] = slope[0]
     elif activation not in (1, 4):
         raise ModelError(f"{file}: {layer} has an activation {activation:g}, which is not known here. {INSTEAD}")

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...arrays import FloatArray
 from ...errors import ModelError
-from .graph import INSTEAD, Graph, Layer, Value, complete, in_words, read_count
+from .graph import INSTEAD, Graph, Layer, Value, complete, read_count
 from .weights import Weights
 
 ADD, SUBTRACT, MULTIPLY = range(3)
@@ -191,7 +191,7 @@ class Walk:
         for name, value in layer.parameters.items():
             if name not in free and value != expected[name]:
                 wanted = f"{self._architecture} has {_value_in_words(expected[name])}"
-                self.refuse(f"{layer} has {in_words(name)} {_value_in_words(value)} where {wanted}")
+                self.refuse(f"{layer} has {name.replace('_', ' ')} {_value_in_words(value)} where {wanted}")
         return layer
 
     def _convolve(self, kind: str, x: Blob, name: str, parameters: Mapping[str, Value], zoom: float) -> Blob:
