@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import options_of
 from upscaler import catalog
 from upscaler.cli.commands import COMMANDS
-from upscaler.cli.groups import options_of
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -64,7 +64,7 @@ def test_models_of_the_readme_are_in_the_catalog() -> None:
 
 def test_options_of_the_readme_exist() -> None:
     known = {
-        name: {flag for option in options_of(command) for flag in option.flags} for name, command in COMMANDS.items()
+        name: {flag for option in options_of(command) for flag in option.opts} for name, command in COMMANDS.items()
     }
     for block in (*blocks("sh"), *blocks("console")):
         for line in re.findall(r"upscaler (?!models|compare)(.*?)(?:#|$)", block, re.MULTILINE):

@@ -9,10 +9,13 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import typer
 from PIL import Image
+from typer.main import get_command
 
 from tests.diffusion import tiny
 from tests.pictures import SAMPLES
@@ -39,8 +42,7 @@ class Keyboard(io.StringIO):
 
 @pytest.fixture(autouse=True)
 def _nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
-    handlers = [(number, signal.getsignal(number)) for number in numbers]
+    handlers = [(number, signal.getsignal(number)) for number in SIGNALS]
     loggers = [logging.getLogger(name) for name in ("upscaler", *FOREIGN)]
     states = [(log, log.handlers[:], log.level, log.propagate) for log in loggers]
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
@@ -120,6 +122,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Image.Image) ->
     (place / "notes.txt").write_text("not a picture")
     monkeypatch.chdir(place)
     return place
+
+
+def options_of(command: Any) -> list[Any]:
+    """The options of a command in their order, as Typer reads them."""
+    app = typer.Typer(add_completion=False)
+    app.command()(command)
+    return [parameter for parameter in get_command(app).params if parameter.param_type_name == "option"]
 
 
 def sizes(folder: Path) -> dict[str, tuple[int, int]]:

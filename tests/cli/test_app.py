@@ -58,13 +58,13 @@ def test_whatever_is_raised_is_one_sentence(
     def failing(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("upscaler.cli.upscale.make_files", failing)
+    monkeypatch.setattr("upscaler.cli.files.make_files", failing)
     done = run("a.jpg", "-m", "lanczos")
     assert (done.code, done.out, done.err) == (code, b"", sentence)
 
 
 def test_verbose_shows_where_the_unexpected_happened(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("upscaler.cli.upscale.make_files", lambda *_: {}["k"])
+    monkeypatch.setattr("upscaler.cli.files.make_files", lambda *_: {}["k"])
     done = run("a.jpg", "-m", "lanczos", "-v")
     assert "Traceback" in done.err
     assert "test_app.py" in done.err

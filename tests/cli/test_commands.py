@@ -7,9 +7,8 @@ import re
 import pytest
 
 import upscaler
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, options_of
 from upscaler.cli.commands import COMMANDS
-from upscaler.cli.groups import options_of
 
 
 def test_help_names_every_command_and_how_to_begin(run: Run) -> None:
@@ -30,16 +29,16 @@ PANELS = ("Prompt", "Size", "Output", "Model", "Diffusion", "Hardware", "Input",
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "doctor"])
 def test_every_option_has_a_sentence_and_a_panel(run: Run, name: str) -> None:
-    options = list(options_of(COMMANDS[name]))
-    assert len({flag for option in options for flag in option.flags}) == sum(len(option.flags) for option in options)
+    options = options_of(COMMANDS[name])
+    assert len({flag for option in options for flag in option.opts}) == sum(len(option.opts) for option in options)
     for option in options:
-        assert option.panel in PANELS, option
+        assert option.rich_help_panel in PANELS, option
         assert re.fullmatch(r"[A-Z].*\w.*\.", option.help), option
         assert len(option.help.split()) > 3, option
     text = run(name, "--help").out.decode()
     sections = dict(re.findall(r"^(\w+):\n((?:  .*\n)+)", text, re.MULTILINE))
     for option in options:
-        assert re.search(rf"^  .*{option.flags[0]}\b", sections[option.panel], re.MULTILINE), option
+        assert re.search(rf"^  .*{option.opts[0]}\b", sections[option.rich_help_panel], re.MULTILINE), option
     assert list(sections) == sorted(sections, key=["Arguments", *PANELS, "Options"].index)
 
 
@@ -56,8 +55,8 @@ def test_an_option_that_several_commands_have_is_the_same_one_or_another_one_in_
     seen = {}
     for command in COMMANDS.values():
         for option in options_of(command):
-            key = option.flags[0], option.help
-            assert seen.setdefault(key, option.flags) == option.flags
+            key = option.opts[0], option.help
+            assert seen.setdefault(key, option.opts) == option.opts
     names = [name for name, _ in seen]
     assert {name for name in names if names.count(name) > 1} == {
         "--output",

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from upscaler.cli.groups import Group, Option, PanelCommand, expand_groups, flag, option, options_of
+from tests.cli.conftest import options_of
+from upscaler.cli.groups import Group, PanelCommand, expand_groups, flag, option
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,13 @@ def test_a_command_gets_its_groups() -> None:
     assert run("north", "-u", "3", "--loud", "--inks", "2") == ("north", MoreColours(3.0, True, 2))
 
 
-def test_options_are_listed_for_whatever_shows_them() -> None:
-    assert list(options_of(paint)) == [
-        Option("hue", ("--hue", "-u"), "Colour", float | None, 9.0, "Turn all colours by this angle.", "DEGREES"),
-        Option("loud", ("--loud",), "Colour", bool, False, "Make the colours strong.", ""),
-        Option("ink_count", ("--inks",), "Colour", int, 4, "Print with this many inks.", "N"),
+def test_fields_are_options_of_their_panel() -> None:
+    options = [
+        (each.name, each.opts, each.rich_help_panel, each.default, each.help, each.metavar)
+        for each in options_of(paint)
+    ]
+    assert options == [
+        ("hue", ["--hue", "-u"], "Colour", 9.0, "Turn all colours by this angle.", "DEGREES"),
+        ("loud", ["--loud"], "Colour", False, "Make the colours strong.", None),
+        ("ink_count", ["--inks"], "Colour", 4, "Print with this many inks.", "N"),
     ]

@@ -12,6 +12,7 @@ from upscaler.cli import options
 from upscaler.cli.options import (
     DiffusionOptions,
     EncodingOptions,
+    FormatOptions,
     GeneratedSizeOptions,
     GenerationOptions,
     HardwareOptions,
@@ -49,7 +50,7 @@ def test_sizes_become_a_target() -> None:
 
 def test_formats_are_found_by_name_and_suffix() -> None:
     for name in ("jpg", ".JPG", "jpeg"):
-        format = EncodingOptions(quality=9).encode_options(name).format
+        format = FormatOptions(format=name).encode_options().format
         assert format is not None
         assert format.name == "JPEG"
     assert EncodingOptions(quality=9).encode_options().quality == 9
@@ -65,7 +66,7 @@ def test_what_was_not_given_is_left_to_the_library() -> None:
     assert HardwareOptions(memory="1GB", workspace=Path()).arguments() == {"precision": "auto", "memory": 10**9}
     assert ModelOptions(model=None, blend=None).arguments() == {}
     assert GenerationOptions().parameters() == {}
-    assert GenerationOptions(init_image="a.png", size="8x9").parameters() == {"image": "a.png", "size": Size(8, 9)}
+    assert GenerationOptions(image="a.png", size="8x9").parameters() == {"image": "a.png", "size": Size(8, 9)}
     assert ParallelOptions().worker_options(HardwareOptions()) is None
     assert ReadingOptions(max_megapixels=2).reading()["max_pixels"] == 2 * 10**6
 

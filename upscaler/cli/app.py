@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from ..errors import PlanError, UpscalerError, describe
 from . import interrupt
+from .options_in_text import sentence, with_options
 
 
 def main() -> NoReturn:
@@ -42,25 +43,23 @@ def _run(arguments: list[str]) -> int:
             command = error.ctx.command_path if error.ctx else "upscaler"
             return _fail(f"{error.format_message().rstrip('.')}. See {command} --help.", 2)
     except interrupt.Interrupted as stop:
-        _say("interrupted." if stop.number == signal.SIGINT else "terminated.")
+        from .console import say
+
+        say("interrupted." if stop.number == signal.SIGINT else "terminated.")
         return 128 + stop.number
     except BrokenPipeError:
         return 1
     except ImportError as error:
-        return _fail(_import_error(error), 1)
+        from .doctor import cure
+
+        return _fail(f"a library cannot be loaded ({error}). {cure(error)}; upscaler doctor says more.", 1)
+    except UpscalerError as error:
+        return _fail(sentence(error, sys.argv), 2 if isinstance(error, PlanError) else 1)
     except Exception as error:
-        return _fail(_explain(error), 2 if isinstance(error, PlanError) else 1)
-
-
-def _explain(error: Exception) -> str:
-    from .options_in_text import sentence, with_options
-
-    if isinstance(error, UpscalerError):
-        return sentence(error, sys.argv)
-    if isinstance(error, OSError) and not error.filename:
-        return _output_error(error)
-    logging.getLogger("upscaler").debug("traceback:", exc_info=error)
-    return with_options(describe(error, "upscaler"), sys.argv)
+        if isinstance(error, OSError) and not error.filename:
+            return _fail(_output_error(error), 1)
+        logging.getLogger("upscaler").debug("traceback:", exc_info=error)
+        return _fail(with_options(describe(error, "upscaler"), sys.argv), 1)
 
 
 def _flush(code: int) -> int:
@@ -83,21 +82,11 @@ def _output_error(error: OSError) -> str:
     return f"standard output cannot be written ({error.strerror or error})."
 
 
-def _import_error(error: ImportError) -> str:
-    from .doctor import cure
-
-    return f"a library cannot be loaded ({error}). {cure(error)}; upscaler doctor says more."
-
-
 def _fail(text: str, code: int) -> int:
-    _say(f"error: {text}")
-    return code
-
-
-def _say(text: str) -> None:
     from .console import say
 
-    say(text)
+    say(f"error: {text}")
+    return code
 
 
 def _as_path(word: str) -> str:

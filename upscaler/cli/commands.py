@@ -17,26 +17,17 @@ from .info import info
 from .rerun import rerun
 from .upscale import upscale
 
-COMMANDS: dict[str, Command] = {
-    "upscale": upscale,
-    "generate": generate,
-    "rerun": rerun,
-    "info": info,
-    "doctor": doctor,
-}
-
-GROUPS: dict[str, typer.Typer] = {"models": models.app}
+COMMANDS: dict[str, Command] = {each.__name__: each for each in (upscale, generate, rerun, info, doctor)}
 
 DEFAULT = "upscale"
-
-OWN_OPTIONS = ("-h", "--help", "--version", "--install-completion", "--show-completion")
 
 
 class _Commands(TyperGroup):
     """The commands; `upscaler PICTURE…` is short for `upscaler upscale PICTURE…`, for the shell's completion too."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        named = not args or args[0] in (*self.commands, *OWN_OPTIONS)
+        own = [word for option in self.get_params(ctx) for word in option.opts]
+        named = not args or args[0] in (*self.commands, *own)
         return super().parse_args(ctx, args if named else [DEFAULT, *args])
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
@@ -90,5 +81,4 @@ def options(
 for name, command in COMMANDS.items():
     app.command(name, cls=PanelCommand)(command)
 
-for name, group in GROUPS.items():
-    app.add_typer(group, name=name)
+app.add_typer(models.app, name="models")

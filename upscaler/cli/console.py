@@ -8,11 +8,12 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from copy import copy
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -46,6 +47,11 @@ class _ThroughBars(logging.Handler):
             prefix = ""
 
 
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a standard stream is open and shown on a terminal."""
+    return stream is not None and stream.isatty()
+
+
 def say(text: str) -> None:
     """Writes one line to standard error, above the bars, unless that is closed."""
     if sys.stderr is not None:
@@ -60,30 +66,27 @@ def show(text: str) -> None:
 
 def set_up_logging(quiet: bool, verbose: bool) -> None:
     """Shows warnings; only errors if `quiet`; everything, warnings of libraries included, if `verbose`."""
-    log = logging.getLogger("upscaler")
-    log.handlers[:] = [_ThroughBars()]
-    log.setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING)
-    log.propagate = False
     logging.captureWarnings(True)
-    for name in FOREIGN:
+    for name in ("upscaler", *FOREIGN):
         log = logging.getLogger(name)
-        log.handlers[:] = [_ThroughBars() if verbose else logging.NullHandler()]
+        log.handlers[:] = [_ThroughBars() if verbose or name == "upscaler" else logging.NullHandler()]
         log.setLevel(logging.WARNING)
         log.propagate = False
+    logging.getLogger("upscaler").setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING)
 
 
 def table(columns: Sequence[str] | None, rows: Iterable[Sequence[str]]) -> None:
     """Writes a table to standard output, a row a line unless the terminal is too narrow. Its first column never wraps.
 
-    `columns`: the heads of the columns; None for a table of labels and values.
+    `columns`: the heads of the columns; None for a table of labels and texts, without the labels that have no text.
     """
     result = Table(box=None, pad_edge=False, show_header=columns is not None)
     for index, column in enumerate(columns or ("", "")):
         result.add_column(column, overflow="fold", no_wrap=index == 0)
     for row in rows:
-        result.add_row(*(_escape(cell) for cell in row))
-    on_terminal = sys.stdout is not None and sys.stdout.isatty()
-    console = Console(width=None if on_terminal else WIDEST, markup=False, emoji=False, highlight=False)
+        if columns is not None or row[-1]:
+            result.add_row(*map(_escape, row))
+    console = Console(width=None if is_terminal(sys.stdout) else WIDEST, markup=False, emoji=False, highlight=False)
     with console.capture() as lines:
         console.print(result)
     for line in lines.get().splitlines():
@@ -98,9 +101,8 @@ class Bars:
     """
 
     def __init__(self, names: Sequence[str], visible: bool) -> None:
-        """`names` of the pictures."""
         self._column = max(map(len, ["all", *map(_shorten, names)]))
-        self._on_terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._on_terminal = is_terminal(sys.stderr)
         several = len(names) > 1
         self._run = self._bar("all", len(names), "{n:.1f}", "pictures", visible and several)
         self._shows_tiles = visible and (self._on_terminal or not several)
@@ -114,7 +116,8 @@ class Bars:
     def tiles(self, name: str, done: int, total: int) -> None:
         """Shows how many tiles of that picture are done."""
         if self._tiles is None or done == 0:
-            self._close_tiles()
+            if self._tiles is not None:
+                self._tiles.close()
             self._tiles = self._bar(_shorten(name), total, "{n}", "tiles", self._shows_tiles)
         self._tiles.update(done - self._tiles.n)
         self._advance(done / max(total, 1))
@@ -129,20 +132,15 @@ class Bars:
         self._run.update(max(self._finished + part - self._run.n, 0))
 
     def close(self) -> None:
-        self._close_tiles()
-        self._run.close()
-
-    def _close_tiles(self) -> None:
-        if self._tiles is not None:
-            self._tiles.close()
-            self._tiles = None
+        for bar in (self._tiles, self._run):
+            if bar is not None:
+                bar.close()
 
     def _bar(self, name: str, total: int, count: str, unit: str, visible: bool) -> tqdm[NoReturn]:
         return tqdm(
             desc=f"{name:<{self._column}}",
             total=total,
             disable=not visible,
-            file=sys.stderr,
             leave=False,
             dynamic_ncols=self._on_terminal,
             mininterval=0.1 if self._on_terminal else 1.0,
@@ -152,40 +150,19 @@ class Bars:
 
 
 @contextmanager
-def bars(names: Sequence[str], visible: bool) -> Iterator[Bars]:
-    """Progress bars that are gone at the end, however it ends."""
-    shown = Bars(names, visible)
-    try:
-        yield shown
-    finally:
-        shown.close()
-
-
-@contextmanager
-def download_bar(name: str, visible: bool) -> Iterator[Callable[[int, int | None], None]]:
+def download_bar(name: str, visible: bool) -> Iterator[ProgressCallback]:
     """A bar that appears when a download begins; yields the callback that takes the bytes so far and in all."""
-    bar: tqdm[NoReturn] | None = None
+    begin = partial(tqdm, desc=_escape(name), unit="B", unit_scale=True, leave=False, disable=not visible)
+    bar: tqdm[Any] | None = None
+    with ExitStack() as stack:
 
-    def progress(done: int, total: int | None) -> None:
-        nonlocal bar
-        if bar is None:
-            bar = tqdm(
-                desc=_escape(name),
-                total=total,
-                unit="B",
-                unit_scale=True,
-                file=sys.stderr,
-                disable=not visible,
-                leave=False,
-                initial=done,
-            )
-        bar.update(done - bar.n)
+        def progress(done: int, total: int | None) -> None:
+            nonlocal bar
+            if bar is None:
+                bar = stack.enter_context(begin(total=total, initial=done))
+            bar.update(done - bar.n)
 
-    try:
         yield progress
-    finally:
-        if bar is not None:
-            bar.close()
 
 
 def _shorten(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Tables of what is known about models, pictures and recipes, as rows of a label and a text.
+"""Tables of what is known about models, pictures and recipes, as rows of a label and a text, empty if it is not known.
 
 `models` and `info` print them.
 """
@@ -34,7 +34,7 @@ def is_here(model: Model) -> bool:
 
 def about_model(model: Model) -> list[tuple[str, str]]:
     """Returns all facts about a model; its file tells more if it is on this machine."""
-    download = model.download
+    download, repo, sampling = model.download, model.repository, model.sampling
     here = catalog.find_local(model)
     known = [
         ("name", model.name),
@@ -50,15 +50,22 @@ def about_model(model: Model) -> list[tuple[str, str]]:
         ("denoises less", f"with {model.denoise_with}: --denoise 0..1" if model.denoise_with else ""),
         *(("address", url) for url in (download.urls if download else ())),
         ("size", size_of(model)),
-        *_diffusion_facts(model),
+        ("repository", repo.id if repo else ""),
+        ("revision", repo.revision or "the newest" if repo else ""),
+        ("gated", "yes: accept the conditions on its page, then hf auth login" if repo and repo.gated else ""),
+        ("steps", f"{sampling.steps}" if sampling and sampling.steps else ""),
+        ("guidance", f"{sampling.guidance:g}" if sampling and sampling.guidance is not None else ""),
+        ("made for", f"{sampling.side} pixels" if sampling and sampling.side else ""),
+        ("memory", f"{model.memory / 1e9:.0f} GB" if model.memory else ""),
+        ("diffusers", f"{model.diffusers} or later" if model.diffusers else ""),
         ("SHA-256", (download.sha256 or "") if download else ""),
         ("package", f"{model.package.module} carries it too" if model.package else ""),
         ("here", str(here) if here else "no"),
         ("reach", f"{model.reach} pixels" if model.reach is not None else ""),
     ]
     if model.facts.loader == "spandrel" and here is not None:
-        known = [fact for fact in known if fact[0] != "reach"] + _network_facts(model)
-    return [(label, text) for label, text in known if text]
+        known[-1:] = _network_facts(model)
+    return known
 
 
 def licence(model: Model) -> str:
@@ -73,33 +80,6 @@ def size_of(model: Model) -> str:
     here = catalog.find_local(model)
     size = model.download.size if model.download else here.stat().st_size if here and here.is_file() else None
     return f"{size / 2**20:.1f} MiB" if size else ""
-
-
-def use(model: Model) -> str:
-    """How much larger a model makes pictures, or the word for what else it does."""
-    return model.facts.use or (f"{model.scale}x" if model.scale else "any")
-
-
-def _diffusion_facts(model: Model) -> list[tuple[str, str]]:
-    repository, sampling = model.repository, model.sampling
-    known: list[tuple[str, str]] = []
-    if repository is not None:
-        known += [
-            ("repository", repository.id),
-            ("revision", repository.revision or "the newest"),
-            ("gated", "yes: accept the conditions on its page, then hf auth login" if repository.gated else ""),
-        ]
-    if sampling is not None:
-        known += [
-            ("steps", f"{sampling.steps}" if sampling.steps else ""),
-            ("guidance", f"{sampling.guidance:g}" if sampling.guidance is not None else ""),
-            ("made for", f"{sampling.side} pixels" if sampling.side else ""),
-        ]
-    return [
-        *known,
-        ("memory", f"{model.memory / 1e9:.0f} GB" if model.memory else ""),
-        ("diffusers", f"{model.diffusers} or later" if model.diffusers else ""),
-    ]
 
 
 def _network_facts(model: Model) -> list[tuple[str, str]]:
@@ -127,7 +107,7 @@ def about_picture(picture: Picture) -> list[tuple[str, str]]:
     blocks = {"EXIF": metadata.exif, "XMP": metadata.xmp, "IPTC": metadata.iptc}
     own = (KEY, PARAMETERS) if KEY in metadata.comments else ()
     texts = {key: text for key, text in metadata.comments.items() if key not in own}
-    known = [
+    return [
         ("picture", picture.name),
         ("format", picture.format or ""),
         ("size", f"{size}, {size.pixels / 1e6:.2f} megapixels"),
@@ -137,7 +117,6 @@ def about_picture(picture: Picture) -> list[tuple[str, str]]:
         ("metadata", ", ".join(f"{name} of {len(block):,} bytes" for name, block in blocks.items() if block)),
         *((key, line) for key, text in texts.items() for line in text.splitlines()),
     ]
-    return [(label, text) for label, text in known if text]
 
 
 def about_recipe(made: Recipe) -> list[tuple[str, str]]:
@@ -151,8 +130,7 @@ def about_recipe(made: Recipe) -> list[tuple[str, str]]:
         *parameters.items(),
         ("began with", made.parameters.get("image")),
         ("generated", str(made.generated)),
-        *(("by" if name == "model" else name, value) for name, value in made.generator.items()),
-        *(("by" if name == "model" else name, value) for name, value in enlarged.items()),
+        *(("by" if name == "model" else name, value) for name, value in (*made.generator.items(), *enlarged.items())),
         *((f"{name} version", number) for name, number in made.versions.items()),
     ]
     return [(label, _format_value(value)) for label, value in known if value not in EMPTY]

@@ -6,6 +6,7 @@ import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 
+from .. import __version__
 from .console import say, show, table
 
 LIBRARIES = ("torch", "torchvision", "spandrel", "pyvips", "pyvips-binary", "pillow", "numpy", "opencv-python-headless")
@@ -13,8 +14,6 @@ LIBRARIES = ("torch", "torchvision", "spandrel", "pyvips", "pyvips-binary", "pil
 
 def doctor() -> None:
     """Say what this machine has, and what would be used. The exit code is 1 if something is broken."""
-    from .. import __version__
-
     show(f"upscaler {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
     table(("library", "version"), [(name, _version(name)) for name in LIBRARIES])
     broken = False
@@ -33,30 +32,19 @@ def _show_devices() -> None:
     from .. import device
 
     chosen = device.pick_device()
-    table(
-        ("device", "what it is", "precision", "memory for tiles", ""),
-        [
-            (
-                str(found),
-                device.describe(found),
-                device.precision_name(found),
-                f"{device.free_memory(found) / 2**30:.1f} GiB",
-                "used" if found.type == chosen.type and (found.index or 0) == 0 else "",
-            )
-            for found in device.devices()
-        ],
-    )
+    rows = []
+    for found in device.devices():
+        memory = f"{device.free_memory(found) / 2**30:.1f} GiB"
+        used = "used" if found.type == chosen.type and (found.index or 0) == 0 else ""
+        rows.append((str(found), device.describe(found), device.precision_name(found), memory, used))
+    table(("device", "what it is", "precision", "memory for tiles", ""), rows)
 
 
 def _show_room() -> None:
     import psutil
 
-    memory = psutil.virtual_memory()
-    disk = shutil.disk_usage(".")
-    show(
-        f"memory {memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free, "
-        f"disk {disk.free / 2**30:.0f} GiB free"
-    )
+    ram, disk = psutil.virtual_memory(), shutil.disk_usage(".").free
+    show(f"memory {ram.available / 2**30:.1f} of {ram.total / 2**30:.1f} GiB free, disk {disk / 2**30:.0f} GiB free")
 
 
 def _show_formats() -> None:

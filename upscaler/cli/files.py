@@ -5,24 +5,26 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from .console import bars, say, show
+from ..codecs import EncodeOptions
+from ..errors import PlanError
+from ..inputs.discover import Job, Jobs, find_jobs
+from ..inputs.filters import Skipped
+from ..inputs.watch import watch_folders
+from ..jobs import report
+from ..jobs.batch import run
+from ..jobs.outcome import Outcome, SelectionRules, describe_estimate
+from ..jobs.workers.messages import WorkerOptions
+from ..pipeline import Pipeline, Reading
+from ..target import Target
+from .console import Bars, say, show
+from .options import DryRunOptions, FolderOptions, JobOptions, MessageOptions, OutputOptions
 from .options_in_text import with_options
-
-if TYPE_CHECKING:
-    from ..codecs import EncodeOptions
-    from ..inputs.discover import Job, Jobs
-    from ..inputs.filters import Skipped
-    from ..jobs.outcome import Outcome, SelectionRules
-    from ..jobs.workers.messages import WorkerOptions
-    from ..pipeline import Pipeline, Reading
-    from ..target import Target
-    from .options import DryRunOptions, FolderOptions, OutputOptions
 
 MENTIONED = 20
 """The number of files that are named one by one when they are skipped for the same reason."""
@@ -43,97 +45,83 @@ class Request:
     rules: SelectionRules
     messages: DryRunOptions
 
-    @property
-    def quiet(self) -> bool:
-        return self.messages.quiet
-
 
 def make_files(request: Request) -> None:
-    """Raises SystemExit(1) when a picture failed; all failures have been said by then, however it ends."""
-    from ..jobs import report
+    """Makes the pictures that are there, or arrive. Raises SystemExit(1) when one failed."""
+    folders, messages = request.folders, request.messages
+    if folders.report is not None:
+        report.check(folders.report)
+    run_all = partial(run, choice=request.rules, workers=request.workers, dry_run=messages.dry_run, **request.reading)
+    skipped: list[Skipped] = []
+    with sum_up(skipped, folders, messages) as outcomes:
+        for found in _watch(request) if folders.watch else [_find(request, request.output.output)]:
+            if not messages.quiet:
+                _say_skipped(found.skipped, messages.verbose)
+            skipped += found.skipped
+            making = partial(run_all, request.pipeline, found.jobs, request.target, folder=found.folder)
+            follow([each.source.name for each in found.jobs], making, outcomes, folders, messages)
 
-    file, watch, dry_run = request.folders.report, request.folders.watch, request.messages.dry_run
-    if file is not None:
-        report.check(file)
+
+def follow(
+    names: Sequence[str],
+    making: Callable[..., Generator[Outcome]],
+    outcomes: list[Outcome],
+    job: JobOptions,
+    messages: MessageOptions,
+) -> None:
+    """Runs a job under progress bars and says what became of each picture; failures only if a folder is watched.
+
+    To `outcomes` they are added with errors in terms of options, and no estimates: there may be ten thousand of them.
+    """
+    bars = Bars(names, messages.shows_bars and not messages.dry_run)
+    with closing(bars), closing(making(progress=bars.progress)) as made:
+        for outcome in made:
+            bars.picture_done()
+            source, output = str(outcome.source), str(outcome.output)
+            if messages.dry_run and outcome.estimate is not None:
+                show(describe_estimate(outcome.estimate, source, output))
+            elif outcome.skipped is not None and not messages.quiet:
+                say(f"{source}: skipped, {outcome.skipped}.")
+            elif outcome.error is None and not messages.quiet and not outcome.was_done:
+                say(f"{output}  {outcome.size}  {outcome.seconds:.1f} s")
+            error = None if outcome.error is None else with_options(outcome.error, (source, output))
+            outcomes.append(replace(outcome, error=error, estimate=None))
+            if job.watch:
+                _say_failures(outcomes[-1:])
+
+
+@contextmanager
+def sum_up(skipped: Sequence[Skipped], job: JobOptions, messages: MessageOptions) -> Iterator[list[Outcome]]:
+    """Yields a list for outcomes; says in the end what failed and how many were made, and writes the report.
+
+    Raises SystemExit(1) when a picture failed; all failures have been said by then, however it ends.
+    """
     start = time.perf_counter()
     outcomes: list[Outcome] = []
-    skipped: list[Skipped] = []
     try:
-        for found in _watch(request) if watch else [_find(request, request.output.output)]:
-            if not request.quiet:
-                _say_skipped(found.skipped, request.messages.verbose)
-            skipped += found.skipped
-            for outcome in _run(request, found):
-                outcomes.append(in_options(outcome))
-                if watch:
-                    say_failures(outcomes[-1:])
+        yield outcomes
     finally:
-        failures = [outcome for outcome in outcomes if outcome.error is not None]
-        if not watch:
-            say_failures(failures)
-        if dry_run and failures and len(outcomes) > 1:
-            say(f"{len(failures)} of {len(outcomes)} pictures failed.")
-        elif not dry_run and not request.quiet and (len(outcomes) > 1 or any(each.was_done for each in outcomes)):
+        failed = sum(outcome.error is not None for outcome in outcomes)
+        if not job.watch:  # else they have been said
+            _say_failures(outcomes)
+        if messages.dry_run and failed and len(outcomes) > 1:
+            say(f"{failed} of {len(outcomes)} pictures failed.")
+        elif not (messages.dry_run or messages.quiet) and (len(outcomes) > 1 or any(one.was_done for one in outcomes)):
             say(report.summary(outcomes, len(skipped), time.perf_counter() - start))
-        if file is not None:
-            report.write(file, outcomes, skipped)
-    if failures:
+        if job.report is not None:
+            report.write(job.report, outcomes, skipped)
+    if failed:
         raise SystemExit(1)
 
 
-def in_options(outcome: Outcome) -> Outcome:
-    """An outcome with its error in terms of options, and without its estimate: there may be ten thousand of them."""
-    names = (str(outcome.source), str(outcome.output))
-    error = None if outcome.error is None else with_options(outcome.error, names)
-    return replace(outcome, error=error, estimate=None)
-
-
-def say_failures(outcomes: Iterable[Outcome]) -> None:
-    """A line for each outcome that is a failure."""
+def _say_failures(outcomes: Iterable[Outcome]) -> None:
     for outcome in outcomes:
         if outcome.error is not None:
             say(f"error: {outcome.error}")
 
 
-def _run(request: Request, found: Jobs[Path]) -> Iterator[Outcome]:
-    """Runs the jobs and says what became of each, failures left out."""
-    from ..jobs.batch import run
-    from ..jobs.outcome import describe_estimate
-
-    dry_run = request.messages.dry_run
-    with (
-        bars([job.source.name for job in found.jobs], request.messages.shows_bars and not dry_run) as shown,
-        closing(
-            run(
-                request.pipeline,
-                found.jobs,
-                request.target,
-                folder=found.folder,
-                choice=request.rules,
-                workers=request.workers,
-                progress=shown.progress,
-                dry_run=dry_run,
-                **request.reading,
-            )
-        ) as outcomes,
-    ):
-        for outcome in outcomes:
-            shown.picture_done()
-            if dry_run and outcome.estimate is not None:
-                show(describe_estimate(outcome.estimate, str(outcome.source), str(outcome.output)))
-            elif outcome.skipped is not None and not request.quiet:
-                say(f"{outcome.source}: skipped, {outcome.skipped}.")
-            elif outcome.error is None and not request.quiet and not outcome.was_done:
-                say(f"{outcome.output}  {outcome.size}  {outcome.seconds:.1f} s")
-            yield outcome
-
-
 def _watch(request: Request) -> Iterator[Jobs[Path]]:
     """The jobs that are there now, and those that arrive, for ever. Raises PlanError unless folders go to a folder."""
-    from ..errors import PlanError
-    from ..inputs.discover import Jobs
-    from ..inputs.watch import watch_folders
-
     output = request.output.output
     folders = [Path(text) for text in request.inputs]
     if output is None or not all(map(os.path.isdir, folders)):
@@ -148,7 +136,7 @@ def _watch(request: Request) -> Iterator[Jobs[Path]]:
             logging.getLogger("upscaler").info("%s", error)  # there is no picture yet, mostly
             return ()
 
-    if not request.quiet:
+    if not request.messages.quiet:
         say(f"watching {', '.join(request.inputs)}; interrupt to end.")
     with closing(watch_folders(folders, look)) as groups:
         for jobs in groups:
@@ -156,8 +144,6 @@ def _watch(request: Request) -> Iterator[Jobs[Path]]:
 
 
 def _find(request: Request, output: str | None) -> Jobs[Path]:
-    from ..inputs.discover import find_jobs
-
     scale = (request.target.scale or request.pipeline.model.scale) if request.target.is_scale else None
     tag = f"_{scale:g}x" if scale else "_upscaled"
     found = find_jobs(

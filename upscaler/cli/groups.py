@@ -1,6 +1,6 @@
 """Groups of options: a command takes frozen dataclasses, and each of their fields is an option of the command line.
 
-The groups themselves are in `options`. `options_of` lists a command's options for whatever else shows them.
+The groups themselves are in `options`.
 """
 
 from __future__ import annotations
@@ -8,32 +8,15 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
-from typing import Annotated, Any, ClassVar, cast, get_args, get_type_hints
+from dataclasses import field, fields
+from typing import Annotated, Any, ClassVar, cast, get_type_hints
 
 import typer
 from typer.core import TyperCommand
-from typer.models import OptionInfo
 
 from . import options_in_text
 
 Command = Callable[..., None]
-
-
-@dataclass(frozen=True)
-class Option:
-    """An option of a command, as a table of options shows it."""
-
-    name: str
-    """The parameter it sets, and the field of its group."""
-    flags: tuple[str, ...]
-    """How it is written: ("--scale", "-s")."""
-    panel: str
-    type: Any
-    default: Any
-    help: str
-    metavar: str
-    """What stands for its value; empty for one that takes none."""
 
 
 class Group:
@@ -90,18 +73,6 @@ def expand_groups(command: Command) -> Command:
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return run
-
-
-def options_of(command: Command) -> Iterator[Option]:
-    """Lists the options of a command in their order, without its arguments, which have no name."""
-    hints = get_type_hints(command, include_extras=True)
-    for name, parameter in inspect.signature(command).parameters.items():
-        kind, info = get_args(hints[name])
-        if isinstance(info, OptionInfo):
-            words = [info.default, *(info.param_decls or ())]  # Typer takes the first for a default
-            flags = tuple(word for word in words if isinstance(word, str)) or (f"--{name.replace('_', '-')}",)
-            texts = info.rich_help_panel or "", kind, parameter.default, info.help or "", info.metavar or ""
-            yield Option(name, flags, *texts)
 
 
 class PanelCommand(TyperCommand):

@@ -13,7 +13,7 @@ import threading
 import time
 from types import FrameType
 
-SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 REPEAT_WINDOW = 1.0
 """Seconds in which further signals are ignored: shells send several, and unwinding must not be cut short."""
@@ -40,18 +40,16 @@ class Interrupted(BaseException):
 def install() -> None:
     """Makes the signals raise Interrupted; those that are ignored, as in the background, stay ignored."""
     handler = _Handler()
-    for name in SIGNALS:
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler.stop)
     sys.unraisablehook = handler.again
 
 
 def ignore() -> None:
     """Makes the signals do nothing: all that is left is to exit, which takes a while with torch loaded."""
-    for name in SIGNALS:
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 class _Handler:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .completion import all_models
+from ..errors import ModelError, PlanError
 from .console import say, show, table
-from .downloads import download
 from .groups import PanelCommand, expand_groups
-from .options import VerboseOptions
+from .options import FetchOptions, VerboseOptions, complete_models
 from .options_in_text import sentence
 
 if TYPE_CHECKING:
@@ -21,36 +20,34 @@ app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="The models there are: list them, fetch, import or remove them."
 )
 
-Name = Annotated[
-    str,
-    typer.Argument(
-        metavar="NAME",
-        autocompletion=all_models,
-        help="Name a model, a file, a folder, a URL, or a repository of the hub.",
-    ),
-]
+
+def _names(help: str) -> Any:
+    """An argument that names one model or several."""
+    return typer.Argument(metavar="NAME", autocompletion=complete_models(lambda kind: True), help=help)
 
 
 @app.command("list", cls=PanelCommand)
-def list_(
-    here: Annotated[bool, typer.Option("--here", help="List only those that need no fetching.")] = False,
-) -> None:
+def list_(here: Annotated[bool, typer.Option("--here", help="List only those that need no fetching.")] = False) -> None:
     """List all models, imported ones included."""
     from .. import catalog
-    from .describe import is_here, licence, size_of, use
+    from .describe import is_here, licence, size_of
 
     rows = []
     for model in catalog.models():
         needs_nothing = is_here(model)
         if needs_nothing or not here:
-            here_too = "yes" if needs_nothing else ""
-            rows.append((model.name, use(model), size_of(model), here_too, licence(model), model.purpose))
+            use = model.facts.use or (f"{model.scale}x" if model.scale else "any")
+            there = "yes" if needs_nothing else ""
+            rows.append((model.name, use, size_of(model), there, licence(model), model.purpose))
     table(("model", "scale", "size", "here", "licence", "for"), rows)
 
 
 @app.command("show", cls=PanelCommand)
 @expand_groups
-def show_(name: Name, messages: VerboseOptions) -> None:
+def show_(
+    name: Annotated[str, _names("Name a model, a file, a folder, a URL, or a repository of the hub.")],
+    messages: VerboseOptions,
+) -> None:
     """Show all that is known of one model."""
     messages.set_up()
     from .describe import about_model
@@ -61,12 +58,7 @@ def show_(name: Name, messages: VerboseOptions) -> None:
 @app.command(cls=PanelCommand)
 @expand_groups
 def fetch(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="NAME", autocompletion=all_models, help="Name models, URLs, or repositories of the hub."
-        ),
-    ] = None,
+    names: Annotated[list[str] | None, _names("Name models, URLs, or repositories of the hub.")] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Fetch every network whose licence allows commercial use.")
     ] = False,
@@ -76,7 +68,6 @@ def fetch(
     """Download models, so that they are here when there is no connection."""
     messages.set_up()
     from .. import catalog
-    from ..errors import ModelError, PlanError
     from .describe import pieces
 
     if bool(names) == everything:
@@ -87,12 +78,12 @@ def fetch(
     failures = []
     for model in [piece for named in wanted for piece in pieces(named)]:
         try:
-            path = download(model)
+            FetchOptions().download([model], messages.shows_bars)
         except ModelError as error:
             failures.append(f"error: {sentence(error)}")
             continue
         credit = f"  {model.licence}, by {model.author}" if model.licence else ""
-        show(f"{model.name}  {path or 'needs no file'}{credit}")
+        show(f"{model.name}  {catalog.find_local(model) or 'needs no file'}{credit}")
     for failure in failures:
         say(failure)
     if failures:
@@ -123,13 +114,7 @@ def import_(
 
 @app.command(cls=PanelCommand)
 @expand_groups
-def remove(
-    names: Annotated[
-        list[str],
-        typer.Argument(metavar="NAME", autocompletion=all_models, help="Name fetched or imported models."),
-    ],
-    messages: VerboseOptions,
-) -> None:
+def remove(names: Annotated[list[str], _names("Name fetched or imported models.")], messages: VerboseOptions) -> None:
     """Delete what was fetched or imported of models."""
     messages.set_up()
     from .. import catalog
@@ -140,14 +125,9 @@ def remove(
 
 
 @app.command(cls=PanelCommand)
-def where(
-    name: Annotated[
-        str | None, typer.Argument(metavar="NAME", autocompletion=all_models, help="Name one model.")
-    ] = None,
-) -> None:
+def where(name: Annotated[str | None, _names("Name one model.")] = None) -> None:
     """Show the folder in which models are kept, or the file or folder of one of them."""
     from .. import catalog
-    from ..errors import ModelError
     from .describe import pieces
 
     if name is None:
@@ -163,7 +143,6 @@ def where(
 def _find(name: str) -> Model:
     """The model of that name. Raises PlanError, since the name is the user's."""
     from .. import catalog
-    from ..errors import ModelError, PlanError
 
     try:
         return catalog.find(name)

@@ -7,14 +7,14 @@ be. The table is over 300 lines long, since options are found and compared more 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .completion import controls, enlarging, generators
-from .console import set_up_logging
-from .downloads import download
+from ..errors import ModelError, PlanError
+from .console import download_bar, is_terminal, set_up_logging
 from .groups import Group, flag, option
 
 if TYPE_CHECKING:
@@ -28,10 +28,23 @@ if TYPE_CHECKING:
     from ..text2image.text_to_image import TextToImage
 
 
+def complete_models(is_wanted: Callable[[str], bool]) -> Callable[[str], list[tuple[str, str]]]:
+    """A completion of names of models, each with what it is for; `is_wanted` chooses from the kinds. Loads no torch."""
+
+    def complete(incomplete: str) -> list[tuple[str, str]]:
+        from .. import catalog
+
+        try:
+            wanted = [model for model in catalog.models() if is_wanted(model.kind)]
+        except ModelError:  # the user's own catalog is broken; a shell has no place to say so
+            return []
+        return [(model.name, model.purpose) for model in wanted if model.name.startswith(incomplete)]
+
+    return complete
+
+
 @dataclass(frozen=True)
 class SizeOptions(Group, panel="Size"):
-    """How large results become."""
-
     scale: float | None = option(
         "TIMES",
         "Make it this many times as large, such as 2, 2.5 or 8. Default: the model's own scale, mostly 4.",
@@ -63,26 +76,19 @@ class SizeOptions(Group, panel="Size"):
 
 @dataclass(frozen=True)
 class GeneratedSizeOptions(SizeOptions):
-    """How large generated pictures become."""
-
     no_upscale: bool = flag("Leave pictures as large as they are generated.")
 
-    def target(self) -> Target:
-        from ..errors import PlanError
-        from ..target import Target
-
-        target = SizeOptions.target(replace(self, no_upscale=False))
-        if self.no_upscale and target != Target():
+    def arguments(self) -> dict[str, Any]:
+        arguments = super().arguments()
+        if arguments.pop("no_upscale", False) and arguments:
             raise PlanError(
                 "--no-upscale and a size to enlarge to: pictures stay as they are generated. Leave out one of them."
             )
-        return target
+        return arguments
 
 
 @dataclass(frozen=True)
 class EncodingOptions(Group, panel="Output"):
-    """How results are written."""
-
     overwrite: bool = flag("Replace outputs that exist.")
     quality: int | None = option("N", "Set the quality of JPEG (default 95), WebP (90) or AVIF (80).", min=1, max=100)
     lossless: bool = flag("Write WebP and AVIF without any loss.")
@@ -91,31 +97,32 @@ class EncodingOptions(Group, panel="Output"):
     )
     strip: bool = flag("Leave out EXIF, XMP, IPTC and what made a generated picture; the colour profile stays.")
 
-    def encode_options(self, format: str | None = None) -> EncodeOptions:
-        """`format`: the name or suffix of one that can be written."""
-        from ..codecs import FORMATS, EncodeOptions, by_name
-        from ..errors import PlanError
+    def encode_options(self) -> EncodeOptions:
+        from ..codecs import EncodeOptions
 
-        found = None if format is None else by_name(format.lstrip("."))
-        if format is not None and (found is None or found.writer is None):
-            known = ", ".join(each.suffixes[0][1:] for each in FORMATS if each.writer)
-            raise PlanError(f"--format {format}: this format cannot be written. Choose one of {known}.")
-        return EncodeOptions(found, self.quality, self.lossless, self.compression, self.strip, self.overwrite)
+        return EncodeOptions(**self.arguments())
 
 
 @dataclass(frozen=True)
 class FormatOptions(EncodingOptions):
-    """How results are written, and in which format."""
-
     format: str | None = option(
         "NAME", "Write jpg, png, webp, tif, avif … Default: what --output says, the source's own, or png.", "-f"
     )
 
+    def arguments(self) -> dict[str, Any]:
+        from ..codecs import FORMATS, by_name
+
+        arguments = super().arguments()
+        if self.format is not None:
+            format = arguments["format"] = by_name(self.format.lstrip("."))
+            if format is None or format.writer is None:
+                known = ", ".join(each.suffixes[0][1:] for each in FORMATS if each.writer)
+                raise PlanError(f"--format {self.format}: this format cannot be written. Choose one of {known}.")
+        return arguments
+
 
 @dataclass(frozen=True)
 class OutputOptions(Group, panel="Output"):
-    """Where enlarged pictures go."""
-
     output: str | None = option(
         "PATH",
         "Write to this file; or into this folder, in which an input folder is mirrored; or to -, which is "
@@ -129,8 +136,6 @@ class OutputOptions(Group, panel="Output"):
 
 @dataclass(frozen=True)
 class GeneratedOutputOptions(Group, panel="Output"):
-    """Where generated pictures go."""
-
     output: str | None = option(
         "PATH", "Write to this file, or into this folder. Default: the current folder, as a-red-circle_17.png.", "-o"
     )
@@ -141,13 +146,11 @@ class GeneratedOutputOptions(Group, panel="Output"):
 
 @dataclass(frozen=True)
 class ModelOptions(Group, panel="Model"):
-    """What enlarges."""
-
     model: str | None = option(
         "NAME",
         "Enlarge with this model: a name (see upscaler models list), a network's file, or its URL.",
         "-m",
-        autocompletion=enlarging,
+        autocompletion=complete_models(lambda kind: kind != "control"),
         default="photo",
     )
     blend: float | None = option(
@@ -167,81 +170,66 @@ class ModelOptions(Group, panel="Model"):
     def upscaler(
         self, hardware: HardwareOptions, fetching: FetchOptions, diffusion: Diffusion | None, **defaults: Any
     ) -> Pipeline:
-        """Fetches and loads nothing yet. `defaults`: the model and fields of `PipelineOptions` for what was
-        not given.
-
-        Only diffusion models have to be told that they may be pickles.
-        """
+        """Fetches and loads nothing yet. `defaults`: the model and `PipelineOptions` for what was not given."""
         from ..catalog import find
         from ..diffusion.options import Diffusion
-        from ..errors import ModelError
         from ..pipeline import Pipeline, PipelineOptions
 
         settings = {**defaults, **self.arguments(), **hardware.arguments()}
         name = settings.pop("model")
         if self.denoise not in (None, "auto"):
             settings["denoise"] = _share(str(self.denoise))
-        try:
-            if fetching.allow_pickle and find(name).facts.takes_diffusion:
+        with _blame("model", name):
+            if fetching.allow_pickle and find(name).facts.takes_diffusion:  # no other model has to be told
                 diffusion = replace(diffusion or Diffusion(), allow_pickle=True)
             return Pipeline(name, PipelineOptions(**settings, workspace=hardware.workspace, diffusion=diffusion))
-        except ModelError as error:
-            raise _blame(error, "model", name) from error
 
 
 @dataclass(frozen=True)
 class GeneratorOptions(Group, panel="Model"):
-    """What generates."""
-
     generator: str | None = option(
         "NAME",
         "Generate with this model: a name (see upscaler models list), a folder, a .safetensors file, or a "
         "repository of the hub. Default: the best that this machine can run.",
         "-g",
-        autocompletion=generators,
+        autocompletion=complete_models(lambda kind: kind == "generator"),
     )
     no_safety_checker: bool = flag("Do without the safety checker that comes with some generators.")
 
     def text_to_image(self, hardware: HardwareOptions, fetching: FetchOptions, **defaults: Any) -> TextToImage:
         """Fetches and loads nothing yet. `defaults`: arguments of `TextToImage` for what was not given."""
-        from ..errors import ModelError
         from ..text2image.text_to_image import TextToImage
 
-        settings = {"model": None, **defaults, **hardware.arguments()}
-        name = self.generator or settings["model"]
-        settings |= {"model": name, "safety_checker": not self.no_safety_checker}
-        try:
-            return TextToImage(**settings, allow_pickle=fetching.allow_pickle, offline=fetching.offline or None)
-        except ModelError as error:
-            if name is None:
-                raise
-            raise _blame(error, "generator", name) from error
+        name = self.generator or defaults.pop("model", None)
+        settings = {**defaults, **hardware.arguments(), "safety_checker": not self.no_safety_checker}
+        with _blame("generator", name):
+            return TextToImage(name, **settings, allow_pickle=fetching.allow_pickle, offline=fetching.offline or None)
 
 
 @dataclass(frozen=True)
 class FetchOptions(Group, panel="Model"):
-    """Which files of models may be fetched and loaded."""
-
     allow_pickle: bool = flag("Load diffusion models that are not safetensors, which can run programs.")
     offline: bool = flag("Fetch no model, whatever happens.")
 
-    def download(self, models: Iterable[Model], shows_bar: bool) -> None:
+    def download(self, models: Iterable[Model], shows_bars: bool) -> None:
         """Fetches the files that are not on this machine. Raises ModelError."""
+        from .. import catalog
+
         for model in models:
-            download(model, shows_bar, self.offline, self.allow_pickle)
+            if model.facts.loader is not None:
+                with download_bar(model.name, shows_bars) as progress:
+                    catalog.fetch_model(model, progress, offline=self.offline or None, allow_pickle=self.allow_pickle)
 
 
 @dataclass(frozen=True)
 class RefiningOptions(Group, panel="Diffusion"):
-    """How a diffusion model enlarges."""
-
     creativity: float | None = option(
         "0..1", "Let a diffusion model draw this much anew as it enlarges. Default: 0.25."
     )
     control: str | None = option(
         "NAME",
         "Hold the result of refine, or of a generator, to its source with this ControlNet.",
-        autocompletion=controls,
+        autocompletion=complete_models(lambda kind: kind == "control"),
     )
 
     def diffusion(self, base: Diffusion | None = None) -> Diffusion | None:
@@ -254,8 +242,6 @@ class RefiningOptions(Group, panel="Diffusion"):
 
 @dataclass(frozen=True)
 class DiffusionOptions(RefiningOptions):
-    """How a diffusion model enlarges a photograph."""
-
     prompt: str | None = option("TEXT", "Tell a diffusion model what is in the picture. Default: what it sees there.")
     negative: str | None = option("TEXT", "Tell a diffusion model what must not be in the result.")
     steps: int | None = option("N", "Take this many steps from noise to picture. Default: the model's own number.")
@@ -266,8 +252,6 @@ class DiffusionOptions(RefiningOptions):
 
 @dataclass(frozen=True)
 class UpscaleDiffusionOptions(RefiningOptions):
-    """How a diffusion model enlarges a generated picture."""
-
     upscale_prompt: str | None = option(
         "TEXT", "Tell the diffusion model that enlarges what is in it. Default: nothing."
     )
@@ -281,8 +265,6 @@ class UpscaleDiffusionOptions(RefiningOptions):
 
 @dataclass(frozen=True)
 class GenerationOptions(Group, panel="Prompt"):
-    """What is generated, beside the prompt."""
-
     seed: int | None = option(
         "N",
         "Choose the noise: the same seed gives the same picture. Default: a random one; with --prompts 0, so that"
@@ -299,7 +281,7 @@ class GenerationOptions(Group, panel="Prompt"):
     aspect: str | None = option("W:H", "Give the proportions in place of a size, such as 16:9 or 3:4.")
     steps: int | None = option("N", "Take this many steps from noise to picture. Default: the generator's number.")
     guidance: float | None = option("N", "Make the prompt count this much. Default: the generator's number.")
-    init_image: str | None = option("PICTURE", "Begin with this picture in place of noise.")
+    image: str | None = option("PICTURE", "Begin with this picture in place of noise.", "--init-image")
     strength: float | None = option("0..1", "Draw this much of that picture anew: 1 is all of it. Default: 0.6.")
     lora: list[str] | None = option(
         "FILE[:WEIGHT]", "Change the generator's weights by this file. May be given several times."
@@ -313,8 +295,6 @@ class GenerationOptions(Group, panel="Prompt"):
         parameters = super().arguments()
         if self.size is not None:
             parameters["size"] = parse_size(self.size)
-        if "init_image" in parameters:
-            parameters["image"] = parameters.pop("init_image")
         if "lora" in parameters:
             parameters["loras"] = tuple(map(Lora.parse, parameters.pop("lora")))
         return parameters
@@ -322,8 +302,6 @@ class GenerationOptions(Group, panel="Prompt"):
 
 @dataclass(frozen=True)
 class PromptOptions(Group, panel="Prompt"):
-    """Which prompts there are."""
-
     file: Path | None = option(
         "FILE",
         "Take more prompts from a file: a text with one on each line, or .csv or .jsonl with a column for each "
@@ -335,8 +313,6 @@ class PromptOptions(Group, panel="Prompt"):
 
 @dataclass(frozen=True)
 class HardwareOptions(Group, panel="Hardware"):
-    """What computes, and with how much memory."""
-
     device: str | None = option("NAME", "Compute on cuda, cuda:1, rocm, xpu, mps or cpu. Default: the best.", "-d")
     precision: str | None = option(
         "NAME", "Compute in fp32, fp16 or bf16; auto takes the fastest that is safe.", default="auto"
@@ -366,9 +342,7 @@ class HardwareOptions(Group, panel="Hardware"):
 
 
 @dataclass(frozen=True)
-class TilingOptions(Group, panel="Hardware"):
-    """How pictures are cut."""
-
+class TilingOptions(HardwareOptions):
     tile: int | None = option(
         "PIXELS", "Cut the source into tiles with sides of at most this length. Default: chosen.", min=1
     )
@@ -378,8 +352,6 @@ class TilingOptions(Group, panel="Hardware"):
 
 @dataclass(frozen=True)
 class ParallelOptions(Group, panel="Hardware"):
-    """Which processes and machines share the work."""
-
     devices: str | None = option(
         "NAMES",
         "Compute on several devices at once, with a process for each: cuda:0,cuda:1, or all; a name may stand twice.",
@@ -393,48 +365,38 @@ class ParallelOptions(Group, panel="Hardware"):
 
     def worker_options(self, hardware: HardwareOptions) -> WorkerOptions | None:
         """None when this process does the work."""
-        from ..errors import PlanError
         from ..jobs.workers.messages import WorkerOptions
 
         if self.option is None:
             return None
-        names = [name.strip() for name in (self.devices or "").split(",")]
-        workers = WorkerOptions(tuple(name for name in names if name), self.cluster)
+        names = map(str.strip, (self.devices or "").split(","))
         if hardware.device is not None:
             raise PlanError(
                 f"--device {hardware.device}: this is one device, and {self.option} says who computes. "
                 "Leave out one of them."
             )
-        return workers
+        return WorkerOptions(tuple(filter(None, names)), self.cluster)
 
 
 @dataclass(frozen=True)
 class ReadingOptions(Group, panel="Input"):
-    """Which sources are accepted."""
-
     accept_damaged: bool = flag("Take what can be read of a broken file.")
     max_megapixels: int = option("N", "Refuse sources of more than this many million pixels.", min=1, default=512)
 
     def reading(self, workspace: Path | None = None) -> Reading:
-        return {
-            "accept_damaged": self.accept_damaged,
-            "max_pixels": self.max_megapixels * 10**6,
-            "workspace": workspace,
-        }
+        pixels = self.max_megapixels * 10**6
+        return {"accept_damaged": self.accept_damaged, "max_pixels": pixels, "workspace": workspace}
 
 
 @dataclass(frozen=True)
 class JobOptions(Group, panel="Folders"):
-    """What is done with many pictures."""
-
     force: bool = flag("Make again what an earlier run into the same folder has made.")
     report: Path | None = option("FILE", "Write a row for every picture into a .json or .csv file.")
+    watch = False  # an option of the group below
 
 
 @dataclass(frozen=True)
 class FolderOptions(JobOptions):
-    """Which pictures of folders are made."""
-
     include: list[str] | None = option("PATTERN", "Take only files like this from folders: *.tif, raw/*.")
     exclude: list[str] | None = option("PATTERN", "Leave out files and folders like this in folders.")
     skip_larger_than: str | None = option("WxH", "Leave out sources that are wider or higher than this.")
@@ -446,63 +408,50 @@ class FolderOptions(JobOptions):
         from ..jobs.outcome import SelectionRules
         from ..target import parse_size
 
-        return SelectionRules(
-            self.force,
-            self.retry_failed,
-            None if self.skip_larger_than is None else parse_size(self.skip_larger_than),
-            None if self.skip_at_least is None else parse_size(self.skip_at_least),
-        )
+        sizes = [None if text is None else parse_size(text) for text in (self.skip_larger_than, self.skip_at_least)]
+        return SelectionRules(self.force, self.retry_failed, *sizes)
 
 
 @dataclass(frozen=True)
 class VerboseOptions(Group, panel="Messages"):
-    """Whether everything is said."""
-
     verbose: bool = flag("Say everything that is done.", "-v")
+    quiet = progress = dry_run = False  # options of the groups below
 
     def set_up(self) -> None:
         """Shows messages as they were asked for from here on."""
-        set_up_logging(quiet=False, verbose=self.verbose)
-
-
-@dataclass(frozen=True)
-class MessageOptions(VerboseOptions):
-    """What is said of the work."""
-
-    quiet: bool = flag("Say nothing but errors.", "-q")
-    progress: bool = flag("Show progress bars, on a terminal or not.")
-
-    @property
-    def shows_bars(self) -> bool:
-        on_terminal = sys.stderr is not None and sys.stderr.isatty()
-        return not self.quiet and (self.progress or on_terminal)
-
-    def set_up(self) -> None:
-        from ..errors import PlanError
-
         set_up_logging(self.quiet, self.verbose)
         if self.quiet and (self.verbose or self.progress):
             loud = "--verbose" if self.verbose else "--progress"
             raise PlanError(f"--quiet and {loud} are opposites. Choose one of them.")
 
+    @property
+    def shows_bars(self) -> bool:
+        return not self.quiet and (self.progress or is_terminal(sys.stderr))
+
+
+@dataclass(frozen=True)
+class MessageOptions(VerboseOptions):
+    quiet: bool = flag("Say nothing but errors.", "-q")
+    progress: bool = flag("Show progress bars, on a terminal or not.")
+
 
 @dataclass(frozen=True)
 class DryRunOptions(MessageOptions):
-    """What is said of the work, and whether it is done."""
-
     dry_run: bool = flag("Only say what would be done: sizes, model, device, tiles and memory.")
 
 
-def _blame(error: Exception, argument: str, name: str) -> Exception:
-    """The error as the fault of the option that names a model."""
-    from ..errors import PlanError
-
-    return PlanError(str(error).removeprefix(f"{name}: "), argument=argument, value=name)
+@contextmanager
+def _blame(argument: str, name: str | None) -> Iterator[None]:
+    """Makes a ModelError the fault of the option that names the model, if one was named."""
+    try:
+        yield
+    except ModelError as error:
+        if name is None:
+            raise
+        raise PlanError(str(error).removeprefix(f"{name}: "), argument=argument, value=name) from error
 
 
 def _share(text: str) -> float:
-    from ..errors import PlanError
-
     try:
         return float(text)
     except ValueError as error:

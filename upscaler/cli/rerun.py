@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import PictureError
 from . import options
 from .console import say
 from .generate import make
@@ -15,9 +16,7 @@ from .groups import expand_groups
 
 if TYPE_CHECKING:
     from ..picture import Picture
-    from ..pipeline import Pipeline
     from ..recipe import Recipe
-    from ..text2image.parameters import GenerationParameters
 
 MODEL_AS_BEFORE = options.ModelOptions(model=None, blend=None)
 HARDWARE_AS_BEFORE = options.HardwareOptions(precision=None)
@@ -55,29 +54,29 @@ def rerun(
     messages.set_up()
     from .. import codecs
     from ..inputs.discover import Job, Jobs
-    from ..jobs.generate import GenerateJob, target_of
+    from ..jobs.generate import GenerateJob, target_of, upscaler_options
     from ..target import Target
+    from ..text2image.parameters import GenerationParameters
 
     source = codecs.decode(picture)
     made = _recipe_of(source)
     changes = drawing.parameters() | ({} if prompt is None else {"prompt": prompt})
-    parameters = _parameters(made, changes)
+    parameters = GenerationParameters.from_dict(made.parameters)
+    parameters = replace(parameters, **({"size": None, **changes} if "aspect" in changes else changes))
     target = size.target()
     drawer = generator.text_to_image(
-        hardware,
-        fetching,
-        model=str(made.generator["model"]),
-        precision=str(made.generator.get("precision", "auto")),
+        hardware, fetching, model=str(made.generator["model"]), precision=str(made.generator.get("precision", "auto"))
     )
     enlarges = target != Target() or bool(model.arguments()) or bool(diffusion.arguments())
     upscaler = None
     if not size.no_upscale and (made.upscaler is not None or enlarges):
-        upscaler = _upscaler(made, model, fetching, diffusion, hardware)
+        settings = {"model": "photo", **upscaler_options(made, model.model)}
+        base = settings.pop("diffusion", None)
+        upscaler = model.upscaler(hardware, fetching, diffusion.diffusion(base), **settings)
     is_changed = source.size != made.size
     if is_changed and not (enlarges or size.no_upscale or messages.quiet):
         _say_changed(source, made)
-    path = Path(picture)
-    place = path.with_stem(f"{path.stem}_again") if output is None else Path(output)
+    place = Path(picture).with_stem(f"{Path(picture).stem}_again") if output is None else Path(output)
     chain = GenerateJob(drawer, upscaler, target if target != Target() else target_of(made))
     fetching.download([drawer.model, *(upscaler.models if upscaler else ())], messages.shows_bars)
     job = Job(parameters, place, encoding.encode_options())
@@ -86,33 +85,9 @@ def rerun(
         _compare(source, codecs.decode(place), made, messages.quiet)
 
 
-def _parameters(made: Recipe, changes: dict[str, Any]) -> GenerationParameters:
-    """The parameters of the recipe with the changes; proportions replace its size."""
-    from ..text2image.parameters import GenerationParameters
-
-    parameters = GenerationParameters.from_dict(made.parameters)
-    return replace(parameters, **({"size": None, **changes} if "aspect" in changes else changes))
-
-
-def _upscaler(
-    made: Recipe,
-    model: options.ModelOptions,
-    fetching: options.FetchOptions,
-    diffusion: options.UpscaleDiffusionOptions,
-    hardware: options.HardwareOptions,
-) -> Pipeline:
-    """The upscaler of the recipe, except for what was asked for."""
-    from ..jobs.generate import upscaler_options
-
-    settings = {"model": "photo", **upscaler_options(made, model.model)}
-    base = settings.pop("diffusion", None)
-    return model.upscaler(hardware, fetching, diffusion.diffusion(base), **settings)
-
-
 def _recipe_of(picture: Picture) -> Recipe:
     """Raises PictureError when there is none."""
     from .. import recipe
-    from ..errors import PictureError
 
     made = recipe.read(picture)
     if made is None:

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
-from .console import bars, say, show
-
-if TYPE_CHECKING:
-    from ..codecs import EncodeOptions
-    from ..picture import Picture
-    from ..pipeline import Reading
-    from .files import Request
+from .. import codecs
+from ..errors import OutputError, PictureError, PlanError
+from ..inputs.discover import expand, folder_for
+from ..jobs.batch import prepare, read
+from ..jobs.outcome import describe_estimate
+from ..picture import Picture
+from ..pipeline import Reading
+from .console import Bars, say, show
+from .files import Request
 
 INPUT, OUTPUT = "standard input", "standard output"
 
 
 def make_streamed(request: Request) -> None:
     """Standard input goes to standard output unless a file is named. Raises PlanError when the names make no sense."""
-    from .. import codecs
-    from ..jobs.batch import prepare
-    from ..jobs.outcome import describe_estimate
-
     output = request.output.output
     source = _source(request.inputs)
     file = None if output in (None, "-") else _file(request.writing, str(output))
@@ -39,26 +38,23 @@ def make_streamed(request: Request) -> None:
         show(describe_estimate(estimate, picture.name, str(file or OUTPUT)))
         return
     name = Path(picture.name).name
-    with bars([name], request.messages.shows_bars) as shown:
+    with closing(Bars([name], request.messages.shows_bars)) as bars:
         result = request.pipeline.run(
-            picture,
-            estimate=estimate,
-            progress=shown.progress(name),
-            workspace=request.reading.get("workspace"),
+            picture, estimate=estimate, progress=bars.progress(name), workspace=request.reading.get("workspace")
         )
     if file is not None:
         codecs.encode(result, file, request.writing)
     elif sink is not None:
-        _write(result, sink, request.writing)
-    if not request.quiet:
+        try:
+            codecs.encode_stream(result, sink, request.writing, OUTPUT)
+        except OSError as error:
+            raise OutputError(f"{OUTPUT} cannot be written ({error.strerror}).") from error
+    if not request.messages.quiet:
         say(f"{file or OUTPUT}  {result.size}")
 
 
 def _source(inputs: list[str]) -> Path | None:
     """The one file that is named; None is standard input. Raises PlanError for several."""
-    from ..errors import PlanError
-    from ..inputs.discover import expand
-
     if inputs == ["-"]:
         return None
     paths = [] if "-" in inputs else [path for text in inputs for path in expand(text)]
@@ -68,10 +64,6 @@ def _source(inputs: list[str]) -> Path | None:
 
 
 def _read(source: Path | None, request: Request) -> Picture:
-    from .. import codecs
-    from ..errors import PictureError, PlanError
-    from ..jobs.batch import read
-
     if source is not None:
         return read(source, **request.reading)
     if sys.stdin is None:
@@ -86,36 +78,20 @@ def _read(source: Path | None, request: Request) -> Picture:
     return codecs.decode(content, **reading)
 
 
-def _file(writing: EncodeOptions, output: str) -> Path:
+def _file(writing: codecs.EncodeOptions, output: str) -> Path:
     """The file that is named. Raises PlanError when it is a folder, or its name says no format."""
-    from ..codecs import by_suffix
-    from ..errors import PlanError
-    from ..inputs.discover import folder_for
-
     path = Path(output)
     if os.path.isdir(output) or output.endswith(("/", os.sep)):
         raise PlanError(f"{output} is a folder, and {INPUT} has no name for a file in it. Name a file.")
-    if writing.format is None and by_suffix(path.suffix) is None:
+    if writing.format is None and codecs.by_suffix(path.suffix) is None:
         raise PlanError(f"{output}: its name says no format. Give it a suffix such as .png, or use --format.")
     folder_for(path)
     return path
 
 
 def _standard_output() -> BinaryIO:
-    from ..errors import OutputError, PlanError
-
     if sys.stdout is None:
         raise OutputError(f"{OUTPUT} is closed. Name a file with -o.")
     if sys.stdout.isatty():
         raise PlanError(f"{OUTPUT} is a terminal. Redirect it, or name a file with -o.")
     return sys.stdout.buffer
-
-
-def _write(picture: Picture, sink: BinaryIO, writing: EncodeOptions) -> None:
-    from .. import codecs
-    from ..errors import OutputError
-
-    try:
-        codecs.encode_stream(picture, sink, writing, OUTPUT)
-    except OSError as error:
-        raise OutputError(f"{OUTPUT} cannot be written ({error.strerror}).") from error
