@@ -1,85 +1,112 @@
 """The line of stages: all come through once, alike things together, failures end it."""
 
 import threading
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from upscaler import Target
+from upscaler.inputs.discover import Job
 from upscaler.jobs import pipelining
+from upscaler.jobs.stages import Stages
+from upscaler.jobs.task import Task
 
 
-def through(items: Iterable[int], groups: list[list[int]], most: int, gate: threading.Event | None = None) -> list[int]:
-    """Numbers through a line that computes together those with the same last digit; the first waits at the gate."""
+@dataclass(frozen=True, kw_only=True)
+class Numbers(Stages):
+    """What is done with the numbers of tasks."""
+
+    reading: Callable[[int], int] = lambda number: number
+    computing: Callable[[list[int]], list[int]] = lambda numbers: numbers
+    writing: Callable[[int], int] = lambda number: number
+    flushing: Callable[[], list[int]] = list
+
+    def read(self, task: Task) -> Task:
+        return replace(task, number=self.reading(task.number))
+
+    def compute(self, tasks: list[Task]) -> Iterator[Task]:
+        return map(numbered, self.computing([task.number for task in tasks]))
+
+    def flush(self) -> Iterator[Task]:
+        return map(numbered, self.flushing())
+
+    def write(self, task: Task) -> Task:
+        return task.end(is_made=True, number=self.writing(task.number))
+
+
+def numbered(number: int, most: int = 1) -> Task:
+    """A task of that number; those with the same last digit may be computed together."""
+    estimate: Any = SimpleNamespace(batch_key=number % 10, max_batch=most)
+    return Task(Job(Path(), Path()), number=number, estimate=estimate)
+
+
+def through(
+    tasks: Iterable[Task | None], told: Callable[[Exception], None] = lambda _: None, **stages: Any
+) -> list[int]:
+    """The numbers of the tasks that come through, in order."""
+    numbers = Numbers(pipeline=None, target=Target(), parts=None, **stages)
+    return sorted(task.number for task in pipelining.run(numbers, tasks, lambda task: task, told))
+
+
+def hundredfold(tasks: Iterable[Task], groups: list[list[int]], gate: threading.Event | None = None) -> list[int]:
+    """Numbers through a line that notes which it computes together; the first waits at the gate."""
 
     def compute(group: list[int]) -> list[int]:
         if gate is not None:
             gate.wait(10)
         groups.append(group)
-        return [item * 100 for item in group]
+        return [number * 100 for number in group]
 
-    def batch_key(item: int) -> tuple[Hashable, int]:
-        return item % 10, most
-
-    stages = pipelining.StageFunctions(
-        lambda item: item, compute, lambda item: item + 1, lambda _: False, lambda _: 1, batch_key=batch_key
-    )
-    return sorted(pipelining.run(items, stages))
+    return through(tasks, computing=compute, writing=lambda number: number + 1)
 
 
 def test_items_that_wait_and_are_alike_are_computed_together() -> None:
     groups: list[list[int]] = []
     gate = threading.Event()
 
-    def items() -> Iterable[int]:
-        yield from range(1, 42)
+    def tasks() -> Iterator[Task]:
+        yield from (numbered(number, 3) for number in range(1, 42))
         gate.set()
 
-    assert through(items(), groups, 3, gate) == [item * 100 + 1 for item in range(1, 42)]
-    assert all(len({item % 10 for item in group}) == 1 and len(group) <= 3 for group in groups)
+    assert hundredfold(tasks(), groups, gate) == [number * 100 + 1 for number in range(1, 42)]
+    assert all(len({number % 10 for number in group}) == 1 and len(group) <= 3 for group in groups)
     assert [2, 12, 22] in groups
     assert [32] in groups
 
 
 def test_items_are_computed_alone_when_there_is_room_for_one() -> None:
     groups: list[list[int]] = []
-    assert through(range(30), groups, 1) == [item * 100 + 1 for item in range(30)]
-    assert groups == [[item] for item in range(30)]
+    assert hundredfold(map(numbered, range(30)), groups) == [number * 100 + 1 for number in range(30)]
+    assert groups == [[number] for number in range(30)]
 
 
-@pytest.mark.parametrize("stage", ["read", "compute", "write"])
+@pytest.mark.parametrize("stage", ["reading", "computing", "writing"])
 def test_what_a_stage_raises_ends_the_line(stage: str) -> None:
-    def read(item: int) -> int:
-        if stage == "read" and item == 5:
-            raise ValueError(item)
-        return item
-
-    def compute(group: list[int]) -> list[int]:
-        if stage == "compute" and 5 in group:
+    def fail(what: int | list[int]) -> int | list[int]:
+        if what in (5, [5]):
             raise ValueError(5)
-        return group
-
-    def write(item: int) -> int:
-        if stage == "write" and item == 5:
-            raise ValueError(item)
-        return item
+        return what
 
     told: list[Exception] = []
-    stages = pipelining.StageFunctions(read, compute, write, lambda _: False, lambda _: 1, on_error=told.append)
     with pytest.raises(ValueError, match="5") as raised:
-        list(pipelining.run(range(1000), stages))
+        through(map(numbered, range(1000)), told.append, **{stage: fail})
     assert raised.value in told
 
 
 def test_what_was_kept_back_comes_when_nothing_waits_and_at_the_end() -> None:
-    """None among the items says that the next one may take long."""
+    """None among the tasks says that the next one may take long."""
     kept: list[int] = []
     groups: list[list[int]] = []
     flushed = threading.Event()
 
-    def items() -> Iterable[int | None]:
-        yield from (1, 2, 3, None)
+    def tasks() -> Iterator[Task | None]:
+        yield from (numbered(1), numbered(2), numbered(3), None)
         assert flushed.wait(10), "nothing asked for what was kept back"
-        yield from (4, None, 5)  # that one comes at once
+        yield from (numbered(4), None, numbered(5))  # that one comes at once
 
     def compute(group: list[int]) -> list[int]:
         kept.extend(group)
@@ -91,9 +118,6 @@ def test_what_was_kept_back_comes_when_nothing_waits_and_at_the_end() -> None:
         flushed.set()
         return groups[-1]
 
-    stages = pipelining.StageFunctions(
-        lambda item: item, compute, lambda item: item, lambda _: False, lambda _: 1, flush=flush
-    )
-    assert sorted(pipelining.run(items(), stages)) == [1, 2, 3, 4, 5]
+    assert through(tasks(), computing=compute, flushing=flush) == [1, 2, 3, 4, 5]
     assert groups[0] == [1, 2, 3]
-    assert [item for group in groups for item in group] == [1, 2, 3, 4, 5]
+    assert [number for group in groups for number in group] == [1, 2, 3, 4, 5]

@@ -11,8 +11,8 @@ from typing import BinaryIO
 from .. import codecs
 from ..errors import OutputError, PictureError, PlanError
 from ..inputs.discover import expand, folder_for
-from ..jobs.batch import prepare, read
 from ..jobs.outcome import describe_estimate
+from ..jobs.stages import prepare, read
 from ..picture import Picture
 from ..pipeline import Reading
 from .console import Bars, say, show

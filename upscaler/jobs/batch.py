@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,17 +19,16 @@ from ..inputs.discover import Job, find_jobs
 from ..inputs.storage import is_folder, parse_location
 from ..pipeline import Pipeline, Reading
 from ..target import Target
+from . import pipelining
 from .manifest import Manifest
 from .outcome import Outcome, SelectionRules
-from .stages import FileStages, ProgressFactory, Stages, prepare, read, run_tasks
+from .stages import FileStages, ProgressFactory, Stages
 from .tracker import JobTracker
 from .workers import dispatch
 from .workers.messages import WorkerOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-__all__ = ["prepare", "read", "run", "run_folder", "run_stages"]
 
 
 def run(
@@ -57,10 +56,11 @@ def run(
     One parameter more than eight, for what a user may ask of a job.
     """
     rules = choice or SelectionRules()
-    manifest = None if folder is None or dry_run else Manifest(folder)
-    try:
+    with ExitStack() as stack:
+        manifest = None
         settings: dict[str, Any] = {}
-        if manifest is not None:
+        if folder is not None and not dry_run:
+            manifest = stack.enter_context(closing(Manifest(folder)))
             accept_damaged = bool(reading.get("accept_damaged", False))
             settings = {**pipeline.settings, "target": asdict(target), "accept_damaged": accept_damaged}
         tracker = JobTracker(manifest, lambda _: settings, rules)
@@ -75,13 +75,9 @@ def run(
         )
         if dry_run:
             stages = stages if workers is None else stages.on(workers.first)
-            yield from (_try(stages, tracker, job) for job in jobs)
-            return
-        with closing(run_stages(stages, tracker, jobs, workers)) as outcomes:
-            yield from outcomes
-    finally:
-        if manifest is not None:
-            manifest.close()
+            yield from (tracker.finish(stages.read(tracker.start(job))).outcome() for job in jobs)
+        else:
+            yield from run_stages(stages, tracker, jobs, workers)
 
 
 def run_stages(
@@ -91,10 +87,9 @@ def run_stages(
     if workers is not None:
         yield from dispatch.run(workers, tracker, stages, jobs)
         return
-    with closing(run_tasks(stages, map(tracker.start, jobs), tracker.finish)) as items:
-        for item in items:
-            assert isinstance(item, Outcome)
-            yield item
+    with closing(pipelining.run(stages, map(tracker.start, jobs), tracker.finish)) as tasks:
+        for task in tasks:
+            yield task.outcome()
 
 
 def run_folder(
@@ -130,9 +125,3 @@ def run_folder(
         progress=progress,
         **reading,
     )
-
-
-def _try(stages: FileStages, tracker: JobTracker, job: Job[Path]) -> Outcome:
-    """A job as far as a dry run takes it."""
-    task = tracker.start(job)
-    return task if isinstance(task, Outcome) else tracker.finish(stages.read(task))

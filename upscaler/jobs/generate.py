@@ -6,7 +6,7 @@ Which pictures there are, and what they are called, is decided by `prompts`.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -101,8 +101,8 @@ def run(
     would fail the same way; PlanError if the only picture cannot be made as it is asked for; EngineError when there are
     no workers left; and OutputError when the disk is full, or the manifest cannot be kept.
     """
-    manifest = None if folder is None else Manifest(folder)
-    try:
+    with ExitStack() as stack:
+        manifest = None if folder is None else stack.enter_context(closing(Manifest(folder)))
         settings = chain.settings()
         tracker = JobTracker(
             manifest, lambda job: {**_own_settings(job), **settings}, SelectionRules(force=force), chain.outputs
@@ -131,9 +131,6 @@ def run(
             task = stages.write(Task(Job("contact sheet", grid, options), picture=picture))
             if error := tracker.finish(task).error:
                 raise OutputError(error)
-    finally:
-        if manifest is not None:
-            manifest.close()
 
 
 @dataclass(frozen=True, kw_only=True)

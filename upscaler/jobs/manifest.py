@@ -74,7 +74,9 @@ class Manifest:
     def __init__(self, folder: Path) -> None:
         """Raises OutputError when it cannot be read or written, or when another run is at work in the folder."""
         self._folder = folder
-        own = _working_folder(folder)
+        own = folder / FOLDER
+        if isinstance(folder, Remote):
+            own = cache_dir() / "jobs" / hashlib.sha256(str(folder).encode()).hexdigest()[:16]
         self._file = own / "manifest.sqlite"
         self.parts = folder / FOLDER / "parts"
         """A folder for results that do not have their names yet; the leftovers of an earlier run are deleted."""
@@ -84,10 +86,10 @@ class Manifest:
             own.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
             storage.remove(self.parts)
-            if isinstance(folder, Remote):
-                _download(folder / FOLDER / self._file.name, self._file)
-            else:
+            if not isinstance(folder, Remote):
                 self.parts.mkdir(exist_ok=True)
+            elif not self._file.exists() and (remote := folder / FOLDER / self._file.name).exists():
+                atomic_write(self._file, lambda temporary: storage.fetch(remote, temporary))
             self._database = sqlite3.connect(self._file, check_same_thread=False, isolation_level=None)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=NORMAL")
@@ -140,9 +142,12 @@ class Manifest:
         self._write(replace(row, outcome="made", output_mtime_ns=stat.mtime_ns, replaced_sha256=""))
         return True
 
-    def own_hash(self, row: Row, output: Path) -> str:
-        """Returns the hash of the file at `output` if a run that the row tells of has made it, so that it may be
-        replaced; else an empty text."""
+    def own_hash(self, output: Path) -> str:
+        """Returns the hash of the file at `output` if a run has made it, so that it may be replaced; else an empty
+        text."""
+        row = self.row(output)
+        if row is None:
+            return ""
         if self.is_done(row, output):
             return row.output_sha256
         return row.replaced_sha256 if row.replaced_sha256 and _hash(output) == row.replaced_sha256 else ""
@@ -201,16 +206,3 @@ def _hash(path: Path) -> str:
             return sha256(file)
     except OSError:
         return ""
-
-
-def _working_folder(folder: Path) -> Path:
-    """Returns where the manifest of an output folder lies while a job runs."""
-    if not isinstance(folder, Remote):
-        return folder / FOLDER
-    return cache_dir() / "jobs" / hashlib.sha256(str(folder).encode()).hexdigest()[:16]
-
-
-def _download(remote: Remote, file: Path) -> None:
-    """Fetches the manifest from the output folder, unless a job was killed here: then the file it left is newer."""
-    if not file.exists() and remote.exists():
-        atomic_write(file, lambda temporary: storage.fetch(remote, temporary))

@@ -1,4 +1,4 @@
-"""Runs items through three stages at the same time: reading, computing, writing.
+"""Takes tasks through the three stages of a job at the same time: reading, computing, writing.
 
 The queue between two stages is bounded by its bytes, so that many small pictures wait where few large ones would.
 """
@@ -6,13 +6,11 @@ The queue between two stages is bounded by its bytes, so that many small picture
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator
 from queue import SimpleQueue
-from typing import Generic, TypeVar
 
-Item = TypeVar("Item")
+from .stages import Stages
+from .task import Task
 
 WAITING = 256 * 2**20
 """Bytes of pixels that wait between two stages at most, or one picture."""
@@ -21,143 +19,123 @@ WRITERS = 2
 """Threads that write: encoding is work for one core, and slower than a fast network."""
 
 
-@dataclass(frozen=True, slots=True)
-class StageFunctions(Generic[Item]):
-    """What is done with each item. An item that `is_done` goes through no further stage."""
-
-    read: Callable[[Item], Item]
-    compute: Callable[[list[Item]], Iterable[Item]]
-    """Gets waiting items with the same `batch_key` together, one item mostly. May keep items back until `flush`."""
-    write: Callable[[Item], Item]
-    is_done: Callable[[Item], bool]
-    bytes: Callable[[Item], int]
-    """The memory that an item takes while it waits."""
-    flush: Callable[[], Iterable[Item]] = tuple
-    """Gives the items that `compute` has kept back; called when no further item is there."""
-    batch_key: Callable[[Item], tuple[Hashable, int]] = lambda _: (None, 1)
-    """A key that is equal for items that may be computed together, and the number of them at most."""
-    on_error: Callable[[Exception], None] = lambda _: None
-    """Called with what a stage has raised, at once and in its thread."""
-
-
 class Cancelled(Exception):
-    """The queue was stopped; the items in it are dropped."""
+    """The queue was stopped; the tasks in it are dropped."""
 
 
-class BoundedQueue(Generic[Item]):
-    """A queue from one stage to the next."""
+class BoundedQueue:
+    """A queue from one stage to the next, of WAITING bytes."""
 
-    def __init__(self, limit: int) -> None:
-        """`limit` in bytes."""
-        self._limit = limit
-        self._items: deque[tuple[Item, int]] = deque()
-        self._bytes = 0
+    def __init__(self) -> None:
+        self._tasks: list[Task] = []
         self._changed = threading.Condition()
         self._is_idle = False
         self._is_ended = False
         self._is_stopped = False
 
-    def put(self, item: Item, size: int) -> None:
-        """Waits until there is room; one item may always wait, however large it is. Raises Cancelled."""
+    def put(self, task: Task) -> None:
+        """Waits until there is room; one task may always wait, however large it is. Raises Cancelled."""
+
+        def has_room() -> bool:
+            return not self._tasks or sum(other.bytes for other in self._tasks) + task.bytes <= WAITING
+
         with self._changed:
-            self._changed.wait_for(lambda: self._is_stopped or not self._items or self._bytes + size <= self._limit)
+            self._changed.wait_for(lambda: self._is_stopped or has_room())
             if self._is_stopped:
                 raise Cancelled
-            self._items.append((item, size))
-            self._bytes += size
+            self._tasks.append(task)
             self._is_idle = False
             self._changed.notify_all()
 
     def idle(self) -> None:
-        """Says that it is not known when the next item comes, or whether one does."""
+        """Says that it is not known when the next task comes, or whether one does."""
         with self._changed:
             self._is_idle = True
             self._changed.notify_all()
 
     def end(self) -> None:
-        """Says that no more items come."""
+        """Says that no more tasks come."""
         with self._changed:
             self._is_ended = True
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """Drops all items. Whoever waits for the queue stops waiting."""
+        """Drops all tasks. Whoever waits for the queue stops waiting."""
         with self._changed:
             self._is_stopped = True
-            self._items.clear()
+            self._tasks.clear()
             self._changed.notify_all()
 
-    def __iter__(self) -> Iterator[Item]:
-        """Every item, until the end or until the queue is stopped."""
-        return (item for group in self.groups(lambda _: (None, 1)) for item in group)
+    def take(self, most: int | None = None) -> list[Task] | None:
+        """Waits for a task, and returns it with others of its batch key that wait, `most` at most.
 
-    def groups(self, batch_key: Callable[[Item], tuple[Hashable, int]]) -> Iterator[list[Item]]:
-        """Every item together with other waiting ones of its key; an empty list when the queue is empty and idle."""
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._is_stopped or self._is_ended or self._is_idle or bool(self._items))
-                if self._is_stopped or (self._is_ended and not self._items):
-                    return
-                group = self._take(batch_key)
-            yield group
-
-    def _take(self, batch_key: Callable[[Item], tuple[Hashable, int]]) -> list[Item]:
-        if not self._items:
-            self._is_idle = False
-            return []
-        key, most = batch_key(self._items[0][0])
-        group: list[tuple[Item, int]] = []
-        rest: deque[tuple[Item, int]] = deque()
-        for entry in self._items:
-            belongs = not group or (len(group) < most and batch_key(entry[0])[0] == key)
-            (group if belongs else rest).append(entry)
-        self._items = rest
-        self._bytes -= sum(size for _, size in group)
-        self._changed.notify_all()
-        return [item for item, _ in group]
+        The list is empty when the queue is empty and idle. Returns None at the end, or when the queue is stopped.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_stopped or self._is_ended or self._is_idle or bool(self._tasks))
+            if self._is_stopped or (self._is_ended and not self._tasks):
+                return None
+            if not self._tasks:
+                self._is_idle = False
+                return []
+            key, together = self._tasks[0].batch_key
+            group: list[Task] = []
+            rest: list[Task] = []
+            for task in self._tasks:
+                belongs = not group or (len(group) < (most or together) and task.batch_key[0] == key)
+                (group if belongs else rest).append(task)
+            self._tasks = rest
+            self._changed.notify_all()
+            return group
 
 
-def run(items: Iterable[Item | None], stages: StageFunctions[Item]) -> Generator[Item]:
-    """Yields every item as its last stage returns it, as soon as it does.
+def run(
+    stages: Stages,
+    tasks: Iterable[Task | None],
+    settle: Callable[[Task], Task],
+    on_error: Callable[[Exception], None] = lambda _: None,
+) -> Generator[Task]:
+    """Yields every task that is over, as `settle` returns it. The stage that has ended a task calls that, at once.
 
-    `items` may yield None before it blocks, to say that there is no item at the moment. `compute` and `flush` are
-    called in the caller's thread, the other stages in threads of their own. Whatever a stage raises ends the run and is
-    raised here, as soon as what was being written has been written.
+    `tasks` may yield None before it blocks, to say that there is no task at the moment. Computing is done in the
+    caller's thread, the rest in threads of their own. Whatever a stage raises is given to `on_error`, at once and in
+    its thread; it ends the run and is raised here, as soon as what was being written has been written.
     """
-    ready: BoundedQueue[Item] = BoundedQueue(WAITING)
-    waiting: BoundedQueue[Item] = BoundedQueue(WAITING)
-    done: SimpleQueue[Item] = SimpleQueue()
+    ready, waiting = BoundedQueue(), BoundedQueue()
+    done: SimpleQueue[Task] = SimpleQueue()
     failures: list[BaseException] = []
 
+    def advance(task: Task) -> Task:
+        return settle(task) if task.is_over else task
+
     def read() -> None:
-        for item in items:
-            if item is None:
+        for task in tasks:
+            if task is None:
                 ready.idle()
             else:
-                product = stages.read(item)
-                ready.put(product, stages.bytes(product))
+                ready.put(advance(stages.read(task)))
         ready.end()
 
-    def compute() -> Iterator[Item | None]:
-        for group in ready.groups(stages.batch_key):
-            if group and stages.is_done(group[0]):
+    def compute() -> Iterator[Task | None]:
+        while (group := ready.take()) is not None:
+            if group and group[0].is_over:
                 yield from group
             else:
-                yield from stages.compute(group) if group else stages.flush()
+                yield from map(advance, stages.compute(group) if group else stages.flush())
             yield None  # time to look for what was written meanwhile
-        yield from stages.flush()
+        yield from map(advance, stages.flush())
 
     def write() -> None:
-        for item in waiting:
-            done.put(stages.write(item))
+        while group := waiting.take(1):
+            done.put(advance(stages.write(group[0])))
 
-    threads = [_start(stage, failures, stages.on_error, (ready, waiting)) for stage in (read, *[write] * WRITERS)]
+    threads = [_start(stage, failures, on_error, (ready, waiting)) for stage in (read, *[write] * WRITERS)]
     try:
-        for product in compute():
-            if product is not None and stages.is_done(product):
-                yield product
-            elif product is not None:
-                waiting.put(product, stages.bytes(product))
+        for task in compute():
+            if task is not None and task.is_over:
+                yield task
+            elif task is not None:
+                waiting.put(task)
             while not done.empty():
                 yield done.get()
         waiting.end()
@@ -168,7 +146,7 @@ def run(items: Iterable[Item | None], stages: StageFunctions[Item]) -> Generator
     except Cancelled:
         pass  # a failure of another thread, raised below
     except Exception as error:
-        stages.on_error(error)
+        on_error(error)
         raise
     finally:
         ready.stop()
@@ -183,7 +161,7 @@ def _start(
     stage: Callable[[], None],
     failures: list[BaseException],
     on_error: Callable[[Exception], None],
-    queues: Iterable[BoundedQueue[Item]],
+    queues: Iterable[BoundedQueue],
 ) -> threading.Event:
     """Starts a thread; the event is set at its end. (Joining it would not do: CPython 3.11 takes a thread for ended
     when joining it is interrupted.)"""

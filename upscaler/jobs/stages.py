@@ -10,7 +10,7 @@ import os
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,10 +28,9 @@ from ..pipeline import Estimate, Pipeline, Reading
 from ..progress import ProgressCallback
 from ..target import Target
 from ..tiling import Tile
-from . import pipelining
 from .manifest import Stamp, take_stamp
-from .outcome import Outcome, SelectionRules, describe_estimate
-from .task import OVERHEAD, Part, Task
+from .outcome import SelectionRules, describe_estimate
+from .task import Part, Task
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -72,7 +71,14 @@ class Stages(ABC):
 
     def write(self, task: Task) -> Task:
         """Writes the result."""
-        return self.guard(self._write, task)
+
+        def write(task: Task) -> Task:
+            assert task.picture is not None
+            picture = task.picture if task.recipe is None else recipe.embed(task.picture, task.recipe)
+            parts = (*task.parts, *self.save(picture, task.job.output, task.job.options))
+            return task.end(is_made=True, parts=parts, size=picture.size, lr_rmse=picture.lr_rmse)
+
+        return self.guard(write, task)
 
     def on(self, device: str | None, model: Model | None = None) -> Self:
         """The same for another device, with nothing loaded; `model` is the pipeline's, from another place."""
@@ -97,7 +103,7 @@ class Stages(ABC):
         return options if self.parts is None else replace(options, overwrite=True)
 
     def enlarge(self, task: Task, tile: Tile | None = None) -> Task:
-        """Runs the pipeline as `task.estimate` says; see `Pipeline.run`."""
+        """Runs the pipeline as `task.estimate` says."""
         assert self.pipeline is not None
         assert task.picture is not None
         result = self.pipeline.run(
@@ -135,14 +141,6 @@ class Stages(ABC):
     def is_fatal(self, problem: Exception, task: Task) -> bool:
         """Whether other pictures would fail the same way."""
         return isinstance(problem, ModelError | PlanError)
-
-    def _write(self, task: Task) -> Task:
-        job, picture = task.job, task.picture
-        assert picture is not None
-        if task.recipe is not None:
-            picture = recipe.embed(picture, task.recipe)
-        parts = (*task.parts, *self.save(picture, job.output, job.options))
-        return task.end(is_made=True, parts=parts, size=picture.size, lr_rmse=picture.lr_rmse)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,44 +184,6 @@ class FileStages(Stages):
             return task.fail(error, is_own_fault=True)
         log.info("%s", describe_estimate(estimate, str(job.source), str(job.output)))
         return replace(task, estimate=estimate, picture=picture, size=estimate.result)
-
-
-def run_tasks(
-    stages: Stages,
-    tasks: Iterable[Task | Outcome | None],
-    settle: Callable[[Task], Task | Outcome],
-    on_error: Callable[[Exception], None] = lambda _: None,
-) -> Generator[Task | Outcome]:
-    """Takes tasks through the stages. `settle` is called with each task that is over, by the stage that has ended it.
-
-    Outcomes among the tasks are passed on; None, and `on_error`, are as for `pipelining.run`.
-    """
-
-    def advance(task: Task) -> Task | Outcome:
-        return settle(task) if task.is_over else task
-
-    def read(item: Task | Outcome) -> Task | Outcome:
-        return item if isinstance(item, Outcome) else advance(stages.read(item))
-
-    def compute(items: list[Task | Outcome]) -> Iterator[Task | Outcome]:
-        return map(advance, stages.compute([item for item in items if isinstance(item, Task)]))
-
-    def write(item: Task | Outcome) -> Task | Outcome:
-        return item if isinstance(item, Outcome) else advance(stages.write(item))
-
-    return pipelining.run(
-        tasks,
-        pipelining.StageFunctions(
-            read,
-            compute,
-            write,
-            is_done=lambda item: isinstance(item, Outcome) or item.is_over,
-            bytes=lambda item: item.bytes if isinstance(item, Task) else OVERHEAD,
-            flush=lambda: map(advance, stages.flush()),
-            batch_key=lambda item: item.batch_key if isinstance(item, Task) else (None, 1),
-            on_error=on_error,
-        ),
-    )
 
 
 def read(source: Path, **reading: Unpack[Reading]) -> Picture:

@@ -16,6 +16,7 @@ from ..pipeline import Estimate
 from ..recipe import Recipe
 from ..tiling import Size
 from .manifest import Stamp
+from .outcome import Outcome
 
 log = logging.getLogger("upscaler")
 
@@ -66,15 +67,17 @@ class Task:
     """Whether the error comes from the source as it is, and would come again."""
     skipped: str | None = None
     """Why the source is left out."""
+    was_done: bool = False
+    """Whether an earlier run has made the result."""
 
     @property
     def is_over(self) -> bool:
         """Whether no stage has anything left to do."""
-        return self.is_made or self.error is not None or self.skipped is not None
+        return self.is_made or self.was_done or self.error is not None or self.skipped is not None
 
     @property
     def batch_key(self) -> tuple[Hashable, int]:
-        """See `pipelining.StageFunctions`."""
+        """What is equal for tasks that may be computed together, and the number of them at most."""
         return (None, 1) if self.estimate is None else (self.estimate.batch_key, self.estimate.max_batch)
 
     @property
@@ -88,7 +91,22 @@ class Task:
 
     def fail(self, problem: Exception, *, is_own_fault: bool = False) -> Task:
         """The task as it is when that has failed it. Raises OutputError as `explain`."""
-        return self.end(error=explain(problem, self.job), is_own_fault=is_own_fault)
+        error = explain(problem, self.job)
+        return self.end(error=error, is_own_fault=is_own_fault, size=None, lr_rmse=None, estimate=None)
+
+    def outcome(self) -> Outcome:
+        """What became of the picture."""
+        return Outcome(
+            source=self.job.source,
+            output=self.job.output,
+            error=self.error,
+            size=self.size,
+            seconds=self.seconds,
+            lr_rmse=self.lr_rmse,
+            was_done=self.was_done,
+            skipped=self.skipped,
+            estimate=self.estimate,
+        )
 
 
 def explain(problem: Exception, job: Job[Any]) -> str:

@@ -64,13 +64,13 @@ def run(workers: WorkerOptions, tracker: JobTracker, stages: Stages, jobs: Itera
     """
     count = operator.length_hint(jobs)
     with ThreadPoolExecutor(THREADS) as threads, closing(_map_ahead(threads, tracker.start, jobs)) as started:
-        for item in started:
-            if isinstance(item, Task):  # before that no worker is needed
+        for task in started:
+            if not task.is_over:  # before that no worker is needed
                 with closing(_make_pool(workers, stages)) as pool:
-                    tasks = itertools.chain([item], started)
+                    tasks = itertools.chain([task], started)
                     yield from _Dispatch(pool, tracker, threads, tasks, count).run()
                 return
-            yield item
+            yield task.outcome()
 
 
 def _make_pool(workers: WorkerOptions, stages: Stages) -> WorkerPool:
@@ -104,7 +104,7 @@ class _Dispatch:
         pool: WorkerPool,
         tracker: JobTracker,
         threads: ThreadPoolExecutor,
-        tasks: Iterator[Task | Outcome],
+        tasks: Iterator[Task],
         count: int,
     ) -> None:
         """`count`: how many tasks there are; 0 if that is not known."""
@@ -124,7 +124,7 @@ class _Dispatch:
         self._seen: set[int] = set()
         """The numbers of tasks that were with a worker when it died."""
         self._strikes: Counter[int] = Counter()
-        self._settling: deque[Future[Outcome]] = deque()
+        self._settling: deque[Future[Task]] = deque()
 
     def run(self) -> Generator[Outcome]:
         for worker in range(self._pool.size):
@@ -137,19 +137,19 @@ class _Dispatch:
             if event is not None:
                 self._handle(event)
             while self._settling and self._settling[0].done():
-                yield self._settling.popleft().result()
-        yield from (settling.result() for settling in self._settling)
+                yield self._settling.popleft().result().outcome()
+        yield from (settling.result().outcome() for settling in self._settling)
 
     def _give(self) -> Iterator[Outcome]:
         """Gives out as many tasks as are needed, to whoever has fewest; yields the outcomes met on the way."""
         while not self._is_over and len(self._settling) < UNSETTLED and (worker := self._hungriest()) is not None:
-            item = next(self._tasks, None)
-            if item is None:
+            task = next(self._tasks, None)
+            if task is None:
                 self._is_over = True
-            elif isinstance(item, Outcome):
-                yield item
+            elif task.is_over:
+                yield task.outcome()
             else:
-                self._put(worker, replace(item, number=next(self._numbers)))
+                self._put(worker, replace(task, number=next(self._numbers)))
         for worker, held in self._held.items() if self._is_over else ():
             if self._suspects and not held:
                 self._put(worker, self._suspects.popleft())

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from ...errors import EngineError, UpscalerError, describe
-from ..stages import Stages, run_tasks
+from .. import pipelining
+from ..stages import Stages
 from ..task import Task
 from .messages import Failed, Finished, LogRecord, Message, Ready
 
@@ -31,7 +32,7 @@ def serve(stages: Stages, tasks: Iterable[Task | None], level: int, tell: Callab
         return task
 
     with suppress(Exception):  # Failed has told of it
-        for _ in run_tasks(stages, tasks, finish, lambda error: tell(Failed(_own_error(error)))):
+        for _ in pipelining.run(stages, tasks, finish, lambda error: tell(Failed(_own_error(error)))):
             pass
 
 
