@@ -117,12 +117,16 @@ def compare(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
 
 def job(pipeline: Any, folder: Path) -> Callable[[], float]:
     """The whole job, into a new folder each time: reading, computing, writing, the manifest."""
-    from upscaler.jobs.batch import run_folder
+    from upscaler import Target
+    from upscaler.codecs import EncodeOptions
+    from upscaler.inputs.discover import find_jobs
+    from upscaler.jobs import batch
 
     def run() -> float:
         with tempfile.TemporaryDirectory(dir=folder) as results:
             start = time.perf_counter()
-            outcomes = list(run_folder(pipeline, folder / "sources", results))
+            found = find_jobs([str(folder / "sources")], f"{results}/", EncodeOptions(), "")
+            outcomes = list(batch.run(pipeline, found.jobs, Target(), folder=found.folder))
             seconds = time.perf_counter() - start
         for outcome in outcomes:
             if outcome.error:

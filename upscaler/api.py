@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .codecs import Source
+from .codecs import DEFAULT_OPTIONS, EncodeOptions, Source
 from .diffusion.options import Diffusion
+from .errors import PlanError
 from .picture import Picture
 from .pipeline import Estimate, Pipeline, PipelineOptions, Reading
 from .progress import ProgressCallback
@@ -16,7 +18,8 @@ from .target import Target
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from .jobs.outcome import Outcome
+    from .jobs.outcome import Outcome, SelectionRules
+    from .jobs.stages import ProgressFactory
 
 
 class Upscaler:
@@ -91,14 +94,44 @@ class Upscaler:
         """Returns what `self(source, …)` would take: sizes, tiles, memory. Loads the model. Raises PlanError."""
         return self._pipeline.estimate(source, target or Target(scale=scale))
 
-    def batch(self, source: str | Path, output: str | Path, **options: Any) -> Iterator[Outcome]:
-        """Enlarges every picture of a folder into another folder with the same tree.
+    def batch(
+        self,
+        source: str | Path,
+        output: str | Path,
+        *,
+        scale: float | None = None,
+        target: Target | None = None,
+        writing: EncodeOptions = DEFAULT_OPTIONS,
+        devices: Sequence[str] = (),
+        cluster: str | None = None,
+        choice: SelectionRules | None = None,
+        progress: ProgressFactory | None = None,
+        **reading: Unpack[Reading],
+    ) -> Iterator[Outcome]:
+        """Enlarges every picture of a folder into another folder with the same tree; either may be at a URL.
 
-        Yields one outcome for each picture as it is done, failures included. `options`: see `jobs.batch.run_folder`.
+        Yields one outcome for each picture as it is done, failures included. `writing` says how results are written;
+        for `devices` and `cluster` see `WorkerOptions`. Raises as `jobs.batch.run`, and PlanError when there is nothing
+        to do. More than eight parameters, for what a user may ask of a job.
         """
-        from .jobs.batch import run_folder
+        from .inputs.discover import find_jobs
+        from .inputs.storage import is_folder, parse_location
+        from .jobs.batch import run
+        from .jobs.workers.messages import WorkerOptions
 
-        yield from run_folder(self._pipeline, source, output, **options)
+        if not is_folder(parse_location(source)):
+            raise PlanError(f"{source}: is not a folder. For one picture, call the Upscaler.")
+        found = find_jobs([str(source)], f"{output}{os.sep}", writing, "")
+        yield from run(
+            self._pipeline,
+            found.jobs,
+            target or Target(scale=scale),
+            folder=found.folder,
+            choice=choice,
+            workers=WorkerOptions(tuple(devices), cluster) if devices or cluster else None,
+            progress=progress,
+            **reading,
+        )
 
     def close(self) -> None:
         """Frees the model. A later call loads it again."""

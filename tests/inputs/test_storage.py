@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.work import UPSCALER, alone, customized, parts, pictures, tree
-from upscaler import PlanError, Target
+from upscaler import PlanError, Target, Upscaler
 from upscaler.codecs import EncodeOptions
 from upscaler.inputs.discover import find_jobs
 from upscaler.inputs.storage import Remote, local_copy, parse_location, stat
-from upscaler.jobs.batch import run, run_folder
+from upscaler.jobs.batch import run
 from upscaler.jobs.manifest import FOLDER, Manifest
 from upscaler.jobs.outcome import Outcome
 from upscaler.pipeline import Pipeline
@@ -35,7 +35,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def job(source: str = "dir://bucket/in", output: str = "dir://bucket/out", **options: object) -> list[Outcome]:
-    return list(run_folder(Pipeline("lanczos"), source, output, scale=2.0, **options))  # type: ignore[arg-type]
+    return list(Upscaler("lanczos").batch(source, output, scale=2.0, **options))  # type: ignore[arg-type]
 
 
 def said(outcomes: list[Outcome]) -> list[str]:

@@ -69,7 +69,7 @@ def test_what_nobody_tells_of_is_found_too(
     tmp_path: Path, given: Iterator[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a network drive nothing is told of what other computers write."""
-    monkeypatch.setattr(watch._EventQueue, "on_any_event", lambda *_: None)
+    monkeypatch.setattr(watch._Watcher, "on_any_event", lambda *_: None)
     monkeypatch.setattr(watch, "RESCAN_AFTER", 0.2)
     (tmp_path / "a.txt").write_text("a")
     assert next(given) == ["a.txt"]

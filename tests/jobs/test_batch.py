@@ -14,7 +14,7 @@ from tests.networks import tiny_compact
 from upscaler import ModelError, OutputError, PlanError, Size, Target, Upscaler, codecs
 from upscaler.codecs import EncodeOptions, by_name
 from upscaler.inputs.discover import Job, find_jobs
-from upscaler.jobs.batch import run, run_folder
+from upscaler.jobs.batch import run
 from upscaler.jobs.outcome import Outcome
 from upscaler.pipeline import Pipeline, PipelineOptions
 from upscaler.progress import ProgressCallback
@@ -182,4 +182,4 @@ def test_folder_of_a_library_user(here: Path) -> None:
     assert found["a.png"].size == Size(120, 80)
     assert found["bad.jpg"].error
     with pytest.raises(PlanError, match="is not a folder"):
-        list(run_folder(Pipeline("lanczos"), here / "in/a.png", here / "out"))
+        list(Upscaler("lanczos").batch(here / "in/a.png", here / "out"))

@@ -11,6 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -88,24 +89,24 @@ def find_jobs(
     filter = Filter(compile_patterns("include", include), compile_patterns("exclude", exclude))
     found, skipped = _search_all(inputs, output, filter)
     if output is None:
-        _refuse_urls(found)
+        if remote := next((item.path for item in found if isinstance(item.path, Remote)), None):
+            raise PlanError(f"{remote}: results are not written beside sources at a URL. Name a folder with `output`.")
         results = _earlier_results(found, skipped, naming)
         skipped += [Skipped(item.path, "a result of an earlier run") for item in found if item in results]
         found = [item for item in found if item not in results]
     if not found:
         filtered = " that `include` and `exclude` leave" if include or exclude else ""
         raise PlanError(f"{', '.join(inputs)}: there is no picture in there{filtered}.")
-    folder = (
-        None if output is None or names_file(output, inputs, len(found), options.format) else parse_location(output)
-    )
-    if output is not None and folder is None:
+    folder = None
+    if output is not None and names_file(output, inputs, len(found), options.format):
         if name is not None:
             raise PlanError(
                 f"the result has its name already, {output}. Leave out one of them.", argument="name", value=repr(name)
             )
         jobs = [Job(item.path, Path(output), options, item.problem) for item in found]
     else:
-        jobs = [_make_job(item, output, options, naming) for item in found]
+        folder = None if output is None else parse_location(output)
+        jobs = [_make_job(item, folder, options, naming) for item in found]
     if options.format is None and name is None:
         jobs = _tell_apart(jobs)
     _refuse_losses(jobs, "" if name is None else ", or change `name`")
@@ -125,11 +126,10 @@ def folder_for(output: Path) -> Path:
     Raises OutputError when no file can be made in it, which is worth knowing before a picture is computed.
     """
     folder = next(folder for folder in output.absolute().parents if os.path.lexists(folder))
-    if not os.path.isdir(folder):
-        raise OutputError(f"{output}: it cannot be written, for {folder} is not a folder. Choose another folder.")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{output}: it cannot be written, for {folder} allows no new files. Choose another folder.")
-    return folder
+    if os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK):
+        return folder
+    reason = "allows no new files" if os.path.isdir(folder) else "is not a folder"
+    raise OutputError(f"{output}: it cannot be written, for {folder} {reason}. Choose another folder.")
 
 
 def _search_all(inputs: list[str], output: str | None, filter: Filter) -> tuple[list[_Found], list[Skipped]]:
@@ -144,13 +144,6 @@ def _search_all(inputs: list[str], output: str | None, filter: Filter) -> tuple[
     return list(unique.values()), [item for item in dict.fromkeys(left) if os.path.abspath(item.path) not in unique]
 
 
-def _refuse_urls(found: list[_Found]) -> None:
-    """Raises PlanError for sources at URLs, beside which nothing is written."""
-    remote = next((item for item in found if isinstance(item.path, Remote)), None)
-    if remote is not None:
-        raise PlanError(f"{remote.path}: results are not written beside sources at a URL. Name a folder with `output`.")
-
-
 def _search(inputs: list[str], output: str | None, filter: Filter) -> Iterator[_Found | Skipped]:
     own = None if output is None else os.path.realpath(output)
     expanded = [(path, text) for text in dict.fromkeys(inputs) for path in expand(text)]
@@ -159,7 +152,8 @@ def _search(inputs: list[str], output: str | None, filter: Filter) -> Iterator[_
         folders.discard(str(own))
     for path, text in expanded:
         named, is_folder = path == parse_location(text), os.path.realpath(path) in folders or os.path.isdir(path)
-        base = _fixed_part(text) if not named else path
+        # a filter counts from the folder up to which a pattern holds only names
+        base = path if named else Path(*takewhile(lambda part: not glob.has_magic(part), Path(text).parts[:-1]))
         left_out = filter.folder(path, base) if is_folder else None
         if is_folder and os.path.realpath(path) not in folders:
             yield Skipped(path, "the output folder")
@@ -221,16 +215,6 @@ def _classify(path: Path, root: Path) -> _Found | Skipped:
     return _Found(path, root) if looks_like_picture(path) else Skipped(path, "not a picture")
 
 
-def _fixed_part(pattern: str) -> Path:
-    """Returns the folder up to which a glob pattern holds only names."""
-    fixed = Path()
-    for part in Path(pattern).parts[:-1]:
-        if glob.has_magic(part):
-            break
-        fixed /= part
-    return fixed
-
-
 def _earlier_results(found: list[_Found], skipped: list[Skipped], naming: Naming) -> set[_Found]:
     """Returns files named like the result of another: a second run must not enlarge what the first has made."""
     paths = [item.path for item in found] + [item.path for item in skipped if item.reason == EXCLUDED]
@@ -238,15 +222,13 @@ def _earlier_results(found: list[_Found], skipped: list[Skipped], naming: Naming
     return {item for item in found if not sources.isdisjoint(naming.sources_of(item.path))}
 
 
-def _make_job(item: _Found, output: str | None, options: EncodeOptions, naming: Naming) -> Job[Path]:
+def _make_job(item: _Found, output: Path | None, options: EncodeOptions, naming: Naming) -> Job[Path]:
     """Puts the result beside its source, or at the same place in the output folder; in its source's format if need
     be."""
-    format = options.format or format_of(item.path)
-    name = naming.name(item.path, format)
-    folder = item.path.parent
+    format, folder = options.format or format_of(item.path), item.path.parent
     if output is not None:
-        folder = parse_location(output) / os.path.relpath(folder, item.root)
-    return Job(item.path, folder / name, replace(options, format=format), item.problem)
+        folder = output / os.path.relpath(folder, item.root)
+    return Job(item.path, folder / naming.name(item.path, format), replace(options, format=format), item.problem)
 
 
 def _tell_apart(jobs: list[Job[Path]]) -> list[Job[Path]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import string
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +56,13 @@ class Naming:
                     "{scale} is not known, for the size asked for is not a scale. "
                     "Leave it out, or ask for a size with `scale`."
                 )
-        self._refuse_no_name()
+        name = self._fill("picture", ".png", "png", "folder")
+        if name in ("", ".", "..") or any(character in name for character in "/\\\0"):
+            raise self._error(
+                f"{name!r} cannot be the name of a file. Choose a name without / and \\; `output` names the folder."
+            )
+        if by_suffix(Path(name).suffix) is None:
+            raise self._error("it gives names without a picture's suffix. End it with {suffix}.")
 
     def name(self, source: Path, format: Format) -> str:
         """Returns the name of the result in that format. Raises PlanError if its suffix is not the format's."""
@@ -81,16 +88,6 @@ class Naming:
         values = {"stem": stem, "suffix": suffix, "scale": scale, "format": format, "parent": parent}
         parsed = string.Formatter().parse(self.template)
         return "".join(literal + (values[field] if field else "") for literal, field, _, _ in parsed)
-
-    def _refuse_no_name(self) -> None:
-        """Tries the template on a source that could be, before any is looked for."""
-        name = self._fill("picture", ".png", "png", "folder")
-        if name in ("", ".", "..") or any(character in name for character in "/\\\0"):
-            raise self._error(
-                f"{name!r} cannot be the name of a file. Choose a name without / and \\; `output` names the folder."
-            )
-        if by_suffix(Path(name).suffix) is None:
-            raise self._error("it gives names without a picture's suffix. End it with {suffix}.")
 
     def _pattern(self, parent: str) -> re.Pattern[str]:
         """Returns a pattern of the names that the template gives in a folder of that name. Its group `source` is the
@@ -126,9 +123,9 @@ def names_file(output: str, inputs: list[str], count: int, format: Format | None
     if output.endswith(("/", os.sep)) or os.path.isdir(path):
         return False
     named = by_suffix(path.suffix)
-    if "://" in output and named:
-        raise PlanError(f"{output}: only folders can be written into at a URL. End it with / if it is one.")
     if "://" in output:
+        if named:
+            raise PlanError(f"{output}: only folders can be written into at a URL. End it with / if it is one.")
         return False
     if count > 1 or any(os.path.isdir(text) for text in inputs):
         if named or os.path.exists(path):
@@ -153,14 +150,11 @@ def names_file(output: str, inputs: list[str], count: int, format: Format | None
 
 def format_of(source: Path) -> Format:
     """Returns the source's own format, by content or else by name, if it can be written; else PNG."""
-    named = by_suffix(source.suffix)
-    if not os.path.isfile(source):
-        return writable(named)
-    try:
-        with source.open("rb") as file:
-            return writable(sniff(file.read(64)) or named)
-    except OSError:
-        return writable(named)
+    found = None
+    if os.path.isfile(source):
+        with suppress(OSError), source.open("rb") as file:
+            found = sniff(file.read(64))
+    return writable(found or by_suffix(source.suffix))
 
 
 def _parent(path: Path) -> str:

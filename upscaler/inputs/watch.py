@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import queue
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable
-from contextlib import suppress
 from pathlib import Path
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
@@ -25,26 +24,15 @@ RESCAN_AFTER = 60.0
 drive."""
 
 
-class _EventQueue(FileSystemEventHandler):
+class _Watcher(FileSystemEventHandler):
     """Notes that something has happened in a folder."""
 
     def __init__(self) -> None:
-        self._events: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self.change = threading.Event()
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         if event.event_type not in ("opened", "closed_no_write"):  # reading causes these, our own too
-            self._events.put(None)
-
-    def wait(self, seconds: float) -> bool:
-        """Whether something happens within so many seconds, or has happened since the last call."""
-        try:
-            self._events.get(timeout=seconds)
-        except queue.Empty:
-            return False
-        with suppress(queue.Empty):
-            while True:
-                self._events.get_nowait()
-        return True
+            self.change.set()
 
 
 def watch_folders(
@@ -55,9 +43,9 @@ def watch_folders(
     Sources that are there at the beginning are included, once they have not changed for `settled` seconds. `look` is
     called when something happened in the `folders` or below, and now and then. Close the iterator to end the watch.
     """
-    events, observer = _EventQueue(), Observer()
+    watcher, observer = _Watcher(), Observer()
     for folder in folders:
-        observer.schedule(events, str(folder), recursive=True)
+        observer.schedule(watcher, str(folder), recursive=True)
     observer.start()
     jobs: Iterable[Job[Path]] = ()
     yielded: dict[Path, tuple[int, int]] = {}
@@ -67,6 +55,7 @@ def watch_folders(
     try:
         while True:
             if has_changed:
+                watcher.change.clear()
                 jobs = tuple(look())
             ready, incomplete, now = [], {}, time.monotonic()
             for job in jobs:
@@ -84,7 +73,7 @@ def watch_folders(
             waiting = incomplete
             if ready:
                 yield ready
-            has_changed = events.wait(POLL if waiting else RESCAN_AFTER) or not waiting
+            has_changed = watcher.change.wait(POLL if waiting else RESCAN_AFTER) or not waiting
     finally:
         observer.stop()
         observer.join()

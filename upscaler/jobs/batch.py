@@ -6,17 +6,13 @@ what is done with one picture; `workers.dispatch` gives work to other processes 
 
 from __future__ import annotations
 
-import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable
 from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..codecs import DEFAULT_OPTIONS, EncodeOptions
-from ..errors import PlanError
-from ..inputs.discover import Job, find_jobs
-from ..inputs.storage import is_folder, parse_location
+from ..inputs.discover import Job
 from ..pipeline import Pipeline, Reading
 from ..target import Target
 from . import pipelining
@@ -90,38 +86,3 @@ def run_stages(
     with closing(pipelining.run(stages, map(tracker.start, jobs), tracker.finish)) as tasks:
         for task in tasks:
             yield task.outcome()
-
-
-def run_folder(
-    pipeline: Pipeline,
-    source: str | Path,
-    output: str | Path,
-    *,
-    scale: float | None = None,
-    target: Target | None = None,
-    writing: EncodeOptions = DEFAULT_OPTIONS,
-    devices: Sequence[str] = (),
-    cluster: str | None = None,
-    choice: SelectionRules | None = None,
-    progress: ProgressFactory | None = None,
-    **reading: Unpack[Reading],
-) -> Iterator[Outcome]:
-    """Makes every picture below a folder into another; either may be at a URL. `writing` says how results are written.
-
-    `devices` and `cluster`: see `WorkerOptions`. Raises as `run`, and PlanError when there is nothing to do.
-
-    More than eight parameters, for what a user may ask of a job.
-    """
-    if not is_folder(parse_location(source)):
-        raise PlanError(f"{source}: is not a folder. For one picture, call the Upscaler.")
-    found = find_jobs([str(source)], f"{output}{os.sep}", writing, "")
-    yield from run(
-        pipeline,
-        found.jobs,
-        target or Target(scale=scale),
-        folder=found.folder,
-        choice=choice,
-        workers=WorkerOptions(tuple(devices), cluster) if devices or cluster else None,
-        progress=progress,
-        **reading,
-    )

@@ -97,15 +97,16 @@ def run(
     not made again, unless `force`. `grid` is where a contact sheet of all is written in the end, with `options`. With
     `workers`, others do the work, each with both models, and there is no progress within pictures.
 
-    Failures are outcomes, not exceptions. Raises ModelError all the same, unless a LoRA may be at fault, since the rest
-    would fail the same way; PlanError if the only picture cannot be made as it is asked for; EngineError when there are
-    no workers left; and OutputError when the disk is full, or the manifest cannot be kept.
+    Raises as `batch.run`, but no ModelError where a LoRA may be at fault, and PlanError only for the only picture.
     """
     with ExitStack() as stack:
         manifest = None if folder is None else stack.enter_context(closing(Manifest(folder)))
         settings = chain.settings()
         tracker = JobTracker(
-            manifest, lambda job: {**_own_settings(job), **settings}, SelectionRules(force=force), chain.outputs
+            manifest,
+            lambda job: {"parameters": job.source.asdict(), "files": hash_files(job.source), **settings},
+            SelectionRules(force=force),
+            chain.outputs,
         )
         if grid is not None:
             tracker.check(grid, options)
@@ -261,10 +262,6 @@ def target_of(made: Recipe) -> Target:
         return Target(**{**asked, **frames})
     except (TypeError, AttributeError) as error:
         raise _unreadable(error) from error
-
-
-def _own_settings(job: PromptJob) -> dict[str, Any]:
-    return {"parameters": job.source.asdict(), "files": hash_files(job.source)}
 
 
 def _unreadable(error: Exception) -> PlanError:

@@ -9,8 +9,8 @@ import os
 import re
 import secrets
 import string
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,9 +28,8 @@ LONGEST_SLUG = 80
 SEEDS = 2**32
 """Random seeds are below this number; other programs take no larger ones."""
 
-FIELDS = ("slug", "seed", "number", "suffix")
-
 TEMPLATE = "{slug}_{seed}{suffix}"
+"""What pictures are called; a template may also have {number}."""
 
 SHAPES = ("size", "aspect")
 """Fields of `GenerationParameters` of which a picture has one at most."""
@@ -84,12 +83,16 @@ def expand_prompts(
 
     Each row gives `count` pictures, with one seed after the other; without a seed it is chosen at random, once for all.
     `output` is a file for a single picture, else a folder; None is the current one. `options` say how files are
-    written, PNG unless they say otherwise, and `name` what they are called, with FIELDS. Equal pictures are made once.
+    written, PNG unless they say otherwise, and `name` what they are called, as TEMPLATE. Equal pictures are made once.
 
     Raises PlanError when the output or the name cannot be meant so, or when two pictures would become one file.
     """
     seed = secrets.randbelow(SEEDS)
-    full = [GenerationParameters(**{"seed": seed, **_without_shape(common, row), **row}) for row in rows]
+    full = []
+    for row in rows:
+        has_shape = not row.keys().isdisjoint(SHAPES)
+        shared = {field: value for field, value in common.items() if not (has_shape and field in SHAPES)}
+        full.append(GenerationParameters(**{"seed": seed, **shared, **row}))
     unique = dict.fromkeys(
         replace(parameters, seed=parameters.seed + index) for parameters in full for index in range(count)
     )
@@ -104,13 +107,19 @@ def expand_prompts(
         if name is not None:
             raise _name_error(name, f"the picture has its name already, {output}. Leave out one of them.")
         return Jobs((Job(next(iter(unique)), Path(output), options),), ())
-    template = _Template(TEMPLATE if name is None else name, writable(options.format).suffixes[0])
-    jobs = tuple(
-        Job(parameters, Path(output or "", template.fill(slug(parameters.prompt), parameters.seed, number)), options)
-        for number, parameters in enumerate(unique, 1)
-    )
-    _refuse_losses(jobs)
-    return Jobs(jobs, (), None if output is None else Path(output))
+    template, suffix = TEMPLATE if name is None else name, writable(options.format).suffixes[0]
+    jobs: list[Job[GenerationParameters]] = []
+    taken: dict[str, int] = {}
+    for number, parameters in enumerate(unique, 1):
+        file = Path(output or "", _fill(template, suffix, slug(parameters.prompt), parameters.seed, number))
+        other = taken.setdefault(os.path.normcase(file), number)
+        if other != number:
+            raise PlanError(
+                f"{file}: pictures {other} and {number} would both get this name. "
+                "Give them other seeds, or put {number} into `name`."
+            )
+        jobs.append(Job(parameters, file, options))
+    return Jobs(tuple(jobs), (), None if output is None else Path(output))
 
 
 def slug(prompt: str) -> str:
@@ -125,47 +134,21 @@ def slug(prompt: str) -> str:
     return f"{words.encode()[: LONGEST_SLUG - 9].decode('utf-8', 'ignore').rstrip('-')}-{hash}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Template:
-    """A template with FIELDS; doubled braces stand for single ones. Raises PlanError for one that gives no names."""
-
-    template: str
-    suffix: str
-
-    def __post_init__(self) -> None:
-        try:
-            name = self.fill("slug", 0, 1)
-        except (ValueError, KeyError, IndexError, AttributeError) as error:
-            shown = ", ".join(f"{{{field}}}" for field in FIELDS)
-            raise _name_error(self.template, f"it may have {shown} between braces, nothing else.") from error
-        if any(character in name for character in "/\\\0") or by_suffix(Path(name).suffix) != by_suffix(self.suffix):
-            raise _name_error(
-                self.template,
-                f"it gives {name!r}, which cannot be the name of a picture in this format. "
-                "End it with {suffix}, and choose it without / and \\; a folder is named with `output`.",
-            )
-
-    def fill(self, slug: str, seed: int, number: int) -> str:
-        values = {"slug": slug, "seed": seed, "number": number, "suffix": self.suffix}
-        return string.Formatter().vformat(self.template, (), values)
-
-
-def _without_shape(common: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    """`common` without size and aspect if the row sets either."""
-    has_shape = not row.keys().isdisjoint(SHAPES)
-    return {name: value for name, value in common.items() if not (has_shape and name in SHAPES)}
-
-
-def _refuse_losses(jobs: Sequence[Job[GenerationParameters]]) -> None:
-    """Raises PlanError when a picture would replace another."""
-    taken: dict[str, int] = {}
-    for number, job in enumerate(jobs, 1):
-        other = taken.setdefault(os.path.normcase(job.output), number)
-        if other != number:
-            raise PlanError(
-                f"{job.output}: pictures {other} and {number} would both get this name. "
-                "Give them other seeds, or put {number} into `name`."
-            )
+def _fill(template: str, suffix: str, slug: str, seed: int, number: int) -> str:
+    """Fills a template for names; doubled braces stand for single ones. Raises PlanError if that gives no name."""
+    values = {"slug": slug, "seed": seed, "number": number, "suffix": suffix}
+    try:
+        name = string.Formatter().vformat(template, (), values)
+    except (ValueError, KeyError, IndexError, AttributeError) as error:
+        shown = ", ".join(f"{{{field}}}" for field in values)
+        raise _name_error(template, f"it may have {shown} between braces, nothing else.") from error
+    if any(character in name for character in "/\\\0") or by_suffix(Path(name).suffix) != by_suffix(suffix):
+        raise _name_error(
+            template,
+            f"it gives {name!r}, which cannot be the name of a picture in this format. "
+            "End it with {suffix}, and choose it without / and \\; a folder is named with `output`.",
+        )
+    return name
 
 
 def _text_rows(_: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -206,8 +189,17 @@ def _parse_row(place: str, row: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in row.items():
         if name not in COLUMNS:
             raise PlanError(f"{place}: there is no column {name!r}. There are {', '.join(COLUMNS)}.")
-        if value is not None and str(value).strip():
-            found[COLUMNS[name][0]] = _parse_cell(f"{place}, column {name}", COLUMNS[name][1], str(value).strip())
+        field, parse = COLUMNS[name]
+        text = "" if value is None else str(value).strip()
+        if not text:
+            continue
+        try:
+            found[field] = parse(text)
+        except ValueError as error:
+            kind = "whole number" if parse is int else "number"
+            raise PlanError(f"{place}, column {name}: {text!r} is not a {kind}.") from error
+        except PlanError as error:
+            raise _row_error(f"{place}, column {name}", error) from error
     if "prompt" not in found and "image" not in found:
         raise PlanError(f"{place}: it has no prompt. Every line needs one, in a column named prompt.")
     found = {"prompt": "", **found}  # to change a picture takes no words
@@ -219,16 +211,6 @@ def _parse_row(place: str, row: Mapping[str, Any]) -> dict[str, Any]:
             place = f"{place}, column {columns[error.argument]}"
         raise _row_error(place, error) from error
     return found
-
-
-def _parse_cell(place: str, parse: Callable[[str], Any], text: str) -> Any:
-    try:
-        return parse(text)
-    except ValueError as error:
-        kind = "whole number" if parse is int else "number"
-        raise PlanError(f"{place}: {text!r} is not a {kind}.") from error
-    except PlanError as error:
-        raise _row_error(place, error) from error
 
 
 def _row_error(place: str, error: PlanError) -> PlanError:

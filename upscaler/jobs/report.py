@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -14,8 +15,6 @@ from ..inputs.filters import Skipped
 from .outcome import Outcome
 
 COLUMNS = ("source", "output", "outcome", "width", "height", "seconds", "lr_rmse", "reason")
-
-_EMPTY: dict[str, object] = dict.fromkeys(COLUMNS, "")
 
 KINDS = ("made", "done before", "failed", "skipped")
 
@@ -51,19 +50,21 @@ def summary(outcomes: Sequence[Outcome], skipped: int, seconds: float) -> str:
 def write(path: Path, outcomes: Sequence[Outcome], skipped: Sequence[Skipped]) -> None:
     """Writes a row for every picture, as JSON or CSV by the suffix; whole, or not at all. Raises OutputError."""
     rows = [_row(outcome) for outcome in outcomes]
-    rows += [{**_EMPTY, "source": str(item.path), "outcome": "skipped", "reason": item.reason} for item in skipped]
+    rows += [
+        {**dict.fromkeys(COLUMNS, ""), "source": str(item.path), "outcome": "skipped", "reason": item.reason}
+        for item in skipped
+    ]
 
-    def write_rows(temporary: Path) -> None:
-        with temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-            if path.suffix.lower() == ".csv":
-                table = csv.DictWriter(file, COLUMNS)
-                table.writeheader()
-                table.writerows(rows)
-            else:
-                json.dump(rows, file, indent=1)
-
+    text = io.StringIO(newline="")
+    if path.suffix.lower() == ".csv":
+        table = csv.DictWriter(text, COLUMNS)
+        table.writeheader()
+        table.writerows(rows)
+    else:
+        json.dump(rows, text, indent=1)
+    content = text.getvalue().encode("utf-8", "backslashreplace")
     try:
-        atomic_write(path, write_rows)
+        atomic_write(path, lambda temporary: temporary.write_bytes(content))
     except OSError as error:
         raise OutputError(f"{path}: the report cannot be written ({error.strerror}).") from error
 

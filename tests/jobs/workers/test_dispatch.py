@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.work import alone, command, customized, parts, pictures, tree
-from upscaler import Target
+from upscaler import Target, Upscaler
 from upscaler.codecs import EncodeOptions
 from upscaler.inputs.discover import find_jobs
-from upscaler.jobs.batch import run, run_folder
+from upscaler.jobs.batch import run
 from upscaler.jobs.manifest import FOLDER
 from upscaler.jobs.outcome import Outcome
 from upscaler.jobs.workers.messages import WorkerOptions
@@ -35,7 +35,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def job(model: str = "lanczos", scale: float = 2) -> list[Outcome]:
     """in/ to out/, with two workers."""
-    return list(run_folder(Pipeline(model), "in", "out", scale=scale, devices=TWO))
+    return list(Upscaler(model).batch("in", "out", scale=scale, devices=TWO))
 
 
 def kind(outcome: Outcome) -> str:
@@ -82,7 +82,7 @@ def test_results_without_an_output_folder_are_written_beside_their_sources(here:
 def test_pictures_of_a_killed_worker_are_made_by_others_once(here: Path, caplog: pytest.LogCaptureFixture) -> None:
     pictures(here / "in", 60)
     outcomes: list[Outcome] = []
-    for outcome in run_folder(Pipeline("lanczos"), "in", "out", scale=2, devices=TWO):
+    for outcome in Upscaler("lanczos").batch("in", "out", scale=2, devices=TWO):
         outcomes.append(outcome)
         if len(outcomes) in (5, 20):
             os.kill(int(multiprocessing.active_children()[0].pid or 0), signal.SIGKILL)

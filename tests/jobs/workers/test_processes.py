@@ -13,9 +13,7 @@ import psutil
 import pytest
 
 from tests.jobs.work import alone, command, customized, parts, pictures, tree, until, workers_of
-from upscaler import PlanError
-from upscaler.jobs.batch import run_folder
-from upscaler.pipeline import Pipeline
+from upscaler import PlanError, Upscaler
 
 TWO = ("cpu", "cpu")
 
@@ -29,19 +27,19 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def finish_job() -> None:
-    list(run_folder(Pipeline("lanczos"), "in", "out", scale=2, devices=TWO))
+    list(Upscaler("lanczos").batch("in", "out", scale=2, devices=TWO))
 
 
 def test_what_suits_no_picture_ends_the_job(here: Path) -> None:
     pictures(here / "in", 3)
     with pytest.raises(PlanError, match="device=toaster: no such kind of device"):
-        list(run_folder(Pipeline("faithful"), "in", "out", devices=["toaster"]))
+        list(Upscaler("faithful").batch("in", "out", devices=["toaster"]))
     assert (parts(here), multiprocessing.active_children()) == ([], [])
 
 
 def test_job_that_is_given_up_leaves_nobody(here: Path) -> None:
     pictures(here / "in", 30)
-    outcomes = run_folder(Pipeline("lanczos"), "in", "out", scale=2, devices=TWO)
+    outcomes = Upscaler("lanczos").batch("in", "out", scale=2, devices=TWO)
     next(iter(outcomes))
     outcomes.close()  # type: ignore[attr-defined]
     assert (parts(here), multiprocessing.active_children()) == ([], [])

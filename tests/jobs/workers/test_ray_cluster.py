@@ -20,11 +20,11 @@ import torch
 from tests.diffusion import tiny
 from tests.jobs.work import UPSCALER, alone, customized, parts, pictures, tree
 from tests.networks import tiny_compact
-from upscaler import GenerationParameters, PlanError, Size, Target, TextToImage, codecs
+from upscaler import GenerationParameters, PlanError, Size, Target, TextToImage, Upscaler, codecs
 from upscaler.codecs import EncodeOptions
 from upscaler.inputs.discover import Job, find_jobs
 from upscaler.jobs import generate
-from upscaler.jobs.batch import run, run_folder
+from upscaler.jobs.batch import run
 from upscaler.jobs.generate import GenerateJob
 from upscaler.jobs.outcome import Outcome, SelectionRules
 from upscaler.jobs.stages import FileStages
@@ -106,7 +106,7 @@ def test_a_node_dies_and_every_picture_is_made_once(
 ) -> None:
     pictures(here / "in", 90, side=150)
     outcomes: list[Outcome] = []
-    for outcome in run_folder(Pipeline("lanczos"), "in", "out", scale=2, cluster=nodes.cluster.address):
+    for outcome in Upscaler("lanczos").batch("in", "out", scale=2, cluster=nodes.cluster.address):
         outcomes.append(outcome)
         if len(nodes.cluster.worker_nodes) == 2 and (node := busy_node(nodes.cluster, busy)):
             nodes.cluster.remove_node(node, allow_graceful=False)
@@ -126,7 +126,7 @@ def test_an_actor_is_killed_and_folders_at_urls_are_made_all_the_same(
     monkeypatch.setitem(fsspec.config.conf, "dir", {"path": str(nodes.store), "target_protocol": "file"})
     pictures(nodes.store / "b/in", 40, side=100)
     outcomes: list[Outcome] = []
-    for outcome in run_folder(Pipeline("lanczos"), "dir://b/in", "dir://b/out", scale=2, cluster=nodes.cluster.address):
+    for outcome in Upscaler("lanczos").batch("dir://b/in", "dir://b/out", scale=2, cluster=nodes.cluster.address):
         outcomes.append(outcome)
         if len(outcomes) == 5:
             actors = [each for each in psutil.process_iter() if "ray::_Worker" in each.name()]
@@ -139,7 +139,7 @@ def test_an_actor_is_killed_and_folders_at_urls_are_made_all_the_same(
 def test_networks_are_sent_to_the_nodes(here: Path, nodes: Nodes) -> None:
     network = tiny_compact(here)
     pictures(here / "in", 2)
-    outcomes = list(run_folder(Pipeline(str(network)), "in", "out", scale=4, cluster=nodes.cluster.address))
+    outcomes = list(Upscaler(str(network)).batch("in", "out", scale=4, cluster=nodes.cluster.address))
     assert sum(outcome.error is None for outcome in outcomes) == 2
     (sent,) = (nodes.home / "models/sent").rglob(network.name)
     assert sent.read_bytes() == network.read_bytes()
@@ -203,7 +203,7 @@ def test_node_that_does_not_see_the_folder_refuses_the_job(here: Path) -> None:
 def test_cluster_that_is_not_there_is_a_sentence(here: Path, address: str, sentence: str) -> None:
     pictures(here / "in", 1)
     with pytest.raises(PlanError) as raised:
-        list(run_folder(Pipeline("lanczos"), "in", "out", cluster=address))
+        list(Upscaler("lanczos").batch("in", "out", cluster=address))
     assert str(raised.value).startswith(sentence)
     assert parts(here) == []
 

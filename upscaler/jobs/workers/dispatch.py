@@ -10,11 +10,11 @@ import logging
 import math
 import operator
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from ...errors import EngineError
 from ...inputs.discover import Job
@@ -51,9 +51,6 @@ POLL = 0.05
 
 log = logging.getLogger("upscaler")
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
 
 def run(workers: WorkerOptions, tracker: JobTracker, stages: Stages, jobs: Iterable[Job[Any]]) -> Generator[Outcome]:
     """Yields the outcomes of all jobs, as they are finished.
@@ -63,7 +60,7 @@ def run(workers: WorkerOptions, tracker: JobTracker, stages: Stages, jobs: Itera
     left.
     """
     count = operator.length_hint(jobs)
-    with ThreadPoolExecutor(THREADS) as threads, closing(_map_ahead(threads, tracker.start, jobs)) as started:
+    with ThreadPoolExecutor(THREADS) as threads, closing(_start_ahead(threads, tracker, jobs)) as started:
         for task in started:
             if not task.is_over:  # before that no worker is needed
                 with closing(_make_pool(workers, stages)) as pool:
@@ -74,22 +71,19 @@ def run(workers: WorkerOptions, tracker: JobTracker, stages: Stages, jobs: Itera
 
 
 def _make_pool(workers: WorkerOptions, stages: Stages) -> WorkerPool:
-    if workers.cluster is not None:
-        from .ray_cluster import Cluster
-
-        return Cluster(workers.cluster, stages)
     from .processes import Processes
+    from .ray_cluster import Cluster
 
-    return Processes(workers.devices, stages)
+    if workers.cluster is None:
+        return Processes(workers.devices, stages)
+    return Cluster(workers.cluster, stages)
 
 
-def _map_ahead(
-    threads: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item]
-) -> Generator[Result]:
-    """Yields the results for all items, in order, some of which are begun before they are asked for."""
-    begun: deque[Future[Result]] = deque()
-    for item in items:
-        begun.append(threads.submit(function, item))
+def _start_ahead(threads: ThreadPoolExecutor, tracker: JobTracker, jobs: Iterable[Job[Any]]) -> Generator[Task]:
+    """Yields the tasks of all jobs, in order, some of which are started before they are asked for."""
+    begun: deque[Future[Task]] = deque()
+    for job in jobs:
+        begun.append(threads.submit(tracker.start, job))
         if len(begun) > THREADS:
             yield begun.popleft().result()
     while begun:
@@ -167,7 +161,7 @@ class _Dispatch:
         self._pool.put(worker, task)
 
     def _handle(self, event: Event) -> None:
-        worker, what = event.worker, event.what
+        worker, what = event
         if isinstance(what, Ready):
             self._held[worker] = {}
         elif isinstance(what, LogRecord):

@@ -68,12 +68,8 @@ Message: TypeAlias = Ready | Finished | LogRecord | Failed
 """What a worker sends."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A message of a worker, or its death."""
-
-    worker: int
-    what: Message | Died
+Event: TypeAlias = tuple[int, Message | Died]
+"""The number of a worker, and its message or its death."""
 
 
 class WorkerPool(Protocol):

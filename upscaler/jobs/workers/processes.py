@@ -11,11 +11,10 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from typing import NoReturn
 
 from ..stages import Stages
 from ..task import Task
@@ -24,14 +23,6 @@ from .worker import serve
 
 SHUTDOWN_TIMEOUT = 3.0
 """Seconds in which workers must unwind, so that they leave no files; then they are killed."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Worker:
-    """A process, and the connection to it."""
-
-    process: SpawnProcess
-    connection: Connection
 
 
 class Processes:
@@ -46,7 +37,7 @@ class Processes:
         self._devices = _resolve(devices)
         self._stages = replace(stages, progress=None)
         self._level = logging.getLogger("upscaler").getEffectiveLevel()
-        self._workers: dict[int, _Worker] = {}
+        self._workers: dict[int, tuple[SpawnProcess, Connection]] = {}
 
     @property
     def size(self) -> int:
@@ -54,52 +45,54 @@ class Processes:
 
     def start(self, worker: int) -> None:
         device = self._devices[worker]
-        sharing = sum(other == "cpu" for other in self._devices)
-        threads = max(_count_processors() // sharing, 1) if device == "cpu" else None
+        threads = None
+        if device == "cpu":
+            processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            threads = max(processors // self._devices.count("cpu"), 1)
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_run_worker, args=(theirs, threads), name=f"upscaler on {device}", daemon=True)
         with _signals_blocked():
             process.start()
         theirs.close()
-        self._workers[worker] = _Worker(process, ours)
+        self._workers[worker] = process, ours
         self._send(worker, (self._stages.on(device), self._level))
 
     def put(self, worker: int, task: Task) -> None:
         self._send(worker, task)
 
     def wait(self, timeout: float | None) -> Event | None:
-        numbers = {worker.connection: number for number, worker in self._workers.items()}
+        numbers = {ours: number for number, (_, ours) in self._workers.items()}
         for ready in connection.wait(list(numbers), timeout):
             assert isinstance(ready, Connection)
             number = numbers[ready]
             try:
-                return Event(number, ready.recv())
+                return number, ready.recv()
             except (EOFError, OSError):  # also in the middle of a message
                 ready.close()
-                return Event(number, Died(_explain_end(self._workers.pop(number).process)))
+                return number, Died(_explain_end(self._workers.pop(number)[0]))
         return None
 
     def close(self) -> None:
-        for number, worker in self._workers.items():
+        for number, (process, _) in self._workers.items():
             self._send(number, None)
-            worker.process.terminate()
+            process.terminate()
         end = time.monotonic() + SHUTDOWN_TIMEOUT
-        for worker in self._workers.values():
-            worker.process.join(max(end - time.monotonic(), 0))
-            worker.process.kill()
-            worker.process.join()
-            worker.connection.close()
+        for process, ours in self._workers.values():
+            process.join(max(end - time.monotonic(), 0))
+            process.kill()
+            process.join()
+            ours.close()
         self._workers.clear()
 
     def _send(self, worker: int, what: object) -> None:
         with suppress(OSError):  # if the process is gone, that will be an event
-            self._workers[worker].connection.send(what)
+            self._workers[worker][1].send(what)
 
 
 def _run_worker(parent: Connection, threads: int | None) -> None:
-    """The main function of the process."""
-    signal.signal(signal.SIGTERM, _exit_orderly)
+    """The main function of the process, which ends at once when its parent was killed: nobody wants its results."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     if threads is not None:
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # torch is not loaded yet, and will heed it
     mutex = threading.Lock()
@@ -109,7 +102,7 @@ def _run_worker(parent: Connection, threads: int | None) -> None:
             with mutex:
                 parent.send(message)
         except OSError:
-            _exit_at_once()
+            os._exit(1)
 
     def receive_tasks() -> Iterator[Task | None]:
         try:
@@ -121,19 +114,10 @@ def _run_worker(parent: Connection, threads: int | None) -> None:
                     return
                 yield task
         except (EOFError, OSError):
-            _exit_at_once()
+            os._exit(1)
 
     stages, level = parent.recv()
     serve(stages, receive_tasks(), level, tell)
-
-
-def _exit_orderly(*_: object) -> NoReturn:
-    sys.exit()
-
-
-def _exit_at_once() -> NoReturn:
-    """Ends the process when its parent was killed: nobody wants its results."""
-    os._exit(1)
 
 
 def _explain_end(process: SpawnProcess) -> str:
@@ -170,7 +154,3 @@ def _resolve(names: Sequence[str]) -> tuple[str, ...]:
     if "all" in names:
         return tuple(str(device) for device in devices() if device.type != "cpu") or ("cpu",)
     return tuple(str(pick_device(name)) for name in names)
-
-
-def _count_processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -130,9 +130,13 @@ class Cluster:
         shares = _find_shares(self._ray)
         if not shares:
             raise _address_error(address, "it has neither GPUs nor processors to give. Add a node that has.")
-        pipeline = stages.pipeline
-        models = [] if pipeline is None else [each for each in pipeline.models if _is_sent(each, pipeline.model)]
-        return shares, self._ray.put((replace(stages.on(None), progress=None), list(map(_pack, models))))
+        networks = []
+        if stages.pipeline is not None:
+            for model in stages.pipeline.models:  # nodes have the embedded ones, and fetch diffusion models themselves
+                if model.facts.loader == "spandrel" and (model == stages.pipeline.model or model.download is not None):
+                    file = catalog.fetch_model(model)
+                    networks.append(SentNetwork(model, file.read_bytes(), file.name, catalog.weights_sha256(file)))
+        return shares, self._ray.put((replace(stages.on(None), progress=None), networks))
 
     def _start(self, worker: int) -> None:
         share = self._shares[worker]
@@ -148,14 +152,14 @@ class Cluster:
 
     def _receive(self, worker: int) -> None:
         try:
-            self._events += [Event(worker, message) for message in self._answers.pop(worker).result()]
+            self._events += [(worker, message) for message in self._answers.pop(worker).result()]
             self._ready.add(worker)
             self._call(lambda: self._listen(worker))
         except self._ray.exceptions.RayError as error:
             actor = self._actors.pop(worker)
             self._call(lambda: self._ray.kill(actor))  # it may only be out of reach, and still at work
             self._ready.discard(worker)
-            self._events.append(Event(worker, Died(first_line(error))))
+            self._events.append((worker, Died(first_line(error))))
 
     def _end(self) -> None:
         for actor in self._actors.values():
@@ -175,7 +179,8 @@ class _Worker:
         self._tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         if stages.parts is not None and not isinstance(stages.parts, Remote) and not stages.parts.is_dir():
-            self._messages.put(Failed(_not_shared(stages.parts)))
+            sentence = f"{platform.node()} does not see it. Use storage that all nodes share, or URLs."
+            self._messages.put(Failed(PlanError(f"{stages.parts}: {sentence}")))
             return
         model = None if stages.pipeline is None else stages.pipeline.model
         for sent in networks:
@@ -215,54 +220,30 @@ def _find_shares(ray: Any) -> list[dict[str, float]]:
 
 def _connect(ray: Any, address: str) -> None:
     """Raises PlanError."""
+    from ray._private import worker
+
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     alone: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
     if address not in ("local", "auto"):
-        _check_answer(address)
-    _silence()
+        host, _, port = address.removeprefix("ray://").rpartition(":")
+        try:  # Ray itself would take minutes to say that nothing answers
+            socket.create_connection((host.strip("[]"), int(port)), ANSWER_TIMEOUT).close()
+        except ValueError as error:
+            raise _address_error(address, "it is not an address. Write HOST:PORT, or local.") from error
+        except OSError as error:
+            answer = f"nothing answers there ({error.strerror or error}). Start Ray there, or write local."
+            raise _address_error(address, answer) from error
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    if hasattr(worker, "print_to_stdstream"):  # Ray 2.60 prints there what happens to nodes, in spite of log_to_driver
+        worker.print_to_stdstream = lambda *_, **__: None
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **alone)
     except Exception as error:
         raise _address_error(address, f"no cluster can be joined there ({first_line(error)}). Try local.") from error
 
 
-def _check_answer(address: str) -> None:
-    """Raises PlanError when nothing answers: Ray itself would take minutes to say so."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), ANSWER_TIMEOUT).close()
-    except ValueError as error:
-        raise _address_error(address, "it is not an address. Write HOST:PORT, or local.") from error
-    except OSError as error:
-        reason = error.strerror or error
-        raise _address_error(address, f"nothing answers there ({reason}). Start Ray there, or write local.") from error
-
-
 def _address_error(address: str, message: str) -> PlanError:
     return PlanError(message, argument="cluster", value=address)
-
-
-def _silence() -> None:
-    """Ray 2.60 prints what happens to nodes on standard output, whatever `log_to_driver` says."""
-    from ray._private import worker
-
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    if hasattr(worker, "print_to_stdstream"):
-        worker.print_to_stdstream = lambda *_, **__: None
-
-
-def _not_shared(folder: Path) -> PlanError:
-    return PlanError(f"{folder}: {platform.node()} does not see it. Use storage that all nodes share, or URLs.")
-
-
-def _is_sent(model: Model, main: Model) -> bool:
-    """Whether a node gets the model from here: it has the embedded ones, and fetches diffusion models itself."""
-    return model.facts.loader == "spandrel" and (model == main or model.download is not None)
-
-
-def _pack(model: Model) -> SentNetwork:
-    file = catalog.fetch_model(model)
-    return SentNetwork(model, file.read_bytes(), file.name, catalog.weights_sha256(file))
 
 
 def _unpack(sent: SentNetwork) -> Model:

@@ -31,16 +31,15 @@ def serve(stages: Stages, tasks: Iterable[Task | None], level: int, tell: Callab
         tell(Finished(task))
         return task
 
+    def fail(error: Exception) -> None:
+        if not isinstance(error, UpscalerError):
+            log.debug("traceback:", exc_info=error)
+            error = EngineError(describe(error, "a worker"))
+        tell(Failed(error))
+
     with suppress(Exception):  # Failed has told of it
-        for _ in pipelining.run(stages, tasks, finish, lambda error: tell(Failed(_own_error(error)))):
+        for _ in pipelining.run(stages, tasks, finish, fail):
             pass
-
-
-def _own_error(error: Exception) -> UpscalerError:
-    if isinstance(error, UpscalerError):
-        return error
-    log.debug("traceback:", exc_info=error)
-    return EngineError(describe(error, "a worker"))
 
 
 class _TellingHandler(logging.Handler):
