@@ -61,7 +61,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def chain(model: str) -> GenerateJob:
+def models(model: str) -> GenerateJob:
     return GenerateJob(TextToImage(model, device="cpu"), Pipeline("lanczos"), Target(scale=2))
 
 
@@ -87,7 +87,7 @@ def alive() -> tuple[int, int]:
 
 
 def test_the_two_models_are_never_in_memory_together(
-    chain: GenerateJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    models: GenerateJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(generate, "WAITING", 2 * 72 * 64 * 3)  # two pictures: the models change places three times
     before = alive()
@@ -102,26 +102,26 @@ def test_the_two_models_are_never_in_memory_together(
         return progress
 
     wishes = [replace(PARAMETERS, seed=seed) for seed in range(3)]
-    network = replace(chain, upscaler=Pipeline("photo", PipelineOptions(device="cpu")))
+    network = replace(models, upscaler=Pipeline("photo", PipelineOptions(device="cpu")))
     assert said(run(network, orders(tmp_path, *wishes), progress=look)) == ["made"] * 3
     assert seen == [(1, 0), (1, 0), (0, 1), (0, 1), (1, 0), (0, 1)]
 
 
 def test_what_took_long_to_generate_does_not_wait(
-    chain: GenerateJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    models: GenerateJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(generate, "SWAP_MODELS_AFTER", 0.0)
-    begun = run(chain, orders(tmp_path, PARAMETERS, replace(PARAMETERS, seed=6)), folder=tmp_path)
+    begun = run(models, orders(tmp_path, PARAMETERS, replace(PARAMETERS, seed=6)), folder=tmp_path)
     assert next(begun).error is None
     begun.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == [FOLDER, "a red circle_5.png"]
 
 
 def test_a_picture_is_what_generator_and_upscaler_make_and_says_so(
-    chain: GenerateJob, model: str, tmp_path: Path
+    models: GenerateJob, model: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "picture.png"
-    assert said(run(chain, [order(path, style="watercolour")])) == ["made"]
+    assert said(run(models, [order(path, style="watercolour")])) == ["made"]
     picture = codecs.decode(path)
     parameters = replace(PARAMETERS, style="watercolour")
     with TextToImage(model, device="cpu") as alone:
@@ -138,8 +138,8 @@ def test_a_picture_is_what_generator_and_upscaler_make_and_says_so(
     assert made.versions["torch"] == torch.__version__.partition("+")[0]
 
 
-def test_a_recipe_gives_the_upscaler_back_but_may_not_allow_pickles(chain: GenerateJob) -> None:
-    made = recipe_of(chain.generator, PARAMETERS, Size(72, 64))
+def test_a_recipe_gives_the_upscaler_back_but_may_not_allow_pickles(models: GenerateJob) -> None:
+    made = recipe_of(models.generator, PARAMETERS, Size(72, 64))
     asked = {"model": "refine", "fidelity": 0.7, "diffusion": asdict(Diffusion(creativity=0.5, allow_pickle=True))}
     options = upscaler_options(replace(made, upscaler=asked))
     assert options == {"model": "refine", "fidelity": 0.7, "diffusion": Diffusion(creativity=0.5)}
@@ -152,21 +152,21 @@ def test_a_recipe_gives_the_upscaler_back_but_may_not_allow_pickles(chain: Gener
         target_of(replace(made, upscaler={"target": {"scale": "large"}}))
 
 
-def test_a_picture_does_not_depend_on_its_place(chain: GenerateJob, tmp_path: Path) -> None:
+def test_a_picture_does_not_depend_on_its_place(models: GenerateJob, tmp_path: Path) -> None:
     wishes = [replace(PARAMETERS, prompt="a dog", seed=1), PARAMETERS]
-    assert said(run(chain, orders(tmp_path, *wishes))) == ["made", "made"]
-    assert said(run(chain, [order(tmp_path / "alone.png")])) == ["made"]
+    assert said(run(models, orders(tmp_path, *wishes))) == ["made", "made"]
+    assert said(run(models, [order(tmp_path / "alone.png")])) == ["made"]
     together, alone = (codecs.decode(tmp_path / name).pixels for name in ("a red circle_5.png", "alone.png"))
     assert np.array_equal(together, alone)
 
 
-def test_what_is_done_is_not_done_again(chain: GenerateJob, tmp_path: Path) -> None:
+def test_what_is_done_is_not_done_again(models: GenerateJob, tmp_path: Path) -> None:
     wishes = orders(tmp_path, PARAMETERS, replace(PARAMETERS, seed=6))
-    assert said(run(chain, wishes[:1], folder=tmp_path)) == ["made"]
-    assert said(run(chain, wishes, folder=tmp_path)) == ["kept", "made"]
+    assert said(run(models, wishes[:1], folder=tmp_path)) == ["made"]
+    assert said(run(models, wishes, folder=tmp_path)) == ["kept", "made"]
     wishes[0] = order(wishes[0].output, steps=2)
-    assert said(run(chain, wishes, folder=tmp_path)) == ["made", "kept"]
-    larger = replace(chain, target=Target(scale=3))
+    assert said(run(models, wishes, folder=tmp_path)) == ["made", "kept"]
+    larger = replace(models, target=Target(scale=3))
     assert said(run(larger, wishes, folder=tmp_path)) == ["made", "made"]
     wishes[0].output.unlink()
     assert said(run(larger, wishes, folder=tmp_path)) == ["made", "kept"]
@@ -177,14 +177,14 @@ def test_what_is_done_takes_no_model(model: str, tmp_path: Path) -> None:
     """Whose weights are damaged meanwhile, in a way that only loading would notice."""
     folder = tmp_path / "tiny-sd"
     shutil.copytree(model, folder)
-    chain = GenerateJob(TextToImage(str(folder), device="cpu"), Pipeline("lanczos"), Target(scale=2))
+    models = GenerateJob(TextToImage(str(folder), device="cpu"), Pipeline("lanczos"), Target(scale=2))
     wishes = orders(tmp_path / "out", PARAMETERS, replace(PARAMETERS, seed=6))
-    assert said(run(chain, wishes, folder=tmp_path / "out")) == ["made", "made"]
+    assert said(run(models, wishes, folder=tmp_path / "out")) == ["made", "made"]
     for file in folder.rglob("*.safetensors"):
         seen = file.stat()
         file.write_bytes(b"\xff" * seen.st_size)
         os.utime(file, ns=(seen.st_atime_ns, seen.st_mtime_ns))
-    again = replace(chain, generator=TextToImage(str(folder), device="cpu"))
+    again = replace(models, generator=TextToImage(str(folder), device="cpu"))
     assert said(run(again, wishes, folder=tmp_path / "out")) == ["kept", "kept"]
 
 
@@ -192,16 +192,16 @@ def test_an_output_that_exists_is_said_before_a_model_is_loaded(tmp_path: Path) 
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken/model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
     (tmp_path / "a.png").write_bytes(b"mine")
-    chain = GenerateJob(TextToImage(str(tmp_path / "broken"), device="cpu"), None, Target())
-    (error,) = said(run(chain, [order(tmp_path / "a.png")]))
+    models = GenerateJob(TextToImage(str(tmp_path / "broken"), device="cpu"), None, Target())
+    (error,) = said(run(models, [order(tmp_path / "a.png")]))
     assert "a.png: exists already." in error
     with pytest.raises(OutputError, match=r"a\.png: exists already"):
-        list(run(chain, orders(tmp_path, PARAMETERS, replace(PARAMETERS, seed=6)), grid=tmp_path / "a.png"))
+        list(run(models, orders(tmp_path, PARAMETERS, replace(PARAMETERS, seed=6)), grid=tmp_path / "a.png"))
 
 
-def test_a_run_that_is_given_up_is_gone_on_with(chain: GenerateJob, tmp_path: Path) -> None:
+def test_a_run_that_is_given_up_is_gone_on_with(models: GenerateJob, tmp_path: Path) -> None:
     wishes = orders(tmp_path, *(replace(PARAMETERS, seed=seed) for seed in range(3)))
-    alone = replace(chain, upscaler=None)
+    alone = replace(models, upscaler=None)
     begun = run(alone, wishes, folder=tmp_path)
     assert next(begun).error is None
     begun.close()
@@ -212,9 +212,9 @@ def test_a_run_that_is_given_up_is_gone_on_with(chain: GenerateJob, tmp_path: Pa
     assert said(run(alone, wishes, folder=tmp_path)) == ["kept"] * kept + ["made"] * (3 - kept)
 
 
-def test_a_picture_begun_with_another_is_made_again_when_that_has_changed(chain: GenerateJob, tmp_path: Path) -> None:
+def test_a_picture_begun_with_another_is_made_again_when_that_has_changed(models: GenerateJob, tmp_path: Path) -> None:
     image, wishes = tmp_path / "init.png", [order(tmp_path / "out/a.png", image=str(tmp_path / "init.png"))]
-    alone = replace(chain, upscaler=None)
+    alone = replace(models, upscaler=None)
     for value, expected in ((20, "made"), (20, "kept"), (200, "made")):
         if expected == "made":
             Picture(np.full((64, 72, 3), value, np.uint8)).save(image, overwrite=True)
@@ -224,25 +224,25 @@ def test_a_picture_begun_with_another_is_made_again_when_that_has_changed(chain:
     assert list(made.files) == [str(image)]
 
 
-def test_a_file_of_somebody_else_is_left_alone(chain: GenerateJob, tmp_path: Path) -> None:
+def test_a_file_of_somebody_else_is_left_alone(models: GenerateJob, tmp_path: Path) -> None:
     path = tmp_path / "picture.png"
     path.write_bytes(b"mine")
-    (error,) = said(run(chain, [order(path)], folder=tmp_path))
+    (error,) = said(run(models, [order(path)], folder=tmp_path))
     assert "exists already. Use `overwrite`" in error
     assert path.read_bytes() == b"mine"
 
 
-def test_one_failure_is_one_outcome(chain: GenerateJob, tmp_path: Path) -> None:
+def test_one_failure_is_one_outcome(models: GenerateJob, tmp_path: Path) -> None:
     bad = replace(PARAMETERS, prompt="bad", loras=(Lora("missing.safetensors"),))
     wishes = orders(tmp_path, bad, replace(PARAMETERS, prompt="tiny", size=Size(8, 8)), PARAMETERS)
-    outcomes = said(run(chain, wishes))
+    outcomes = said(run(models, wishes))
     assert outcomes[0] == "made"
     assert outcomes[1].startswith("bad: missing.safetensors: ")
     assert outcomes[2].startswith("tiny: size=8x8: ")
 
 
 def test_an_image_that_cannot_be_read_fails_its_own_picture(
-    chain: GenerateJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    models: GenerateJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("locked.png", "good.png"):
         Picture(np.full((64, 72, 3), 99, np.uint8)).save(tmp_path / name)
@@ -259,7 +259,7 @@ def test_an_image_that_cannot_be_read_fails_its_own_picture(
     for folder, manifest in (("remembered", True), ("forgotten", False)):
         out = tmp_path / folder
         jobs = [order(out / f"{name}.png", prompt=name, image=str(tmp_path / f"{name}.png")) for name in names]
-        outcomes = said(run(replace(chain, upscaler=None), jobs, folder=out if manifest else None))
+        outcomes = said(run(replace(models, upscaler=None), jobs, folder=out if manifest else None))
         broken, good, locked, missing = outcomes
         assert good == "made"
         assert locked == f"{tmp_path}/locked.png: Permission denied."
@@ -267,11 +267,11 @@ def test_an_image_that_cannot_be_read_fails_its_own_picture(
         assert missing.startswith(f"missing: {tmp_path}/missing.png: ")
 
 
-def test_a_prompt_stays_as_it_is_in_outcomes_report_and_manifest(chain: GenerateJob, tmp_path: Path) -> None:
+def test_a_prompt_stays_as_it_is_in_outcomes_report_and_manifest(models: GenerateJob, tmp_path: Path) -> None:
     """Which no path does: it would lose a slash."""
     prompt = "black // white, ./here/../there"
     jobs = [Job(replace(PARAMETERS, prompt=prompt), tmp_path / "out/a.png")]
-    (outcome,) = run(replace(chain, upscaler=None), jobs, folder=tmp_path / "out")
+    (outcome,) = run(replace(models, upscaler=None), jobs, folder=tmp_path / "out")
     assert str(outcome.source) == prompt
     report.write(tmp_path / "report.json", [outcome], [])
     assert json.loads((tmp_path / "report.json").read_text())[0]["source"] == prompt
@@ -281,13 +281,13 @@ def test_a_prompt_stays_as_it_is_in_outcomes_report_and_manifest(chain: Generate
     assert row is not None
     assert row.source == prompt
     assert json.loads(row.settings)["parameters"]["prompt"] == prompt
-    (failure,) = run(replace(chain, upscaler=None), [Job(jobs[0].source, tmp_path / "out/a.png")])
+    (failure,) = run(replace(models, upscaler=None), [Job(jobs[0].source, tmp_path / "out/a.png")])
     assert failure.error is not None
     assert failure.error.startswith(f"{tmp_path}/out/a.png: exists already.")
 
 
 def test_a_picture_is_written_while_the_next_is_generated(
-    chain: GenerateJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    models: GenerateJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     second_begun = threading.Event()
     encode = codecs.encode
@@ -304,14 +304,14 @@ def test_a_picture_is_written_while_the_next_is_generated(
 
     monkeypatch.setattr(codecs, "encode", waiting)
     jobs = [order(tmp_path / f"{name}.png", prompt=name) for name in ("first", "second")]
-    assert said(run(replace(chain, upscaler=None), jobs, progress=progress)) == ["made", "made"]
+    assert said(run(replace(models, upscaler=None), jobs, progress=progress)) == ["made", "made"]
 
 
-def test_the_only_picture_fails_with_its_error(chain: GenerateJob, tmp_path: Path) -> None:
+def test_the_only_picture_fails_with_its_error(models: GenerateJob, tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="size=8x8"):
-        list(run(chain, [order(tmp_path / "a.png", size=Size(8, 8))]))
+        list(run(models, [order(tmp_path / "a.png", size=Size(8, 8))]))
     with pytest.raises(PlanError, match="more than 32 is not supported"):
-        list(run(replace(chain, target=Target(width=9000)), [order(tmp_path / "a.png")]))
+        list(run(replace(models, target=Target(width=9000)), [order(tmp_path / "a.png")]))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -328,8 +328,8 @@ def test_a_damaged_model_fails_the_run(model: str, tmp_path: Path) -> None:
         )
 
 
-def test_the_original_is_kept_beside(chain: GenerateJob, tmp_path: Path) -> None:
-    keeping = replace(chain, keeps_original=True)
+def test_the_original_is_kept_beside(models: GenerateJob, tmp_path: Path) -> None:
+    keeping = replace(models, keeps_original=True)
     assert said(run(keeping, [order(tmp_path / "a.png")], folder=tmp_path)) == ["made"]
     original = codecs.decode(tmp_path / "a_original.png")
     made = recipe.read(original)
@@ -341,8 +341,8 @@ def test_the_original_is_kept_beside(chain: GenerateJob, tmp_path: Path) -> None
     assert said(run(keeping, [order(tmp_path / "a.png")], folder=tmp_path)) == ["made"]
 
 
-def test_without_upscaler_nothing_is_enlarged_and_the_grid_shows_all(chain: GenerateJob, tmp_path: Path) -> None:
-    alone, grid = replace(chain, upscaler=None), tmp_path / "grid.png"
+def test_without_upscaler_nothing_is_enlarged_and_the_grid_shows_all(models: GenerateJob, tmp_path: Path) -> None:
+    alone, grid = replace(models, upscaler=None), tmp_path / "grid.png"
     wishes = orders(tmp_path, *(replace(PARAMETERS, seed=seed) for seed in range(3)))
     for expected in ("made", "kept"):
         assert said(run(alone, wishes, folder=tmp_path, grid=grid)) == [expected] * 3
@@ -365,9 +365,9 @@ def eight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Job[Generatio
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
 def test_workers_make_the_same_pictures_also_when_one_is_killed(
-    chain: GenerateJob, eight: list[Job[GenerationParameters]], caplog: pytest.LogCaptureFixture
+    models: GenerateJob, eight: list[Job[GenerationParameters]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    keeping, two = replace(chain, keeps_original=True), WorkerOptions(("cpu", "cpu"))
+    keeping, two = replace(models, keeps_original=True), WorkerOptions(("cpu", "cpu"))
     outcomes = []
     for outcome in run(keeping, eight, folder=Path("out"), workers=two):
         outcomes.append(outcome)
@@ -386,7 +386,7 @@ def test_workers_make_the_same_pictures_also_when_one_is_killed(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
 def test_a_job_of_prompts_that_is_killed_is_resumed_like_a_folder(
-    chain: GenerateJob, model: str, tmp_path: Path, eight: list[Job[GenerationParameters]]
+    models: GenerateJob, model: str, tmp_path: Path, eight: list[Job[GenerationParameters]]
 ) -> None:
     drawing = ["-g", model, "--size", "72x64", "--steps", "1", "-m", "lanczos", "-s", "2", "--devices", "cpu,cpu"]
     command = [*UPSCALER, "generate", "--prompts", "prompts.csv", "-o", "out/", *drawing, "-q"]
@@ -399,7 +399,7 @@ def test_a_job_of_prompts_that_is_killed_is_resumed_like_a_folder(
     psutil.wait_procs(children, 30)
     assert [child for child in children if child.is_running()] == []
     between = tree(Path("out"))
-    job = replace(chain, generator=TextToImage(model))
+    job = replace(models, generator=TextToImage(model))
     resumed = said(run(job, eight, folder=Path("out")))
     assert resumed.count("kept") == len(between) < 8
     assert resumed.count("made") == 8 - len(between)

@@ -12,7 +12,7 @@ import pytest
 
 from upscaler import OutputError, Picture, PictureError
 from upscaler.inputs.discover import Job
-from upscaler.jobs.task import OVERHEAD, Task, explain
+from upscaler.jobs.task import OVERHEAD, Task
 from upscaler.text2image.parameters import GenerationParameters
 
 JOB = Job(Path("in/a.png"), Path("out/a.png"))
@@ -32,11 +32,13 @@ def test_a_task_can_be_sent_to_another_process() -> None:
 
 
 def test_failures_name_the_source_unless_they_name_a_file() -> None:
-    assert explain(OutputError("out/a.png: exists."), JOB) == "out/a.png: exists."
-    assert explain(OutputError("in/a.png: torn."), JOB) == "in/a.png: torn."
-    assert explain(OSError(5, "Input/output error", "x.safetensors"), JOB) == "x.safetensors: Input/output error."
+    assert Task(JOB).fail(OutputError("out/a.png: exists.")).error == "out/a.png: exists."
+    assert Task(JOB).fail(OutputError("in/a.png: torn.")).error == "in/a.png: torn."
+    assert (
+        Task(JOB).fail(OSError(5, "Input/output error", "x.safetensors")).error == "x.safetensors: Input/output error."
+    )
     prompt = Job(GenerationParameters("a // b"), Path("out/a.png"))
-    assert explain(PictureError("torn."), prompt) == "a // b: torn."
+    assert Task(prompt).fail(PictureError("torn.")).error == "a // b: torn."
 
 
 def test_a_full_disk_is_no_failure_of_one_picture() -> None:
@@ -45,4 +47,4 @@ def test_a_full_disk_is_no_failure_of_one_picture() -> None:
     wrapped.__cause__ = full
     for problem in (full, wrapped, OutputError("wbuffer_write: No space left on device")):
         with pytest.raises(OutputError, match=r"^out/a\.png: the disk is full\. Make room"):
-            explain(problem, JOB)
+            Task(JOB).fail(problem)

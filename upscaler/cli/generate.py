@@ -67,13 +67,13 @@ def generate(
         say(f"{drawer.model.name} draws, {drawer.reason}. Another can be chosen with --generator.")
     upscaler = None if size.no_upscale else model.upscaler(hardware, fetching, diffusion.diffusion())
     sheet = _grid(jobs, writing) if output.grid else None
-    chain = GenerateJob(drawer, upscaler, target, output.keep_original)
+    request = GenerateJob(drawer, upscaler, target, output.keep_original)
     fetching.download([drawer.model, *(upscaler.models if upscaler else ())], messages.shows_bars)
-    make(chain, jobs, messages, job, sheet, options=writing, workers=workers, workspace=hardware.workspace)
+    make(request, jobs, messages, job, sheet, options=writing, workers=workers, workspace=hardware.workspace)
 
 
 def make(
-    chain: GenerateJob,
+    request: GenerateJob,
     jobs: Jobs[GenerationParameters],
     messages: options.MessageOptions,
     job: options.JobOptions,
@@ -84,7 +84,7 @@ def make(
     from ..jobs.generate import run
     from .files import follow, sum_up
 
-    run_all = partial(run, chain, jobs.jobs, folder=jobs.folder, grid=grid, force=job.force, **making)
+    run_all = partial(run, request, jobs.jobs, folder=jobs.folder, grid=grid, force=job.force, **making)
     with sum_up((), job, messages) as outcomes:
         follow([each.output.name for each in jobs.jobs], run_all, outcomes, job, messages)
         if grid is not None and grid.exists() and not messages.quiet:

@@ -77,10 +77,10 @@ def rerun(
     if is_changed and not (enlarges or size.no_upscale or messages.quiet):
         _say_changed(source, made)
     place = Path(picture).with_stem(f"{Path(picture).stem}_again") if output is None else Path(output)
-    chain = GenerateJob(drawer, upscaler, target if target != Target() else target_of(made))
+    request = GenerateJob(drawer, upscaler, target if target != Target() else target_of(made))
     fetching.download([drawer.model, *(upscaler.models if upscaler else ())], messages.shows_bars)
     job = Job(parameters, place, encoding.encode_options())
-    make(chain, Jobs((job,)), messages, options.JobOptions(), workspace=hardware.workspace)
+    make(request, Jobs((job,)), messages, options.JobOptions(), workspace=hardware.workspace)
     if not (is_changed or changes or generator.generator or hardware.precision or enlarges or size.no_upscale):
         _compare(source, codecs.decode(place), made, messages.quiet)
 

@@ -53,11 +53,8 @@ def compile_patterns(argument: str, patterns: Sequence[str]) -> tuple[re.Pattern
     for text in patterns:
         pattern = text.rstrip("/")
         if not pattern:
-            raise PlanError(
-                "an empty pattern matches nothing. Leave it out, or say which files.",
-                argument=argument,
-                value=repr(text),
-            )
+            message = "an empty pattern matches nothing. Leave it out, or say which files."
+            raise PlanError(message, argument=argument, value=repr(text))
         anywhere = "(.*/)?" if pattern.startswith("**/") else ""
         result.append(re.compile(anywhere + fnmatch.translate(pattern.removeprefix("**/")), re.IGNORECASE))
     return tuple(result)

@@ -85,9 +85,7 @@ class Naming:
 
     def _fill(self, stem: str, suffix: str, format: str, parent: str) -> str:
         scale = "" if self.scale is None else f"{self.scale:g}"
-        values = {"stem": stem, "suffix": suffix, "scale": scale, "format": format, "parent": parent}
-        parsed = string.Formatter().parse(self.template)
-        return "".join(literal + (values[field] if field else "") for literal, field, _, _ in parsed)
+        return self.template.format(stem=stem, suffix=suffix, scale=scale, format=format, parent=parent)
 
     def _pattern(self, parent: str) -> re.Pattern[str]:
         """Returns a pattern of the names that the template gives in a folder of that name. Its group `source` is the

@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from .. import codecs, recipe
 from ..catalog import Model
@@ -36,22 +36,11 @@ from .workers.messages import WorkerOptions
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-PromptJob: TypeAlias = "Job[GenerationParameters]"
-
 WAITING = 512 * 2**20
 """Bytes of generated pictures that wait to be enlarged, at most: then the models change places."""
 
 SWAP_MODELS_AFTER = 600.0
 """Seconds of generating after which they do so, too: more is not lost when a run is killed."""
-
-FRAMES = {"fit": Size, "at_least": Size, "print": Paper}
-"""Fields of `Target` that are more than a number."""
-
-COMMON = ("precision", "fidelity")
-"""Settings of an upscaler that are fields of `PipelineOptions`, whatever the model."""
-
-KEPT = ("model", "blend", "denoise", *COMMON)
-"""All settings of an upscaler but its `Diffusion`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +68,8 @@ class GenerateJob:
 
 
 def run(
-    chain: GenerateJob,
-    jobs: Sequence[PromptJob],
+    request: GenerateJob,
+    jobs: Sequence[Job[GenerationParameters]],
     *,
     folder: Path | None = None,
     grid: Path | None = None,
@@ -101,24 +90,24 @@ def run(
     """
     with ExitStack() as stack:
         manifest = None if folder is None else stack.enter_context(closing(Manifest(folder)))
-        settings = chain.settings()
+        settings = request.settings()
         tracker = JobTracker(
             manifest,
             lambda job: {"parameters": job.source.asdict(), "files": hash_files(job.source), **settings},
             SelectionRules(force=force),
-            chain.outputs,
+            request.outputs,
         )
         if grid is not None:
             tracker.check(grid, options)
         stages = GenerateStages(
-            pipeline=chain.upscaler,
-            target=chain.target,
+            pipeline=request.upscaler,
+            target=request.target,
             parts=None if manifest is None else manifest.parts,
             workspace=workspace,
             progress=progress,
-            generator=chain.generator,
+            generator=request.generator,
             upscaler_settings=settings["upscaler"],
-            keeps_original=chain.keeps_original,
+            keeps_original=request.keeps_original,
             is_alone=len(jobs) == 1,
         )
         made = set()
@@ -171,8 +160,7 @@ class GenerateStages(Stages):
         self.pipeline.close()
 
     def on(self, device: str | None, model: Model | None = None) -> Self:
-        pipeline = None if self.pipeline is None else self.pipeline.on(device, model)
-        return replace(self, pipeline=pipeline, generator=self.generator.on(device))
+        return replace(super().on(device, model), generator=self.generator.on(device))
 
     def is_fatal(self, problem: Exception, task: Task) -> bool:
         """A LoRA may not suit the model; the only picture fails with its error."""
@@ -244,7 +232,8 @@ def upscaler_options(made: Recipe, model: str | None = None) -> dict[str, Any]:
     """
     if made.upscaler is None:
         return {}
-    options = {name: made.upscaler[name] for name in (KEPT if model is None else COMMON) if name in made.upscaler}
+    names = ("precision", "fidelity", *(("model", "blend", "denoise") if model is None else ()))
+    options = {name: made.upscaler[name] for name in names if name in made.upscaler}
     diffusion = made.upscaler.get("diffusion")
     if diffusion is not None and model is None:
         try:
@@ -257,8 +246,9 @@ def upscaler_options(made: Recipe, model: str | None = None) -> dict[str, Any]:
 def target_of(made: Recipe) -> Target:
     """The size that a recipe asks for. Raises PlanError."""
     asked: Any = {} if made.upscaler is None else made.upscaler.get("target", {})
+    kinds = {"fit": Size, "at_least": Size, "print": Paper}
     try:
-        frames: dict[str, Any] = {name: kind(**asked[name]) for name, kind in FRAMES.items() if asked.get(name)}
+        frames: dict[str, Any] = {name: kind(**asked[name]) for name, kind in kinds.items() if asked.get(name)}
         return Target(**{**asked, **frames})
     except (TypeError, AttributeError) as error:
         raise _unreadable(error) from error

@@ -97,13 +97,9 @@ def expand_prompts(
         replace(parameters, seed=parameters.seed + index) for parameters in full for index in range(count)
     )
     if output is not None and (output == "" or "://" in output):
-        raise PlanError(
-            "generated pictures go to files of this machine. Name a file or a folder.",
-            argument="output",
-            value=repr(output),
-        )
-    shown = f"{len(unique)} pictures"
-    if output is not None and names_file(output, [shown], len(unique), options.format):
+        message = "generated pictures go to files of this machine. Name a file or a folder."
+        raise PlanError(message, argument="output", value=repr(output))
+    if output is not None and names_file(output, [f"{len(unique)} pictures"], len(unique), options.format):
         if name is not None:
             raise _name_error(name, f"the picture has its name already, {output}. Leave out one of them.")
         return Jobs((Job(next(iter(unique)), Path(output), options),), ())

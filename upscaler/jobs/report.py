@@ -24,9 +24,8 @@ def check(path: Path) -> None:
     if path.suffix.lower() not in (".json", ".csv"):
         raise PlanError("its name must end in .json or .csv.", argument="report", value=path)
     if path.is_dir() or not path.absolute().parent.is_dir():
-        raise PlanError(
-            "it cannot be written there. Name a file in a folder that exists.", argument="report", value=path
-        )
+        message = "it cannot be written there. Name a file in a folder that exists."
+        raise PlanError(message, argument="report", value=path)
 
 
 def kind(outcome: Outcome) -> str:
@@ -50,11 +49,8 @@ def summary(outcomes: Sequence[Outcome], skipped: int, seconds: float) -> str:
 def write(path: Path, outcomes: Sequence[Outcome], skipped: Sequence[Skipped]) -> None:
     """Writes a row for every picture, as JSON or CSV by the suffix; whole, or not at all. Raises OutputError."""
     rows = [_row(outcome) for outcome in outcomes]
-    rows += [
-        {**dict.fromkeys(COLUMNS, ""), "source": str(item.path), "outcome": "skipped", "reason": item.reason}
-        for item in skipped
-    ]
-
+    blank: dict[str, object] = dict.fromkeys(COLUMNS, "")
+    rows += [{**blank, "source": str(item.path), "outcome": "skipped", "reason": item.reason} for item in skipped]
     text = io.StringIO(newline="")
     if path.suffix.lower() == ".csv":
         table = csv.DictWriter(text, COLUMNS)

@@ -90,8 +90,18 @@ class Task:
         return replace(self, picture=None, recipe=None, **changes)
 
     def fail(self, problem: Exception, *, is_own_fault: bool = False) -> Task:
-        """The task as it is when that has failed it. Raises OutputError as `explain`."""
-        error = explain(problem, self.job)
+        """The task as it is when that has failed it: its error is a sentence that names its source or its output.
+
+        Raises OutputError when the disk is full, since that fails the rest, too.
+        """
+        source, output = self.job.source, str(self.job.output)
+        if _is_disk_full(problem):
+            raise OutputError(
+                f"{output}: the disk is full. Make room, and run the same command again to go on."
+            ) from problem
+        if not isinstance(problem, UpscalerError | OSError | MemoryError):
+            log.debug("%s:", source, exc_info=problem)
+        error = describe(problem, output if str(problem).startswith(output) else str(source))
         return self.end(error=error, is_own_fault=is_own_fault, size=None, lr_rmse=None, estimate=None)
 
     def outcome(self) -> Outcome:
@@ -107,21 +117,6 @@ class Task:
             skipped=self.skipped,
             estimate=self.estimate,
         )
-
-
-def explain(problem: Exception, job: Job[Any]) -> str:
-    """What failed a picture, as one sentence that names its source or its output.
-
-    Raises OutputError when the disk is full, since that fails the rest, too.
-    """
-    if _is_disk_full(problem):
-        raise OutputError(
-            f"{job.output}: the disk is full. Make room, and run the same command again to go on."
-        ) from problem
-    if not isinstance(problem, UpscalerError | OSError | MemoryError):
-        log.debug("%s:", job.source, exc_info=problem)
-    names_output = str(problem).startswith(str(job.output))
-    return describe(problem, str(job.output if names_output else job.source))
 
 
 def _is_disk_full(problem: BaseException) -> bool:

@@ -23,6 +23,8 @@ from ..stages import Stages
 from ..task import Task
 from ..tracker import JobTracker
 from .messages import Died, Event, Failed, LogRecord, Ready, WorkerOptions, WorkerPool
+from .processes import Processes
+from .ray_cluster import Cluster
 
 MOST_TASKS = 16
 """Tasks that a worker has at most, or small pictures would come too slowly."""
@@ -63,20 +65,16 @@ def run(workers: WorkerOptions, tracker: JobTracker, stages: Stages, jobs: Itera
     with ThreadPoolExecutor(THREADS) as threads, closing(_start_ahead(threads, tracker, jobs)) as started:
         for task in started:
             if not task.is_over:  # before that no worker is needed
-                with closing(_make_pool(workers, stages)) as pool:
+                pool: WorkerPool
+                if workers.cluster is None:
+                    pool = Processes(workers.devices, stages)
+                else:
+                    pool = Cluster(workers.cluster, stages)
+                with closing(pool):
                     tasks = itertools.chain([task], started)
                     yield from _Dispatch(pool, tracker, threads, tasks, count).run()
                 return
             yield task.outcome()
-
-
-def _make_pool(workers: WorkerOptions, stages: Stages) -> WorkerPool:
-    from .processes import Processes
-    from .ray_cluster import Cluster
-
-    if workers.cluster is None:
-        return Processes(workers.devices, stages)
-    return Cluster(workers.cluster, stages)
 
 
 def _start_ahead(threads: ThreadPoolExecutor, tracker: JobTracker, jobs: Iterable[Job[Any]]) -> Generator[Task]:

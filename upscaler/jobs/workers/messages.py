@@ -80,17 +80,13 @@ class WorkerPool(Protocol):
 
     def start(self, worker: int) -> None:
         """Starts a worker for the first time, or again after it has died."""
-        ...
 
     def put(self, worker: int, task: Task) -> None:
         """Gives a task to a worker. Never fails: the death of a worker is an event."""
-        ...
 
     def wait(self, timeout: float | None) -> Event | None:
         """Returns the next event; None if there is none for `timeout` seconds. Raises EngineError when there is nobody
         to wait for."""
-        ...
 
     def close(self) -> None:
         """Ends all workers, whatever they are doing, and returns when they are gone."""
-        ...

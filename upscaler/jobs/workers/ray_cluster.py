@@ -127,7 +127,10 @@ class Cluster:
         """Returns what each actor asks for, and a reference to what all need to know."""
         if self._is_ours:
             _connect(self._ray, address)
-        shares = _find_shares(self._ray)
+        shares: list[dict[str, float]] = [{"num_gpus": 1}] * int(self._ray.cluster_resources().get("GPU", 0))
+        for node in [] if shares else self._ray.nodes():
+            processors = int(node["Resources"].get("CPU", 0)) if node["Alive"] else 0
+            shares += [{"num_cpus": min(CPUS, processors)}] * max(processors // CPUS, processors > 0)
         if not shares:
             raise _address_error(address, "it has neither GPUs nor processors to give. Add a node that has.")
         networks = []
@@ -207,15 +210,6 @@ class _Worker:
             if self._tasks.empty():
                 yield None
             yield self._tasks.get()
-
-
-def _find_shares(ray: Any) -> list[dict[str, float]]:
-    """What each actor asks for."""
-    gpus = int(ray.cluster_resources().get("GPU", 0))
-    if gpus:
-        return [{"num_gpus": 1}] * gpus
-    processors = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
-    return [{"num_cpus": min(CPUS, count)} for count in processors for _ in range(max(count // CPUS, count > 0))]
 
 
 def _connect(ray: Any, address: str) -> None:
