@@ -37,6 +37,9 @@ class Numbers(Stages):
     def write(self, task: Task) -> Task:
         return task.end(is_made=True, number=self.writing(task.number))
 
+    def is_fatal(self, problem: Exception, task: Task) -> bool:
+        return True
+
 
 def numbered(number: int, most: int = 1) -> Task:
     """A task of that number; those with the same last digit may be computed together."""

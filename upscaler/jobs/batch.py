@@ -71,7 +71,7 @@ def run(
         )
         if dry_run:
             stages = stages if workers is None else stages.on(workers.first)
-            yield from (tracker.finish(stages.read(tracker.start(job))).outcome() for job in jobs)
+            yield from (tracker.finish(stages.guard(stages.read, tracker.start(job))).outcome() for job in jobs)
         else:
             yield from run_stages(stages, tracker, jobs, workers)
 

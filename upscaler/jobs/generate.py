@@ -118,7 +118,7 @@ def run(
                 yield outcome
         if grid is not None and made:
             picture = make_sheet([job.output for job in jobs if job.output in made])
-            task = stages.write(Task(Job("contact sheet", grid, options), picture=picture))
+            task = stages.guard(stages.write, Task(Job("contact sheet", grid, options), picture=picture))
             if error := tracker.finish(task).error:
                 raise OutputError(error)
 

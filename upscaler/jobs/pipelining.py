@@ -113,7 +113,7 @@ def run(
             if task is None:
                 ready.idle()
             else:
-                ready.put(advance(stages.read(task)))
+                ready.put(advance(stages.guard(stages.read, task)))
         ready.end()
 
     def compute() -> Iterator[Task | None]:
@@ -127,7 +127,7 @@ def run(
 
     def write() -> None:
         while group := waiting.take(1):
-            done.put(advance(stages.write(group[0])))
+            done.put(advance(stages.guard(stages.write, group[0])))
 
     threads = [_start(stage, failures, on_error, (ready, waiting)) for stage in (read, *[write] * WRITERS)]
     try:

@@ -58,7 +58,7 @@ class Stages(ABC):
     progress: ProgressFactory | None = None
 
     def read(self, task: Task) -> Task:
-        """Reads the source."""
+        """Reads the source. May raise what is wrong with it: call it by `guard`."""
         return task
 
     @abstractmethod
@@ -70,15 +70,11 @@ class Stages(ABC):
         return iter(())
 
     def write(self, task: Task) -> Task:
-        """Writes the result."""
-
-        def write(task: Task) -> Task:
-            assert task.picture is not None
-            picture = task.picture if task.recipe is None else recipe.embed(task.picture, task.recipe)
-            parts = (*task.parts, *self.save(picture, task.job.output, task.job.options))
-            return task.end(is_made=True, parts=parts, size=picture.size, lr_rmse=picture.lr_rmse)
-
-        return self.guard(write, task)
+        """Writes the result. Raises as `read`."""
+        assert task.picture is not None
+        picture = task.picture if task.recipe is None else recipe.embed(task.picture, task.recipe)
+        parts = (*task.parts, *self.save(picture, task.job.output, task.job.options))
+        return task.end(is_made=True, parts=parts, size=picture.size, lr_rmse=picture.lr_rmse)
 
     def on(self, device: str | None, model: Model | None = None) -> Self:
         """The same for another device, with nothing loaded; `model` is the pipeline's, from another place."""
@@ -151,9 +147,6 @@ class FileStages(Stages):
     reading: Reading
     rules: SelectionRules
 
-    def read(self, task: Task) -> Task:
-        return self.guard(self._read, task)
-
     def compute(self, tasks: list[Task]) -> Iterator[Task]:
         if tasks[0].batch_key[0] is None:
             yield from (self.guard(self.enlarge, task) for task in tasks)
@@ -166,7 +159,7 @@ class FileStages(Stages):
         for task, tile in zip(tasks, tiles, strict=True):
             yield self.guard(partial(self.enlarge, tile=tile), replace(task, seconds=task.seconds + share))
 
-    def _read(self, task: Task) -> Task:
+    def read(self, task: Task) -> Task:
         job = task.job
         reading: Reading = {**self.reading, "workspace": self.workspace_of(task)}
         try:
