@@ -134,14 +134,13 @@ def folder_for(output: Path) -> Path:
 
 def _search_all(inputs: list[str], output: str | None, filter: Filter) -> tuple[list[_Found], list[Skipped]]:
     """Returns what is found and what is left alone, each file once."""
+    items = {item: os.path.abspath(item.path) for item in _search(inputs, output, filter)}
     unique: dict[str, _Found] = {}
-    left: list[Skipped] = []
-    for item in _search(inputs, output, filter):
-        if isinstance(item, Skipped):
-            left.append(item)
-        else:
-            unique.setdefault(os.path.abspath(item.path), item)
-    return list(unique.values()), [item for item in dict.fromkeys(left) if os.path.abspath(item.path) not in unique]
+    for item, place in items.items():
+        if isinstance(item, _Found):
+            unique.setdefault(place, item)
+    left = [item for item, place in items.items() if isinstance(item, Skipped) and place not in unique]
+    return list(unique.values()), left
 
 
 def _search(inputs: list[str], output: str | None, filter: Filter) -> Iterator[_Found | Skipped]:

@@ -108,7 +108,7 @@ def run(
             generator=request.generator,
             upscaler_settings=settings["upscaler"],
             keeps_original=request.keeps_original,
-            is_alone=len(jobs) == 1,
+            has_one_picture=len(jobs) == 1,
         )
         made = set()
         with closing(run_stages(stages, tracker, jobs, workers)) as outcomes:
@@ -133,8 +133,7 @@ class GenerateStages(Stages):
     generator: TextToImage
     upscaler_settings: Mapping[str, Any] | None
     keeps_original: bool
-    is_alone: bool
-    """Whether there is only one picture."""
+    has_one_picture: bool
     _waiting: list[Task] = field(default_factory=list, init=False)
     """Generated, and to be enlarged."""
 
@@ -164,7 +163,7 @@ class GenerateStages(Stages):
 
     def is_fatal(self, problem: Exception, task: Task) -> bool:
         """A LoRA may not suit the model; the only picture fails with its error."""
-        if self.is_alone:
+        if self.has_one_picture:
             return isinstance(problem, ModelError | PlanError)
         return isinstance(problem, ModelError) and not task.job.source.loras
 

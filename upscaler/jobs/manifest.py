@@ -89,6 +89,7 @@ class Manifest:
             if not isinstance(folder, Remote):
                 self.parts.mkdir(exist_ok=True)
             elif not self._file.exists() and (remote := folder / FOLDER / self._file.name).exists():
+                # where a job was killed on this machine, the file that it left is newer
                 atomic_write(self._file, lambda temporary: storage.fetch(remote, temporary))
             self._database = sqlite3.connect(self._file, check_same_thread=False, isolation_level=None)
             self._database.execute("PRAGMA journal_mode=WAL")
@@ -105,9 +106,8 @@ class Manifest:
             raise OutputError(f"{own}: it cannot be written ({error.strerror}). Choose another folder.") from error
         except sqlite3.Error as error:
             self._lock.release()
-            raise OutputError(
-                f"{own}: the manifest in there cannot be read ({error}). Remove it to begin anew."
-            ) from error
+            message = f"{own}: the manifest in there cannot be read ({error}). Remove it to begin anew."
+            raise OutputError(message) from error
 
     def close(self) -> None:
         """Lets another run begin, and deletes the folder for parts."""

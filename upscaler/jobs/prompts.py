@@ -31,9 +31,6 @@ SEEDS = 2**32
 TEMPLATE = "{slug}_{seed}{suffix}"
 """What pictures are called; a template may also have {number}."""
 
-SHAPES = ("size", "aspect")
-"""Fields of `GenerationParameters` of which a picture has one at most."""
-
 COLUMNS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "prompt": ("prompt", str),
     "negative": ("negative", str),
@@ -88,10 +85,9 @@ def expand_prompts(
     Raises PlanError when the output or the name cannot be meant so, or when two pictures would become one file.
     """
     seed = secrets.randbelow(SEEDS)
-    full = []
+    full, shape = [], {"size", "aspect"}  # a picture has one of these at most
     for row in rows:
-        has_shape = not row.keys().isdisjoint(SHAPES)
-        shared = {field: value for field, value in common.items() if not (has_shape and field in SHAPES)}
+        shared = {field: common[field] for field in common if field not in shape or shape.isdisjoint(row)}
         full.append(GenerationParameters(**{"seed": seed, **shared, **row}))
     unique = dict.fromkeys(
         replace(parameters, seed=parameters.seed + index) for parameters in full for index in range(count)

@@ -11,6 +11,7 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from .. import codecs, recipe
 from ..catalog import Model
 from ..codecs import EncodeOptions
 from ..errors import ModelError, PictureError, PlanError
+from ..files import sha256
 from ..inputs import storage
 from ..inputs.discover import folder_for
 from ..inputs.storage import Remote
@@ -166,8 +168,9 @@ class FileStages(Stages):
             with storage.local_copy(job.source) as file:
                 if file != job.source:
                     reading["name"] = str(job.source)
-                if self.parts is not None:
-                    task = replace(task, stamp=_stamp_source(job.source, file))
+                if self.parts is not None and (stat := storage.stat(job.source)) is not None:
+                    with suppress(OSError):  # decoding will report it
+                        task = replace(task, stamp=Stamp(stat.size, stat.mtime_ns, sha256(file)))
                 picture = read(file, **reading)
             if reason := self.rules.reason_to_skip(picture.size):
                 return task.end(skipped=reason)
@@ -198,12 +201,3 @@ def prepare(pipeline: Pipeline, picture: Picture, target: Target) -> Estimate:
             raise
         pipeline.estimate(picture, Target(scale=1))  # raises, too, unless the size is what is wrong
         raise PictureError(f"{picture.name}: {error}") from error
-
-
-def _stamp_source(source: Path, file: Path) -> Stamp | None:
-    """The stamp of a source whose content is in `file`; None if it cannot be read, which decoding will report."""
-    stat = storage.stat(source)
-    try:
-        return None if stat is None else Stamp(stat.size, stat.mtime_ns, take_stamp(file).sha256)
-    except OSError:
-        return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,8 @@ from .manifest import Manifest, Row, Stamp
 from .outcome import SelectionRules
 from .task import Task
 
-UNKNOWN = Stamp(-1, 0, "")
-"""The stamp of a source that could be decoded, but not hashed before: it will seem to have changed."""
 
-
+@dataclass(frozen=True, slots=True)
 class JobTracker:
     """Starts and finishes the tasks of a job; may be used from several threads.
 
@@ -30,19 +28,13 @@ class JobTracker:
     manifest cannot be kept.
     """
 
-    def __init__(
-        self,
-        manifest: Manifest | None,
-        settings: Callable[[Job[Any]], dict[str, Any]],
-        rules: SelectionRules,
-        outputs: Callable[[Job[Any]], Sequence[Path]] = lambda job: (job.output,),
-    ) -> None:
-        """`settings`: what the result of a job depends on beside its source's file and the way of writing, as JSON can
-        hold it; called only with a manifest. `outputs`: all files that a job makes, its output first."""
-        self._manifest = manifest
-        self._settings = settings
-        self._rules = rules
-        self._outputs = outputs
+    manifest: Manifest | None
+    settings: Callable[[Job[Any]], dict[str, Any]]
+    """What the result of a job depends on beside its source's file and the way of writing, as JSON can hold it; called
+    only with a manifest."""
+    rules: SelectionRules
+    outputs: Callable[[Job[Any]], Sequence[Path]] = lambda job: (job.output,)
+    """All files that a job makes, its output first."""
 
     def start(self, job: Job[Any]) -> Task:
         """Returns the task, which is over if there is nothing to do."""
@@ -54,8 +46,8 @@ class JobTracker:
     def finish(self, task: Task) -> Task:
         """Gives the results of a task their names, and notes what became of it."""
         try:
-            if self._manifest is not None:
-                self._note(self._manifest, task)
+            if self.manifest is not None:
+                self._note(self.manifest, task)
         except Exception as problem:
             return task.fail(problem)
         return task
@@ -64,7 +56,7 @@ class JobTracker:
         """Raises OutputError if nothing can be written there, or if there is a file that no earlier run has made."""
         if not isinstance(output, Remote):
             folder_for(output)
-        may_replace = options.overwrite or (self._manifest is not None and bool(self._manifest.own_hash(output)))
+        may_replace = options.overwrite or (self.manifest is not None and bool(self.manifest.own_hash(output)))
         codecs.check(output, replace(options, overwrite=may_replace), Size(1, 1))
 
     def _start(self, job: Job[Any]) -> Task:
@@ -72,19 +64,19 @@ class JobTracker:
             raise PictureError(job.problem)
         stat = storage.stat(job.source) if isinstance(job.source, Path) else None
         settings = ""
-        if self._manifest is not None:
-            settings = json.dumps({**self._settings(job), **job.options.settings(job.output)}, sort_keys=True)
-            if made := self._find_made(self._manifest, job, settings):
+        if self.manifest is not None:
+            settings = json.dumps({**self.settings(job), **job.options.settings(job.output)}, sort_keys=True)
+            if made := self._find_made(self.manifest, job, settings):
                 return made
-        for output in self._outputs(job):
+        for output in self.outputs(job):
             self.check(output, job.options)  # that it exists already is worth knowing before the source is read
         return Task(job, settings, 0 if stat is None else stat.size)
 
     def _find_made(self, manifest: Manifest, job: Job[Any], settings: str) -> Task | None:
         """The task as an earlier run has done it, if that still holds. Raises PictureError if it has failed."""
-        rows = {output: manifest.row(output) for output in self._outputs(job)}
+        rows = {output: manifest.row(output) for output in self.outputs(job)}
         row = rows[job.output]
-        if self._rules.force or row is None or row.settings != settings:
+        if self.rules.force or row is None or row.settings != settings:
             return None
         if isinstance(job.source, Path) and not manifest.is_same(row, job.source):
             return None
@@ -93,12 +85,12 @@ class JobTracker:
             for output, each in rows.items()
         ):
             return Task(job, seconds=row.seconds, size=Size(row.width, row.height), was_done=True)
-        if row.outcome == "failed" and not self._rules.retry_failed:
+        if row.outcome == "failed" and not self.rules.retry_failed:
             raise PictureError(row.error)
         return None
 
     def _note(self, manifest: Manifest, task: Task) -> None:
-        stamp = task.stamp or UNKNOWN
+        stamp = task.stamp or Stamp(-1, 0, "")  # it could not be hashed, and will seem to have changed
         row = Row(
             source=str(task.job.source),
             settings=task.settings,

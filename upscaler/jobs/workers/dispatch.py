@@ -10,7 +10,7 @@ import logging
 import math
 import operator
 from collections import Counter, deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -72,7 +72,7 @@ def run(workers: WorkerOptions, tracker: JobTracker, stages: Stages, jobs: Itera
                     pool = Cluster(workers.cluster, stages)
                 with closing(pool):
                     tasks = itertools.chain([task], started)
-                    yield from _Dispatch(pool, tracker, threads, tasks, count).run()
+                    yield from _Dispatch(pool, tasks, count, lambda each: threads.submit(tracker.finish, each)).run()
                 return
             yield task.outcome()
 
@@ -92,18 +92,12 @@ class _Dispatch:
     """One run of a pool of workers."""
 
     def __init__(
-        self,
-        pool: WorkerPool,
-        tracker: JobTracker,
-        threads: ThreadPoolExecutor,
-        tasks: Iterator[Task],
-        count: int,
+        self, pool: WorkerPool, tasks: Iterator[Task], count: int, settle: Callable[[Task], Future[Task]]
     ) -> None:
-        """`count`: how many tasks there are; 0 if that is not known."""
+        """`count`: how many tasks there are; 0 if that is not known. `settle` finishes a task in another thread."""
         self._pool = pool
-        self._tracker = tracker
-        self._threads = threads
         self._tasks = tasks
+        self._settle = settle
         share = math.ceil(count / (SHARES * pool.size)) if count else MOST_TASKS
         self._most = min(max(share, FEWEST_TASKS), MOST_TASKS)
         self._is_over = False
@@ -171,7 +165,7 @@ class _Dispatch:
         else:
             self._strikes[worker] = 0
             del self._held[worker][what.task.number]
-            self._settle(what.task)
+            self._settling.append(self._settle(what.task))
 
     def _lose(self, worker: int, reason: str) -> None:
         tasks = self._held.pop(worker, {}).values()
@@ -181,7 +175,7 @@ class _Dispatch:
                 f"{task.job.source}: two workers were lost while they were at this picture ({reason}). "
                 "Look at it on its own, or allow less with `memory`."
             )
-            self._settle(task.end(error=error))
+            self._settling.append(self._settle(task.end(error=error)))
         innocent = [task for task in tasks if task.number not in self._seen]
         self._suspects.extend(innocent)
         self._seen.update(task.number for task in innocent)
@@ -196,6 +190,3 @@ class _Dispatch:
                 f"all workers were lost, the last one {STRIKES} times in a row ({reason}). "
                 "Run the same command again to go on, or allow less with `memory`."
             )
-
-    def _settle(self, task: Task) -> None:
-        self._settling.append(self._threads.submit(self._tracker.finish, task))

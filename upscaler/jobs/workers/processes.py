@@ -56,10 +56,11 @@ class Processes:
             process.start()
         theirs.close()
         self._workers[worker] = process, ours
-        self._send(worker, (self._stages.on(device), self._level))
+        self.put(worker, (self._stages.on(device), self._level))
 
-    def put(self, worker: int, task: Task) -> None:
-        self._send(worker, task)
+    def put(self, worker: int, task: object) -> None:
+        with suppress(OSError):  # if the process is gone, that will be an event
+            self._workers[worker][1].send(task)
 
     def wait(self, timeout: float | None) -> Event | None:
         numbers = {ours: number for number, (_, ours) in self._workers.items()}
@@ -75,7 +76,7 @@ class Processes:
 
     def close(self) -> None:
         for number, (process, _) in self._workers.items():
-            self._send(number, None)
+            self.put(number, None)
             process.terminate()
         end = time.monotonic() + SHUTDOWN_TIMEOUT
         for process, ours in self._workers.values():
@@ -84,10 +85,6 @@ class Processes:
             process.join()
             ours.close()
         self._workers.clear()
-
-    def _send(self, worker: int, what: object) -> None:
-        with suppress(OSError):  # if the process is gone, that will be an event
-            self._workers[worker][1].send(what)
 
 
 def _run_worker(parent: Connection, threads: int | None) -> None:
