@@ -79,8 +79,7 @@ class BoundedQueue:
                 self._is_idle = False
                 return []
             key, together = self._tasks[0].batch_key
-            group: list[Task] = []
-            rest: list[Task] = []
+            group, rest = list[Task](), list[Task]()
             for task in self._tasks:
                 belongs = not group or (len(group) < (most or together) and task.batch_key[0] == key)
                 (group if belongs else rest).append(task)
@@ -100,6 +99,7 @@ def run(
     `tasks` may yield None before it blocks, to say that there is no task at the moment. Computing is done in the
     caller's thread, the rest in threads of their own. Whatever a stage raises is given to `on_error`, at once and in
     its thread; it ends the run and is raised here, as soon as what was being written has been written.
+    More than sixty lines, for the stages share what ends them.
     """
     ready, waiting = BoundedQueue(), BoundedQueue()
     done: SimpleQueue[Task] = SimpleQueue()
