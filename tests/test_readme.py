@@ -67,7 +67,7 @@ def test_options_of_the_readme_exist() -> None:
         name: {flag for option in options_of(command) for flag in option.opts} for name, command in COMMANDS.items()
     }
     for block in (*blocks("sh"), *blocks("console")):
-        for line in re.findall(r"upscaler (?!models|compare)(.*?)(?:#|$)", block, re.MULTILINE):
+        for line in re.findall(r"upscaler (?!models)(.*?)(?:#|$)", block, re.MULTILINE):
             command = line.split()[0] if line.split()[0] in known else "upscale"
             words = re.sub('"[^"]*"', "", line).split()
             assert {word for word in words if re.match("--?[a-z]", word)} <= known[command], line
