@@ -1,12 +1,13 @@
 """The main path: one picture from its source to the larger one. `Pipeline.run` is the table of contents; read it first.
 
-A finished picture is written by `codecs.encode`; many pictures are for `jobs`, and the public names for `api`.
+A finished picture is written by `codecs.encode`; many pictures are for `jobs`, and the public names for `api`. The
+module is longer than others so that the whole path can be read in one place.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -144,31 +145,31 @@ class Pipeline:
             return _resize(picture, estimate.result, workspace)
 
         steps = self._passes(picture, estimate)
-        counter = _Counter(progress, sum(step.plan.count * _computed_layers(picture, step.plan) for step in steps))
+        advance = _count(progress, sum(step.plan.count * (1 + _computes_alpha(picture, step.plan)) for step in steps))
         for step in steps:
             engine, plan = step.engine, step.plan
             canvas = _canvas(picture, step.result, step.depth, workspace)
             for layer in _layers(picture, workspace):
-                pixels = layer.pixels
-                if layer.is_alpha and not _is_computed(pixels, plan):
-                    write_bands(resize_bands(cut_bands(pixels), picture.size, step.result), layer.part_of(canvas))
+                pixels, part = layer.pixels, canvas[:, :, layer.channels]
+                if layer.is_alpha and not _computes_alpha(picture, plan):
+                    write_bands(resize_bands(cut_bands(pixels), picture.size, step.result), part)
                     continue
 
                 if isinstance(plan, ImagePlan):
                     assert engines.is_image_engine(engine)
-                    bands = engine.run(pixels, plan, counter.advance)
+                    bands = engine.run(pixels, plan, advance)
                 else:
                     assert not engines.is_image_engine(engine)
                     batches = tiling.cut(pixels, plan)
                     tiles = engines.run(engines.adapt_channels(engine, pixels.shape[2]), batches)
-                    bands = tiling.blend(counter(tiles if tile is None or layer.is_alpha else [tile]), plan)
+                    bands = tiling.blend(_report(tiles if tile is None or layer.is_alpha else [tile], advance), plan)
 
                 if layer.is_alpha:
                     bands = within_source(bands, pixels, plan.scale)
                 else:
                     bands = back_project(bands, pixels, plan.scale, step.fidelity, step.lr_rmse)
                 bands = resize_bands(bands, picture.size.scaled(plan.scale), step.result)
-                write_bands(bands, layer.part_of(canvas))
+                write_bands(bands, part)
             picture = replace(picture, pixels=canvas)
 
         lr_rmse = max(step.lr_rmse.levels for step in steps)
@@ -303,10 +304,6 @@ class _Layer:
     channels: slice
     """Where they lie in the picture, and in the result."""
 
-    def part_of(self, canvas: PixelArray) -> PixelArray:
-        """The channels of a canvas that take this layer's result."""
-        return canvas[:, :, self.channels]
-
 
 def _layers(picture: Picture, workspace: Path | None) -> list[_Layer]:
     """Transparency, if there is any, and colour, which is bled into places where it cannot be seen."""
@@ -328,14 +325,11 @@ def _grey_or_colour(pixels: PixelArray) -> PixelArray:
     return pixels[:, :, :1]
 
 
-def _is_computed(alpha: PixelArray, plan: Plan | ImagePlan) -> bool:
+def _computes_alpha(picture: Picture, plan: Plan | ImagePlan) -> bool:
     """Whether transparency goes through the engine. It is only resized if it is the same everywhere, and by diffusion
     models, which would draw something into it."""
-    return isinstance(plan, Plan) and bool(alpha.min() != alpha.max())
-
-
-def _computed_layers(picture: Picture, plan: Plan | ImagePlan) -> int:
-    return 2 if picture.has_alpha and _is_computed(picture.pixels[:, :, -1:], plan) else 1
+    alpha = picture.pixels[:, :, -1]
+    return picture.has_alpha and isinstance(plan, Plan) and bool(alpha.min() != alpha.max())
 
 
 def _canvas(picture: Picture, size: Size, depth: int, workspace: Path | None) -> PixelArray:
@@ -350,27 +344,25 @@ def _resize(picture: Picture, size: Size, workspace: Path | None) -> Picture:
         return picture
     canvas = _canvas(picture, size, picture.depth, workspace)
     for layer in _layers(picture, workspace):
-        write_bands(resize_bands(cut_bands(layer.pixels), picture.size, size), layer.part_of(canvas))
+        write_bands(resize_bands(cut_bands(layer.pixels), picture.size, size), canvas[:, :, layer.channels])
     return replace(picture, pixels=canvas)
 
 
-class _Counter:
-    """Reports tiles as they pass."""
+def _count(progress: ProgressCallback | None, total: int) -> Callable[[int], None]:
+    """Reports that nothing is done of `total`, and returns a function that reports how many more are done."""
+    done = 0
 
-    def __init__(self, report: ProgressCallback | None, total: int) -> None:
-        self._report = report
-        self._total = total
-        self._done = 0
-        if report is not None and total > 0:
-            report(0, total)
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress is not None:
+            progress(done, total)
 
-    def __call__(self, tiles: Iterable[Tile]) -> Iterator[Tile]:
-        for tile in tiles:
-            self.advance(1)
-            yield tile
+    advance(0)
+    return advance
 
-    def advance(self, count: int) -> None:
-        """Reports that `count` more are done."""
-        self._done += count
-        if self._report is not None:
-            self._report(self._done, self._total)
+
+def _report(tiles: Iterable[Tile], advance: Callable[[int], None]) -> Iterator[Tile]:
+    for tile in tiles:
+        advance(1)
+        yield tile

@@ -8,7 +8,7 @@ from tests.networks import tiny_compact
 from upscaler import catalog
 from upscaler.diffusion.options import Diffusion
 from upscaler.engines import EngineOptions, EnginePool, engine_for
-from upscaler.engines.blended import Blended
+from upscaler.engines.composite import Blended
 from upscaler.engines.network import NetworkEngine
 from upscaler.engines.pool import NETWORK
 from upscaler.engines.resample import ResampleEngine

@@ -232,20 +232,18 @@ def _translate_errors(repository: Repository) -> Iterator[None]:
             f"{log_in}."
         ) from error
     except Exception as error:
-        raise ModelError(_failure(repository, error, constants.ENDPOINT)) from error
+        text = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+        reason = text.splitlines()[0].partition(". ")[0].rstrip(".")
+        if isinstance(error, OSError) and error.errno is not None:
+            raise ModelError(
+                f"{error.filename or cache()}: cannot be written ({reason}). "
+                "Make room, or set HF_HOME to a folder that can."
+            ) from error
+        raise ModelError(
+            f"{repository.id}: cannot be fetched from {constants.ENDPOINT} ({reason}). Check the connection and the "
+            "proxy, and try again: what has arrived is kept."
+        ) from error
     finally:
         set_verbosity(level)
         if had_bars:
             enable_progress_bars()
-
-
-def _failure(repository: Repository, error: Exception, endpoint: str) -> str:
-    text = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
-    reason = text.splitlines()[0].partition(". ")[0].rstrip(".")
-    if isinstance(error, OSError) and error.errno is not None:
-        place = error.filename or cache()
-        return f"{place}: cannot be written ({reason}). Make room, or set HF_HOME to a folder that can."
-    return (
-        f"{repository.id}: cannot be fetched from {endpoint} ({reason}). Check the connection and the "
-        "proxy, and try again: what has arrived is kept."
-    )

@@ -123,8 +123,12 @@ class RealESRGANer:
             write_bands(self._colour(pixels[:, :, 2::-1]), canvas[:, :, 2::-1])
         if channels == 4:
             alpha = pixels[:, :, 3:]
-            by_network = alpha_upsampler == "realesrgan"
-            write_bands(self._grey(alpha) if by_network else [_resize(alpha, size)], canvas[:, :, 3:])
+            if alpha_upsampler == "realesrgan":
+                bands = self._grey(alpha)
+            else:
+                large: Any = cv2.resize(alpha, (size.width, size.height), interpolation=cv2.INTER_LINEAR)
+                bands = iter([Band(0, large[:, :, None])])
+            write_bands(bands, canvas[:, :, 3:])
         if channels == 1:
             canvas = canvas[:, :, 0]
         if target != size:
@@ -201,8 +205,3 @@ def _extend(pixels: FloatArray, border: int, multiple: int) -> FloatArray:
     for right, below in ((border, border), (-width % multiple, -height % multiple)):
         pixels = np.pad(pixels, ((0, below), (0, right), (0, 0)), "reflect")
     return pixels
-
-
-def _resize(alpha: FloatArray, size: Size) -> Band:
-    large: Any = cv2.resize(alpha, (size.width, size.height), interpolation=cv2.INTER_LINEAR)
-    return Band(0, large[:, :, None])

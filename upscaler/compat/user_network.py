@@ -7,7 +7,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from spandrel import Architecture, ImageModelDescriptor, SizeRequirements
+from spandrel import ImageModelDescriptor, SizeRequirements
+from spandrel.architectures.ESRGAN import ESRGANArch
 from torch import Tensor, nn
 
 from ..engines.checkpoint import Checkpoint, mix_weights, read_weights
@@ -29,7 +30,7 @@ class UserNetwork:
         return ImageModelDescriptor(
             network,
             network.state_dict(),
-            _Unknown(id=type(network).__name__, detect=lambda _: False),
+            ESRGANArch(),  # spandrel asks for one; it is only used when files are loaded
             purpose="SR",
             tags=[],
             supports_half=True,
@@ -51,13 +52,6 @@ class UserNetwork:
                 "Pass the scale that it has."
             )
         return result
-
-
-class _Unknown(Architecture[nn.Module]):  # type: ignore[misc]  # spandrel has no types
-    """The architecture that spandrel asks for beside a network; it is only used when files are loaded."""
-
-    def load(self, state_dict: dict[str, Tensor]) -> ImageModelDescriptor[nn.Module]:
-        raise NotImplementedError
 
 
 def load_weights(network: nn.Module, scale: int, checkpoint: Checkpoint) -> UserNetwork:

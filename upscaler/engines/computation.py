@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from ..device import dtype_name, pick_precision
+from ..device import dtype_name
 from ..errors import ModelError, OutOfMemory, PlanError, UpscalerError, first_line
 from .probe import Trial, try_out
 
@@ -40,18 +40,7 @@ class Weights(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class ComputeMode:
-    """Number formats that a network is computed in. Not every network works in each."""
-
-    dtype: torch.dtype = torch.float32
-    autocast: bool = False
-    """Weights stay float32, and PyTorch chooses the type of each operation."""
-
-
 CPU = torch.device("cpu")
-
-FLOAT32 = ComputeMode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +50,10 @@ class Computation:
     network: ImageModelDescriptor[torch.nn.Module]
     layout: torch.memory_format = torch.contiguous_format
     device: torch.device = CPU
-    mode: ComputeMode = FLOAT32
+    dtype: torch.dtype = torch.float32
+    """The number format. Not every network works in each."""
+    autocast: bool = False
+    """Whether weights stay float32, and PyTorch chooses the type of each operation."""
     is_stochastic: bool = True
     """Whether the network draws random numbers, as far as is known."""
     plain: bool = False
@@ -69,14 +61,14 @@ class Computation:
 
     def __call__(self, batch: torch.Tensor) -> torch.Tensor:
         """Computes (tiles, channels, height, width), float32 0..1 on the CPU; the result is enlarged and stays on the
-        device, in the precision of `mode`."""
+        device."""
         with (
             torch.inference_mode(),
             _same_noise(self.device) if self.is_stochastic else nullcontext(),
             _plain_kernels() if self.plain else nullcontext(),
-            torch.autocast(self.device.type, self.mode.dtype) if self.mode.autocast else nullcontext(),
+            torch.autocast(self.device.type, self.dtype) if self.autocast else nullcontext(),
         ):
-            dtype = torch.float32 if self.mode.autocast else self.mode.dtype
+            dtype = torch.float32 if self.autocast else self.dtype
             # A copy, because some networks write into what they are given.
             copy = batch.to(device=self.device, dtype=dtype, memory_format=self.layout, copy=True)
             result: torch.Tensor = self.network(copy)
@@ -107,27 +99,22 @@ def try_layouts(
     raise AssertionError
 
 
-def precisions_to_try(computation: Computation, trial: Trial, device: torch.device, name: str) -> list[torch.dtype]:
-    """Returns the precisions that "auto", or another name, means on a device, the fastest first. Raises PlanError."""
-    network = computation.network
-    half, bfloat16 = (not trial.uses_grid_sample and it for it in (network.supports_half, network.supports_bfloat16))
-    wanted = pick_precision(name, device, half, bfloat16)
-    return [wanted, torch.float32] if name == "auto" else [wanted]
-
-
 def move_to_device(
     computation: Computation, weights: Weights, name: str, device: torch.device, dtypes: list[torch.dtype], trial: Trial
 ) -> Computation:
-    """Brings a network to a device, in the first precision and mode that give the result of the trial there.
+    """Brings a network to a device, in the first of the precisions that gives the result of the trial there.
+
+    Each is tried for all operations, then with autocast.
 
     Raises PlanError when the precision that was asked for does not, ModelError when none does.
     """
     network = computation.network
-    modes = [ComputeMode(dtype, autocast) for dtype in dtypes for autocast in (False, True)]
-    for mode in (mode for mode in modes if mode.dtype != torch.float32 or not mode.autocast):
-        network.model.to(device, torch.float32 if mode.autocast else mode.dtype)
-        moved = replace(computation, network=network, device=device, mode=mode)
-        if device.type == "cpu" and mode.dtype == torch.float32:
+    modes = [(dtype, autocast) for dtype in dtypes for autocast in (False, True)]
+    for dtype, autocast in (mode for mode in modes if mode != (torch.float32, True)):
+        network.model.to(device, torch.float32 if autocast else dtype)
+        moved = replace(computation, network=network, device=device, dtype=dtype, autocast=autocast)
+        mode = f"{dtype_name(dtype)}{' and autocast' if autocast else ''}"
+        if device.type == "cpu" and dtype == torch.float32:
             return moved
         try:
             difference = (moved(trial.tile).float().cpu() - trial.result).abs()

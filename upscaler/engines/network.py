@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from ..arrays import FloatArray
-from ..device import dtype_name, free_memory, pick_device
+from ..device import dtype_name, free_memory, pick_device, pick_precision
 from ..errors import ModelError, OutOfMemory
 from ..tiling import RAMP, TileRequirements
 from .base import Engine, EngineInfo
-from .computation import Computation, Weights, move_to_device, precisions_to_try, try_layouts
+from .computation import Computation, Weights, move_to_device, try_layouts
 from .probe import TilingProfile, Trial, measure_tiling, remembered, sample
 
 if TYPE_CHECKING:
@@ -78,7 +78,11 @@ class NetworkEngine:
         channels = _channels(network, name)
         minimum = network.size_requirements.minimum
         on_cpu, trial = try_layouts(network, name, sample(channels, minimum), plain)
-        dtypes = precisions_to_try(on_cpu, trial, place, precision)
+        half, bfloat16 = (
+            not trial.uses_grid_sample and it for it in (network.supports_half, network.supports_bfloat16)
+        )
+        wanted = pick_precision(precision, place, half, bfloat16)
+        dtypes = [wanted, torch.float32] if precision == "auto" else [wanted]
         known = profile or (None if reach is None else TilingProfile(reach))
         found = known or remembered(
             weights.key, lambda: measure_tiling(on_cpu, channels, network.scale, _multiple(network))
@@ -89,7 +93,7 @@ class NetworkEngine:
             needs=_requirements(computation, found, trial),
             channels=channels,
             device=str(place),
-            precision=dtype_name(computation.mode.dtype),
+            precision=dtype_name(computation.dtype),
             keeps_tone=network.purpose == "SR" if keeps_tone is None else keeps_tone,
             free_memory=free_memory(place),
         )
@@ -120,7 +124,7 @@ class NetworkEngine:
         computation = self._computation
         with self._lock:
             if self._fallback is None and not computation.plain:
-                is_exact = computation.mode.dtype == torch.float32
+                is_exact = computation.dtype == torch.float32
                 self._fallback = NetworkEngine.load(
                     self._weights,
                     name=self.info.name,
@@ -140,8 +144,8 @@ class NetworkEngine:
 
 def _requirements(computation: Computation, profile: TilingProfile, trial: Trial) -> TileRequirements:
     """What a network asks of its tiles on its device."""
-    network, mode = computation.network, computation.mode
-    memory = trial.bytes_per_pixel * (1.0 if mode.autocast else mode.dtype.itemsize / 4)
+    network = computation.network
+    memory = trial.bytes_per_pixel * (1.0 if computation.autocast else computation.dtype.itemsize / 4)
     is_on_cpu = computation.device.type == "cpu"
     as_wholes = _differ_as_wholes(network, profile)
     return TileRequirements(

@@ -12,8 +12,7 @@ from ..catalog import Model, fetch_model
 from ..diffusion.options import Diffusion
 from ..errors import ModelError, PlanError
 from .base import Engine, ImageEngine, is_image_engine
-from .blended import Blended
-from .chain import Chain
+from .composite import Blended, Chain
 from .resample import ResampleEngine
 
 NETWORK: Final = "photo"
@@ -64,7 +63,31 @@ class EnginePool:
         self._options = options
         self._engines: dict[str, Engine | ImageEngine] = {}
         self._lock = threading.Lock()
-        _check_suits(model, options)
+        is_diffusion, diffusion = model.facts.takes_diffusion, options.diffusion
+        if options.denoise is not None and is_diffusion:
+            raise PlanError(
+                f"{model.name} is a diffusion model, and only networks can be told how much to denoise. "
+                "Use `creativity`.",
+                argument="denoise",
+                value=options.denoise,
+            )
+        if options.blend != 1 and is_diffusion:
+            raise PlanError(
+                f"{model.name} is a diffusion model, and only networks can be blended. Use `creativity`.",
+                argument="blend",
+                value=f"{options.blend:g}",
+            )
+        if diffusion is not None and not is_diffusion:
+            raise PlanError(
+                f"{model.name} is a network and takes no prompt, steps or seed. Choose a diffusion model, such as "
+                "sd-x4 or refine."
+            )
+        if is_diffusion and not model.facts.refines and diffusion is not None and diffusion.control is not None:
+            raise PlanError(
+                f"{model.name} enlarges by itself and takes no ControlNet. Use refine, or a generator.",
+                argument="control",
+                value=diffusion.control,
+            )
 
     @property
     def models(self) -> list[Model]:
@@ -213,31 +236,3 @@ def engine_for(
         reach=reach,
         keeps_tone=model.keeps_tone,
     )
-
-
-def _check_suits(model: Model, options: EngineOptions) -> None:
-    """Raises PlanError for options that do not suit the model."""
-    is_diffusion, diffusion = model.facts.takes_diffusion, options.diffusion
-    if options.denoise is not None and is_diffusion:
-        raise PlanError(
-            f"{model.name} is a diffusion model, and only networks can be told how much to denoise. Use `creativity`.",
-            argument="denoise",
-            value=options.denoise,
-        )
-    if options.blend != 1 and is_diffusion:
-        raise PlanError(
-            f"{model.name} is a diffusion model, and only networks can be blended. Use `creativity`.",
-            argument="blend",
-            value=f"{options.blend:g}",
-        )
-    if diffusion is not None and not is_diffusion:
-        raise PlanError(
-            f"{model.name} is a network and takes no prompt, steps or seed. Choose a diffusion model, such as sd-x4 or "
-            "refine."
-        )
-    if is_diffusion and not model.facts.refines and diffusion is not None and diffusion.control is not None:
-        raise PlanError(
-            f"{model.name} enlarges by itself and takes no ControlNet. Use refine, or a generator.",
-            argument="control",
-            value=diffusion.control,
-        )

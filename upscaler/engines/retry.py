@@ -85,12 +85,8 @@ class _Runner:
                     f"out of memory on {device}, even with tiles of {side * 2} pixels. "
                     "Close other programs, or choose a smaller model."
                 ) from error
-            log.warning(
-                "out of memory on %s, even with tiles of %d pixels: going on on %s.",
-                device,
-                side * 2,
-                fallback.info.device,
-            )
+            place = fallback.info.device
+            log.warning("out of memory on %s, even with tiles of %d pixels: going on on %s.", device, side * 2, place)
             self._engine = fallback
 
     def _checked(
@@ -108,7 +104,12 @@ class _Runner:
         engine: Engine | None = self._engine
         while engine is not None:
             tried.append(f"{engine.info.precision} on {engine.info.device}")
-            again, problem = _attempt(engine, source)
+            again: FloatArray | None = None
+            problem = None
+            try:
+                again = engine.run(source[None])[0]
+            except Exception as error:
+                problem = error
             found = self._fault(engine.info, source, again, problem)
             if found is None:
                 assert again is not None
@@ -159,19 +160,12 @@ class Subdivided:
         self._plan = plan(tile, whole.info.needs, Budget(whole.info.free_memory, tile=side, batch=1), border=0)
 
     def run(self, tiles: FloatArray) -> FloatArray:
-        return np.stack([self._joined(tile) for tile in tiles])
+        return np.stack([self._run(tile) for tile in tiles])
 
     def fallback(self) -> Engine | None:
         fallback = self.whole.fallback()
         return None if fallback is None else Subdivided(fallback, self.side, self._tile)
 
-    def _joined(self, tile: FloatArray) -> FloatArray:
+    def _run(self, tile: FloatArray) -> FloatArray:
         parts = (Tile(batch.regions[0], self.whole.run(batch.pixels)[0]) for batch in cut(tile, self._plan))
         return np.concatenate([band.pixels for band in blend(parts, self._plan)])
-
-
-def _attempt(engine: Engine, source: FloatArray) -> tuple[FloatArray | None, Exception | None]:
-    try:
-        return engine.run(source[None])[0], None
-    except Exception as error:
-        return None, error
