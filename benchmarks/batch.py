@@ -140,7 +140,7 @@ def bare(pipeline: Any, sources: list[Path]) -> Callable[[], float]:
     """The job's own engines on the job's own tiles, all of which have been cut before."""
     from upscaler import codecs
     from upscaler.engines import engine_for
-    from upscaler.pipeline import _is_computed, _layers
+    from upscaler.pipeline import _computes_alpha, _layers
     from upscaler.tiling import cut
 
     engine = engine_for(pipeline.model)
@@ -149,7 +149,7 @@ def bare(pipeline: Any, sources: list[Path]) -> Callable[[], float]:
         picture = codecs.decode(source)
         layers = _layers(picture, None)
         for plan in pipeline.estimate(picture).plans:
-            for layer in (layer for layer in layers if not layer.is_alpha or _is_computed(layer.pixels, plan)):
+            for layer in (layer for layer in layers if not layer.is_alpha or _computes_alpha(picture, plan)):
                 pixels = layer.pixels if layer.pixels.shape[2] == 3 else np.repeat(layer.pixels, 3, axis=2)
                 work += [(engine, batch.pixels) for batch in cut(pixels, plan)]
 

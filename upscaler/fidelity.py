@@ -87,10 +87,16 @@ def back_project(
     while True:
         result, difference = block.result, block.difference
         if kernel is not None:
-            around = [above, difference, below.difference if below else None]
-            correction = _correction(
-                [part for part in around if part is not None], above, len(difference), kernel, scale
-            )
+            parts = [above, difference, below.difference if below else None]
+            window = np.concatenate([part for part in parts if part is not None])
+            smooth = cv2.sepFilter2D(window, cv2.CV_32F, kernel, kernel, borderType=cv2.BORDER_REFLECT_101)
+            first = 0 if above is None else len(above)
+            start = max(first - LINEAR, 0)
+            part = smooth.reshape(window.shape)[start : first + len(difference) + LINEAR]
+            height, width, channels = part.shape
+            large = cv2.resize(part, (width * scale, height * scale), interpolation=cv2.INTER_LINEAR)
+            enlarged: FloatArray = np.asarray(large, np.float32).reshape(height * scale, width * scale, channels)
+            correction = enlarged[(first - start) * scale :][: len(result)]
             correction += result
             result = np.clip(correction, 0.0, 1.0, out=correction)
             difference = _difference(result, source[block.y : block.y + len(difference)])
@@ -123,22 +129,6 @@ def _difference(result: FloatArray, source: PixelArray) -> FloatArray:
     shrunk = cv2.resize(result, (width, height), interpolation=cv2.INTER_AREA)
     difference: FloatArray = to_float(source) - shrunk.reshape(source.shape)
     return difference
-
-
-def _correction(
-    around: list[FloatArray], above: FloatArray | None, rows: int, kernel: NDArray[np.float32], scale: int
-) -> FloatArray:
-    """Returns what must be added to the `rows` that lie below `above`: their difference, filtered and enlarged."""
-    window = np.concatenate(around)
-    first = 0 if above is None else len(above)
-    smooth = cv2.sepFilter2D(window, cv2.CV_32F, kernel, kernel, borderType=cv2.BORDER_REFLECT_101)
-    start = max(first - LINEAR, 0)
-    part = smooth.reshape(window.shape)[start : first + rows + LINEAR]
-    height, width, channels = part.shape
-    large = cv2.resize(part, (width * scale, height * scale), interpolation=cv2.INTER_LINEAR)
-    enlarged: FloatArray = np.asarray(large, np.float32).reshape(height * scale, width * scale, channels)
-    result: FloatArray = enlarged[(first - start) * scale :][: rows * scale]
-    return result
 
 
 @functools.cache

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from upscaler.engines.probe import TilingProfile, known_reach, measure_tiling, remembered, sample, try_out
+from upscaler.engines.probe import TilingProfile, known_profile, measure_tiling, remembered, sample, try_out
 
 
 def blur(radius: int) -> torch.nn.Module:
@@ -58,11 +58,11 @@ def test_a_profile_is_measured_once_and_kept_in_the_cache_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UPSCALER_HOME", str(tmp_path))
-    assert known_reach("some key") is None
+    assert known_profile("some key") is None
     profile = TilingProfile(7, multiple=2)
     assert remembered("some key", lambda: profile) == profile
     assert remembered("some key", lambda: TilingProfile(1)) == profile
-    assert known_reach("some key") == 7
+    assert known_profile("some key") == profile
     assert json.loads((tmp_path / "tiling.json").read_text())["some key"]["reach"] == 7
 
 

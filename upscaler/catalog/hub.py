@@ -55,14 +55,14 @@ def fetch_model(
 
     A complete copy is used without asking the hub for a newer one.
     """
-    assert model.repository is not None
-    folder = _snapshot(model.repository)
-    if folder is not None and (find_local(model.repository) is not None or _may_not_fetch(offline)):
-        _choose(model.repository, folder, allow_pickle)
+    repository = model.repository
+    assert repository is not None
+    folder = _snapshot(repository)
+    if folder is not None and (find_local(repository) is not None or _may_not_fetch(offline)):
+        _choose(repository, folder, allow_pickle)
         return folder
-    _refuse_offline(model.repository, offline)
-    with _translate_errors(model.repository):
-        return _fetch(model, progress, allow_pickle)
+    with _ask_hub(repository, offline):
+        return _fetch(model, repository, progress, allow_pickle)
 
 
 def configuration(repository: Repository, *, offline: bool | None = None) -> Path:
@@ -71,8 +71,7 @@ def configuration(repository: Repository, *, offline: bool | None = None) -> Pat
     index = folder and index_of(folder)
     if folder is not None and index is not None and all((folder / part).is_dir() for part in read(index).parts):
         return folder
-    _refuse_offline(repository, offline)
-    with _translate_errors(repository):
+    with _ask_hub(repository, offline):
         _, folder, choice = _begin(repository, allow_pickle=True)
         _add_to_snapshot(repository, folder, choice.small)
         return folder
@@ -89,10 +88,8 @@ def remove(repository: Repository) -> list[Path]:
     return [folder]
 
 
-def _fetch(model: Model, progress: ProgressCallback | None, allow_pickle: bool) -> Path:
+def _fetch(model: Model, repository: Repository, progress: ProgressCallback | None, allow_pickle: bool) -> Path:
     """Fetches the index, then small files, then weights: so that where there are weights there is all the rest."""
-    assert model.repository is not None
-    repository = model.repository
     info, folder, choice = _begin(repository, allow_pickle)
     files = {file.rfilename: file for file in info.siblings or ()}
     missing = [name for name in choice.weights if not (folder / name).exists()]
@@ -191,17 +188,14 @@ def _may_not_fetch(offline: bool | None) -> bool:
     return (is_offline() or bool(constants.HF_HUB_OFFLINE)) if offline is None else offline
 
 
-def _refuse_offline(repository: Repository, offline: bool | None) -> None:
+@contextmanager
+def _ask_hub(repository: Repository, offline: bool | None) -> Iterator[None]:
+    """Keeps huggingface_hub silent, and turns what it raises into ModelError, as it does that fetching is forbidden."""
     if _may_not_fetch(offline):
         raise ModelError(
             f"{repository.id}: it is not on this machine, and fetching is forbidden. Run upscaler models fetch "
             f"{repository.id} with a connection, or copy what that puts into {cache()} from another machine."
         )
-
-
-@contextmanager
-def _translate_errors(repository: Repository) -> Iterator[None]:
-    """Keeps huggingface_hub silent, and turns what it raises into ModelError."""
     from huggingface_hub import constants, errors
     from huggingface_hub.utils.logging import get_verbosity, set_verbosity
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars

@@ -56,8 +56,11 @@ def fetch_model(
     if model.repository is not None:
         return hub.fetch_model(model, progress, offline=offline, allow_pickle=allow_pickle)
     target = _target(model)
-    if target is not None and target.is_file() and _is_right(target, model):
-        return target
+    if target is not None and target.is_file():
+        expected = model.download.sha256 if model.download else None
+        if expected is None or weights_sha256(target) == expected:
+            return target
+        log.warning("%s: this is not the file that belongs there (its SHA-256 is another), and it is not used.", target)
     if model.package is not None and (converted := _from_package(model.name, model.package)):
         return converted
     if target is None or model.download is None or not model.download.urls:
@@ -178,14 +181,6 @@ def _target(model: Model) -> Path | None:
     if download.sha256 is None:
         return models_dir() / uuid.uuid5(uuid.NAMESPACE_URL, download.urls[0]).hex / download.filename
     return models_dir() / download.filename
-
-
-def _is_right(file: Path, model: Model) -> bool:
-    expected = model.download.sha256 if model.download else None
-    if expected is None or weights_sha256(file) == expected:
-        return True
-    log.warning("%s: this is not the file that belongs there (its SHA-256 is another), and it is not used.", file)
-    return False
 
 
 def _from_package(name: str, package: Package) -> Path | None:

@@ -85,13 +85,14 @@ def size_of(model: Model) -> str:
 def _network_facts(model: Model) -> list[tuple[str, str]]:
     """Facts that only the weights tell."""
     from ..engines.checkpoint import Checkpoint
-    from ..engines.probe import known_reach
+    from ..engines.probe import known_profile
 
     checkpoint = Checkpoint(catalog.fetch_model(model))
     network = checkpoint.load()
     needs = network.size_requirements
     precisions = ["fp32", *["fp16"] * network.supports_half, *["bf16"] * network.supports_bfloat16]
-    reach = model.reach if model.reach is not None else known_reach(checkpoint.key)
+    measured = known_profile(checkpoint.key)
+    reach = measured.reach if model.reach is None and measured else model.reach
     return [
         ("loaded as", f"{network.architecture.name}, {network.scale}x, {network.input_channels} channels"),
         ("allows", ", ".join(precisions)),

@@ -142,9 +142,14 @@ class RealESRGANer:
             yield Band(band.y, luma[:, :, None])
 
     def _colour(self, pixels: FloatArray) -> Iterator[Band]:
-        """Extends (height, width, 3), RGB, computes it, and cuts the result to `scale` times its size."""
+        """Computes (height, width, 3), RGB, and cuts the result to `scale` times its size.
+
+        The picture is reflected at its right and lower edge by `pre_pad`, then by what makes its sides divisible.
+        """
         height, width = (side * self.scale for side in pixels.shape[:2])
-        extended = _extend(pixels, self.pre_pad, SHUFFLES.get(self.scale, 1))
+        extended = np.pad(pixels, ((0, self.pre_pad), (0, self.pre_pad), (0, 0)), "reflect")
+        below, right = (-side % SHUFFLES.get(self.scale, 1) for side in extended.shape[:2])
+        extended = np.pad(extended, ((0, below), (0, right), (0, 0)), "reflect")
         plan = self._plan(Size(extended.shape[1], extended.shape[0]))
         tiles = engines.run(engines.adapt_channels(self._engine, 3), tiling.cut(extended, plan))
         for band in tiling.blend(tiles, plan):
@@ -197,11 +202,3 @@ def _read(img: Any) -> tuple[FloatArray, type[np.uint8] | type[np.uint16]]:
     depth = np.uint16 if img.max() > 256 else np.uint8
     pixels: FloatArray = img.astype(np.float32) / np.float32(np.iinfo(depth).max)
     return pixels if pixels.ndim == 3 else pixels[:, :, None], depth
-
-
-def _extend(pixels: FloatArray, border: int, multiple: int) -> FloatArray:
-    """Reflects a picture at its right and lower edge by `border` pixels, then by what makes its sides divisible."""
-    height, width = (side + border for side in pixels.shape[:2])
-    for right, below in ((border, border), (-width % multiple, -height % multiple)):
-        pixels = np.pad(pixels, ((0, below), (0, right), (0, 0)), "reflect")
-    return pixels

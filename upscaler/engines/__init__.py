@@ -1,12 +1,11 @@
 """What computes: networks and the plain filter in tiles, diffusion models on canvases; what to do when that fails."""
 
 from .base import Engine, EngineInfo, ImageEngine, ImagePlan, is_image_engine
-from .composite import Blended, adapt_channels, reduce_channels
+from .composite import adapt_channels, reduce_channels
 from .pool import EngineOptions, EnginePool, check_share, engine_for
 from .retry import run
 
 __all__ = [
-    "Blended",
     "Engine",
     "EngineInfo",
     "EngineOptions",

@@ -110,14 +110,14 @@ class NetworkEngine:
             if self._profile.is_batchable:
                 return self._compute(tiles)
             return np.concatenate([self._compute(tiles[index : index + 1]) for index in range(len(tiles))])
-        except torch.OutOfMemoryError as error:
-            _empty_cache(device)
-            raise OutOfMemory(str(error)) from error
         except RuntimeError as error:
-            if "can't allocate memory" in str(error) or "out of memory" in str(error).lower():
-                _empty_cache(device)
-                raise OutOfMemory(str(error)) from error
-            raise
+            text = str(error)
+            is_told = "can't allocate memory" in text or "out of memory" in text.lower()
+            if not (is_told or isinstance(error, torch.OutOfMemoryError)):
+                raise
+            if device.type != "cpu":
+                getattr(torch, device.type).empty_cache()
+            raise OutOfMemory(str(error)) from error
 
     def fallback(self) -> Engine | None:
         """Returns the network in float32 on the same device, then on the CPU, then without oneDNN."""
@@ -179,8 +179,3 @@ def _channels(network: ImageModelDescriptor[torch.nn.Module], name: str) -> Lite
 def _multiple(network: ImageModelDescriptor[torch.nn.Module]) -> int:
     needs = network.size_requirements
     return int(np.lcm(needs.multiple_of, WINDOW if needs.minimum >= 8 else 1))
-
-
-def _empty_cache(device: torch.device) -> None:
-    if device.type != "cpu":
-        getattr(torch, device.type).empty_cache()

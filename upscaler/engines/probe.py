@@ -166,8 +166,7 @@ def _cut(grid: int) -> int:
 
 def remembered(key: str, measure: Callable[[], TilingProfile]) -> TilingProfile:
     """Returns the profile of the network of that key, which is measured once and kept in the cache folder."""
-    known = _known(key)
-    if known is not None:
+    if (known := known_profile(key)) is not None:
         return known
     log.info("measuring how the tiles of this network must overlap; this is done once.")
     profile = measure()
@@ -179,13 +178,8 @@ def remembered(key: str, measure: Callable[[], TilingProfile]) -> TilingProfile:
     return profile
 
 
-def known_reach(key: str) -> int | None:
-    """Returns the reach that the catalog records for the network of that key, or that was measured here; else None."""
-    known = _known(key)
-    return None if known is None else known.reach
-
-
-def _known(key: str) -> TilingProfile | None:
+def known_profile(key: str) -> TilingProfile | None:
+    """Returns what the catalog records for the network of that key, or what was measured here; else None."""
     recorded = {model.download.sha256: model.reach for model in models() if model.download is not None}
     reach = recorded.get(key)
     return _read_cache().get(key) if reach is None else TilingProfile(reach)
@@ -206,10 +200,6 @@ def _runs_together(function: Function, picture: torch.Tensor) -> bool:
 
 
 def _strip(height: int, width: int, channels: int) -> torch.Tensor:
-    return torch.from_numpy(_picture(height, width)).permute(2, 0, 1)[None, :channels].contiguous()
-
-
-def _picture(height: int, width: int) -> FloatArray:
     """Draws noise with the spectrum of photographs and compresses it as a JPEG file of medium quality.
 
     Of the pictures tried, it carries a cut farthest through Real-ESRGAN x4plus (about 100 pixels; photographs 58 to 98,
@@ -228,7 +218,8 @@ def _picture(height: int, width: int) -> FloatArray:
     picture = np.stack([0.5 + 0.18 * (grey + 0.15 * noise()) for _ in range(3)], axis=2)
     whole = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
     encoded = cv2.imencode(".jpg", whole, [cv2.IMWRITE_JPEG_QUALITY, 75])[1]
-    return to_float(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8))
+    pixels = to_float(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8))
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None, :channels].contiguous()
 
 
 def _read_cache() -> dict[str, TilingProfile]:

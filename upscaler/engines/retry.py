@@ -113,7 +113,11 @@ class _Runner:
             found = self._fault(engine.info, source, again, problem)
             if found is None:
                 assert again is not None
-                self._count_mended(engine)
+                if engine is not self._engine:
+                    self._mended += 1
+                    if self._mended == FALLBACK_AFTER:
+                        log.warning("going on in %s on %s.", engine.info.precision, engine.info.device)
+                        self._engine = engine
                 return again
             fallback = engine.fallback()
             if again is not None and not found.certain:
@@ -138,14 +142,6 @@ class _Runner:
         if found is not None and not found.certain and self._odd >= FALLBACK_AFTER:
             return None
         return found
-
-    def _count_mended(self, engine: Engine) -> None:
-        """Counts a tile that only a fallback could compute. After several, the fallback computes all others."""
-        if engine is not self._engine:
-            self._mended += 1
-            if self._mended == FALLBACK_AFTER:
-                log.warning("going on in %s on %s.", engine.info.precision, engine.info.device)
-                self._engine = engine
 
 
 class Subdivided:
