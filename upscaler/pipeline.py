@@ -135,8 +135,7 @@ class Pipeline:
         tile if `compute_tiles` has computed it. `progress` counts tiles, and steps of diffusion models. `reading`: see
         `codecs.decode`. Raises PictureError, PlanError, ModelError, EngineError, OutputError.
         """
-        reading.setdefault("workspace", self.options.workspace)
-        workspace = reading["workspace"]
+        workspace = reading.setdefault("workspace", self.options.workspace)
         picture = codecs.decode(source, **reading)
         estimate = estimate or self.estimate(picture, target)
         if estimate.dpi is not None:
