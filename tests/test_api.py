@@ -36,7 +36,7 @@ def test_a_folder_is_made_into_another(tmp_path: Path) -> None:
     assert (tmp_path / "out/a.jpg").is_file()
 
 
-@pytest.mark.parametrize("options", [{"fidelity": 2}, {"blend": -1}, {"denoise": 0.5}])
+@pytest.mark.parametrize("options", [{"fidelity": 2}, {"blend": -1}, {"denoise": 1.5}])
 def test_an_option_that_cannot_be_is_refused_at_once(options: dict[str, float]) -> None:
     (name,) = options
     with pytest.raises(PlanError, match=f"^{name}=") as caught:
