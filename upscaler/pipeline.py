@@ -93,7 +93,7 @@ class Estimate:
         """How many small pictures with the same `batch_key` may be computed as one batch; 1 means each alone."""
         first, *others = self.plans or (None,)
         if isinstance(first, Plan) and first.count == 1 and not others and self.engine.channels == 3:
-            return first.room
+            return first.max_batch
         return 1
 
     @property

@@ -21,7 +21,7 @@ class Part:
 
     run: Callable[[torch.Tensor], torch.Tensor]
     halo: int
-    """Cells of the input at each side that the result of the cells within depends on; a multiple of `down`."""
+    """Extra input cells that a tile needs on each side; a multiple of `down`."""
     norms: tuple[nn.GroupNorm, ...]
     up: int
     """Cells of the result for each of the input, along a side."""
@@ -51,7 +51,7 @@ def is_divisible(vae: Any) -> bool:
 
 
 def decoder(vae: Any) -> Coder:
-    """From latents as the VAE knows them, unscaled, to pixels in -1..1."""
+    """Returns the layers that turn the VAE's own latents, unscaled, into pixels in -1..1."""
     if isinstance(vae, AutoencoderTiny):
         return Coder(_part(vae.decoder))
     inner = vae.decoder
@@ -63,7 +63,7 @@ def decoder(vae: Any) -> Coder:
 
 
 def encoder(vae: Any) -> Coder:
-    """From pixels in -1..1 to latents as the VAE knows them, unscaled: the mode of their distribution."""
+    """Returns the layers that turn pixels in -1..1 into the VAE's own latents, unscaled: the mode of a distribution."""
     if isinstance(vae, AutoencoderTiny):
         return Coder(_part(vae.encoder))
     inner = vae.encoder

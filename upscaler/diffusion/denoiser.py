@@ -38,10 +38,10 @@ class NotFinite(EngineError):
 def tile_denoiser(
     pipeline: DiffusionPipeline, *, tile: int, overlap: int, batch: int, progress: WindowsCallback | None = None
 ) -> Iterator[None]:
-    """While open, one call of the pipeline denoises its canvas in windows of `tile` latents, `batch` of them together.
+    """Context manager: inside it, a pipeline denoises its canvas in windows of `tile` latents, `batch` of them at once.
 
     A canvas no larger than a window is left to the stock pipeline. The best `tile` is the size that the model was
-    trained at, the best `overlap` a quarter of it (see `Grid.between`). What `progress` raises ends the call.
+    trained at, the best `overlap` a quarter of it (see `Grid.stagger`). What `progress` raises ends the call.
 
     Entering raises ModelError when the pipeline's denoiser or its ControlNet cannot be computed in windows. The call
     raises PlanError for a tile too small for the overlap, NotFinite when a prediction is not finite, OutOfMemory when
@@ -159,7 +159,7 @@ class _Run:
         assert self.control is not None
         sample, picture = arguments["sample"], arguments["controlnet_cond"]
         factor = picture.shape[-1] // sample.shape[-1]
-        larger = [Region(*(factor * side for side in (it.x, it.y, it.width, it.height))) for it in regions]
+        larger = [Region(*(factor * side for side in (each.x, each.y, each.width, each.height))) for each in regions]
         call = {name: repeat_rows(value, len(sample), len(regions)) for name, value in arguments.items()}
         call |= {"sample": self._cut(sample, regions), "controlnet_cond": self._cut(picture, larger)}
         down, middle = self.control.forward(**call | {"return_dict": False})
@@ -172,7 +172,7 @@ class _Run:
     def _grid(self, canvas: torch.Tensor, step: int) -> Grid:
         size = Size(canvas.shape[-1], canvas.shape[-2])
         even = grid(size, self._tile, self._overlap, self._align)
-        return even if step % 2 == 0 else even.between()
+        return even if step % 2 == 0 else even.stagger()
 
     def _check(self, prediction: torch.Tensor, done: int, total: int) -> None:
         if not prediction.isfinite().all():

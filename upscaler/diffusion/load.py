@@ -118,7 +118,7 @@ def class_for(source: Source, task: Task) -> type[DiffusionPipeline]:
     target = getattr(diffusers, re.sub("Img2Img|ControlNet", "", name).replace("Pipeline", row.ending), None)
     if isinstance(target, type) and issubclass(target, DiffusionPipeline) and _does(target, row):
         return target
-    raise ModelError(f"{source.name}: it is a {name}, {row.inability}. Choose another model, such as sdxl or sd15.")
+    raise ModelError(f"{source.name}: it is a {name}, {row.refusal}. Choose another model, such as sdxl or sd15.")
 
 
 def _load(source: Source, wanted: Any, dtype: torch.dtype, more: dict[str, Any]) -> Any:

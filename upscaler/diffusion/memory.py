@@ -1,7 +1,7 @@
 """How a diffusion model fits into an amount of memory: its precision, its place, its windows and tiles.
 
-The numbers that networks hold were counted, with real sizes but without computing, for one row of a batch: the
-UNets of Stable Diffusion 1.5, SDXL, x4 and x2 (26, 16, 15 and 14 numbers for each channel of their first block and each
+The activation values that networks hold were counted for real sizes, without computing, for one row of a batch: the
+UNets of Stable Diffusion 1.5, SDXL, x4 and x2 (26, 16, 15 and 14 values for each channel of their first block and each
 cell of latents); transformers of FLUX.1, FLUX.2 klein, Z-Image, SD3 and Sana (17, 22, 16, 13, 11 for each channel and
 token); decoders of VAEs (6, and 6.5 with deep compression, for each channel of their last block and each pixel).
 """
@@ -26,7 +26,7 @@ Offload: TypeAlias = Literal["none", "model", "group"]
 """The weights that wait in the machine's memory until they are needed: none, those of whole parts, of single layers."""
 
 OFFLOADS: Final[tuple[Offload, ...]] = ("none", "model", "group")
-"""The later, the less of the device's memory they take."""
+"""In order of decreasing use of the device's memory."""
 
 SLACK = 1.25
 """Allocators round up, and convolutions need room to work in."""
@@ -70,9 +70,9 @@ class Facts:
     largest: int
     """Parameters of the largest layer."""
     denoiser_numbers: float
-    """Numbers that the denoiser holds for a cell of latents and a row of a batch."""
+    """Activation values that the denoiser holds for a cell of latents and a row of a batch."""
     vae_numbers: float
-    """Numbers that the VAE holds for a cell of latents."""
+    """Activation values that the VAE holds for a cell of latents."""
     window: int
     """Cells of latents a side that it was trained on."""
     upcasts: bool
@@ -137,8 +137,8 @@ def place(facts: Facts, device: torch.device, budget: int | None = None, precisi
             if memory_needed(facts, placement) > budget:
                 continue
             batches = range(1, 2 if device.type == "cpu" else MOST_WINDOWS + 1)
-            batch = max(it for it in batches if memory_needed(facts, replace(placement, batch=it)) <= budget)
-            tile = next(it for it in VAE_TILES if memory_needed(facts, replace(placement, vae_tile=it)) <= budget)
+            batch = max(count for count in batches if memory_needed(facts, replace(placement, batch=count)) <= budget)
+            tile = next(side for side in VAE_TILES if memory_needed(facts, replace(placement, vae_tile=side)) <= budget)
             return replace(placement, batch=batch, vae_tile=tile)
     least = memory_needed(facts, replace(smallest, window=window))
     raise PlanError(
@@ -197,13 +197,13 @@ def _dtype(device: torch.device, precision: str) -> torch.dtype:
 
 
 def _unet_numbers(config: Mapping[str, Any]) -> float:
-    """Numbers of a UNet for a cell. Attention in the first block takes most, with its feed-forward, if there is any."""
+    """Returns how many activation values a UNet holds for each latent cell; its first block's attention has most."""
     is_attentive = "CrossAttn" in config["down_block_types"][0]
     return float((27 if is_attentive else 17) * config["block_out_channels"][0])
 
 
 def _transformer_numbers(config: Mapping[str, Any]) -> float:
-    """Numbers of a transformer for a cell. Flux packs two by two cells into a token's channels, others into a patch."""
+    """Returns the same of a transformer. Flux packs two by two cells into a token's channels, others into a patch."""
     width = config.get("dim") or config.get("num_attention_heads", 24) * config.get("attention_head_dim", 128)
     packs = "Flux" in config.get("_class_name", "")
     patch = 2 if packs else (config.get("patch_size") or (config.get("all_patch_size") or [2])[0])

@@ -18,8 +18,8 @@ from ..progress import ProgressCallback
 
 @contextmanager
 def quiet() -> Iterator[list[str]]:
-    """While open, progress bars and messages of diffusers and transformers are not shown; their warnings are collected
-    in the list."""
+    """Context manager: inside it, diffusers and transformers show no progress bars or messages; their warnings are
+    collected in the list."""
     messages: list[str] = []
     listener = logging.Handler(logging.WARNING)
     listener.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
@@ -43,7 +43,7 @@ def quiet() -> Iterator[list[str]]:
 
 @contextmanager
 def report_steps(pipeline: Any, progress: ProgressCallback | None) -> Iterator[None]:
-    """While open, the progress bar of the pipeline reports its steps to `progress`."""
+    """Context manager: inside it, the progress bar of the pipeline reports its steps to `progress`."""
     if progress is None:
         yield
         return

@@ -26,7 +26,7 @@ class Inner:
 
 @contextmanager
 def replace_forward(module: torch.nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
-    """While open, `forward` answers the calls of the module; afterwards everything is as before.
+    """Context manager: inside it, `forward` answers the calls of the module; afterwards everything is as before.
 
     accelerate's hooks wrap `_old_forward` and are made anew after every call of a pipeline, which moves what they wrap
     from there to `forward` and back. So the replacement may be found in the other place at the end.

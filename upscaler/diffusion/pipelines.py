@@ -11,14 +11,14 @@ Task: TypeAlias = Literal["upscale", "image-to-image", "text-to-image"]
 
 @dataclass(frozen=True, slots=True)
 class TaskClass:
-    """Which class does a task with the parts of a generator."""
+    """The class of pipeline that does a task with the parts of a generator."""
 
     ending: str
     """The end of the class's name, in place of "Pipeline" at the end of the class for text to image."""
     takes: frozenset[str]
     """Parameters that a call of such a class has."""
-    inability: str
-    """Part of the sentence about a model that has no such class."""
+    refusal: str
+    """End of the error message when the model has no such class."""
 
 
 TASKS: Final[dict[Task, TaskClass]] = {

@@ -1,8 +1,8 @@
 """Prompts for pipelines: weights and any length where the text encoders are CLIP's, a check of the length elsewhere.
 
 CLIP sees 77 tokens at a time. Longer prompts are encoded in chunks that are joined, and embeddings are multiplied by
-the weights of their words, as in AUTOMATIC1111's Stable Diffusion web UI. That scales them back to their mean before,
-this module to their norm, because the mean may be about zero, as it is with SDXL.
+the weights of their words, as in AUTOMATIC1111's Stable Diffusion web UI. The web UI rescales to the
+earlier mean; this module rescales to the earlier norm, because the mean may be about zero, as it is with SDXL.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def unknown_words(pipeline: Any, prompt: str) -> list[str]:
     return [
         word
         for word in words
-        if tokenizers and all(it.unk_token_id in it(word, add_special_tokens=False).input_ids for it in tokenizers)
+        if tokenizers and all(own.unk_token_id in own(word, add_special_tokens=False).input_ids for own in tokenizers)
     ]
 
 
@@ -160,7 +160,7 @@ def _plain_text(pipeline: Any, name: str, prompt: str, what: str) -> str:
     prompt = WEIGHTED.sub(r"\1", prompt)
     longest = inspect.signature(type(pipeline).__call__).parameters.get("max_sequence_length")
     most = longest.default if longest else LONGEST
-    tokenizer = max(_tokenizers(pipeline), key=lambda it: min(it.model_max_length, most))
+    tokenizer = max(_tokenizers(pipeline), key=lambda each: min(each.model_max_length, most))
     ids = tokenizer(prompt, add_special_tokens=False, truncation=False, verbose=False).input_ids
     room = min(tokenizer.model_max_length, most) - _count_added(tokenizer)
     if len(ids) > room:

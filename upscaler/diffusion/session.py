@@ -72,7 +72,7 @@ class Session:
 
     def __init__(self, vae: Any) -> None:
         hook = getattr(vae, "_hf_hook", None)
-        if hook is not None:  # of offloading, which expects this before any other method than `forward`
+        if hook is not None:  # accelerate's offload hook must be called by hand before methods other than `forward`
             hook.pre_forward(vae)
         self._vae = vae
         self._device = torch.device(getattr(hook, "execution_device", None) or next(vae.parameters()).device)
@@ -91,7 +91,7 @@ class Session:
                 for norm in part.norms:
                     if norm in self._statistics:
                         stack.enter_context(replace_forward(norm, partial(_normalise, norm, self._statistics[norm])))
-                return self.safely(lambda: part.run(self.to_device(values)))
+                return self.run_with_fp32_retry(lambda: part.run(self.to_device(values)))
         except OutOfMemory:
             log.warning("out of memory on %s in the VAE: smaller tiles from here on.", self._device)
             self._too_large[part] = values.numel()
@@ -125,7 +125,7 @@ class Session:
             return torch.cat([torch.cat([known.mean, known.variance]) for known in pooled.values()])
 
         try:
-            self.safely(compute)
+            self.run_with_fp32_retry(compute)
         except OutOfMemory:
             if together == 1:
                 raise
@@ -162,7 +162,7 @@ class Session:
             carried = total[..., finished:, :]
 
     def close(self) -> None:
-        """Gives the VAE its former precision back."""
+        """Restores the VAE's former precision."""
         if self._dtype != self._before:
             nn.Module.to(self._vae, self._before)  # the method of diffusers would log advice on loading
 
@@ -170,8 +170,8 @@ class Session:
         """The tensor on the VAE's device, in its precision."""
         return values.to(self._device, self._dtype)
 
-    def safely(self, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
-        """The result on the CPU. If it is not finite, the VAE continues in float32. Raises OutOfMemory, EngineError."""
+    def run_with_fp32_retry(self, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """Returns the result on the CPU; if not finite, continues in float32. Raises OutOfMemory, EngineError."""
         try:
             with torch.no_grad():
                 result = compute()
@@ -187,7 +187,7 @@ class Session:
         log.warning("the VAE gives NaN or infinity in %s. It is computed again in fp32.", dtype_name(self._dtype))
         self._vae.float()
         self._dtype = torch.float32
-        return self.safely(compute)
+        return self.run_with_fp32_retry(compute)
 
     def _tile(self, strip: torch.Tensor, region: Region, part: Part) -> torch.Tensor:
         """The result for a region of a strip, computed with a halo as far as there are rows and columns."""
@@ -206,7 +206,7 @@ class Session:
             else:
                 along, rest = -2, replace(region, y=region.y + half, height=region.height - half)
                 first = replace(region, height=half)
-            return torch.cat([self._tile(strip, it, part) for it in (first, rest)], along)
+            return torch.cat([self._tile(strip, each, part) for each in (first, rest)], along)
         own = replace(region, x=region.x - x, y=region.y - y)
         x, y, width, height = (side * part.up // part.down for side in (own.x, own.y, own.width, own.height))
         return result[..., y : y + height, x : x + width]
@@ -232,7 +232,7 @@ def _normalise(norm: nn.GroupNorm, known: Moments, values: torch.Tensor) -> torc
     """Applies the norm with these moments, as a batch norm in evaluation whose channels share those of their group."""
     each = values.shape[1] // norm.num_groups
     mean, variance, weight, bias = (
-        it.to(values.device, torch.float32)
-        for it in (known.mean.repeat_interleave(each), known.variance.repeat_interleave(each), norm.weight, norm.bias)
+        data.to(values.device, torch.float32)
+        for data in (known.mean.repeat_interleave(each), known.variance.repeat_interleave(each), norm.weight, norm.bias)
     )
     return nn.functional.batch_norm(values, mean, variance, weight, bias, eps=norm.eps)

@@ -8,11 +8,11 @@ attends to every other, is computed at once while the canvas is small, and in ov
 | VAE | in tiles |
 |---|---|
 | AutoencoderTiny (TAESD) | equal to the whole: it has neither norms nor attention |
-| AutoencoderKL (SD, SDXL, x4, x2, Flux, SD3, Z-Image), Flux2 | the whole canvas may change its tones, no tile its own |
-| the same, beyond MIDDLE x MIDDLE latents | and attention reaches as far as a window of MIDDLE latents |
-| any other, beyond a tile | diffusers' own tiles: seams may show, and it is said |
+| AutoencoderKL (SD, SDXL, x4, x2, Flux, SD3, Z-Image), Flux2 | the tone may differ slightly, in all tiles alike |
+| the same, beyond MIDDLE x MIDDLE latents | and attention reaches no further than a window of MIDDLE latents |
+| any other, beyond a tile | diffusers' own tiles: seams may show, and a warning says so |
 
-In memory are, of a canvas: its latents; rows of features between the parts, of MIDDLE and a tile with its halo
+Memory holds, of a canvas: its latents; rows of features between the parts, of MIDDLE and a tile with its halo
 together, on the CPU, in the VAE's own precision; a row of tiles of the result.
 """
 
@@ -35,8 +35,8 @@ from .windows import grid
 log = logging.getLogger("upscaler")
 
 MIDDLE = 128
-"""Latents a side up to which a middle block is computed at once, and of its windows beyond: attention costs the fourth
-power of the side."""
+"""Up to this many latents a side the middle block runs on the whole canvas; larger canvases use windows of this size,
+because attention costs the fourth power of the side."""
 
 SAMPLE = 24
 """Latents a side of a sample for statistics. Much of the canvas should be seen: smaller samples have too much border,
@@ -149,13 +149,13 @@ def _compute_whole(vae: Any, compute: Callable[[], torch.Tensor], session: Sessi
     """The result of a VAE that is built in another way: at once for a canvas no larger than a tile, in diffusers' own
     tiles for a larger one."""
     if fits:
-        return session.safely(compute)
+        return session.run_with_fp32_retry(compute)
     name = type(vae).__name__
     log.warning("%s: this kind of VAE cannot be computed in tiles without seams. Large pictures may show them.", name)
     before = vae.use_tiling
     vae.enable_tiling()
     try:
-        return session.safely(compute)
+        return session.run_with_fp32_retry(compute)
     finally:
         vae.use_tiling = before
 

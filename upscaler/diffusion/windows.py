@@ -33,8 +33,8 @@ class Axis:
     align: int
     """Cells from one place where a window may begin to the next."""
 
-    def between(self) -> Axis:
-        """Windows half a step further, and one more of them; the same windows where they share a half already."""
+    def stagger(self) -> Axis:
+        """Returns windows shifted by half a step, and one more; the same windows if they share a half already."""
         steps = [after - before for before, after in pairwise(self.starts)]
         if all(2 * step <= self.window for step in steps):
             return self
@@ -57,17 +57,17 @@ class Grid:
     def count(self) -> int:
         return len(self.x.starts) * len(self.y.starts)
 
-    def between(self) -> Grid:
-        """The grid for every other step, whose windows lie where those of this one meet.
+    def stagger(self) -> Grid:
+        """Returns the grid shifted by half a step; it is used at every second step so that joins do not coincide.
 
         Measured with a denoiser whose windows differ by their means, beside a hard cut: windows that share a quarter
-        leave a largest step of 0.08, and 0.035, which is the picture's own, if they alternate with those in between; so
-        do windows that share a half, at 1.6 times the cost of alternating.
+        leave a largest step of 0.08, and 0.035, which is the picture's own, if they alternate with shifted ones; so do
+        windows that share a half, at 1.6 times the cost of alternating.
         """
-        return Grid(self.x.between(), self.y.between())
+        return Grid(self.x.stagger(), self.y.stagger())
 
     def regions(self) -> Iterator[Region]:
-        """Row by row, each row from left to right."""
+        """Yields the windows row by row, each row from left to right."""
         for y in self.y.starts:
             for x in self.x.starts:
                 yield Region(x, y, self.x.window, self.y.window)
@@ -84,7 +84,7 @@ class Grid:
 
 
 def grid(size: Size, tile: int, overlap: int, align: int = 1) -> Grid:
-    """The fewest windows of at most `tile` cells that overlap by at least `overlap`, spread evenly.
+    """Returns the fewest windows of at most `tile` cells that overlap by at least `overlap`, spread evenly.
 
     Raises PlanError for windows that are hardly larger than the overlap.
     """

@@ -76,7 +76,7 @@ class Axis:
     """Width of the blend between neighbours, at the middle of their overlap."""
 
     def owned(self, index: int) -> tuple[int, int]:
-        """Returns the first and last+1 source pixel that tile `index` contributes to, ramps and borders included."""
+        """Returns the half-open range of source pixels that tile `index` contributes to, ramps and borders included."""
         first = self.starts[0] if index == 0 else self._ramp_start(index)
         if index == len(self.starts) - 1:
             return first, self.starts[-1] + self.tile
@@ -99,8 +99,8 @@ class Plan:
     batch: int
     memory: int
     """Bytes expected for a batch of tiles and a row of results."""
-    room: int = 1
-    """Tiles of this size that may be run together, those of other pictures included."""
+    max_batch: int = 1
+    """Most tiles in one batch, even across pictures."""
 
     @property
     def tile(self) -> Size:
@@ -143,11 +143,11 @@ def plan(size: Size, needs: TileRequirements, budget: Budget, border: int = BORD
         return too_large, memory(x, y, 1) if too_large else tiles * (pixels * slowdown + TILE_OVERHEAD)
 
     x, y = min(((x, y) for x in columns for y in rows), key=lambda pair: cost(*pair))
-    room = budget.batch or max(1, needs.batch_pixels // (x.tile * y.tile))
-    while budget.batch is None and room > 1 and memory(x, y, room) > budget.memory:
-        room //= 2
-    batch = min(room, len(x.starts) * len(y.starts))
-    return Plan(size, needs.scale, x, y, batch, memory(x, y, batch), room)
+    max_batch = budget.batch or max(1, needs.batch_pixels // (x.tile * y.tile))
+    while budget.batch is None and max_batch > 1 and memory(x, y, max_batch) > budget.memory:
+        max_batch //= 2
+    batch = min(max_batch, len(x.starts) * len(y.starts))
+    return Plan(size, needs.scale, x, y, batch, memory(x, y, batch), max_batch)
 
 
 def _choices(
