@@ -53,7 +53,8 @@ def fetch_model(
 ) -> Path:
     """The folder of the files of a model's repository, fetched if need be and allowed. Raises ModelError.
 
-    A complete copy is used without asking the hub for a newer one.
+    A complete copy is used without asking the hub for a newer one. The index is fetched first, then small files, then
+    weights: so that where there are weights there is all the rest.
     """
     repository = model.repository
     assert repository is not None
@@ -62,7 +63,33 @@ def fetch_model(
         _choose(repository, folder, allow_pickle)
         return folder
     with _ask_hub(repository, offline):
-        return _fetch(model, repository, progress, allow_pickle)
+        info, folder, choice = _begin(repository, allow_pickle)
+        files = {file.rfilename: file for file in info.siblings or ()}
+        missing = [name for name in choice.weights if not (folder / name).exists()]
+        total = sum(files[name].size or 0 for name in missing)
+        if total:
+            tags = dict(tag.split(":", 1) for tag in info.tags or () if ":" in tag)
+            licence = model.licence or tags.get("license", "unknown")
+            licence += ", no commercial use" if model.commercial is False else ""
+            log.warning("%s: %.1f GB are fetched into %s. Its licence: %s.", info.id, total / 1e9, cache(), licence)
+        place = next(place for place in (cache(), *cache().parents) if place.is_dir())
+        if total > (free := shutil.disk_usage(place).free):
+            raise ModelError(
+                f"{cache()}: there is room for {free / 1e9:.1f} GB, and {total / 1e9:.1f} are needed. "
+                "Make room, or set HF_HOME to another folder."
+            )
+        _add_to_snapshot(repository, folder, choice.small)
+        done = 0
+        for name in missing:
+
+            def report(now: int, _: int | None, before: int = done) -> None:
+                if progress is not None:
+                    progress(before + now, total)
+
+            _fetch_blob(repository, folder, files[name], report)
+            done += files[name].size or 0
+        _add_to_snapshot(repository, folder, choice.weights)
+        return folder
 
 
 def configuration(repository: Repository, *, offline: bool | None = None) -> Path:
@@ -86,37 +113,6 @@ def remove(repository: Repository) -> list[Path]:
 
     scan_cache_dir(folder.parents[2]).delete_revisions(folder.name).execute()
     return [folder]
-
-
-def _fetch(model: Model, repository: Repository, progress: ProgressCallback | None, allow_pickle: bool) -> Path:
-    """Fetches the index, then small files, then weights: so that where there are weights there is all the rest."""
-    info, folder, choice = _begin(repository, allow_pickle)
-    files = {file.rfilename: file for file in info.siblings or ()}
-    missing = [name for name in choice.weights if not (folder / name).exists()]
-    total = sum(files[name].size or 0 for name in missing)
-    if total:
-        tags = dict(tag.split(":", 1) for tag in info.tags or () if ":" in tag)
-        licence = model.licence or tags.get("license", "unknown")
-        licence += ", no commercial use" if model.commercial is False else ""
-        log.warning("%s: %.1f GB are fetched into %s. Its licence: %s.", info.id, total / 1e9, cache(), licence)
-    place = next(place for place in (cache(), *cache().parents) if place.is_dir())
-    if total > (free := shutil.disk_usage(place).free):
-        raise ModelError(
-            f"{cache()}: there is room for {free / 1e9:.1f} GB, and {total / 1e9:.1f} are needed. "
-            "Make room, or set HF_HOME to another folder."
-        )
-    _add_to_snapshot(repository, folder, choice.small)
-    done = 0
-    for name in missing:
-
-        def report(now: int, _: int | None, before: int = done) -> None:
-            if progress is not None:
-                progress(before + now, total)
-
-        _fetch_blob(repository, folder, files[name], report)
-        done += files[name].size or 0
-    _add_to_snapshot(repository, folder, choice.weights)
-    return folder
 
 
 def _begin(repository: Repository, allow_pickle: bool) -> tuple[ModelInfo, Path, WeightFiles]:

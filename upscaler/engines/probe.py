@@ -151,7 +151,13 @@ def measure_tiling(function: Function, channels: int, scale: int, multiple: int)
     is_local = settles and reach <= at - 16
     if not is_local:
         reach = _last_above(max(HALF_A_LEVEL, 1.5 * float(right[FAR].max())), right[:at])
-    return TilingProfile(reach, grid, is_local, _runs_together(function, picture))
+    tiles = picture[..., :STRIP], picture[..., -STRIP:]
+    try:
+        both = function(torch.cat(tiles))
+        is_batchable = all(float((function(tile) - both[i]).abs().max()) < HALF_A_LEVEL for i, tile in enumerate(tiles))
+    except Exception:  # whatever a network raises that was written for one picture at a time
+        is_batchable = False
+    return TilingProfile(reach, grid, is_local, is_batchable)
 
 
 def _last_above(limit: float, change: torch.Tensor) -> int:
@@ -188,15 +194,6 @@ def known_profile(key: str) -> TilingProfile | None:
 def _change(result: torch.Tensor, right: torch.Tensor, scale: int) -> torch.Tensor:
     """Returns the greatest difference in each source column: float32, (width,)."""
     return (result - right).abs().amax(dim=(0, 1, 2)).reshape(-1, scale).amax(dim=1)
-
-
-def _runs_together(function: Function, picture: torch.Tensor) -> bool:
-    tiles = picture[..., :STRIP], picture[..., -STRIP:]
-    try:
-        both = function(torch.cat(tiles))
-    except Exception:  # whatever a network raises that was written for one picture at a time
-        return False
-    return all(float((function(tile) - both[i]).abs().max()) < HALF_A_LEVEL for i, tile in enumerate(tiles))
 
 
 def _strip(height: int, width: int, channels: int) -> torch.Tensor:
