@@ -18,7 +18,7 @@ from .networks import SHUFFLES
 
 @dataclass(frozen=True, slots=True)
 class UserNetwork:
-    """A network and its key; it meets `engines.computation.Weights`."""
+    """A network and its key; it meets `engines.network.Weights`."""
 
     network: nn.Module
     scale: int

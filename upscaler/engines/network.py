@@ -1,21 +1,27 @@
-"""Any network that spandrel loads, as an engine; how it is computed on its device is `computation`'s."""
+"""Any network that spandrel loads, as an engine: tried out, brought to its device, and computed there.
+
+The module is a little longer than others, because what is learnt at the first try decides how everything else is done.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Literal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import torch
 
 from ..arrays import FloatArray
 from ..device import dtype_name, free_memory, pick_device, pick_precision
-from ..errors import ModelError, OutOfMemory
+from ..errors import ModelError, OutOfMemory, PlanError, UpscalerError, first_line
 from ..tiling import RAMP, TileRequirements
 from .base import Engine, EngineInfo
-from .computation import Computation, Weights, move_to_device, try_layouts
-from .probe import TilingProfile, Trial, measure_tiling, remembered, sample
+from .probe import TilingProfile, Trial, measure_tiling, remembered, sample, try_out
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
@@ -35,6 +41,57 @@ GPU_BATCH = 2**20
 
 WIDE_RAMP = 32
 """Source pixels over which tiles are blended that may differ as wholes."""
+
+HALF_ERROR = 0.02
+"""Root mean square of what half precision may change in the result of a sample: five 8-bit levels."""
+
+HALF_ERROR_ANYWHERE = 0.25
+"""The most that half precision may change at any pixel of it."""
+
+
+class Weights(Protocol):
+    """Where a network comes from; see `Checkpoint`."""
+
+    @property
+    def key(self) -> str:
+        """The same for the same weights."""
+        ...
+
+    def load(self) -> ImageModelDescriptor[torch.nn.Module]:
+        """Loads the network, float32 on the CPU, each time anew."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Computation:
+    """A network on its device, and how it is computed there. May be called from several threads."""
+
+    network: ImageModelDescriptor[torch.nn.Module]
+    layout: torch.memory_format
+    device: torch.device
+    dtype: torch.dtype = torch.float32
+    """The number format. Not every network works in each."""
+    autocast: bool = False
+    """Whether weights stay float32, and PyTorch chooses the type of each operation."""
+    is_stochastic: bool = True
+    """Whether the network draws random numbers, as far as is known."""
+    plain: bool = False
+    """Whether oneDNN's kernels are avoided."""
+
+    def __call__(self, batch: torch.Tensor) -> torch.Tensor:
+        """Computes (tiles, channels, height, width), float32 0..1 on the CPU; the result is enlarged and stays on the
+        device."""
+        with (
+            torch.inference_mode(),
+            _same_noise(self.device) if self.is_stochastic else nullcontext(),
+            _plain_kernels() if self.plain else nullcontext(),
+            torch.autocast(self.device.type, self.dtype) if self.autocast else nullcontext(),
+        ):
+            dtype = torch.float32 if self.autocast else self.dtype
+            # A copy, because some networks write into what they are given.
+            copy = batch.to(device=self.device, dtype=dtype, memory_format=self.layout, copy=True)
+            result: torch.Tensor = self.network(copy)
+        return result
 
 
 class NetworkEngine:
@@ -75,9 +132,14 @@ class NetworkEngine:
         """
         place = pick_device(device)
         network = weights.load().eval()
-        channels = _channels(network, name)
+        if (pair := (network.input_channels, network.output_channels)) not in ((1, 1), (3, 3)):
+            raise ModelError(
+                f"{name}: the network takes {pair[0]} channels and gives {pair[1]}; 1 to 1 and 3 to 3 are supported. "
+                "Choose another one."
+            )
+        channels: Literal[1, 3] = 1 if network.input_channels == 1 else 3
         minimum = network.size_requirements.minimum
-        on_cpu, trial = try_layouts(network, name, sample(channels, minimum), plain)
+        on_cpu, trial = _try_layouts(network, name, sample(channels, minimum), plain)
         half, bfloat16 = (
             not trial.uses_grid_sample and it for it in (network.supports_half, network.supports_bfloat16)
         )
@@ -87,7 +149,7 @@ class NetworkEngine:
         found = known or remembered(
             weights.key, lambda: measure_tiling(on_cpu, channels, network.scale, _multiple(network))
         )
-        computation = move_to_device(on_cpu, weights, name, place, dtypes, trial)
+        computation = _move_to_device(on_cpu, weights, name, place, dtypes, trial)
         info = EngineInfo(
             name=name,
             needs=_requirements(computation, found, trial),
@@ -166,16 +228,85 @@ def _differ_as_wholes(network: ImageModelDescriptor[torch.nn.Module], profile: T
     return network.tiling.name == "DISCOURAGED" or not profile.is_local
 
 
-def _channels(network: ImageModelDescriptor[torch.nn.Module], name: str) -> Literal[1, 3]:
-    found = network.input_channels, network.output_channels
-    if found not in ((1, 1), (3, 3)):
-        raise ModelError(
-            f"{name}: the network takes {found[0]} channels and gives {found[1]}; 1 to 1 and 3 to 3 are supported. "
-            "Choose another one."
-        )
-    return 1 if found[0] == 1 else 3
-
-
 def _multiple(network: ImageModelDescriptor[torch.nn.Module]) -> int:
     needs = network.size_requirements
     return int(np.lcm(needs.multiple_of, WINDOW if needs.minimum >= 8 else 1))
+
+
+def _try_layouts(
+    network: ImageModelDescriptor[torch.nn.Module], name: str, tile: torch.Tensor, plain: bool
+) -> tuple[Computation, Trial]:
+    """Computes one tile in float32 on the CPU, in the layout that is fastest if the network can be computed in it.
+
+    Raises ModelError when it cannot be computed in any.
+    """
+    for layout in (torch.channels_last, torch.contiguous_format):
+        computation = Computation(network, layout, torch.device("cpu"), plain=plain)
+        try:
+            network.model.to(memory_format=layout)
+            trial = try_out(computation, tile)
+            return replace(computation, is_stochastic=trial.is_stochastic), trial
+        except UpscalerError:
+            raise
+        except Exception as error:  # whatever a network raises whose author never tried this
+            if layout == torch.contiguous_format:
+                raise ModelError(
+                    f"{name}: the network does not run at first try ({first_line(error)}). Check model and device."
+                ) from error
+            log.debug("%s: cannot be computed with channels last (%s).", name, error)
+    raise AssertionError
+
+
+def _move_to_device(
+    computation: Computation, weights: Weights, name: str, device: torch.device, dtypes: list[torch.dtype], trial: Trial
+) -> Computation:
+    """Brings a network to a device, in the first of the precisions that gives the result of the trial there.
+
+    Each is tried for all operations, then with autocast.
+
+    Raises PlanError when the precision that was asked for does not, ModelError when none does.
+    """
+    network = computation.network
+    modes = [(dtype, autocast) for dtype in dtypes for autocast in (False, True)]
+    for dtype, autocast in (mode for mode in modes if mode != (torch.float32, True)):
+        network.model.to(device, torch.float32 if autocast else dtype)
+        moved = replace(computation, network=network, device=device, dtype=dtype, autocast=autocast)
+        mode = f"{dtype_name(dtype)}{' and autocast' if autocast else ''}"
+        if device.type == "cpu" and dtype == torch.float32:
+            return moved
+        try:
+            difference = (moved(trial.tile).float().cpu() - trial.result).abs()
+            if difference.square().mean().sqrt() < HALF_ERROR and difference.max() < HALF_ERROR_ANYWHERE:
+                return moved
+            log.debug("%s: is wrong if computed with %s.", name, mode)
+        except torch.OutOfMemoryError as error:
+            raise OutOfMemory(
+                f"{name}: the network does not fit into the memory of {device}. Choose a smaller model."
+            ) from error
+        except Exception as error:  # as in _try_layouts
+            log.debug("%s: cannot be computed with %s (%s).", name, mode, error)
+        network = weights.load().eval()  # whose weights are not rounded
+        network.model.to(memory_format=computation.layout)
+    if torch.float32 in dtypes:
+        raise ModelError(f"{name}: the network cannot be computed on {device}. Use another `device`, such as cpu.")
+    raise PlanError(
+        "this model cannot be computed so. Use auto or fp32.", argument="precision", value=dtype_name(dtypes[0])
+    )
+
+
+@contextmanager
+def _same_noise(device: torch.device) -> Iterator[None]:
+    """Lets a network draw the same random numbers for every tile, or the edges of tiles would not meet."""
+    on_device = device.type in ("cuda", "xpu")
+    with torch.random.fork_rng([device] if on_device else [], device_type=device.type if on_device else "cuda"):
+        torch.manual_seed(0)
+        yield
+
+
+@contextmanager
+def _plain_kernels() -> Iterator[None]:
+    """Switches oneDNN off. The switch is one for the whole process: other threads get slower meanwhile, not wrong."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with torch.backends.mkldnn.flags(enabled=False):
+            yield
