@@ -18,4 +18,5 @@ def test_models_of_the_catalog_have_what_their_kind_needs() -> None:
         has_files = any((model.file, model.download, model.repository, model.package))
         assert has_files == (model.facts.loader is not None), model.name
         assert bool(model.enlarge_with) == (model.facts.refines and not model.facts.generates), model.name
-        assert (model.sampling is not None) == model.facts.takes_diffusion, model.name
+        is_sampled = model.facts.takes_diffusion and has_files
+        assert (model.sampling is not None) == is_sampled, model.name

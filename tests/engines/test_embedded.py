@@ -8,7 +8,10 @@ from training.charts import bicubic, figures, network, sources
 from upscaler import catalog
 from upscaler.arrays import PixelArray
 
-NETWORKS = [model.name for model in catalog.models() if model.kind == "network" and model.file is not None]
+EMBEDDED = [model for model in catalog.models() if model.kind == "network" and model.file is not None]
+
+NETWORKS = [model.name for model in EMBEDDED if model.scale != 1]
+"""Those that enlarge; tests/engines/test_denoise.py is about the one that only cleans."""
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
