@@ -20,7 +20,7 @@ class ModelError(UpscalerError):
 
 
 class PlanError(UpscalerError):
-    """What was asked for cannot be done: an impossible size, a tile too small for the model, arguments at odds.
+    """What was asked for cannot be done: an impossible size, a tile too small for the model, conflicting arguments.
 
         raise PlanError("the tile is smaller than this model allows. Use 16 or more.", argument="tile", value=9)
 

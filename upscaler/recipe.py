@@ -164,7 +164,7 @@ def versions() -> dict[str, str]:
 
 
 def _parse(content: dict[str, Any]) -> Recipe:
-    """Raises ValueError, KeyError or TypeError for content that is no recipe."""
+    """Turns parsed JSON into a recipe. Raises ValueError, KeyError or TypeError for content that is no recipe."""
     recipe = Recipe(
         dict(content["parameters"]),
         str(content["prompt"]),

@@ -11,8 +11,8 @@ from .tiling import Size
 
 LARGEST_SCALE = 32.0
 
-BEYOND_ALL = 10**10
-"""Sizes below this are taken as they are. A larger number is a slip, and arithmetic need not cope with it."""
+MAX_NUMBER = 10**10
+"""Sizes must be below this. Larger numbers are rejected as typing errors."""
 
 STRETCH = 1.1
 """Enlargement beyond the network's own that the plain filter may add. It is invisible, and one more pass would cost
@@ -47,7 +47,7 @@ class Paper:
     """Pixels an inch."""
 
     def __post_init__(self) -> None:
-        if not (0 < self.width < BEYOND_ALL and 0 < self.height < BEYOND_ALL and 0 < self.dpi <= FINEST):
+        if not (0 < self.width < MAX_NUMBER and 0 < self.height < MAX_NUMBER and 0 < self.dpi <= FINEST):
             raise PlanError(
                 f"not a paper size. Its sides must be more than 0, its dots an inch from 1 to {FINEST}.",
                 argument="print",
@@ -108,7 +108,7 @@ class Target:
             if isinstance(value, Paper):
                 continue
             numbers = (value.width, value.height) if isinstance(value, Size) else (value,)
-            if not all(0 < number < BEYOND_ALL for number in numbers):
+            if not all(0 < number < MAX_NUMBER for number in numbers):
                 shown = f"{value:g}" if isinstance(value, float) else value
                 raise PlanError("the value must be more than 0 and less than 10^10.", argument=name, value=shown)
         if self.scale is not None:

@@ -3,7 +3,7 @@
 import logging
 import pickle
 
-from upscaler.cli.options_in_text import in_record, sentence, speak_of, with_options
+from upscaler.cli.options_in_text import in_record, limit_options, sentence, with_options
 from upscaler.errors import ModelError, PlanError
 
 
@@ -35,7 +35,7 @@ def test_names_of_files_are_never_changed() -> None:
 
 
 def test_only_options_of_the_command_that_runs_are_named() -> None:
-    speak_of(["--size", "--memory"])
+    limit_options(["--size", "--memory"])
     text = "a dog: size=8x8: too small. Change `tile`, `memory` (or `size`)."
     assert with_options(text) == "a dog: --size 8x8: too small. Change `tile`, --memory (or --size)."
     assert sentence(PlanError("too small.", argument="tile", value=9)) == "tile=9: too small."

@@ -22,5 +22,5 @@ def enlarged() -> dict[str, Picture]:
     for suffix in PHOTO:
         picture = decode(blocks.file_with_all(suffix, smooth(60, 40), icc.DISPLAY_P3, 6))
         pixels = picture.pixels.repeat(2, 0).repeat(2, 1)
-        result[suffix] = replace(picture, pixels=pixels, metadata=picture.metadata.put_right(Size(80, 120)))
+        result[suffix] = replace(picture, pixels=pixels, metadata=picture.metadata.correct(Size(80, 120)))
     return result

@@ -64,7 +64,7 @@ def test_texts_of_a_png_are_read_in_their_own_alphabets() -> None:
 
 @pytest.mark.parametrize("suffix", PHOTO)
 @pytest.mark.parametrize("source", PHOTO)
-def test_exif_survives_and_is_put_right(tmp_path: Path, enlarged: dict[str, Picture], source: str, suffix: str) -> None:
+def test_exif_survives_and_is_corrected(tmp_path: Path, enlarged: dict[str, Picture], source: str, suffix: str) -> None:
     path = written(enlarged[source], tmp_path, suffix)
     with Image.open(path) as image:
         exif = image.getexif()
@@ -101,7 +101,7 @@ def test_exif_keeps_its_bytes_so_that_the_maker_can_read_them(
 
 @pytest.mark.parametrize("suffix", PHOTO)
 @pytest.mark.parametrize("source", PHOTO)
-def test_xmp_survives_and_is_put_right(tmp_path: Path, enlarged: dict[str, Picture], source: str, suffix: str) -> None:
+def test_xmp_survives_and_is_corrected(tmp_path: Path, enlarged: dict[str, Picture], source: str, suffix: str) -> None:
     path = written(enlarged[source], tmp_path, suffix)
     packet = bytes(by_vips(path).get("xmp-data"))
     wanted = blocks.xmp(60, 40, 6).decode()

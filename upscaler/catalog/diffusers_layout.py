@@ -163,7 +163,7 @@ def kind_of_file(path: Path) -> Kind:
 
 
 def _best_weights(subject: str, part: str, names: list[str], variant: str) -> _Weights:
-    """Raises ModelError when none of the sets of weights that a part has is whole."""
+    """Chooses the preferred complete set of weights of a part. Raises ModelError when none is complete."""
     found: dict[tuple[str, str | None, int], list[str]] = {}
     for name in names:
         if match := WEIGHTS.fullmatch(PurePosixPath(name).name):

@@ -67,7 +67,7 @@ def fetch(download: Download, path: Path, progress: ProgressCallback | None = No
             with _lock(path):
                 if not _is_right(path, download):
                     return _replace(path, download, progress)
-    except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
+    except (OSError, NotImplementedError) as error:  # NotImplementedError: a file system without locks
         reason = getattr(error, "strerror", None) or error
         raise ModelError(
             f"{path}: cannot be written ({reason}). Make room, or set UPSCALER_HOME to a folder that can."

@@ -108,7 +108,7 @@ def receive(url: str, part: Part, report: ProgressCallback | None) -> None:
                 if report is not None:
                     report(part.size, total)
     except (requests.RequestException, HTTPError) as error:
-        if isinstance(error, (ValueError, requests.TooManyRedirects)):  # the former: whatever is wrong with an address
+        if isinstance(error, (ValueError, requests.TooManyRedirects)):  # ValueError: an invalid address
             raise Refused(str(error).rstrip(".")) from error
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             why = "its certificate is not trusted; REQUESTS_CA_BUNDLE can name a file of those that are"

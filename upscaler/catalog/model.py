@@ -130,5 +130,5 @@ class Model:
 
     @property
     def facts(self) -> KindFacts:
-        """What follows from its kind."""
+        """The facts that are the same for all models of its kind."""
         return KINDS[self.kind]

@@ -96,7 +96,7 @@ def _read(file: Path) -> tuple[Model, ...]:
 
 
 def _model(block: dict[str, Any], folder: Path) -> Model:
-    """Raises KeyError for what is missing, ValueError for an unknown kind, TypeError for what has another type."""
+    """Reads an entry. Raises KeyError for a missing key, ValueError for an unknown kind, TypeError for a wrong type."""
     if block.get("kind", "network") not in KINDS:
         raise ValueError(f"{block['name']}: its kind {block['kind']!r} is not one of {', '.join(KINDS)}")
     texts = ("kind", "architecture", "purpose", "licence", "author", "home", "notes", "knows")

@@ -47,7 +47,7 @@ class Request:
 
 
 def make_files(request: Request) -> None:
-    """Makes the pictures that are there, or arrive. Raises SystemExit(1) when one failed."""
+    """Enlarges the files that exist, or arrive in watched folders. Raises SystemExit(1) when one failed."""
     folders, messages = request.folders, request.messages
     if folders.report is not None:
         report.check(folders.report)
@@ -58,13 +58,13 @@ def make_files(request: Request) -> None:
             if not messages.quiet:
                 _say_skipped(found.skipped, messages.verbose)
             skipped += found.skipped
-            making = partial(run_all, request.pipeline, found.jobs, request.target, folder=found.folder)
-            follow([each.source.name for each in found.jobs], making, outcomes, folders, messages)
+            run_job = partial(run_all, request.pipeline, found.jobs, request.target, folder=found.folder)
+            follow([each.source.name for each in found.jobs], run_job, outcomes, folders, messages)
 
 
 def follow(
     names: Sequence[str],
-    making: Callable[..., Generator[Outcome]],
+    run_job: Callable[..., Generator[Outcome]],
     outcomes: list[Outcome],
     job: JobOptions,
     messages: MessageOptions,
@@ -74,7 +74,7 @@ def follow(
     To `outcomes` they are added with errors in terms of options, and no estimates: there may be ten thousand of them.
     """
     bars = Bars(names, messages.shows_bars and not messages.dry_run)
-    with closing(bars), closing(making(progress=bars.progress)) as made:
+    with closing(bars), closing(run_job(progress=bars.progress)) as made:
         for outcome in made:
             bars.picture_done()
             source, output = str(outcome.source), str(outcome.output)

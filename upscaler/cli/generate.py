@@ -55,20 +55,20 @@ def generate(
         report.check(job.report)
     common = ({"seed": 0} if source.file is not None else {}) | drawing.parameters()
     writing = encoding.encode_options()
-    wishes = [{"prompt": prompt} for prompt in prompts or ()] + (read(source.file) if source.file is not None else [])
-    if not wishes and drawing.image is None:
+    rows = [{"prompt": prompt} for prompt in prompts or ()] + (read(source.file) if source.file is not None else [])
+    if not rows and drawing.image is None:
         raise PlanError('there is no prompt. Write one, as "a lighthouse at dusk", or name a file with --prompts.')
-    jobs = expand_prompts(wishes or [{"prompt": ""}], common, source.count, output.output, writing, output.name)
+    jobs = expand_prompts(rows or [{"prompt": ""}], common, source.count, output.output, writing, output.name)
     target = size.target()
     if size.no_upscale and output.keep_original:
         raise PlanError("--no-upscale and --keep-original: pictures stay as they are generated. Leave out one of them.")
-    drawer = generator.text_to_image(hardware, fetching)
+    text_to_image = generator.text_to_image(hardware, fetching)
     if generator.generator is None and not messages.quiet:
-        say(f"{drawer.model.name} draws, {drawer.reason}. Another can be chosen with --generator.")
+        say(f"{text_to_image.model.name} draws, {text_to_image.reason}. Another can be chosen with --generator.")
     upscaler = None if size.no_upscale else model.upscaler(hardware, fetching, diffusion.diffusion())
     sheet = _grid(jobs, writing) if output.grid else None
-    request = GenerateJob(drawer, upscaler, target, output.keep_original)
-    fetching.download([drawer.model, *(upscaler.models if upscaler else ())], messages.shows_bars)
+    request = GenerateJob(text_to_image, upscaler, target, output.keep_original)
+    fetching.download([text_to_image.model, *(upscaler.models if upscaler else ())], messages.shows_bars)
     make(request, jobs, messages, job, sheet, options=writing, workers=workers, workspace=hardware.workspace)
 
 
@@ -78,13 +78,13 @@ def make(
     messages: options.MessageOptions,
     job: options.JobOptions,
     grid: Path | None = None,
-    **making: Any,
+    **run_options: Any,
 ) -> None:
     """Runs the job and says what became of each picture. Raises SystemExit(1) when one failed."""
     from ..jobs.generate import run
     from .files import follow, sum_up
 
-    run_all = partial(run, request, jobs.jobs, folder=jobs.folder, grid=grid, force=job.force, **making)
+    run_all = partial(run, request, jobs.jobs, folder=jobs.folder, grid=grid, force=job.force, **run_options)
     with sum_up((), job, messages) as outcomes:
         follow([each.output.name for each in jobs.jobs], run_all, outcomes, job, messages)
         if grid is not None and grid.exists() and not messages.quiet:

@@ -96,7 +96,7 @@ class PanelCommand(TyperCommand):
                 formatter.write_dl(records)
 
     def invoke(self, ctx: Any) -> Any:
-        options_in_text.speak_of(name for parameter in self.params for name in parameter.opts)
+        options_in_text.limit_options(name for parameter in self.params for name in parameter.opts)
         return super().invoke(ctx)
 
 

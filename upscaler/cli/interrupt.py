@@ -19,7 +19,7 @@ REPEAT_WINDOW = 1.0
 """Seconds in which further signals are ignored: shells send several, and unwinding must not be cut short."""
 
 RETRY = 0.002
-"""Seconds after which an interruption is repeated that was lost, or came at a bad moment."""
+"""Seconds before an unhandled signal is sent again."""
 
 LOCKING = {"concurrent", "contextlib", "logging", "multiprocessing", "queue", "threading", "tqdm"}
 """Packages that take locks in several steps and must not be interrupted between two of them: `with condition:` would
@@ -53,11 +53,11 @@ def ignore() -> None:
 
 
 class _Handler:
-    """Remembers when it last interrupted, and where it did not dare to and insists."""
+    """Raises Interrupted, or retries shortly when the current code must not be interrupted."""
 
     def __init__(self) -> None:
         self._last = -math.inf
-        self._insisting = False
+        self._retrying = False
         self._place: tuple[int, int] | None = None
         self._since = -math.inf
 
@@ -66,10 +66,10 @@ class _Handler:
         if now - self._last <= REPEAT_WINDOW:
             return
         if self._is_locking(frame, now):
-            self._insist(number)
+            self._retry(number)
             return
         self._last = now
-        self._insisting = False
+        self._retrying = False
         raise Interrupted(number)
 
     def again(self, lost: sys.UnraisableHookArgs) -> None:
@@ -78,7 +78,7 @@ class _Handler:
             sys.__unraisablehook__(lost)
             return
         self._last = -math.inf
-        self._insist(lost.exc_value.number)
+        self._retry(lost.exc_value.number)
 
     def _is_locking(self, frame: FrameType | None, now: float) -> bool:
         if frame is None or str(frame.f_globals.get("__name__")).partition(".")[0] not in LOCKING:
@@ -88,19 +88,19 @@ class _Handler:
             self._place, self._since = place, now
         return now - self._since < STILL
 
-    def _insist(self, number: int) -> None:
+    def _retry(self, number: int) -> None:
         """Repeats the signal until it is handled: one that arrives as the main thread begins to wait is not noticed.
 
         A `threading.Thread` would take locks that the interrupted code may hold.
         """
-        if not self._insisting:
-            self._insisting = True
+        if not self._retrying:
+            self._retrying = True
             _thread.start_new_thread(self._send, (number,))
 
     def _send(self, number: int) -> None:
         """Sends the signal to the main thread, which may be waiting for something."""
         time.sleep(RETRY)
-        while self._insisting:
+        while self._retrying:
             if sys.platform == "win32":
                 signal.raise_signal(number)
             else:

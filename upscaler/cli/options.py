@@ -360,7 +360,7 @@ class ParallelOptions(Group, panel="Hardware"):
 
     @property
     def option(self) -> str | None:
-        """The one that was given, as it is written."""
+        """The option that was given, --devices or --cluster; None if neither was."""
         return "--devices" if self.devices is not None else "--cluster" if self.cluster is not None else None
 
     def worker_options(self, hardware: HardwareOptions) -> WorkerOptions | None:

@@ -29,8 +29,8 @@ FAULT = r"(?:^|(?<=: ))(?P<fault>[a-z][a-z_]*)=(?P<value>.*?): "
 _known: Collection[str] | None = None
 
 
-def speak_of(options: Iterable[str] | None) -> None:
-    """From now on only these options are named; None: any."""
+def limit_options(options: Iterable[str] | None) -> None:
+    """From now on messages name only these options; None: any."""
     global _known  # noqa: PLW0603 - one command runs in a process
     _known = None if options is None else frozenset(options)
 

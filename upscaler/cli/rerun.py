@@ -64,7 +64,7 @@ def rerun(
     parameters = GenerationParameters.from_dict(made.parameters)
     parameters = replace(parameters, **({"size": None, **changes} if "aspect" in changes else changes))
     target = size.target()
-    drawer = generator.text_to_image(
+    text_to_image = generator.text_to_image(
         hardware, fetching, model=str(made.generator["model"]), precision=str(made.generator.get("precision", "auto"))
     )
     enlarges = target != Target() or bool(model.arguments()) or bool(diffusion.arguments())
@@ -77,8 +77,8 @@ def rerun(
     if is_changed and not (enlarges or size.no_upscale or messages.quiet):
         _say_changed(source, made)
     place = Path(picture).with_stem(f"{Path(picture).stem}_again") if output is None else Path(output)
-    request = GenerateJob(drawer, upscaler, target if target != Target() else target_of(made))
-    fetching.download([drawer.model, *(upscaler.models if upscaler else ())], messages.shows_bars)
+    request = GenerateJob(text_to_image, upscaler, target if target != Target() else target_of(made))
+    fetching.download([text_to_image.model, *(upscaler.models if upscaler else ())], messages.shows_bars)
     job = Job(parameters, place, encoding.encode_options())
     make(request, Jobs((job,)), messages, options.JobOptions(), workspace=hardware.workspace)
     if not (is_changed or changes or generator.generator or hardware.precision or enlarges or size.no_upscale):
@@ -86,7 +86,7 @@ def rerun(
 
 
 def _recipe_of(picture: Picture) -> Recipe:
-    """Raises PictureError when there is none."""
+    """Reads what made the picture from its metadata. Raises PictureError when it does not say."""
     from .. import recipe
 
     made = recipe.read(picture)

@@ -28,7 +28,7 @@ log = logging.getLogger("upscaler")
 LARGEST_SEGMENT = 0xFFFF - 2
 """Bytes in one segment of a JPEG file."""
 
-LARGEST_ROOM = 65000
+LARGEST_EXIF = 65000
 """Bytes of an EXIF block in WebP and AVIF files; libvips leaves out longer ones."""
 
 RESOLUTION = (0x011A, 0x011B)
@@ -53,34 +53,33 @@ def from_tiff(file: BinaryIO, metadata: Metadata) -> Metadata:
     )
 
 
-def room_for(metadata: Metadata) -> bytes | None:
+def reserve_exif_space(metadata: Metadata) -> bytes | None:
     """Returns an EXIF block of one comment for libvips to write into WebP and AVIF files, which cannot grow later.
 
-    `into_room` replaces it by the real block. The comment is as long as that; what libvips adds makes it a little
-    longer still.
+    `fill_exif_space` replaces it by the real block. The comment is as long as that; libvips adds a little more.
     """
     block = _add_resolution(metadata)
     if block is None:
         return None
-    if len(block) > LARGEST_ROOM:
+    if len(block) > LARGEST_EXIF:
         log.warning("the EXIF block of %d bytes is too long for this format; it is left out.", len(block))
         return None
     comment = b"ASCII\0\0\0" + b" " * len(block)
     return tiff_exif.make_block({0x8769: {0x9286: Value(7, len(comment), comment)}})
 
 
-def into_room(metadata: Metadata, path: Path) -> None:
-    """Puts the EXIF block into the place that `room_for` has made in a WebP or AVIF file."""
+def fill_exif_space(metadata: Metadata, path: Path) -> None:
+    """Puts the EXIF block into the space that `reserve_exif_space` has left in a WebP or AVIF file."""
     block = _add_resolution(metadata)
     image = pyvips.Image.new_from_source(open_source(path), "")
     if block is None or not image.get_typeof("exif-data"):
         return
-    room = bytes(image.get("exif-data")).removeprefix(b"Exif\0\0")
+    space = bytes(image.get("exif-data")).removeprefix(b"Exif\0\0")
     with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as whole:
-        at = whole.find(room)
+        at = whole.find(space)
         assert at >= 0
         start = at - 6 if whole[:4] == b"RIFF" else at  # libvips begins with "Exif\0\0" there, which is JPEG's alone
-        whole[start : at + len(room)] = block.ljust(at + len(room) - start, b"\0")
+        whole[start : at + len(space)] = block.ljust(at + len(space) - start, b"\0")
 
 
 def _add_resolution(metadata: Metadata) -> bytes | None:

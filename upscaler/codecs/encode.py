@@ -192,7 +192,7 @@ def _errors_about(final: Path) -> Iterator[None]:
 
 def _metadata_for(format: Format, picture: Picture) -> Metadata:
     """The metadata that the format has a place for, put right."""
-    metadata = picture.metadata.put_right(picture.size)
+    metadata = picture.metadata.correct(picture.size)
     present = {field.name: getattr(metadata, field.name) for field in fields(Metadata)}
     lost = [field for field, value in present.items() if value and field not in format.metadata]
     if lost:

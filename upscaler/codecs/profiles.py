@@ -19,7 +19,7 @@ HEADER = 128
 P3 = (12, 13)
 """Colour primaries and transfer function of Display P3 as ITU-T H.273 numbers them."""
 
-GLARING = {16: "PQ", 18: "HLG"}
+HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 """Transfer functions of high dynamic range, by the same numbers."""
 
 
@@ -33,13 +33,13 @@ def fits(profile: bytes | None, channels: int) -> bool:
 def read_code_points(head: bytes) -> tuple[bytes | None, str | None]:
     """Returns the profile that the code points in an AVIF or HEIF file stand for, and the name of its curve.
 
-    The former is None for sRGB, the latter for curves without high dynamic range.
+    The profile is None for sRGB, the name for curves without high dynamic range.
     """
     at = head.find(b"colrnclx") + 8
     codes = int.from_bytes(head[at : at + 2], "big"), int.from_bytes(head[at + 2 : at + 4], "big")
     if at < 8:
         return None, None
-    return builtin("p3") if codes == P3 else None, GLARING.get(codes[1])
+    return builtin("p3") if codes == P3 else None, HDR_TRANSFERS.get(codes[1])
 
 
 def find_in_jpeg_2000(head: bytes) -> bytes | None:

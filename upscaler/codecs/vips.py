@@ -70,12 +70,12 @@ def write(picture: Picture, path: Path, format: Format, options: dict[str, Any])
     across, down = picture.metadata.dpi or USUAL_DPI
     image = make_image(picture.pixels).copy(xres=across / MILLIMETRES, yres=down / MILLIMETRES)
     image.set_type(pyvips.GValue.gstr_type, "resolution-unit", "in")
-    room = embed.room_for(picture.metadata) if format.embed is embed.into_room else None
-    blobs = {"icc-profile-data": picture.profile, "xmp-data": picture.metadata.xmp, "exif-data": room}
+    space = embed.reserve_exif_space(picture.metadata) if format.embed is embed.fill_exif_space else None
+    blobs = {"icc-profile-data": picture.profile, "xmp-data": picture.metadata.xmp, "exif-data": space}
     for field, blob in blobs.items():
         if blob:
             image.set_type(pyvips.GValue.blob_type, field, blob)
-    keep = "icc|xmp|exif" if room else "icc|xmp"
+    keep = "icc|xmp|exif" if space else "icc|xmp"
     try:
         # The format is named, so that libvips never takes a file for one of another kind, such as an SVG drawing.
         getattr(image, f"{format.vips_function}save_target")(open_target(path), keep=keep, **options)

@@ -177,7 +177,7 @@ class ImageToImage(DiffusionEngine):
     task = "image-to-image"
 
     def _steps(self) -> int:
-        """Enough of them that at least one is computed."""
+        """Returns enough steps that at least one of them is computed."""
         return max(super()._steps(), math.ceil(1 / self._options.strength))
 
     def _steps_done(self) -> int:
@@ -215,7 +215,7 @@ def _extend(pixels: PixelArray, size: Size) -> PixelArray:
 
 
 def _to_tensor(pixels: PixelArray) -> torch.Tensor:
-    """(1, 3, height, width), float32, 0..1."""
+    """Turns pixels (height, width, 3) into a tensor (1, 3, height, width), float32, 0..1."""
     return torch.from_numpy(np.ascontiguousarray(to_float(pixels))).permute(2, 0, 1)[None]
 
 

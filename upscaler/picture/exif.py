@@ -25,7 +25,7 @@ class Entry(NamedTuple):
     at: int
 
 
-def put_right(block: bytes, size: Size, dpi: tuple[float, float] | None = None) -> bytes | None:
+def correct_exif(block: bytes, size: Size, dpi: tuple[float, float] | None = None) -> bytes | None:
     """Corrects a block for upright pixels of `size`; returns None if it is not an EXIF block.
 
     It gets orientation 1, the new size, and `dpi` if it states another one. The thumbnail, which shows the old picture,
@@ -45,7 +45,7 @@ def put_right(block: bytes, size: Size, dpi: tuple[float, float] | None = None) 
         if dpi is not None:
             _set_resolution(data, order, main, dpi)
         _drop_thumbnail(data, order, first)
-    except struct.error:  # it ends too early, or leads out of itself
+    except struct.error:  # the block ends too early, or an offset leads out of it
         return None
     return bytes(data)
 
@@ -92,7 +92,7 @@ def _set_resolution(data: bytearray, order: str, entries: dict[int, Entry], dpi:
 
 
 def _drop_thumbnail(data: bytearray, order: str, first: int) -> None:
-    """Ends the chain of directories after the first; the second describes the thumbnail, and both are blotted out."""
+    """Ends the chain of directories after the first; the second describes the thumbnail, and both are zeroed."""
     (count,) = struct.unpack_from(order + "H", data, first)
     link = first + 2 + 12 * count
     if link + 4 > len(data):  # a block that leaves out the end of its chain

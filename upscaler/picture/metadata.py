@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ..tiling import Size
-from .exif import put_right
+from .exif import correct_exif
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +24,12 @@ class Metadata:
     comments: Mapping[str, str] = field(default_factory=dict)
     """Keyed texts of a PNG."""
 
-    def put_right(self, size: Size) -> Metadata:
+    def correct(self, size: Size) -> Metadata:
         """Corrects the blocks for upright pixels of `size`: orientation 1, the new size, no old thumbnail.
 
         An invalid EXIF block is left out.
         """
-        exif = None if self.exif is None else put_right(self.exif, size, self.dpi)
+        exif = None if self.exif is None else correct_exif(self.exif, size, self.dpi)
         xmp = None if self.xmp is None else _correct_xmp(self.xmp, size)
         return replace(self, exif=exif, xmp=xmp)
 

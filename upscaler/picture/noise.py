@@ -24,8 +24,8 @@ FLATTEST = 0.02
 """Share of the blocks whose mean deviation is called the floor: even in forests some sky or shade is that flat."""
 
 SHARE, SPREAD = 0.15, 1.6
-"""The floor of noise is sharp: that share of the blocks deviate less than so many times the floor. Texture has no sharp
-floor: of 77 clean photographs, one with a high floor deviated less."""
+"""With real noise, SHARE of the blocks deviate less than SPREAD times the floor, the lowest deviation; texture deviates
+more: of 77 clean photographs, one with a high floor deviated less."""
 
 FEWEST = 256
 """Blocks from which the floor of brightness is believed: in small pictures texture is easily taken for noise."""

@@ -26,7 +26,7 @@ class GenerationParameters:
 
         GenerationParameters("a (red:1.3) boat", negative="people", aspect="16:9", steps=30, seed=7)
 
-    Raises PlanError for a number out of its range, for arguments at odds, and for an unknown style.
+    Raises PlanError for a number out of its range, for conflicting arguments, and for an unknown style.
     """
 
     prompt: str

@@ -43,5 +43,5 @@ def find_style(name: str) -> Style:
     if normalize_name(name) in known:
         return known[normalize_name(name)]
     near = difflib.get_close_matches(normalize_name(name), known, 1)
-    hint = f"Did you mean {known[near[0]].name}?" if near else f"Choose {', '.join(it.name for it in known.values())}."
+    hint = f"Did you mean {known[near[0]].name}?" if near else f"Choose {', '.join(s.name for s in known.values())}."
     raise PlanError(f"no style has this name. {hint}", argument="style", value=name)

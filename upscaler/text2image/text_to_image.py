@@ -133,7 +133,7 @@ class TextToImage:
             self._runner.close()
 
     def on(self, device: str | None) -> TextToImage:
-        """The same model, also if it was chosen, for another device, with nothing loaded."""
+        """Returns the same model, even if chosen automatically, for another device, with nothing loaded."""
         return TextToImage(self._named, **{**self._arguments, "device": device})
 
     def __reduce__(self) -> tuple[object, ...]:

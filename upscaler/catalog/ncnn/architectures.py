@@ -11,7 +11,7 @@ from ...arrays import FloatArray
 from .walk import MULTIPLY, SUBTRACT, Blob, Walk
 
 _CONCATS = 12
-"""In a block: four in each of its three dense blocks."""
+"""Concat layers in one RRDB: four in each of its three dense blocks."""
 
 _FOLDS = (1, 1 / 2, 1 / 4)
 """What spandrel can tell from the channels of the first convolution."""
@@ -201,4 +201,4 @@ ARCHITECTURES: Final[dict[str, tuple[str, Callable[[Walk], Blob]]]] = {
     "Concat": ("RRDBNet", rrdbnet),
     "Convolution": ("SRVGGNetCompact", compact),
 }
-"""By a kind of layer that none of the architectures below it has: its name, and the walk along it."""
+"""Typical layer: name and walk. Checked in order: the first whose typical layer is in the graph is used."""
