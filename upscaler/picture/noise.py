@@ -1,6 +1,7 @@
-"""Measures how noisy and how compressed a picture is, and says how much of that should be cleaned before enlarging.
+"""Measures how noisy and how compressed a picture is, and says how much of that should be removed before enlarging.
 
-Nothing is trained: the measures are statistics of blocks of 8x8 pixels, with thresholds that were read off photographs.
+Nothing is trained: the measures are statistics of blocks of 8x8 pixels, with thresholds that were read off 77 clean
+photographs, and off the same with noise and compression.
 """
 
 from __future__ import annotations
@@ -15,45 +16,34 @@ from numpy.typing import NDArray
 from ..arrays import FloatArray, PixelArray, to_float
 
 BLOCK = 8
-"""Pixels of a block along a side: that of JPEG."""
-
+"""Pixels of a block along a side, as in JPEG."""
 FINE = 1.5
 """Pixels: what a Gaussian of this deviation takes away is fine detail, noise included."""
-
 FLATTEST = 0.02
 """Share of the blocks whose mean deviation is called the floor: even in forests some sky or shade is that flat."""
-
 SHARE, SPREAD = 0.15, 1.6
-"""With real noise, SHARE of the blocks deviate less than SPREAD times the floor, the lowest deviation; texture deviates
-more: of 77 clean photographs, one with a high floor deviated less."""
+"""With noise, SHARE of the blocks deviate less than SPREAD times the floor. In clean photographs with a high floor they
+deviate more, but for one of 77."""
+FEWEST, SHORTEST = 256, 24
+"""Blocks in a picture from which the floor of brightness is believed, and along a side from which blocking is: in
+smaller pictures texture is easily taken for noise, and chance for blocks."""
 
-FEWEST = 256
-"""Blocks from which the floor of brightness is believed: in small pictures texture is easily taken for noise."""
-
-SHORTEST = 24
-"""Blocks along a side from which blocking is believed: along shorter ones chance weighs too much."""
-
-CLEAN_LUMA, NOISY_LUMA = 1.5, 4.0
-"""Floors of brightness, in 8-bit levels, up to which nothing is cleaned and from which all is. Noise of 3 levels has
+LUMA = (1.5, 4.0)
+"""Floors of brightness, in 8-bit levels, up to which nothing is removed and from which all is. Noise of 3 levels has
 1.7, of 5 levels 2.7 if each colour has its own and 3.9 if it is grey."""
-
 CERTAIN_LUMA = 6.0
-"""A floor that no texture has; one of 77 clean photographs, of a tunnel's bricks, had 7.4."""
-
-CLEAN_CHROMA, NOISY_CHROMA = 1.5, 4.0
-"""The same of differences of colours. In 75 of 77 clean photographs it was below 1.3; noise of 3 levels has 2.5."""
-
-CLEAN_QUALITY, POOR_QUALITY = 82, 55
-"""JPEG qualities down to which nothing is cleaned and from which all is."""
-
-CLEAN_BLOCKING, POOR_BLOCKING = 2.1, 3.5
-"""Blocking, as `Wear.blocking` measures it, for pictures that come without their tables. 75 of 77 clean photographs had
-less than 1.9; at quality 40 the median is 2.9."""
+"""A floor of brightness that texture has in one of 77 clean photographs only (of a tunnel's bricks, 7.4)."""
+CHROMA = (1.5, 4.0)
+"""The same of differences of colours: clean photographs are below 1.3, but for two of 77; noise of 3 levels has 2.5."""
+QUALITY = (82, 55)
+"""JPEG qualities down to which nothing is removed and from which all is."""
+BLOCKING = (2.1, 3.5)
+"""The same of `Wear.blocking`: clean photographs are below 1.9, but for two of 77; at quality 40 the median is 2.9."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wear:
-    """What was measured of a picture."""
+    """The noise and compression of a picture, as measured."""
 
     luma: float
     """The floor of fine detail in brightness, in 8-bit levels."""
@@ -68,14 +58,11 @@ class Wear:
 
     @property
     def strength(self) -> float:
-        """How much of the picture should be cleaned: 0, not at all, to 1."""
-        luma = _ramp(self.luma, CLEAN_LUMA, NOISY_LUMA) if self.spread < SPREAD or self.luma > CERTAIN_LUMA else 0.0
-        chroma = _ramp(self.chroma, CLEAN_CHROMA, NOISY_CHROMA)
-        if self.quality is not None:
-            compression = _ramp(-self.quality, -CLEAN_QUALITY, -POOR_QUALITY)
-        else:
-            compression = _ramp(self.blocking, CLEAN_BLOCKING, POOR_BLOCKING)
-        return max(luma, chroma, compression)
+        """How much of the noise and compression should be removed: 0, nothing, to 1."""
+        is_noise = self.spread < SPREAD or self.luma > CERTAIN_LUMA
+        measures = [(self.luma, *LUMA) if is_noise else (0.0, *LUMA), (self.chroma, *CHROMA)]
+        measures.append((self.blocking, *BLOCKING) if self.quality is None else (self.quality, *QUALITY))
+        return max(float(np.clip((value - low) / (high - low), 0, 1)) for value, low, high in measures)
 
 
 def measure_wear(pixels: PixelArray, quality: int | None = None) -> Wear:
@@ -86,13 +73,11 @@ def measure_wear(pixels: PixelArray, quality: int | None = None) -> Wear:
     usable = _usable(levels)
     deviations = np.sort(_deviations(luma)[usable])
     floor = _floor(deviations)
-    near = float(deviations[int(SHARE * len(deviations))]) if len(deviations) else 0.0
-    chroma = 0.0
-    if levels.shape[2] == 3:
-        differences = np.hypot(_deviations(red - green), _deviations(blue - green)) / 2
-        chroma = _floor(np.sort(differences[usable]))
-    spread = near / floor if floor > 0 and len(deviations) >= FEWEST else float("inf")
-    return Wear(floor, chroma, spread, _blocking(luma), quality)
+    is_known = floor > 0 and len(deviations) >= FEWEST
+    spread = float(deviations[int(SHARE * len(deviations))]) / floor if is_known else float("inf")
+    differences = np.hypot(_deviations(red - green), _deviations(blue - green)) / 2
+    blocking = min(_blocking(luma), _blocking(luma.T))
+    return Wear(floor, _floor(np.sort(differences[usable])), spread, blocking, quality)
 
 
 def jpeg_quality(table: Sequence[int]) -> int:
@@ -102,12 +87,7 @@ def jpeg_quality(table: Sequence[int]) -> int:
     high by up to 5, since steps are at most 255.
     """
     scale = 100 * float(np.mean(table)) / 57.625
-    quality = 100 - scale / 2 if scale <= 100 else 5000 / scale
-    return int(np.clip(round(quality), 1, 100))
-
-
-def _ramp(value: float, low: float, high: float) -> float:
-    return float(np.clip((value - low) / (high - low), 0, 1))
+    return int(np.clip(round(100 - scale / 2 if scale <= 100 else 5000 / scale), 1, 100))
 
 
 def _blocks(plane: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -120,8 +100,7 @@ def _blocks(plane: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _deviations(plane: NDArray[np.float32]) -> NDArray[np.float32]:
     """The standard deviation of fine detail in each block."""
-    fine = plane - cv2.GaussianBlur(plane, (0, 0), FINE)
-    deviations: NDArray[np.float32] = _blocks(fine).std(1)
+    deviations: NDArray[np.float32] = _blocks(plane - cv2.GaussianBlur(plane, (0, 0), FINE)).std(1)
     return deviations
 
 
@@ -134,20 +113,15 @@ def _usable(levels: FloatArray) -> NDArray[np.bool_]:
 
 def _floor(deviations: NDArray[np.float32]) -> float:
     """The mean of the smallest deviations, which come sorted."""
-    return float(deviations[: max(int(FLATTEST * len(deviations)), 3)].mean()) if len(deviations) else 0.0
+    return float(deviations[: max(int(FLATTEST * len(deviations)), 3)].mean())
 
 
 def _blocking(luma: NDArray[np.float32]) -> float:
-    """The lesser of both directions; the grid may begin anywhere, as in a picture that was cropped."""
-    return min(_blocking_across(luma), _blocking_across(luma.T))
-
-
-def _blocking_across(luma: NDArray[np.float32]) -> float:
+    """`Wear.blocking` across columns; the grid may begin anywhere, as in a picture that was cropped."""
     if luma.shape[1] < SHORTEST * BLOCK:
         return 0.0
     steps = np.abs(np.diff(luma, axis=1))
     excess = np.clip(steps[:, 1:-1] - (steps[:, :-2] + steps[:, 2:]) / 2, -6, 6).mean(0)
     by_phase = np.array([excess[phase::BLOCK].mean() for phase in range(BLOCK)])
-    highest = int(by_phase.argmax())
-    others = np.delete(by_phase, highest)
-    return float((by_phase[highest] - others.mean()) / (others.std() + 0.02))
+    others = np.delete(by_phase, by_phase.argmax())
+    return float((by_phase.max() - others.mean()) / (others.std() + 0.02))
