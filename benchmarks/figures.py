@@ -15,8 +15,10 @@ from upscaler.arrays import PixelArray
 
 BORDER = 4
 """Pixels at each edge of a result that are not measured, as is usual for this scale."""
-FLAT = 0.4
-"""Share of a truth's pixels that are called flat: those around which it varies least."""
+CALM = 0.4
+"""Share of a truth's pixels that are called calm: those around which it varies least."""
+FLAT = 4.0
+"""Levels by which a truth deviates at most around the calm pixels that are called flat: skies and walls, no grass."""
 
 Plane = NDArray[np.float64]
 
@@ -32,10 +34,16 @@ class Figures:
     departure: float
     """Root mean square of the difference, in 8-bit levels, between the result and the truth, both shrunk by area to the
     source's size. Against the source itself it would forbid cleaning."""
-    worms: float
-    """Fine detail of the result where the truth is flat, in levels."""
-    still: float
-    """That of the truth there: worms are given as a share of it."""
+    calm: Detail
+    flat: Detail
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """Fine detail of all such pixels of a result, summed, in levels; worms are given as a share of the truth's."""
+
+    result: float
+    truth: float
 
 
 def measure(result: PixelArray, case: Case, perceptual: Perceptual) -> Figures:
@@ -44,14 +52,15 @@ def measure(result: PixelArray, case: Case, perceptual: Perceptual) -> Figures:
     shrunk, clean = (
         cv2.resize(np.asarray(each, np.float32), size, interpolation=cv2.INTER_AREA) for each in (result, case.truth)
     )
-    is_flat = flat(wanted)
+    deviation = deviations(wanted)
+    is_calm = deviation <= np.quantile(deviation, CALM)
     return Figures(
         psnr=20 * math.log10(255 / max(math.sqrt(np.mean((luma - wanted) ** 2)), 1e-3)),
         ssim=ssim(luma, wanted),
         perceptual=perceptual.distance(result, case.truth),
         departure=math.sqrt(np.mean((shrunk - clean) ** 2)),
-        worms=float(fine(luma)[is_flat].mean()),
-        still=float(fine(wanted)[is_flat].mean()),
+        calm=detail(luma, wanted, is_calm),
+        flat=detail(luma, wanted, is_calm & (deviation <= FLAT)),
     )
 
 
@@ -65,11 +74,15 @@ def fine(plane: Plane) -> Plane:
     return np.asarray(np.abs(plane - cv2.GaussianBlur(plane, (0, 0), 2)))
 
 
-def flat(plane: Plane) -> NDArray[np.bool_]:
-    """Where it varies least; a third of a level more than nothing, so that drawn grounds count too."""
+def detail(result: Plane, truth: Plane, where: NDArray[np.bool_]) -> Detail:
+    """Of both, there."""
+    return Detail(*(float(fine(each)[where].sum()) for each in (result, truth)))
+
+
+def deviations(plane: Plane) -> Plane:
+    """Of each pixel's surroundings."""
     mean = cv2.GaussianBlur(plane, (0, 0), 4)
-    varies = np.maximum(cv2.GaussianBlur(plane**2, (0, 0), 4) - mean**2, 0)
-    return np.asarray(varies <= max(float(np.quantile(varies, FLAT)), 0.1))
+    return np.asarray(np.sqrt(np.maximum(cv2.GaussianBlur(plane**2, (0, 0), 4) - mean**2, 0)))
 
 
 def ssim(one: Plane, other: Plane) -> float:

@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import json
 import zlib
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -19,7 +20,7 @@ from statistics import fmean
 import numpy as np
 import sheets
 import torch
-from figures import Figures, measure
+from figures import Detail, Figures, measure
 from perceptual import Perceptual
 from PIL import Image
 from spandrel import ImageModelDescriptor, ModelLoader
@@ -155,24 +156,27 @@ class Chain:
 
 def show(report: dict[str, list[Figures]], cases: list[Case]) -> None:
     """A table of means over the photographs."""
-    print(f"| {'source':8} | {'model':24} | perceptual | worms | PSNR | gain | SSIM | departure |")
-    print("|---" * 8 + "|")
+    print(f"| {'source':8} | {'model':24} | perceptual | worms | in flat parts | PSNR | gain | SSIM | departure |")
+    print("|---" * 9 + "|")
     for kind in dict.fromkeys(case.kind for case in cases):
         chosen = [index for index, case in enumerate(cases) if case.kind == kind]
         baseline = fmean(report[BASE][index].psnr for index in chosen)
         for model, figures in report.items():
             own = [figures[index] for index in chosen]
-            psnr = fmean(figure.psnr for figure in own)
+            psnr, ssim, looks, departure = (
+                fmean(getattr(figure, name) for figure in own) for name in ("psnr", "ssim", "perceptual", "departure")
+            )
+            calm, flat = worms(figure.calm for figure in own), worms(figure.flat for figure in own)
             print(
-                f"| {kind:8} | {model:24} | {fmean(figure.perceptual for figure in own):.3f} | {worms(own):.2f} "
-                f"| {psnr:.2f} | {psnr - baseline:+.2f} | {fmean(figure.ssim for figure in own):.3f} "
-                f"| {fmean(figure.departure for figure in own):.1f} |"
+                f"| {kind:8} | {model:24} | {looks:.3f} | {calm:.2f} | {flat:.2f} "
+                f"| {psnr:.2f} | {psnr - baseline:+.2f} | {ssim:.3f} | {departure:.1f} |"
             )
 
 
-def worms(own: list[Figures]) -> float:
-    """Fine detail where the truths are flat, over the truths'."""
-    return fmean(figure.worms for figure in own) / fmean(figure.still for figure in own)
+def worms(details: Iterable[Detail]) -> float:
+    """Fine detail of results over that of their truths."""
+    found = list(details)
+    return sum(each.result for each in found) / max(sum(each.truth for each in found), 1e-9)
 
 
 def summarise(report: dict[str, list[Figures]], cases: list[Case]) -> None:

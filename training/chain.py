@@ -33,8 +33,9 @@ POOR, CLEAN = 6, 2
 POOL, FRESH = 768, 2
 """Clean pieces at hand, and new ones a step."""
 RATE = 4e-4
-PERCEPTUAL = 0.08
-"""Weight of the perceptual distance: at the start, its pull is about that of the pixels."""
+PERCEPTUAL = 0.2
+"""Weight of the perceptual distance. At 0.08 poor sources were 2 dB nearer to the truth than bicubic after 500 steps,
+and soft."""
 CLEANED = 0.5
 """Weight of the distance of what `clean` gives from the clean source: it stays a network that can be used alone."""
 BORDER = 16
