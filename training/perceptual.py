@@ -14,9 +14,13 @@ DEPTHS = (2, 4, 8)
 """Blocks after which features are compared, at a quarter, an eighth and a sixteenth of the size; those of the first
 convolution, at half size, are a fourth."""
 
+FAINT = 0.1
+"""Share of the mean square length that is added before lengths are made one: else dark and even parts, whose features
+are next to nothing, have most of the pull."""
+
 
 class Backbone(nn.Module):
-    """Features of pictures, (N, 3, height, width) in 0..1: one tensor a depth, whose length is one at each pixel."""
+    """Features of pictures, (N, 3, height, width) in 0..1: a tensor for each depth, about one long at each pixel."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +40,12 @@ class Backbone(nn.Module):
             value = block(value, drop_connect_rate=0)
             if number in DEPTHS:
                 found.append(value)
-        return [each / (each.float().square().sum(1, keepdim=True) + 1e-8).sqrt() for each in found]
+        return [each.float() / (squares(each) + FAINT * squares(each).mean()).sqrt() for each in found]
+
+
+def squares(features: torch.Tensor) -> torch.Tensor:
+    """Of the features' lengths, (N, 1, height, width)."""
+    return features.float().square().sum(1, keepdim=True)
 
 
 def distance(result: list[torch.Tensor], wanted: list[torch.Tensor]) -> torch.Tensor:
