@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.nn import functional
 
 from .cleaning import Clean
 from .data import Pool, photo_folder, photographs
 from .descent import Descent, has_bfloat16
-from .losses import bicubic, charbonnier, luma, texture
-from .networks import plain, start_from, weights
+from .losses import bicubic, charbonnier, luma, weave
+from .networks import Judge, plain, start_from, weights
 from .perceptual import Backbone, distance
 from .sitting import Batch, Sitting, endless
 from .worn_data import WornPieces
@@ -33,16 +34,20 @@ POOR, CLEAN = 6, 2
 POOL, FRESH = 768, 2
 """Clean pieces at hand, and new ones a step."""
 RATE = 4e-4
-PERCEPTUAL = 0.04
-"""Weight of the perceptual distance: its pull is then some twenty times that of the pixels, but less well aimed."""
-TEXTURE = 0.03
-"""Weight of the strength of detail: its pull is a third of the other's. Without it, at a perceptual weight of 0.08 or
-0.2, results had three quarters of the teacher's detail after 1,100 steps and were soft."""
+PERCEPTUAL = 0.03
+"""Weight of the perceptual distance: its pull is then some fifteen times that of the pixels, but less well aimed. Alone
+with that, at 0.08 and 0.2, results had three quarters of the teacher's detail after 1,100 steps and were soft."""
+WEAVE = 1.0
+"""Weight of patterns of four pixels, which the perceptual distance does not mind."""
+JUDGED = 0.1
+"""Weight of the judge's word, as in `configs`; the teacher's results are what is real to it, and clean truths."""
+JUDGE = 16
+"""Features of the judge: with it a step takes half as long again."""
 CLEANED = 0.5
 """Weight of the distance of what `clean` gives from the clean source: it stays a network that can be used alone."""
 BORDER = 8
 """Pixels of a result at its edges that no loss sees, and a little more."""
-WANDER = 15
+WANDER = 16
 """Pixels by which the losses' part of a result is moved at most. The backbone's strides do not see a weave that lies
 still beneath them: without it there was one in all flat parts after 500 steps."""
 MEASURED = 24
@@ -73,13 +78,14 @@ def main() -> None:
         network.clean.start_from(load_file(arguments.clean))
     if arguments.photo:
         start_from(network.photo, load_file(arguments.photo))
-    sitting = Sitting(Descent(network, arguments.rate, warmup=60, average=0.998), arguments.out)
+    loss = Loss(network, arguments.perceptual, eager=arguments.eager)
+    descents = Descent(network, arguments.rate, warmup=60, average=0.998), Descent(loss.judge, arguments.rate)
+    sitting = Sitting(descents[0], arguments.out, rival=descents[1])
     files = photographs(arguments.photos, held_out=False)
     clean = WornPieces(files, PIECE, enlarged=True, is_clean=True)
     fresh = endless(clean, FRESH, 1, arguments.seed + sitting.descent.steps)
     pools = poor_pool(arguments.labelled), Pool.made(as_taught(fresh), POOL, torch.device("cpu"))
     sources, wanted = held_out(arguments.photos)
-    loss = Loss(network, arguments.perceptual, eager=arguments.eager)
 
     def batch() -> Batch:
         pools[1].renew()
@@ -95,7 +101,7 @@ def main() -> None:
         save_file(weights(own.photo), arguments.out / "photo-behind-clean-x4.safetensors")
         return measured(own, sources, wanted, loss.backbone)
 
-    sitting.go(loss, batch, arguments.minutes, save)
+    sitting.go(loss, batch, arguments.minutes, save, loss.of_judge)
 
 
 def _arguments() -> argparse.Namespace:
@@ -119,6 +125,7 @@ class Loss:
     def __init__(self, network: Chain, perceptual: float, *, eager: bool) -> None:
         """`eager`: without compiling."""
         self.backbone = Backbone().to(memory_format=torch.channels_last)
+        self.judge = Judge(JUDGE).to(memory_format=torch.channels_last)
         # Compiled, a step takes 0.83 of the time on a CPU.
         self._network = network if eager else torch.compile(network)
         self._perceptual = perceptual
@@ -140,9 +147,21 @@ class Loss:
             with torch.no_grad():
                 wanted = self.backbone(taught)
             looks = distance(self.backbone(result), wanted)
+            verdict = self.judge(result)
         kept = charbonnier(cleaned.float(), clean)
-        detail = texture(result, taught)
-        return charbonnier(result, taught) + CLEANED * kept + self._perceptual * looks + TEXTURE * detail
+        judged = functional.softplus(-verdict.float()).mean()
+        pixels = charbonnier(result, taught) + WEAVE * weave(result, taught)
+        return pixels + CLEANED * kept + self._perceptual * looks + JUDGED * judged
+
+    def of_judge(self, source: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        """What is taught is to be called real, results not."""
+        taught, strength = others[-2:]
+        place = [int(number) for number in torch.randint(WANDER + 1, (2,))]
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._is_quick):
+            with torch.no_grad():
+                _, result = self._network(source, strength)
+            real, made = (self.judge(inner(each.float(), *place)) for each in (taught, result))
+        return functional.softplus(-real.float()).mean() + functional.softplus(made.float()).mean()
 
 
 def strengths() -> torch.Tensor:

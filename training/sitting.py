@@ -10,11 +10,13 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from .descent import Descent, Loss
+from .networks import Judge
 
 SAVE_EVERY = 240.0
 """Seconds: what a crash costs at most."""
@@ -29,9 +31,10 @@ class Sitting:
     >>> sitting.go(loss, lambda: pool.batch(16, 64), minutes=30, save=write_weights)
     """
 
-    def __init__(self, descent: Descent, folder: Path) -> None:
-        """From the folder's checkpoint if it has one."""
+    def __init__(self, descent: Descent, folder: Path, rival: Descent | None = None) -> None:
+        """From the folder's checkpoint if it has one. `rival`: of a judge, which takes a step before each."""
         self.descent = descent
+        self.rival = rival
         self.seconds = 0.0
         self.loss = 0.0
         self._folder = folder
@@ -39,6 +42,8 @@ class Sitting:
         if self._checkpoint.exists():
             found = torch.load(self._checkpoint, weights_only=True)
             descent.load(found["descent"])
+            if rival and "rival" in found:
+                rival.load(found["rival"])
             self.seconds, self.loss = found["seconds"], found["loss"]
             print(f"{self._checkpoint}: goes on at step {descent.steps}", flush=True)
 
@@ -46,14 +51,26 @@ class Sitting:
     def _checkpoint(self) -> Path:
         return self._folder / "checkpoint.pt"
 
-    def go(self, loss: Loss, batch: Callable[[], Batch], minutes: float, save: Callable[[], dict[str, float]]) -> None:
+    def go(
+        self,
+        loss: Loss,
+        batch: Callable[[], Batch],
+        minutes: float,
+        save: Callable[[], dict[str, float]],
+        rival_loss: Loss | None = None,
+    ) -> None:
         """Until `minutes` are used up, earlier sittings counted, or until it is interrupted. `save` writes weights and
         gives figures for the log."""
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` interrupts as control-C does
         begun, saved = time.monotonic() - self.seconds, time.monotonic()
         try:
             while self.seconds < 60 * minutes:
-                own = self.descent.step(loss, batch(), self.seconds / (60 * minutes))
+                parts, progress = batch(), self.seconds / (60 * minutes)
+                if self.rival and rival_loss:
+                    if isinstance(self.rival.module, Judge):
+                        self.rival.module.settle()
+                    self.rival.step(rival_loss, parts, progress)
+                own = self.descent.step(loss, parts, progress)
                 self.loss += max(0.01, 1 / self.descent.steps) * (own - self.loss)
                 self.seconds = time.monotonic() - begun
                 if time.monotonic() - saved > SAVE_EVERY:
@@ -65,7 +82,9 @@ class Sitting:
 
     def _save(self, save: Callable[[], dict[str, float]]) -> None:
         """Writes the checkpoint, and what the program writes, and a line of the log."""
-        state = {"descent": self.descent.state(), "seconds": self.seconds, "loss": self.loss}
+        state: dict[str, Any] = {"descent": self.descent.state(), "seconds": self.seconds, "loss": self.loss}
+        if self.rival:
+            state["rival"] = self.rival.state()
         fresh = self._checkpoint.with_suffix(".new")
         torch.save(state, fresh)
         fresh.replace(self._checkpoint)
