@@ -39,9 +39,6 @@ PERCEPTUAL = 0.03
 with that, at 0.08 and 0.2, results had three quarters of the teacher's detail after 1,100 steps and were soft."""
 WEAVE = 1.0
 """Weight of patterns of four pixels, which the perceptual distance does not mind."""
-JUDGED = 0.2
-"""Weight of the judge's word; the teacher's results are what is real to it, and clean truths. At the start, when it
-knows nothing, its pull is an eighth of the perceptual distance's."""
 JUDGE, HASTE = 16, 4.0
 """Features of the judge, with which a step takes half as long again; and how much faster it learns than the others: at
 the same rate it had not learned anything after 250 steps."""
@@ -80,12 +77,12 @@ def main() -> None:
         network.clean.start_from(load_file(arguments.clean))
     if arguments.photo:
         start_from(network.photo, load_file(arguments.photo))
-    loss = Loss(network, arguments.perceptual, eager=arguments.eager)
-    descents = Descent(network, arguments.rate, warmup=60, average=0.998), Descent(loss.judge, HASTE * arguments.rate)
-    sitting = Sitting(descents[0], arguments.out, rival=descents[1])
+    loss = Loss(network, arguments.perceptual, arguments.judged, eager=arguments.eager)
+    rival = Descent(loss.judge, HASTE * arguments.rate) if arguments.judged else None
+    sitting = Sitting(Descent(network, arguments.rate, warmup=60, average=0.995), arguments.out, rival)
     files = photographs(arguments.photos, held_out=False)
     clean = WornPieces(files, PIECE, enlarged=True, is_clean=True)
-    fresh = endless(clean, FRESH, 1, arguments.seed + sitting.descent.steps)
+    fresh = endless(clean, FRESH, arguments.workers, arguments.seed + sitting.descent.steps)
     pools = poor_pool(arguments.labelled), Pool.made(as_taught(fresh), POOL, torch.device("cpu"))
     sources, wanted = held_out(arguments.photos)
 
@@ -116,7 +113,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=90.0, help="of the schedule, earlier sittings counted")
     parser.add_argument("--rate", type=float, default=RATE)
     parser.add_argument("--perceptual", type=float, default=PERCEPTUAL, help="weight of the perceptual distance")
+    parser.add_argument("--judged", type=float, default=0.0, help="weight of a judge's word, who learns beside")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1, help="processes that make pieces; 12 or more for a GPU")
     parser.add_argument("--eager", action="store_true", help="do not compile: starts at once, needs no C++ compiler")
     return parser.parse_args()
 
@@ -124,13 +123,14 @@ def _arguments() -> argparse.Namespace:
 class Loss:
     """Of a part of a batch: source, clean source, truth, and what is taught of it."""
 
-    def __init__(self, network: Chain, perceptual: float, *, eager: bool) -> None:
+    def __init__(self, network: Chain, perceptual: float, judged: float, *, eager: bool) -> None:
         """`eager`: without compiling."""
         self.backbone = Backbone().to(memory_format=torch.channels_last)
         self.judge = Judge(JUDGE).to(memory_format=torch.channels_last)
         # Compiled, a step takes 0.83 of the time on a CPU.
         self._network = network if eager else torch.compile(network)
         self._perceptual = perceptual
+        self._judged = judged
         self._is_quick = has_bfloat16("cpu")
 
     def __call__(
@@ -149,11 +149,14 @@ class Loss:
             with torch.no_grad():
                 wanted = self.backbone(taught)
             looks = distance(self.backbone(result), wanted)
-            verdict = self.judge(result)
         kept = charbonnier(cleaned.float(), clean)
-        judged = functional.softplus(-verdict.float()).mean()
         pixels = charbonnier(result, taught) + WEAVE * weave(result, taught)
-        return pixels + CLEANED * kept + self._perceptual * looks + JUDGED * judged
+        whole = pixels + CLEANED * kept + self._perceptual * looks
+        if not self._judged:
+            return whole
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._is_quick):
+            verdict = self.judge(result)
+        return whole + self._judged * functional.softplus(-verdict.float()).mean()
 
     def of_judge(self, source: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
         """What is taught is to be called real, results not."""

@@ -103,7 +103,9 @@ def test_chain_learns_from_labels_and_writes_two_networks(
 
     def run(program: object, *arguments: object) -> None:
         at_once = ["--eager"] if program is chain else []  # compiling takes longer than a few steps
-        monkeypatch.setattr(sys, "argv", ["program", "--photos", str(photos), *map(str, arguments), *at_once])
+        monkeypatch.setattr(
+            sys, "argv", ["program", "--photos", str(photos), *map(str, arguments), "--workers", "0", *at_once]
+        )
         program.main()  # type: ignore[attr-defined]
 
     monkeypatch.setattr(label_worn, "AT_ONCE", 4)
@@ -116,7 +118,7 @@ def test_chain_learns_from_labels_and_writes_two_networks(
     out = tmp_path / "chain"
     run(chain, "--labelled", tmp_path / "worn", "--clean", cleaner, "--out", out, "--minutes", 0.01)
     before = torch.load(out / "checkpoint.pt", weights_only=True)["descent"]["module"]
-    run(chain, "--labelled", tmp_path / "worn", "--out", out, "--minutes", 0.03)
+    run(chain, "--labelled", tmp_path / "worn", "--out", out, "--minutes", 0.03, "--judged", 0.1)
     after = torch.load(out / "checkpoint.pt", weights_only=True)["descent"]["module"]
     for part in ("clean.", "photo."):
         assert any(not torch.equal(value, after[name]) for name, value in before.items() if name.startswith(part))
