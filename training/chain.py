@@ -7,7 +7,7 @@ time; the same command goes on.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +77,7 @@ def main() -> None:
         network.clean.start_from(load_file(arguments.clean))
     if arguments.photo:
         start_from(network.photo, load_file(arguments.photo))
-    loss = Loss(network, arguments.perceptual, arguments.judged, eager=arguments.eager)
+    loss = Loss(network, arguments.perceptual, arguments.judged)
     rival = Descent(loss.judge, HASTE * arguments.rate) if arguments.judged else None
     sitting = Sitting(Descent(network, arguments.rate, warmup=60, average=0.995), arguments.out, rival)
     files = photographs(arguments.photos, held_out=False)
@@ -85,6 +85,8 @@ def main() -> None:
     fresh = endless(clean, FRESH, arguments.workers, arguments.seed + sitting.descent.steps)
     pools = poor_pool(arguments.labelled), Pool.made(as_taught(fresh), POOL, torch.device("cpu"))
     sources, wanted = held_out(arguments.photos)
+    if not arguments.eager:
+        loss.compile()
 
     def batch() -> Batch:
         pools[1].renew()
@@ -123,15 +125,18 @@ def _arguments() -> argparse.Namespace:
 class Loss:
     """Of a part of a batch: source, clean source, truth, and what is taught of it."""
 
-    def __init__(self, network: Chain, perceptual: float, judged: float, *, eager: bool) -> None:
-        """`eager`: without compiling."""
+    def __init__(self, network: Chain, perceptual: float, judged: float) -> None:
         self.backbone = Backbone().to(memory_format=torch.channels_last)
         self.judge = Judge(JUDGE).to(memory_format=torch.channels_last)
-        # Compiled, a step takes 0.83 of the time on a CPU.
-        self._network = network if eager else torch.compile(network)
+        self._network: Callable[..., tuple[torch.Tensor, torch.Tensor]] = network
         self._perceptual = perceptual
         self._judged = judged
         self._is_quick = has_bfloat16("cpu")
+
+    def compile(self) -> None:
+        """A step then takes 0.83 of the time on a CPU. Not before processes are forked: a compiler's threads may hold
+        what they wait for."""
+        self._network = torch.compile(self._network)
 
     def __call__(
         self,
