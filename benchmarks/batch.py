@@ -87,13 +87,13 @@ def make_mixed(folder: Path, count: int) -> None:
 
 def compare(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Seconds of each contestant for all pictures, and their ratios to the job."""
-    from upscaler import Upscaler
+    from upscaler.pipeline import Pipeline
 
     sources = sorted((folder / "sources").iterdir())
-    upscaler = Upscaler(arguments.model or "photo")
-    contestants = {"the job": job(upscaler, folder), "the bare network": bare(upscaler, sources)}
+    pipeline = Pipeline(arguments.model or "photo")
+    contestants = {"the job": job(pipeline, folder), "the bare network": bare(pipeline, sources)}
     if arguments.rival:
-        contestants["Real-ESRGAN's script loop"] = rival(arguments.rival, upscaler.model, folder)
+        contestants["Real-ESRGAN's script loop"] = rival(arguments.rival, pipeline.model, folder)
     for run in contestants.values():
         run()
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
@@ -103,25 +103,30 @@ def compare(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.calls:
         some = sources[:: max(len(sources) // arguments.calls, 1)][: arguments.calls]
         name = f"a loop over commands, from {len(some)} pictures"
-        seconds[name] = [commands(upscaler.model.name, some, folder) * len(sources) / len(some)]
+        seconds[name] = [commands(pipeline.model.name, some, folder) * len(sources) / len(some)]
     print(
-        f"{upscaler.model.name}, {len(sources)} pictures\n{'pictures/s':>11}  {'seconds':>8}  {'ratio to the job':>17}"
+        f"{pipeline.model.name}, {len(sources)} pictures\n{'pictures/s':>11}  {'seconds':>8}  {'ratio to the job':>17}"
     )
     ratios = {}
     for name, values in seconds.items():
         ratios[name] = statistics.median(value / own for value, own in zip(values, seconds["the job"], strict=False))
         median = statistics.median(values)
         print(f"{len(sources) / median:11.2f}  {median:8.2f}  {ratios[name]:17.3f}  {name}")
-    return {"model": upscaler.model.name, "pictures": len(sources), "seconds": seconds, "ratios": ratios}
+    return {"model": pipeline.model.name, "pictures": len(sources), "seconds": seconds, "ratios": ratios}
 
 
-def job(upscaler: Any, folder: Path) -> Callable[[], float]:
+def job(pipeline: Any, folder: Path) -> Callable[[], float]:
     """The whole job, into a new folder each time: reading, computing, writing, the manifest."""
+    from upscaler import Target
+    from upscaler.codecs import EncodeOptions
+    from upscaler.inputs.discover import find_jobs
+    from upscaler.jobs import batch
 
     def run() -> float:
         with tempfile.TemporaryDirectory(dir=folder) as results:
             start = time.perf_counter()
-            outcomes = list(upscaler.batch(folder / "sources", results))
+            found = find_jobs([str(folder / "sources")], f"{results}/", EncodeOptions(), "")
+            outcomes = list(batch.run(pipeline, found.jobs, Target(), folder=found.folder))
             seconds = time.perf_counter() - start
         for outcome in outcomes:
             if outcome.error:
@@ -131,21 +136,21 @@ def job(upscaler: Any, folder: Path) -> Callable[[], float]:
     return run
 
 
-def bare(upscaler: Any, sources: list[Path]) -> Callable[[], float]:
+def bare(pipeline: Any, sources: list[Path]) -> Callable[[], float]:
     """The job's own engines on the job's own tiles, all of which have been cut before."""
     from upscaler import codecs
-    from upscaler.pipeline import _parts, _varies
+    from upscaler.engines import engine_for
+    from upscaler.pipeline import _computes_alpha, _layers
     from upscaler.tiling import cut
 
+    engine = engine_for(pipeline.model)
     work = []
     for source in sources:
         picture = codecs.decode(source)
-        engine = upscaler._engines.enlarging(picture.depth)
-        colour, alpha = _parts(picture, None)
-        layers = [colour] if alpha is None or not _varies(alpha) else [colour, alpha]
-        for plan in upscaler.estimate(picture).plans:
-            for layer in layers:
-                pixels = layer if layer.shape[2] == 3 else np.repeat(layer, 3, axis=2)
+        layers = _layers(picture, None)
+        for plan in pipeline.estimate(picture).plans:
+            for layer in (layer for layer in layers if not layer.is_alpha or _computes_alpha(picture, plan)):
+                pixels = layer.pixels if layer.pixels.shape[2] == 3 else np.repeat(layer.pixels, 3, axis=2)
                 work += [(engine, batch.pixels) for batch in cut(pixels, plan)]
 
     def run() -> float:
@@ -173,7 +178,7 @@ def rival(python: Path, model: Any, folder: Path) -> Callable[[], float]:
 
     from upscaler import catalog
 
-    weights = catalog.locate(model)
+    weights = catalog.fetch_model(model)
     with safe_open(weights, "numpy") as file:
         shapes = {name: file.get_slice(name).get_shape() for name in list(file.keys())}
     kernels = [shape for shape in shapes.values() if len(shape) == 4]

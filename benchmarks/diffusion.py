@@ -32,7 +32,7 @@ from diffusers import (
 
 from upscaler.arrays import FloatArray
 from upscaler.device import pick_device
-from upscaler.diffusion.denoiser import tiled
+from upscaler.diffusion.denoiser import tile_denoiser
 from upscaler.diffusion.vae import decode, encode
 from upscaler.tiling import Region
 
@@ -108,7 +108,6 @@ def decoding(vae: Any, tile: int) -> Report:
         "hard tiles": lambda: in_hard_tiles(vae, latents, tile),
         "diffusers' tiles": lambda: in_own_tiles(vae, latents, tile),
         "ours": lambda: joined(decode(vae, latents, tile=tile)),
-        "ours, exact": lambda: joined(decode(vae, latents, tile=tile, exact=True)),
     }
     print(f"\n{'decoding':28}{'seam score':>12}{'mean error':>12}{'largest':>9}{'seconds':>9}")
     report = {}
@@ -152,7 +151,7 @@ def timed(pipeline: Any, side: int, batch: int, device: torch.device) -> dict[st
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         start = time.perf_counter()
-        with tiled(pipeline, tile=window, overlap=window // 4, batch=batch):
+        with tile_denoiser(pipeline, tile=window, overlap=window // 4, batch=batch):
             if isinstance(pipeline, StableDiffusionUpscalePipeline):
                 call = {"image": as_tensor(source), "num_inference_steps": 20}
             else:
@@ -172,7 +171,7 @@ def in_windows(pipeline: Any, source: FloatArray, tile: int) -> FloatArray:
     """Ours."""
     cells = tile // CELL
     image = encode(pipeline.vae, source, tile=cells)
-    with tiled(pipeline, tile=cells, overlap=cells // 4, batch=4):
+    with tile_denoiser(pipeline, tile=cells, overlap=cells // 4, batch=4):
         latents = pipeline(image=image, **STEPS, **texts(pipeline), generator=noise(), output_type="latent").images
     return joined(decode(pipeline.vae, latents, tile=cells))
 

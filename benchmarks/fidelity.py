@@ -16,7 +16,7 @@ from PIL import Image
 
 from upscaler import Upscaler
 from upscaler.arrays import FloatArray, PixelArray
-from upscaler.fidelity import Departure, locked
+from upscaler.fidelity import LrRmse, back_project
 from upscaler.tiling import Band
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "benchmarks" / "fidelity.json")
     arguments = parser.parse_args()
     report: dict[str, dict[str, float]] = {}
-    print(f"{'model':28}{'source':8}{'fidelity':>9}{'drift':>8}{'departure':>11}{'PSNR':>8}")
+    print(f"{'model':28}{'source':8}{'fidelity':>9}{'drift':>8}{'lr_rmse':>11}{'PSNR':>8}")
     for model in arguments.models:
         network = Upscaler(model, fidelity=0)
         for degraded in (False, True):
@@ -46,8 +46,8 @@ def main() -> None:
                 report[f"{model}, {source}, {fidelity}"] = dict(
                     zip(("drift", "departure", "psnr"), figures, strict=True)
                 )
-                drift, departure, psnr = figures
-                print(f"{model:28}{source:8}{fidelity:9.2f}{drift:8.2f}{departure:11.2f}{psnr:8.2f}")
+                drift, lr_rmse, psnr = figures
+                print(f"{model:28}{source:8}{fidelity:9.2f}{drift:8.2f}{lr_rmse:11.2f}{psnr:8.2f}")
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(report, indent=1))
 
@@ -69,13 +69,13 @@ def pair(file: Path, degraded: bool) -> tuple[PixelArray, PixelArray]:
 
 def measure(result: FloatArray, source: PixelArray, truth: PixelArray, fidelity: float) -> tuple[float, float, float]:
     """Drift and departure in 8-bit levels (root mean squares), peak signal-to-noise ratio in dB."""
-    departure = Departure()
-    bands = locked([Band(0, result)], source, 4, fidelity, departure)
+    lr_rmse = LrRmse()
+    bands = back_project([Band(0, result)], source, 4, fidelity, lr_rmse)
     held = np.concatenate([band.pixels for band in bands])
     shrunk = cv2.resize(held, source.shape[1::-1], interpolation=cv2.INTER_AREA)
     drift = cv2.GaussianBlur(255 * shrunk - source, (0, 0), COARSE)
     error = float(np.mean((held - truth / np.float32(255)) ** 2))
-    return float(np.sqrt(np.mean(drift**2))), departure.levels, -10 * float(np.log10(error))
+    return float(np.sqrt(np.mean(drift**2))), lr_rmse.levels, -10 * float(np.log10(error))
 
 
 if __name__ == "__main__":

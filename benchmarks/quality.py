@@ -115,7 +115,9 @@ class Chain:
     @classmethod
     def made(cls, parts: str, cache: Path) -> Chain:
         """Of names or files of weights, joined by plus signs."""
-        files = [Path(part) if Path(part).exists() else catalog.locate(catalog.find(part)) for part in parts.split("+")]
+        files = [
+            Path(part) if Path(part).exists() else catalog.fetch_model(catalog.find(part)) for part in parts.split("+")
+        ]
         digest = hashlib.sha256(b"".join(hashlib.sha256(Path(file).read_bytes()).digest() for file in files))
         loaded = [ModelLoader("cpu").load_from_file(file).eval() for file in files]
         for each in loaded:

@@ -89,14 +89,14 @@ def ours(weights: Path, picture: np.ndarray, device: str | None) -> dict[str, Ca
         estimate = up.estimate(picture)
         plan, info = estimate.plans[0], estimate.engine
         found[f"ours, {info.precision}"] = timed(lambda up=up: up(picture))
-        engine = engine_for(up.model, device, precision)
+        engine = engine_for(catalog.find(str(weights)), device, precision)
         dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[info.precision]
         batches = [batch.pixels for batch in cut(picture, plan)]
         found[f"our engine alone, same {plan.count} tiles of {plan.tile}, {info.precision}"] = timed(
             lambda engine=engine, batches=batches: [engine.run(batch) for batch in batches]
         )
         tiles = [torch.from_numpy(batch).permute(0, 3, 1, 2).to(info.device, dtype) for batch in batches]
-        network = engine._network  # noqa: SLF001: the bare network is what the engine is compared with
+        network = engine._computation.network  # noqa: SLF001: the bare network is what the engine is compared with
         label = f"bare network, same {plan.count} tiles of {plan.tile}, {info.precision}"
         found[label] = timed(lambda network=network, tiles=tiles: bare(network, tiles))
         whole = torch.from_numpy(np.float32(picture[None]) / 255).permute(0, 3, 1, 2).to(info.device, dtype)

@@ -82,7 +82,7 @@ class Row:
     """In terms of which the network counts its pixels: 255 or 1."""
     apart: int = 1
     """8-bit levels by which tiles may differ from the whole: more than 1 where something looks at all of the tile."""
-    looks_up: bool = False
+    uses_grid_sample: bool = False
     """Pixels by their coordinates, for which half precision has too few digits, whatever spandrel says."""
     heavy: bool = False
     """In the quick tests it is only loaded, and makes one picture."""
@@ -406,7 +406,7 @@ ROWS = (
         2,
         variant="dysample",
         middle=GREY,
-        looks_up=True,
+        uses_grid_sample=True,
     ),
     Row("NAFNet", lambda: NAFNet(width=8, middle_blk_num=1, enc_blk_nums=[1, 1], dec_blk_nums=[1, 1]), ("ending",)),
     Row("OmniSR", lambda: OmniSR(num_feat=16, up_scale=2), ("up.0",), 2, middle=GREY, apart=6, heavy=True),
@@ -425,7 +425,7 @@ ROWS = (
         2,
         variant="real-dysample",
         middle=GREY,
-        looks_up=True,
+        uses_grid_sample=True,
     ),
     Row(
         "RCAN",

@@ -117,7 +117,7 @@ def genuine_checkpoint(name: str, folder: Path) -> Path:
     path = folder / f"{name}.safetensors"
     if path.exists():
         return path
-    weights = ncnn.read(*ncnn.pair(models_folder() / f"{name}.param")).weights
+    weights = ncnn.read(*ncnn.find_pair(models_folder() / f"{name}.param")).weights
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:  # a whole file or none, even with tests in parallel
         unfinished = Path(scratch) / path.name

@@ -106,7 +106,7 @@ def genuine_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("genuine")
 
 
-def departure(case: Case, files: list[Path | str], model: nn.Module | None) -> int:
+def lr_rmse(case: Case, files: list[Path | str], model: nn.Module | None) -> int:
     """From what the original gave, in 8-bit levels."""
     name = next(name for name, known in CASES.items() if known is case)
     right = cv2.imread(str(HERE / f"{name}.png"), cv2.IMREAD_UNCHANGED)
@@ -130,9 +130,9 @@ def test_result_is_the_originals_to_one_level(
     files: list[Path | str] = [genuine]
     if case.shares:
         other = tmp_path / "other.safetensors"
-        save_file(perturbed(load_file(catalog.locate(catalog.find(genuine)))), other)
+        save_file(perturbed(load_file(catalog.fetch_model(catalog.find(genuine)))), other)
         files.append(other)
-    assert departure(case, files, network.made(RRDBNet, SRVGGNetCompact) if is_given else None) <= 1
+    assert lr_rmse(case, files, network.made(RRDBNet, SRVGGNetCompact) if is_given else None) <= 1
 
 
 @needs_genuine
@@ -140,7 +140,7 @@ def test_addresses_of_the_original_are_known(genuine_home: Path, monkeypatch: py
     monkeypatch.setenv("UPSCALER_HOME", str(genuine_home))
     monkeypatch.setenv("UPSCALER_OFFLINE", "1")
     address = "https://github.com/xinntao/Real-ESRGAN/releases/download/v0.2.5.0/realesr-animevideov3.pth"
-    assert departure(CASES["video"], [address], None) <= 1
+    assert lr_rmse(CASES["video"], [address], None) <= 1
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_sides_are_made_divisible_as_in_the_original(name: str, is_given: bool, 
     module = NETWORKS[case.network].made(RRDBNet, SRVGGNetCompact)
     file = tmp_path / "random.safetensors"
     save_file(random_weights({key: tuple(value.shape) for key, value in module.state_dict().items()}), file)
-    assert departure(case, [file], module if is_given else None) <= 1
+    assert lr_rmse(case, [file], module if is_given else None) <= 1
 
 
 # Networks
@@ -343,7 +343,7 @@ def test_a_malicious_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
     proof, file = tmp_path / "was-here", tmp_path / "bad.pth"
     file.write_bytes(pickle.dumps({"params": Bomb(proof)}, protocol=2))
     for model in (None, compact()):
-        with pytest.raises(ModelError, match=r"bad.pth: .*nothing of it was run"):
+        with pytest.raises(ModelError, match=r"bad.pth: .*nothing was run"):
             RealESRGANer(2, str(file), model=model, device="cpu")
     assert not proof.exists()
 
@@ -373,7 +373,7 @@ def test_a_scale_that_is_not_the_networks_is_one_sentence(tmp_path: Path) -> Non
 def test_a_network_that_cannot_take_colour_is_one_sentence(tmp_path: Path) -> None:
     network = SRVGGNetCompact(1, 1, 8, 2, 4)
     with pytest.raises(
-        ModelError, match=r"^compact-4x-1c-0: does not run at first try \(.+\)\. Check model and device"
+        ModelError, match=r"^compact-4x-1c-0: the network does not run at first try \(.+\)\. Check model and device"
     ):
         RealESRGANer(4, tiny_compact(tmp_path, 4, channels=1), model=network, device="cpu")
 
@@ -381,18 +381,18 @@ def test_a_network_that_cannot_take_colour_is_one_sentence(tmp_path: Path) -> No
 @pytest.mark.parametrize("shares", [None, [0.5], [0.5, 0.6], [0.2, 0.3, 0.5]])
 def test_shares_that_do_not_mix_are_refused(tmp_path: Path, shares: list[float] | None) -> None:
     files = [tiny_compact(tmp_path, seed=seed) for seed in (1, 2)]
-    with pytest.raises(PlanError, match=r"dni_weight=\[.*\]: does not say how to mix 2 files"):
+    with pytest.raises(PlanError, match=r"dni_weight=\[.*\]: it does not say how to mix 2 files"):
         RealESRGANer(2, files, shares, device="cpu")
 
 
 @pytest.mark.parametrize(
     ("img", "sentence"),
     [
-        (None, "img: is None. If it came from cv2.imread, the file is missing or no picture."),
-        ("photo.jpg", "img: is a str. Pass an array of numbers, such as cv2.imread returns."),
-        (np.array([["a"]]), "img: is an array of <U1. Pass an array of numbers, such as cv2.imread returns."),
-        (np.zeros((4, 5, 2), np.uint8), "img: has the shape (4, 5, 2). Pass (height, width) or"),
-        (np.zeros((0, 5, 3), np.uint8), "img: has the shape (0, 5, 3). Pass"),
+        (None, "img is None. If it came from cv2.imread, the file is missing or not a picture."),
+        ("photo.jpg", "img is a str. Pass an array of numbers, such as cv2.imread returns."),
+        (np.array([["a"]]), "img is an array of <U1. Pass an array of numbers, such as cv2.imread returns."),
+        (np.zeros((4, 5, 2), np.uint8), "img has the shape (4, 5, 2). Pass (height, width) or"),
+        (np.zeros((0, 5, 3), np.uint8), "img has the shape (0, 5, 3). Pass"),
     ],
 )
 def test_what_is_no_picture_is_refused(tmp_path: Path, img: Any, sentence: str) -> None:
@@ -403,9 +403,9 @@ def test_what_is_no_picture_is_refused(tmp_path: Path, img: Any, sentence: str) 
 
 def test_numbers_out_of_range_are_refused(tmp_path: Path) -> None:
     file = tiny_compact(tmp_path)
-    with pytest.raises(PlanError, match=r"tile=-1: is less than 0"):
+    with pytest.raises(PlanError, match=r"tile=-1: it must be 0 or more"):
         RealESRGANer(2, file, tile=-1, device="cpu")
-    with pytest.raises(PlanError, match=r"outscale=0\.01: makes 0x0 of 30x20\. Use a larger one"):
+    with pytest.raises(PlanError, match=r"outscale=0\.01: it would make 0x0 of 30x20\. Use a larger one"):
         RealESRGANer(2, file, device="cpu").enhance(photo(20, 30), 0.01)
     with pytest.raises(ModelError, match="no such file"):
         RealESRGANer(2, str(tmp_path / "missing.pth"), device="cpu")

@@ -13,7 +13,7 @@ from tests.networks import tiny_compact
 from tests.pictures import sample
 from upscaler import Upscaler
 from upscaler.arrays import FloatArray, PixelArray
-from upscaler.fidelity import Departure, locked
+from upscaler.fidelity import LrRmse, back_project
 from upscaler.tiling import Band
 
 
@@ -39,10 +39,10 @@ def lock(
         for y in range(0, len(large), step):
             yield Band(y, large[y : y + step])
 
-    departure = Departure()
-    result = list(locked(bands(), picture, scale, fidelity, departure))
+    lr_rmse = LrRmse()
+    result = list(back_project(bands(), picture, scale, fidelity, lr_rmse))
     assert [band.y for band in result] == np.cumsum([0, *(len(band.pixels) for band in result)])[:-1].tolist()
-    return np.concatenate([band.pixels for band in result]), departure.levels
+    return np.concatenate([band.pixels for band in result]), lr_rmse.levels
 
 
 def shrunk(large: FloatArray, scale: int) -> FloatArray:
@@ -54,18 +54,18 @@ def shrunk(large: FloatArray, scale: int) -> FloatArray:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_at_full_fidelity_the_result_shrunk_back_is_the_source(scale: int, channels: int) -> None:
     picture = source(70, 60, channels)
-    result, departure = lock(drifted(picture, scale), picture, scale, 1)
+    result, lr_rmse = lock(drifted(picture, scale), picture, scale, 1)
     difference = np.abs(shrunk(result, scale) * 255 - picture)[8:-8, 8:-8]
     assert difference.max() < 0.5
-    assert departure < 0.5
+    assert lr_rmse < 0.5
 
 
 def test_without_fidelity_nothing_is_changed_but_the_departure_is_known() -> None:
     picture = source()
     large = np.clip(drifted(picture, 4), 0, 1)
-    result, departure = lock(large, picture, 4, 0)
+    result, lr_rmse = lock(large, picture, 4, 0)
     assert np.array_equal(result, large)
-    assert departure == pytest.approx(np.sqrt(np.mean((shrunk(large, 4) * 255 - picture) ** 2)), rel=1e-4)
+    assert lr_rmse == pytest.approx(np.sqrt(np.mean((shrunk(large, 4) * 255 - picture) ** 2)), rel=1e-4)
 
 
 def test_departure_falls_as_fidelity_rises() -> None:
@@ -100,17 +100,17 @@ def test_the_default_takes_away_drift_and_leaves_texture() -> None:
 def test_bands_of_any_height_give_the_same(height: int, width: int, scale: int, step: int, fidelity: float) -> None:
     picture = source(height, width)
     large = drifted(picture, scale)
-    result, departure = lock(large, picture, scale, fidelity, step)
+    result, lr_rmse = lock(large, picture, scale, fidelity, step)
     whole, same = lock(large, picture, scale, fidelity, len(large))
     assert np.array_equal(result, whole)
-    assert departure == same
+    assert lr_rmse == same
 
 
 def test_the_height_of_a_block_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     picture = source()
     large = drifted(picture, 3)
     result, _ = lock(large, picture, 3, 0.5)
-    monkeypatch.setattr("upscaler.fidelity.ROWS", 1000)
+    monkeypatch.setattr("upscaler.fidelity.STRIP_ROWS", 1000)
     whole, _ = lock(large, picture, 3, 0.5)
     assert np.abs(result - whole).max() < 1e-5
 
@@ -118,11 +118,11 @@ def test_the_height_of_a_block_does_not_show(monkeypatch: pytest.MonkeyPatch) ->
 def test_result_of_a_model_says_how_far_it_departs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     picture = source(40, 50)
     file = str(tiny_compact(tmp_path))
-    free, held = (Upscaler(file, fidelity=fidelity, device="cpu")(picture).departure for fidelity in (0, 1))
+    free, held = (Upscaler(file, fidelity=fidelity, device="cpu")(picture).lr_rmse for fidelity in (0, 1))
     assert free is not None
     assert held is not None
     assert free > held
     with caplog.at_level("INFO", "upscaler"):
         result = Upscaler(file, device="cpu")(picture)
-    assert f"departs from its source by {result.departure:.2f} of 255 levels" in caplog.text
-    assert Upscaler("lanczos")(picture, 0.5).departure is None
+    assert f"differs from its source by {result.lr_rmse:.2f} of 255 levels" in caplog.text
+    assert Upscaler("lanczos")(picture, 0.5).lr_rmse is None

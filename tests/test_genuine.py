@@ -50,8 +50,8 @@ def test_a_network_of_the_package_is_used_by_name_offline(model: str) -> None:
     picture = as_bytes(sample("astronaut.jpg")[100:124, 100:132])
     result = Upscaler(model, **WHOLE)(picture)
     assert str(result.size) == "128x96"
-    assert result.departure is not None
-    assert result.departure < 12
+    assert result.lr_rmse is not None
+    assert result.lr_rmse < 12
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_at_the_overlap_of_its_own_script_x4plus_has_seams() -> None:
 @pytest.mark.parametrize("model", CARRIED)
 def test_recorded_reach_is_the_measured_one(model: str) -> None:
     found = catalog.find(model)
-    measured = NetworkEngine(Checkpoint(catalog.locate(found)), name=model, **WHOLE).info.needs.reach
+    measured = NetworkEngine.load(Checkpoint(catalog.fetch_model(found)), name=model, **WHOLE).info.needs.reach
     assert measured == found.reach
 
 

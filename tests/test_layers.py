@@ -1,8 +1,10 @@
 """The project's own rules: which module may import which, what is public, what start-up may load."""
 
 import ast
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,8 @@ PACKAGE = Path(upscaler.__file__).parent
 LAYERS = {
     "errors": 0,
     "arrays": 0,
+    "files": 0,
+    "progress": 0,
     "tiling": 1,
     "picture": 2,
     "catalog": 2,
@@ -26,63 +30,142 @@ LAYERS = {
     "finish": 3,
     "recipe": 3,
     "engines": 4,
-    "generation": 4,
+    "text2image": 4,
+    "inputs": 4,
     "pipeline": 5,
     "compat": 6,
     "jobs": 6,
-    "cli": 7,
-    "__init__": 7,
-    "__main__": 8,
+    "api": 7,
+    "cli": 8,
+    "__init__": 8,
+    "__main__": 9,
 }
 
-CONVENIENCES = {("picture/picture.py", "codecs"), ("pipeline.py", "jobs")}
-"""Methods that open a door upwards, by an import inside of them: `Picture.save`, `Upscaler.batch`."""
+CONVENIENCES = {("picture/picture.py", "codecs")}
+"""The one method that imports from a higher layer, inside of itself: `Picture.save`."""
 
-FOREIGN = {
-    "torch": ("device", "diffusion", "engines", "generation", "compat"),
-    "spandrel": ("engines", "compat"),
-    "pyvips": ("codecs",),
-    "diffusers": ("diffusion", "generation"),
-    "transformers": ("diffusion", "generation"),
-    "accelerate": (),
+EVERYWHERE = {"numpy"}
+"""Third-party packages that every part may import."""
+
+THIRD_PARTY = {
+    "PIL": ("codecs", "picture"),
+    "cv2": ("codecs", "compat", "engines", "fidelity", "finish", "picture"),
+    "diffusers": ("diffusion",),
+    "filelock": ("catalog", "jobs"),
+    "fsspec": ("inputs",),
     "huggingface_hub": ("catalog",),
-    "requests": ("catalog",),
+    "packaging": ("diffusion",),
+    "platformdirs": ("files",),
+    "psutil": ("cli", "device"),
+    "pyvips": ("codecs",),
     "ray": ("jobs",),
-    "fsspec": ("jobs",),
-    "typer": ("cli",),
+    "requests": ("catalog",),
     "rich": ("cli",),
+    "safetensors": ("catalog", "diffusion", "engines"),
+    "spandrel": ("compat", "engines"),
+    "tomli": ("catalog", "text2image"),
+    "torch": ("compat", "device", "diffusion", "engines", "picture", "text2image"),
     "tqdm": ("cli",),
+    "transformers": ("diffusion",),
+    "typer": ("cli",),
+    "urllib3": ("catalog",),
+    "watchdog": ("inputs",),
 }
+"""Every other third-party package that is imported, and the parts that may."""
+
+NAMES_OPTIONS = ("cli",)
+"""Parts whose texts may name options of the command line; all others name arguments."""
+
+OPTION = re.compile(r"(?:^|[\s(`'\"])--[a-z][a-z-]+")
 
 
-def imports(file: Path) -> set[tuple[str, bool]]:
-    """What a module imports: dotted names, and whether they are the package's own."""
+def nodes(file: Path) -> Iterator[ast.AST]:
+    """Everything in a module but what only a type checker sees."""
+    waiting: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            waiting += node.orelse
+        else:
+            waiting += ast.iter_child_nodes(node)
+
+
+def own_imports(file: Path) -> set[str]:
+    """Parts of the package that a module imports, also those that only a type checker sees."""
     found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level:
             here = file.relative_to(PACKAGE).parts[: -node.level]
             base = [*here, *(node.module.split(".") if node.module else [])]
-            found |= {(base[0], True)} if base else {(alias.name, True) for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            found.add((str(node.module).split(".")[0], False))
-        elif isinstance(node, ast.Import):
-            found |= {(alias.name.split(".")[0], False) for alias in node.names}
+            found |= {base[0]} if base else {alias.name for alias in node.names}
     return found
 
 
-def layer_name(file: Path) -> str:
+def third_party_imports(file: Path) -> set[str]:
+    """Names of third-party packages that a module imports when it runs."""
+    found = set()
+    for node in nodes(file):
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(str(node.module).split(".")[0])
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+    return found - sys.stdlib_module_names - EVERYWHERE
+
+
+def part_of(file: Path) -> str:
+    """The part of the package that a module belongs to: a folder, or itself."""
     return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: str(file.relative_to(PACKAGE)))
+every_module = pytest.mark.parametrize(
+    "file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: str(file.relative_to(PACKAGE))
+)
+
+
+@every_module
 def test_module_imports_only_what_lies_below(file: Path) -> None:
-    own = layer_name(file)
-    for name, ours in imports(file):
-        allowed = name in (own, "__version__") or (str(file.relative_to(PACKAGE)), name) in CONVENIENCES
-        if ours and not allowed and own != "__init__":
+    own = part_of(file)
+    for name in own_imports(file) - {own, "__version__"}:
+        if (str(file.relative_to(PACKAGE)), name) not in CONVENIENCES:
             assert LAYERS[name] < LAYERS[own], f"{own} imports {name}"
-        if not ours and name in FOREIGN and not (name == "torch" and "if TYPE_CHECKING" in file.read_text()):
-            assert own in FOREIGN[name], f"{own} imports {name}"
+
+
+@every_module
+def test_module_imports_only_third_parties_that_its_part_may(file: Path) -> None:
+    for name in third_party_imports(file):
+        assert name in THIRD_PARTY, f"{name} is not in the table of third-party packages"
+        assert part_of(file) in THIRD_PARTY[name], f"{part_of(file)} imports {name}"
+
+
+@every_module
+def test_library_names_arguments_and_not_options(file: Path) -> None:
+    if part_of(file) not in NAMES_OPTIONS:
+        texts = [node.value for node in nodes(file) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+        assert not [text for text in texts if OPTION.search(text)]
+
+
+def test_tables_hold_nothing_that_is_not_used() -> None:
+    used: dict[str, set[str]] = {}
+    for file in PACKAGE.rglob("*.py"):
+        for name in third_party_imports(file):
+            used.setdefault(name, set()).add(part_of(file))
+    assert {name: set(parts) for name, parts in THIRD_PARTY.items()} == used
+    assert LAYERS.keys() == {part_of(file) for file in PACKAGE.rglob("*.py")}
+
+
+def test_the_map_in_contributing_says_the_same() -> None:
+    """Its rows are: parts, layer, third-party packages, what the parts are for."""
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    layers: dict[str, int] = {}
+    packages: dict[str, set[str]] = {name: set() for name in THIRD_PARTY}
+    for parts, layer, third_party in re.findall(r"^\| (`.*?) \| (\d) \| ?(.*?) ?\|", text, re.MULTILINE):
+        for part in re.findall(r"`(\w+)(?:/|\.py)`", parts):
+            layers[part] = int(layer)
+            for name in filter(None, third_party.split(", ")):
+                packages[name].add(part)
+    assert layers == LAYERS
+    assert packages == {name: set(parts) for name, parts in THIRD_PARTY.items()}
 
 
 def test_public_names_are_sorted_and_resolve() -> None:

@@ -1,5 +1,6 @@
 """The main path: seams, sizes, colours, depth, alpha, threads, memory on disk."""
 
+import pickle
 import threading
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import torch
 import upscaler
 from tests.networks import tiny_compact
 from tests.pictures import ALL, PHOTOS, SAMPLES, sample
-from upscaler import Metadata, Paper, Picture, PictureError, PlanError, Size, Target, Upscaler, codecs
+from upscaler import EngineError, Metadata, Paper, Picture, PictureError, PlanError, Size, Target, Upscaler, codecs
+from upscaler.arrays import FloatArray
+from upscaler.engines.network import NetworkEngine
 from upscaler.picture import canvas
+from upscaler.pipeline import Pipeline, PipelineOptions
 
 
 def as_bytes(picture: np.ndarray) -> np.ndarray:
@@ -240,3 +244,71 @@ def test_upscaler_loads_again_after_it_was_closed() -> None:
     with Upscaler("lanczos") as up:
         first = up(SAMPLES / "chelsea.png").pixels
     assert np.array_equal(up(SAMPLES / "chelsea.png").pixels, first)
+
+
+def test_pictures_are_computed_alone_where_a_batch_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = Pipeline(str(tiny_compact(tmp_path)), PipelineOptions(device="cpu", precision="fp32", batch=4))
+    pictures = [Picture.from_array(np.full((9, 9, 3), level, np.uint8)) for level in (10, 200)]
+    estimates = [pipeline.estimate(picture) for picture in pictures]
+    run_tiles = NetworkEngine.run
+
+    def one_at_a_time(self: NetworkEngine, tiles: FloatArray) -> FloatArray:
+        if len(tiles) > 1:
+            raise EngineError("too many")
+        return run_tiles(self, tiles)
+
+    monkeypatch.setattr(NetworkEngine, "run", one_at_a_time)
+    tiles = pipeline.compute_tiles(pictures, estimates)
+    for picture, estimate, tile in zip(pictures, estimates, tiles, strict=True):
+        assert tile is not None
+        shared = pipeline.run(picture, estimate=estimate, tile=tile)
+        assert np.array_equal(shared.pixels, pipeline.run(picture).pixels)
+
+
+def test_pictures_of_several_tiles_or_passes_are_not_computed_together(tmp_path: Path) -> None:
+    pipeline = Pipeline(str(tiny_compact(tmp_path)), PipelineOptions(device="cpu", batch=4, tile=64))
+    small, large = (Picture.from_array(np.zeros((side, side, 3), np.uint8)) for side in (40, 400))
+    assert pipeline.estimate(small).batch_key is not None
+    assert pipeline.estimate(large).batch_key is None
+    assert pipeline.estimate(small, Target(scale=4)).batch_key is None
+    assert Pipeline(str(tiny_compact(tmp_path)), PipelineOptions(device="cpu")).estimate(small).batch_key is None
+
+
+def test_a_picture_that_cannot_be_computed_does_not_take_the_others_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = Pipeline(str(tiny_compact(tmp_path)), PipelineOptions(device="cpu", precision="fp32", batch=4))
+    pictures = [Picture.from_array(np.full((9, 9, 3), level, np.uint8)) for level in (10, 200)]
+    estimates = [pipeline.estimate(picture) for picture in pictures]
+    right = pipeline.run(pictures[0]).pixels
+    run_tiles = NetworkEngine.run
+
+    def not_bright(self: NetworkEngine, tiles: FloatArray) -> FloatArray:
+        if tiles.max() > 0.5:
+            raise RuntimeError("too bright")
+        return run_tiles(self, tiles)
+
+    monkeypatch.setattr(NetworkEngine, "run", not_bright)
+    dark, bright = pipeline.compute_tiles(pictures, estimates)
+    assert np.array_equal(pipeline.run(pictures[0], estimate=estimates[0], tile=dark).pixels, right)
+    with pytest.raises(EngineError, match="too bright"):
+        pipeline.run(pictures[1], estimate=estimates[1], tile=bright)
+
+
+def test_a_pipeline_sent_elsewhere_makes_the_same_picture_and_takes_nothing_loaded_with_it(tmp_path: Path) -> None:
+    pipeline = Pipeline(str(tiny_compact(tmp_path)), PipelineOptions(device="cpu", precision="fp32", fidelity=0.7))
+    pixels = as_bytes(sample("coffee.jpg")[:40, :40])
+    right = pipeline.run(pixels).pixels
+    sent = pickle.dumps(pipeline)
+    assert len(sent) < 10_000
+    received = pickle.loads(sent)
+    assert received.settings == pipeline.settings
+    assert np.array_equal(received.run(pixels).pixels, right)
+    assert pipeline.on("cpu").options == pipeline.options
+    assert pipeline.on("cuda").options.device == "cuda"
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.5, float("nan")])
+def test_fidelity_out_of_range_names_its_argument(value: float) -> None:
+    with pytest.raises(PlanError, match=r"^fidelity=.*: the value must be between 0 and 1"):
+        PipelineOptions(fidelity=value)

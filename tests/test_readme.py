@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import options_of
 from upscaler import catalog
+from upscaler.cli.commands import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -58,6 +60,20 @@ def test_the_model_of_the_readme_is_a_model(monkeypatch: pytest.MonkeyPatch, tmp
 def test_models_of_the_readme_are_in_the_catalog() -> None:
     for name in re.findall(r"-m ([a-z0-9-]+)(?= |$)", README, re.MULTILINE):
         assert catalog.find(name)
+
+
+def test_options_of_the_readme_exist() -> None:
+    known = {
+        name: {flag for option in options_of(command) for flag in option.opts} for name, command in COMMANDS.items()
+    }
+    for block in (*blocks("sh"), *blocks("console")):
+        for line in re.findall(r"upscaler (?!models)(.*?)(?:#|$)", block, re.MULTILINE):
+            command = line.split()[0] if line.split()[0] in known else "upscale"
+            words = re.sub('"[^"]*"', "", line).split()
+            assert {word for word in words if re.match("--?[a-z]", word)} <= known[command], line
+    everything = {flag for flags in known.values() for flag in flags}
+    prose = re.sub(r"`pip[^`]*`", "", README)
+    assert set(re.findall(r"`(--[a-z][a-z-]*)", prose)) <= everything
 
 
 def test_make_commands_of_the_readme_exist() -> None:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from upscaler import Picture, PictureError, Size, catalog, codecs, recipe
-from upscaler.codecs import Output
+from upscaler.codecs import EncodeOptions
 from upscaler.picture import Metadata
 from upscaler.recipe import Recipe
 
@@ -22,7 +22,7 @@ PROMPT = 'a "red" circle <on> blue & "grün", 猫\nsecond line'
 @pytest.fixture
 def made() -> Recipe:
     return Recipe(
-        wish={"prompt": PROMPT, "seed": 7, "steps": 25, "guidance": 7.5, "init": None},
+        parameters={"prompt": PROMPT, "seed": 7, "steps": 25, "guidance": 7.5, "image": None},
         prompt=PROMPT,
         negative="blurry, dark",
         generator={"model": "models/tiny.safetensors", "weights": ["0123456789abcdef" * 4], "precision": "fp32"},
@@ -42,22 +42,22 @@ def picture(metadata: Metadata | None = None) -> Picture:
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".avif"])
 def test_recipe_comes_back_from_every_format_that_holds_metadata(suffix: str, made: Recipe, tmp_path: Path) -> None:
     path = tmp_path / f"picture{suffix}"
-    recipe.written(picture(), made).save(path)
-    assert recipe.of(codecs.decode(path)) == made
+    recipe.embed(picture(), made).save(path)
+    assert recipe.read(codecs.decode(path)) == made
 
 
 def test_recipe_outlives_an_enlargement_of_its_picture(made: Recipe, tmp_path: Path) -> None:
     path = tmp_path / "picture.jpg"
-    source = recipe.written(picture(), made)
+    source = recipe.embed(picture(), made)
     replace(source, pixels=np.repeat(source.pixels, 2, 0)).save(path)
-    assert recipe.of(codecs.decode(path)) == made
+    assert recipe.read(codecs.decode(path)) == made
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".avif"])
 def test_strip_leaves_nothing_of_it(suffix: str, made: Recipe, tmp_path: Path) -> None:
     path = tmp_path / f"picture{suffix}"
-    codecs.encode(recipe.written(picture(), made), Output(path, strip=True))
-    assert recipe.of(codecs.decode(path)) is None
+    codecs.encode(recipe.embed(picture(), made), path, EncodeOptions(strip=True))
+    assert recipe.read(codecs.decode(path)) is None
     assert b"circle" not in path.read_bytes()
 
 
@@ -66,10 +66,10 @@ def test_a_second_recipe_takes_the_place_of_the_first_and_other_xmp_stays(made: 
         b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
         b'<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="3"/></rdf:RDF></x:xmpmeta>'
     )
-    once = recipe.written(picture(Metadata(xmp=other, comments={"Title": "kept"})), made)
+    once = recipe.embed(picture(Metadata(xmp=other, comments={"Title": "kept"})), made)
     second = replace(made, size=Size(1, 2))
-    twice = recipe.written(once, second)
-    assert recipe.of(replace(twice, metadata=replace(twice.metadata, comments={}))) == second
+    twice = recipe.embed(once, second)
+    assert recipe.read(replace(twice, metadata=replace(twice.metadata, comments={}))) == second
     assert (twice.metadata.xmp or b"").count(b"<upscaler:recipe>") == 1
     assert b'xmp:Rating="3"' in (twice.metadata.xmp or b"")
     assert twice.metadata.comments["Title"] == "kept"
@@ -78,12 +78,12 @@ def test_a_second_recipe_takes_the_place_of_the_first_and_other_xmp_stays(made: 
 def test_xmp_is_read_when_another_program_has_made_an_attribute_of_it(made: Recipe) -> None:
     text = made.to_json().replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     xmp = f'<rdf:Description upscaler:recipe="{text}"/>'.encode()
-    assert recipe.of(picture(Metadata(xmp=xmp))) == made
+    assert recipe.read(picture(Metadata(xmp=xmp))) == made
 
 
 def test_parameters_are_read_by_the_rules_of_automatic1111(made: Recipe, tmp_path: Path) -> None:
     path = tmp_path / "picture.png"
-    recipe.written(picture(), made).save(path)
+    recipe.embed(picture(), made).save(path)
     text = Image.open(path).text["parameters"]  # type: ignore[attr-defined]
     prompt, negative, line = text.split("\n")
     assert prompt == 'a "red" circle <on> blue & "grün", 猫 second line'
@@ -103,34 +103,34 @@ def test_parameters_are_read_by_the_rules_of_automatic1111(made: Recipe, tmp_pat
 
 
 def test_parameters_are_found_by_the_rules_of_comfyui_without_a_negative_prompt(made: Recipe) -> None:
-    text = replace(made, negative="", upscaler=None).parameters()
+    text = replace(made, negative="", upscaler=None).infotext()
     assert 0 < text.rfind("\nNegative prompt: \n") < text.rfind("\nSteps: 25")
     assert "Postprocess" not in text
 
 
 def test_parameters_quote_what_would_break_the_line(made: Recipe) -> None:
-    text = replace(made, generator={"model": "owner/model: one, two", "weights": []}).parameters()
+    text = replace(made, generator={"model": "owner/model: one, two", "weights": []}).infotext()
     assert 'Model: "model: one, two", ' in text
 
 
 def test_a_text_of_another_program_is_no_recipe() -> None:
-    assert recipe.of(picture(Metadata(comments={"upscaler": "4x-UltraSharp"}))) is None
-    assert recipe.of(picture()) is None
+    assert recipe.read(picture(Metadata(comments={"upscaler": "4x-UltraSharp"}))) is None
+    assert recipe.read(picture()) is None
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"form": 2}, r"its recipe is of upscaler 1\.2, a later one\. Update"),
-        ({"size": {"width": "wide"}}, "its recipe cannot be read"),
-        ({"generator": {"model": 5}}, "its recipe cannot be read"),
-        ({"generator": None}, "its recipe cannot be read"),
+        ({"form": 2}, r"a later version, upscaler 1\.2, has written the recipe\. Update"),
+        ({"size": {"width": "wide"}}, "the recipe cannot be read"),
+        ({"generator": {"model": 5}}, "the recipe cannot be read"),
+        ({"generator": None}, "the recipe cannot be read"),
     ],
 )
 def test_a_broken_or_later_recipe_is_a_sentence(made: Recipe, change: dict[str, object], words: str) -> None:
     text = json.dumps({**json.loads(made.to_json()), **change})
     with pytest.raises(PictureError, match=f"picture: {words}"):
-        recipe.of(picture(Metadata(comments={"upscaler": text})))
+        recipe.read(picture(Metadata(comments={"upscaler": text})))
 
 
 def test_differences_name_what_is_another(made: Recipe) -> None:
@@ -141,7 +141,7 @@ def test_differences_name_what_is_another(made: Recipe) -> None:
         versions={"upscaler": "1.2", "torch": "2.7"},
     )
     assert recipe.differences(replace(made, files={"a.png": "00"}), other) == [
-        "the weights of models/tiny.safetensors are others",
+        "the weights of models/tiny.safetensors differ",
         "a.png is another file",
         "torch is 2.7 instead of 2.6",
     ]

@@ -139,7 +139,7 @@ def tint(result: PixelArray) -> float:
     return float(np.ptp(result.astype(int), axis=2).max())
 
 
-def departure(result: PixelArray, small: PixelArray) -> float:
+def lr_rmse(result: PixelArray, small: PixelArray) -> float:
     """Root mean square of the difference to the source when shrunk back by area, in levels."""
     height, width = small.shape[:2]
     shrunk = cv2.resize(result.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
@@ -155,7 +155,7 @@ def figures(results: dict[str, PixelArray]) -> dict[str, float]:
         "unevenness of sky": unevenness(results["sky"]),
         "halo": halo(results["edges"]),
         "tint": tint(results["grey"]),
-        "departure of face": departure(results["face"], sources()["face"]),
+        "lr_rmse of face": lr_rmse(results["face"], sources()["face"]),
     }
 
 

@@ -42,7 +42,7 @@ def main() -> None:
     found = catalog.find(arguments.teacher or config.lesson.teacher)
     arguments.out.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    teacher = ModelLoader(device).load_from_file(catalog.locate(found)).eval()
+    teacher = ModelLoader(device).load_from_file(catalog.fetch_model(found)).eval()
     done = len(list(arguments.out.glob("*.safetensors")))
     pieces = Pieces(photographs(arguments.photos, held_out=False), config.mixture, config.piece)
     pairs = batches(pieces, AT_ONCE, arguments.workers, seed=done)

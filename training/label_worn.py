@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes that make pieces; 12 or more for a GPU")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    teacher = ModelLoader("cpu").load_from_file(catalog.locate(catalog.find(arguments.teacher))).model.eval()
+    teacher = ModelLoader("cpu").load_from_file(catalog.fetch_model(catalog.find(arguments.teacher))).model.eval()
     teacher.to(memory_format=torch.channels_last)
     done = len(list(arguments.out.glob("*.safetensors")))
     pieces = WornPieces(photographs(arguments.photos, held_out=False), SIDE, enlarged=True, is_clean=False)

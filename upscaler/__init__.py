@@ -13,13 +13,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .diffusion.options import Diffusion
+    from .api import Upscaler, upscale
+    from .diffusion.options import Diffusion, Lora
     from .errors import EngineError, ModelError, OutOfMemory, OutputError, PictureError, PlanError, UpscalerError
-    from .generation.generator import Generator, generate
-    from .generation.wish import Lora, Wish
     from .picture import Metadata, Picture
-    from .pipeline import Estimate, Upscaler, upscale
+    from .pipeline import Estimate
     from .target import Paper, Target
+    from .text2image.parameters import GenerationParameters
+    from .text2image.text_to_image import TextToImage, generate
     from .tiling import Size
 
 __version__ = "0.1.0"
@@ -28,8 +29,8 @@ _HOMES = {
     "Diffusion": "diffusion.options",
     "EngineError": "errors",
     "Estimate": "pipeline",
-    "Generator": "generation.generator",
-    "Lora": "generation.wish",
+    "TextToImage": "text2image.text_to_image",
+    "Lora": "diffusion.options",
     "Metadata": "picture",
     "ModelError": "errors",
     "OutOfMemory": "errors",
@@ -40,18 +41,18 @@ _HOMES = {
     "PlanError": "errors",
     "Size": "tiling",
     "Target": "target",
-    "Upscaler": "pipeline",
+    "Upscaler": "api",
     "UpscalerError": "errors",
-    "Wish": "generation.wish",
-    "generate": "generation.generator",
-    "upscale": "pipeline",
+    "GenerationParameters": "text2image.parameters",
+    "generate": "text2image.text_to_image",
+    "upscale": "api",
 }
 
 __all__ = [
     "Diffusion",
     "EngineError",
     "Estimate",
-    "Generator",
+    "GenerationParameters",
     "Lora",
     "Metadata",
     "ModelError",
@@ -63,9 +64,9 @@ __all__ = [
     "PlanError",
     "Size",
     "Target",
+    "TextToImage",
     "Upscaler",
     "UpscalerError",
-    "Wish",
     "generate",
     "upscale",
 ]

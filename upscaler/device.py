@@ -18,11 +18,11 @@ PRECISIONS: Final[dict[str, torch.dtype]] = {
 }
 
 SHARE = 0.6
-"""Of the free memory that tiles may use: allocators round up, and others want some too."""
+"""Share of the free memory that tiles may use: allocators round up, and other programs want some too."""
 
 
 def pick_device(name: str | None = None) -> torch.device:
-    """The named device, or the best there is: CUDA or ROCm, XPU, MPS, CPU.
+    """Returns the named device, or the best there is: CUDA or ROCm, XPU, MPS, CPU.
 
     Raises PlanError when the named one is not a device or not on this machine.
     """
@@ -33,14 +33,14 @@ def pick_device(name: str | None = None) -> torch.device:
     try:
         device = torch.device("cuda" + name[4:] if name.startswith("rocm") else name)
     except RuntimeError as error:
-        raise PlanError(f"--device {name}: no such kind of device. This machine has {here}.") from error
+        raise PlanError(f"no such kind of device. This machine has {here}.", argument="device", value=name) from error
     if device.type != "cpu" and (device.type not in available or (device.index or 0) >= _count(device.type)):
-        raise PlanError(f"--device {name}: this machine has none. It has {here}.")
+        raise PlanError(f"this machine has none. It has {here}.", argument="device", value=name)
     return device
 
 
 def pick_precision(name: str, device: torch.device, half: bool, bfloat16: bool) -> torch.dtype:
-    """The named precision, or with "auto" the fastest that the device computes in hardware and the network supports.
+    """Returns the named precision; "auto" is the fastest that the device computes in hardware and the network supports.
 
     Raises PlanError for an unknown name, or one that the network does not support.
     """
@@ -53,15 +53,19 @@ def pick_precision(name: str, device: torch.device, half: bool, bfloat16: bool) 
             return torch.bfloat16
         return torch.float32
     if name not in PRECISIONS:
-        raise PlanError(f"--precision {name}: choose auto, {', '.join(PRECISIONS)}.")
+        raise PlanError(f"choose auto, {', '.join(PRECISIONS)}.", argument="precision", value=name)
     if (name == "fp16" and not half) or (name == "bf16" and not bfloat16):
-        raise PlanError(f"--precision {name}: this model does not support it. Use auto or fp32.")
+        raise PlanError("this model does not support it. Use auto or fp32.", argument="precision", value=name)
     return PRECISIONS[name]
 
 
 def precision_name(device: torch.device) -> str:
-    """What "auto" means on a device for a network that supports everything."""
-    dtype = pick_precision("auto", device, half=True, bfloat16=True)
+    """Returns what "auto" means on a device for a network that supports every precision."""
+    return dtype_name(pick_precision("auto", device, half=True, bfloat16=True))
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """The name of a precision, such as "fp16" for torch.float16."""
     return next(name for name, known in PRECISIONS.items() if known == dtype)
 
 
@@ -78,16 +82,14 @@ def cpu_has_bfloat16() -> bool:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that tiles may use on the device now."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0] * SHARE)
-    if device.type == "xpu":
-        return int(torch.xpu.mem_get_info(device)[0] * SHARE)
+    """Returns how many bytes tiles may use on the device now."""
+    if device.type in ("cuda", "xpu"):
+        return int(getattr(torch, device.type).mem_get_info(device)[0] * SHARE)
     return int(min(psutil.virtual_memory().available, _container_limit()) * (SHARE if device.type == "cpu" else 0.4))
 
 
 def describe(device: torch.device) -> str:
-    """The device's own name."""
+    """Returns the device's own name, as its driver tells it."""
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)} ({'ROCm' if torch.version.hip else 'CUDA'})"
     if device.type == "xpu":
@@ -98,7 +100,7 @@ def describe(device: torch.device) -> str:
 
 
 def devices() -> list[torch.device]:
-    """All that this machine has, the preferred one first."""
+    """Returns all devices of this machine, the preferred one first."""
     found = [torch.device(kind, index) for kind in ("cuda", "xpu") if _has(kind) for index in range(_count(kind))]
     if _has("mps"):
         found.append(torch.device("mps"))
@@ -106,18 +108,15 @@ def devices() -> list[torch.device]:
 
 
 def _has(kind: str) -> bool:
-    if kind == "mps":
-        return torch.backends.mps.is_available()
-    module = getattr(torch, kind)
-    return bool(module.is_available())
+    return bool(getattr(torch, kind).is_available())
 
 
 def _count(kind: str) -> int:
-    return 1 if kind == "mps" else int(getattr(torch, kind).device_count())
+    return int(getattr(torch, kind).device_count())
 
 
 def _container_limit() -> float:
-    """What a container leaves to its processes (cgroup v2), in bytes; infinite outside of one."""
+    """Returns how many bytes a container leaves to its processes (cgroup v2); infinity outside of a container."""
     group = Path("/sys/fs/cgroup")
     try:
         limit = int((group / "memory.max").read_text())

@@ -1,19 +1,14 @@
-"""The tree of exceptions; every message is a sentence a user can act on.
-
-UpscalerError
-├── PictureError        a source cannot be read as a picture
-├── ModelError          a network cannot be found, read or used
-├── PlanError           what was asked for cannot be done: sizes, tiles, options
-├── EngineError         computing failed, and so did every safer way
-│   └── OutOfMemory     there is not enough memory, even for the smallest tile
-└── OutputError         a result cannot be written
-"""
+"""The exceptions of this package, whose messages are sentences a user can act on, and other exceptions in words."""
 
 from __future__ import annotations
 
 
 class UpscalerError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose.
+
+    Messages name arguments of the library between backticks ("use a smaller `tile`"); the command line shows the
+    options that set them.
+    """
 
 
 class PictureError(UpscalerError):
@@ -25,7 +20,25 @@ class ModelError(UpscalerError):
 
 
 class PlanError(UpscalerError):
-    """What was asked for cannot be done: an impossible size, a tile too small for the model, options at odds."""
+    """What was asked for cannot be done: an impossible size, a tile too small for the model, conflicting arguments.
+
+        raise PlanError("the tile is smaller than this model allows. Use 16 or more.", argument="tile", value=9)
+
+    reads "tile=9: the tile is smaller than this model allows. Use 16 or more."
+    """
+
+    def __init__(self, message: str, *, argument: str | None = None, value: object = None) -> None:
+        """`argument`: the name of the argument at fault, as Python callers write it; `value`: what it was."""
+        super().__init__(message)
+        self.message = message
+        self.argument = argument
+        self.value = value
+
+    def __str__(self) -> str:
+        if self.argument is None:
+            return self.message
+        value = "" if self.value is None else f"={self.value}"
+        return f"{self.argument}{value}: {self.message}"
 
 
 class EngineError(UpscalerError):
@@ -38,3 +51,25 @@ class OutOfMemory(EngineError):
 
 class OutputError(UpscalerError):
     """A result cannot be written: it exists already, the disk is full, the format cannot hold it."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's text without its full stop; the name of its class if it has no text."""
+    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+
+
+def describe(error: Exception, subject: str) -> str:
+    """One sentence for any exception, beginning with the file it is about, or with `subject` if it names none.
+
+    The text of this package's own errors is kept; others are put into words.
+    """
+    if isinstance(error, UpscalerError):
+        return str(error) if str(error).startswith(subject) else f"{subject}: {error}"
+    if isinstance(error, MemoryError):
+        return f"{subject}: there is not enough memory. Close other programs, or allow less with `memory`."
+    if isinstance(error, OSError):
+        return f"{error.filename or subject}: {error.strerror or error}."
+    return (
+        f"{subject}: a fault in this program ended the work ({type(error).__name__}: {error}). Nothing was written for "
+        "it, and finished pictures stay as they are. Run it again with `verbose`, and report what is said then."
+    )

@@ -1,4 +1,4 @@
-"""Locks a result to its source: what it is when shrunk back is measured, and its low frequencies are put right.
+"""Holds a result to its source: measures how it differs when shrunk back, and corrects its low frequencies.
 
 The correction is the limit of iterative back-projection (Irani and Peleg, 1991), computed at once: the difference to
 the source, smoothed, sharpened by what enlarging and shrinking it will blur, and enlarged.
@@ -19,31 +19,31 @@ from .arrays import FloatArray, PixelArray, to_float
 from .tiling import Band
 
 HALFWAY = 4.0
-"""Source pixels: standard deviation of the smoothing at fidelity 0.5."""
+"""Standard deviation in source pixels of the smoothing at fidelity 0.5."""
 
 WIDEST = 32.0
-"""Source pixels: of the smoothing at the lowest fidelities."""
+"""Standard deviation in source pixels of the smoothing at the lowest fidelities."""
 
-ROWS = 32
-"""Of the source, whose results are corrected together, at least."""
+STRIP_ROWS = 32
+"""Rows of the source whose results are corrected together, at least."""
 
 LINEAR = 1
-"""Source pixels on which a pixel of a linear enlargement depends, to either side."""
+"""Source pixels to either side on which a pixel of a linear enlargement depends."""
 
 SHARPENING = 8
-"""Source pixels over which the blur of enlarging and shrinking is undone, to either side."""
+"""Source pixels to either side over which the blur of enlarging and shrinking is undone."""
 
 
 @dataclass(slots=True)
-class Departure:
-    """How far a result departs from its source when it is shrunk back, each pixel to the mean of those it became."""
+class LrRmse:
+    """RMSE between the source and the result shrunk to its size by area averaging (LR consistency error)."""
 
     squares: float = 0.0
     count: int = 0
 
     @property
     def levels(self) -> float:
-        """The root mean square, in 8-bit levels."""
+        """The RMSE in 8-bit levels."""
         return 255 * math.sqrt(self.squares / max(self.count, 1))
 
     def add(self, difference: FloatArray) -> None:
@@ -53,44 +53,54 @@ class Departure:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Rows of the source from `y` on: their result, and what it lacks when shrunk back."""
+    """The result of some rows of the source from `y` on, and its difference to the source when shrunk back."""
 
     y: int
     result: FloatArray
     difference: FloatArray
 
 
-def coarser(fidelity: float, ratio: float) -> float:
-    """The fidelity, for a picture that was enlarged `ratio` times, that locks it as loosely as `fidelity` did before:
-    what is finer than the pixels it had then is left alone, even with 1."""
+def fidelity_after_scale(fidelity: float, ratio: float) -> float:
+    """Returns the fidelity that holds a picture, enlarged `ratio` times, as loosely as `fidelity` did before.
+
+    Details finer than the pixels it had then are left alone, even with fidelity 1.
+    """
     if fidelity == 0:
         return 0.0
     deviation = ratio * (HALFWAY * (1 - fidelity) / fidelity + 0.5)
     return HALFWAY / (HALFWAY + deviation)
 
 
-def locked(
-    bands: Iterable[Band], source: PixelArray, scale: int, fidelity: float, departure: Departure
+def back_project(
+    bands: Iterable[Band], source: PixelArray, scale: int, fidelity: float, lr_rmse: LrRmse
 ) -> Iterator[Band]:
-    """Bands of a result `scale` times as large as `source`, (height, width, 1 or 3), corrected and within 0..1.
+    """Corrects bands of a result `scale` times as large as `source`, (height, width, 1 or 3), and clips them to 0..1.
 
-    With `fidelity` 1 the result, shrunk back, is the source; below, only what is coarser than ever more source pixels
-    is; with 0 nothing is changed. To `departure` is added that of what is given on.
+    With `fidelity` 1 the result, shrunk back, is the source. Below 1 only structures coarser than ever more source
+    pixels are held, and with 0 nothing is changed. The error of the corrected bands is added to `lr_rmse`.
     """
     kernel = _kernel(fidelity, scale) if fidelity > 0 else None
     halo = 0 if kernel is None else len(kernel) // 2 + LINEAR
-    blocks = _blocks(bands, source, scale, max(ROWS, halo))
+    blocks = _blocks(bands, source, scale, max(STRIP_ROWS, halo))
     above: FloatArray | None = None
     block, below = next(blocks), next(blocks, None)
     while True:
         result, difference = block.result, block.difference
         if kernel is not None:
-            around = [above, difference, below.difference if below else None]
-            correction = _enlarged([part for part in around if part is not None], above, len(difference), kernel, scale)
+            parts = [above, difference, below.difference if below else None]
+            window = np.concatenate([part for part in parts if part is not None])
+            smooth = cv2.sepFilter2D(window, cv2.CV_32F, kernel, kernel, borderType=cv2.BORDER_REFLECT_101)
+            first = 0 if above is None else len(above)
+            start = max(first - LINEAR, 0)
+            part = smooth.reshape(window.shape)[start : first + len(difference) + LINEAR]
+            height, width, channels = part.shape
+            large = cv2.resize(part, (width * scale, height * scale), interpolation=cv2.INTER_LINEAR)
+            enlarged: FloatArray = np.asarray(large, np.float32).reshape(height * scale, width * scale, channels)
+            correction = enlarged[(first - start) * scale :][: len(result)]
             correction += result
             result = np.clip(correction, 0.0, 1.0, out=correction)
             difference = _difference(result, source[block.y : block.y + len(difference)])
-        departure.add(difference)
+        lr_rmse.add(difference)
         yield Band(block.y * scale, result)
         if below is None:
             return
@@ -98,7 +108,7 @@ def locked(
 
 
 def _blocks(bands: Iterable[Band], source: PixelArray, scale: int, rows: int) -> Iterator[_Block]:
-    """The result regrouped, `rows` of the source at a time, and clipped to 0..1."""
+    """Regroups the result, `rows` of the source at a time, and clips it to 0..1."""
     parts = (band.pixels for band in bands)
     rest = next(parts)
     for y in range(0, len(source), rows):
@@ -121,25 +131,9 @@ def _difference(result: FloatArray, source: PixelArray) -> FloatArray:
     return difference
 
 
-def _enlarged(
-    around: list[FloatArray], above: FloatArray | None, rows: int, kernel: NDArray[np.float32], scale: int
-) -> FloatArray:
-    """What must be added to the `rows` that lie below `above`: their difference, filtered and enlarged."""
-    window = np.concatenate(around)
-    first = 0 if above is None else len(above)
-    smooth = cv2.sepFilter2D(window, cv2.CV_32F, kernel, kernel, borderType=cv2.BORDER_REFLECT_101)
-    start = max(first - LINEAR, 0)
-    part = smooth.reshape(window.shape)[start : first + rows + LINEAR]
-    height, width, channels = part.shape
-    large = cv2.resize(part, (width * scale, height * scale), interpolation=cv2.INTER_LINEAR)
-    enlarged: FloatArray = np.asarray(large, np.float32).reshape(height * scale, width * scale, channels)
-    result: FloatArray = enlarged[(first - start) * scale :][: rows * scale]
-    return result
-
-
 @functools.cache
 def _kernel(fidelity: float, scale: int) -> NDArray[np.float32]:
-    """One direction of the filter: a Gaussian, divided by the response of enlarging and shrinking."""
+    """Returns one direction of the filter: a Gaussian, divided by the response of enlarging and shrinking."""
     deviation = min(HALFWAY * (1 - fidelity) / fidelity, WIDEST)
     radius = math.ceil(3 * deviation) + (SHARPENING if deviation < 2 else 0)
     middle = 128

@@ -1,6 +1,6 @@
-"""Stages between the blended bands and the canvas: exact size, range, depth. Each takes bands and gives bands.
+"""Steps between the blended bands and the canvas: exact size, range, depth.
 
-Holds only the rows a stage needs; a band's pixels are float32, (rows, full width, channels).
+A step holds only the rows it needs; a band's pixels are float32, (rows, full width, channels).
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ RESIZED_ROWS = 128
 """Rows of the result made at a time when the size is changed."""
 
 
-def resized(bands: Iterable[Band], source: Size, target: Size) -> Iterator[Band]:
-    """Bands of a picture of size `source` as bands of size `target`: an antialiased Lanczos filter, the same values as
-    if the whole picture were resized at once."""
+def resize_bands(bands: Iterable[Band], source: Size, target: Size) -> Iterator[Band]:
+    """Resizes bands of a picture of size `source` to bands of size `target` by an antialiased Lanczos filter.
+
+    The values are those of resizing the whole picture at once.
+    """
     if source == target:
         yield from bands
         return
@@ -46,13 +48,13 @@ def resized(bands: Iterable[Band], source: Size, target: Size) -> Iterator[Band]
         yield Band(y, resize(held[: last - held_from], Size(target.width, rows), box))
 
 
-def rows_of(pixels: PixelArray) -> Iterator[Band]:
-    """A picture as it is, in bands."""
+def cut_bands(pixels: PixelArray) -> Iterator[Band]:
+    """Yields a picture as it is, in bands."""
     for y in range(0, len(pixels), RESIZED_ROWS):
         yield Band(y, to_float(pixels[y : y + RESIZED_ROWS]))
 
 
-def collect(bands: Iterable[Band], canvas: PixelArray) -> None:
+def write_bands(bands: Iterable[Band], canvas: PixelArray) -> None:
     """Writes all bands to a canvas (height, width, channels), clipped to 0..1 and rounded to its whole numbers.
 
     Bands of one channel fill all the canvas has.

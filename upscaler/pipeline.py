@@ -1,11 +1,11 @@
-"""The main path: one picture from source to result, tile by tile; the Upscaler, which loads its model once.
+"""The main path: one picture from its source to the larger one. `Pipeline.run` is the table of contents; read it first.
 
-Over 300 lines, because the path is to be read in one place.
+A finished picture is written by `codecs.encode`; many pictures are for `jobs`, and the public names for `api`. The
+module is longer than others so that the whole path can be read in one place.
 """
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -18,30 +18,21 @@ from . import catalog, codecs, engines, tiling
 from .arrays import PixelArray
 from .catalog import Model
 from .codecs import Source
-from .diffusion.options import Diffusion
-from .engines import CanvasEngine, CanvasPlan, Engine, Loaded
-from .errors import PlanError
-from .fidelity import Departure, coarser, locked
-from .finish import collect, resized, rows_of
-from .picture import Picture, allocate, bleed, within_source
+from .engines import Engine, EngineOptions, EnginePool, ImageEngine, ImagePlan
+from .errors import EngineError
+from .fidelity import LrRmse, back_project, fidelity_after_scale
+from .finish import cut_bands, resize_bands, write_bands
+from .picture import Picture, Wear, allocate, bleed, measure_wear, strips, within_source
+from .progress import ProgressCallback
 from .target import Target, passes
-from .tiling import Band, Budget, Plan, Size, Tile
+from .tiling import Batch, Budget, Plan, Size, Tile
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from .jobs.outcome import Outcome
-
-Progress = Callable[[int, int], None]
-"""Called as tiles are done: how many, of how many in all."""
-
-CPU_MEMORY = 8 * 2**30
-"""Bytes that tiles take at most on a CPU without being told: more makes nothing faster and disturbs other programs."""
-
 FIDELITY = 0.5
-"""Locks what is coarser than about ten source pixels: colours cannot drift; noise that was removed stays removed."""
-
-GREY_ROWS = 1024
+"""Holds the result to what is coarser than about ten source pixels: colours cannot drift, and noise that the model
+removed does not come back."""
 
 log = logging.getLogger("upscaler")
 
@@ -55,330 +46,322 @@ class Reading(TypedDict, total=False):
     name: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineOptions(EngineOptions):
+    """How pictures are enlarged. None leaves a choice to the pipeline. Raises PlanError for a number out of its range.
+
+    PipelineOptions(device="cuda", tile=512, fidelity=0.8)
+    """
+
+    tile: int | None = None
+    """Source pixels a side of a tile."""
+    batch: int | None = None
+    """Tiles that are computed together."""
+    overlap: int | None = None
+    """Source pixels that neighbouring tiles share."""
+    fidelity: float | None = None
+    """How firmly the result is held to the source, 0..1; see `fidelity.back_project`. None is FIDELITY for models that
+    keep the tone of their source, and 0 for those that relight or dehaze."""
+    workspace: Path | None = None
+    """Folder for large pictures while they are computed. None is the system's folder for temporary files."""
+
+    def __post_init__(self) -> None:
+        EngineOptions.__post_init__(self)
+        engines.check_share("fidelity", self.fidelity)
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a run would do; nothing has been computed."""
+    """What enlarging a picture takes: sizes, tiles and memory. Nothing has been computed."""
 
     source: Size
     result: Size
-    plans: tuple[Plan | CanvasPlan, ...]
-    """One a pass; none when the picture is only resized."""
+    plans: tuple[Plan | ImagePlan, ...]
+    """One for each pass. Empty when the picture is only resized."""
     engine: engines.EngineInfo
     memory: int
-    """Bytes expected at most, beyond the loaded libraries and the model."""
+    """Bytes needed at most, beyond the loaded libraries and the model."""
+    denoise: float = 0.0
+    """Share of noise and compression that is removed before the first pass enlarges, 0..1."""
+    wear: Wear | None = None
+    """What was measured of noise and compression, if that decides how much is removed."""
     dpi: int | None = None
-    """Pixels an inch that the result shall be printed with; None: as its source says."""
+    """Pixels an inch that the result is to be printed with. None keeps what the source says."""
 
     @property
-    def together(self) -> int:
-        """So many small pictures like this one may be computed in one batch; 1: it is computed alone."""
+    def max_batch(self) -> int:
+        """How many small pictures with the same `batch_key` may be computed as one batch; 1 means each alone."""
         first, *others = self.plans or (None,)
         if isinstance(first, Plan) and first.count == 1 and not others and self.engine.channels == 3:
-            return first.room
+            return first.max_batch
         return 1
 
     @property
-    def alike(self) -> tuple[Size, str] | None:
-        """Equal for pictures that may be computed in one batch; None for those that are computed alone."""
-        return None if self.together == 1 else (self.plans[0].tile, self.engine.precision)
+    def batch_key(self) -> tuple[Size, str, float] | None:
+        """Equal for pictures that may be computed in one batch. None for a picture that is computed alone."""
+        return None if self.max_batch == 1 else (self.plans[0].tile, self.engine.precision, self.denoise)
 
 
-class Upscaler:
-    """Enlarges pictures with one model, loaded at the first call and kept. May be used from several threads."""
+class Pipeline:
+    """Enlarges pictures with one model, which is loaded at its first use. May be used from several threads, and can be
+    sent to another process, where it loads its own model."""
 
-    def __init__(
-        self,
-        model: str = "photo",
-        *,
-        device: str | None = None,
-        precision: str = "auto",
-        tile: int | None = None,
-        batch: int | None = None,
-        overlap: int | None = None,
-        strength: float = 1.0,
-        fidelity: float | None = None,
-        denoise: float | None = None,
-        memory: int | None = None,
-        workspace: str | Path | None = None,
-        diffusion: Diffusion | None = None,
-    ) -> None:
-        """`model`: a name of the catalog, a file or a URL. `device`: "cuda", "cuda:1", "xpu", "mps", "cpu"; None takes
-        the best. `precision`: "auto", "fp32", "fp16", "bf16"; auto is fp32 for 16-bit pictures. `tile`, `overlap` in
-        source pixels and `batch` in tiles; None has them chosen. `memory`: bytes for the tiles, and for the model if it
-        is a diffusion model; None is what is free. `workspace`: a folder for large pictures while they are computed;
-        None is the system's temporary one. `diffusion`: how diffusion models shall work.
+    def __init__(self, model: Model | str, options: PipelineOptions | None = None) -> None:
+        """`model`: a model of the catalog, its name, a file or a URL. Raises ModelError for an unknown one, PlanError
+        for options that do not suit it."""
+        self.model = catalog.find(model) if isinstance(model, str) else model
+        self.options = options or PipelineOptions()
+        self._engines = EnginePool(self.model, self.options)
 
-        Each in 0..1: `strength` of the model, the rest is a plain filter's; `fidelity`, how much the result is locked
-        to the source (see `fidelity.locked`), None takes FIDELITY for networks that keep the tone; `denoise`, for the
-        models that leave it to be chosen, None is 1.
+    def __reduce__(self) -> tuple[object, ...]:
+        return Pipeline, (self.model, self.options)
 
-        Raises ModelError when there is no such model, PlanError for a number out of its range.
-        """
-        for name, value in (("strength", strength), ("fidelity", fidelity), ("denoise", denoise)):
-            if value is not None and not 0 <= value <= 1:
-                raise PlanError(f"--{name} {value:g}: is not between 0 and 1.")
-        self.model = catalog.find(model)
-        self._engines = Loaded(self.model, device, precision, strength, denoise, memory, diffusion)
-        self._tile = tile
-        self._batch = batch
-        self._overlap = overlap
-        self._fidelity = fidelity
-        self._memory = memory
-        self._workspace = None if workspace is None else Path(workspace)
-
-    def __call__(
+    def run(
         self,
         source: Source,
-        scale: float | None = None,
-        *,
         target: Target | None = None,
-        progress: Progress | None = None,
+        *,
+        estimate: Estimate | None = None,
+        tile: Tile | None = None,
+        progress: ProgressCallback | None = None,
         **reading: Unpack[Reading],
     ) -> Picture:
-        """A larger picture, by `scale` or to `target` (default: the model's own scale), with the source's profile and
-        metadata; what of it speaks of the size is put right when it is written.
+        """Enlarges a picture to `target` (default: the model's own scale). Colour profile and metadata are kept.
 
-        `source`: a path, bytes, Pillow image, array or tensor (see `Picture.from_array`, `from_tensor`), or Picture.
-        `reading`: accept_damaged, max_pixels, workspace, name, as of `codecs.decode`. Raises PictureError, PlanError,
-        ModelError, EngineError, OutputError; whatever is raised, nothing half-done is left.
+        It decodes the source, plans its passes, and in each pass cuts the picture into tiles, runs them, blends them,
+        holds the result to the source, and brings it to its size and depth. `codecs.encode` writes what it returns.
+
+        `estimate`: what `self.estimate(source, target)` returned, if it was asked before. `tile`: the picture's only
+        tile if `compute_tiles` has computed it. `progress` counts tiles, and steps of diffusion models. `reading`: see
+        `codecs.decode`. Raises PictureError, PlanError, ModelError, EngineError, OutputError.
         """
-        reading.setdefault("workspace", self._workspace)
+        workspace = reading.setdefault("workspace", self.options.workspace)
         picture = codecs.decode(source, **reading)
-        estimate = self.estimate(picture, scale, target=target)
-        return self.make(picture, estimate, workspace=reading["workspace"], progress=progress)
-
-    def make(
-        self,
-        picture: Picture,
-        estimate: Estimate,
-        *,
-        engine: Engine | None = None,
-        workspace: Path | None = None,
-        progress: Progress | None = None,
-    ) -> Picture:
-        """What `self.estimate(picture, …)` has said, by an engine of `ahead` perhaps. Raises as a call does."""
+        estimate = estimate or self.estimate(picture, target)
         if estimate.dpi is not None:
             picture = replace(picture, metadata=replace(picture.metadata, dpi=(estimate.dpi, estimate.dpi)))
         if not estimate.plans:
             return _resize(picture, estimate.result, workspace)
-        first = engine or self._engines.enlarging(picture.depth)
-        varies = picture.has_alpha and _varies(picture.pixels[:, :, -1:])
-        layers = [2 if varies and isinstance(plan, Plan) else 1 for plan in estimate.plans]
-        total = sum(plan.count * times for plan, times in zip(estimate.plans, layers, strict=True))
-        count = _Counter(progress, total)
-        depth = picture.depth
-        departures = []
-        source = picture.size
-        for plan, size in zip(estimate.plans, _after_each(estimate), strict=True):
-            refines = self._engines.refines and plan is estimate.plans[-1]
-            passing = self._engines.refining() if refines else first
-            fidelity = self._locking(passing)
-            if refines:
-                fidelity = coarser(fidelity, max(size.width / source.width, size.height / source.height, 1.0))
-            job = _Pass(passing, plan, size, depth if plan is estimate.plans[-1] else 16, fidelity)
-            picture = job.run(picture, workspace, count)
-            departures.append(job.departure.levels)
-        log.info("shrunk back, the result departs from its source by %.2f of 255 levels.", max(departures))
-        return replace(picture, departure=max(departures))
 
-    def estimate(self, source: Source, scale: float | None = None, *, target: Target | None = None) -> Estimate:
-        """What `self(source, …)` would do: sizes, tiles, memory. Loads the model. Raises PlanError."""
+        steps = self._passes(picture, estimate)
+        advance = _count(progress, sum(step.plan.count * (1 + _computes_alpha(picture, step.plan)) for step in steps))
+        for step in steps:
+            engine, plan = step.engine, step.plan
+            canvas = _canvas(picture, step.result, step.depth, workspace)
+            for layer in _layers(picture, workspace):
+                pixels, part = layer.pixels, canvas[:, :, layer.channels]
+                if layer.is_alpha and not _computes_alpha(picture, plan):
+                    write_bands(resize_bands(cut_bands(pixels), picture.size, step.result), part)
+                    continue
+
+                if isinstance(plan, ImagePlan):
+                    assert engines.is_image_engine(engine)
+                    bands = engine.run(pixels, plan, advance)
+                else:
+                    assert not engines.is_image_engine(engine)
+                    batches = tiling.cut(pixels, plan)
+                    tiles = engines.run(engines.adapt_channels(engine, pixels.shape[2]), batches)
+                    bands = tiling.blend(_report(tiles if tile is None or layer.is_alpha else [tile], advance), plan)
+
+                if layer.is_alpha:
+                    bands = within_source(bands, pixels, plan.scale)
+                else:
+                    bands = back_project(bands, pixels, plan.scale, step.fidelity, step.lr_rmse)
+                bands = resize_bands(bands, picture.size.scaled(plan.scale), step.result)
+                write_bands(bands, part)
+            picture = replace(picture, pixels=canvas)
+
+        lr_rmse = max(step.lr_rmse.levels for step in steps)
+        if estimate.denoise:
+            log.info("noise and compression were removed before enlarging, by a share of %.2f.", estimate.denoise)
+        log.info("shrunk back, the result differs from its source by %.2f of 255 levels.", lr_rmse)
+        return replace(picture, lr_rmse=lr_rmse)
+
+    def estimate(self, source: Source, target: Target | None = None) -> Estimate:
+        """Estimates what `self.run(source, target)` takes. Loads the model. Raises PlanError for an impossible size."""
         picture = codecs.decode(source)
-        target = target or Target(scale=scale)
-        engine = self._engines.enlarging(picture.depth)
+        target = target or Target()
+        denoise, wear = self._engines.denoise, None
+        if denoise == "auto":
+            wear = measure_wear(picture.colour, picture.jpeg_quality)
+            denoise = wear.strength
+        engine = self._engines.enlarging(picture.depth, denoise)
         info = engine.info
         own = self.model.scale or info.needs.scale
         result = target.size(picture.size, own)
         keeps_size = target.is_scale and (target.scale or own) >= 1
         sizes = passes(picture.size, result, info.needs.scale, at_least_one=keeps_size)
         starts = [picture.size, *sizes[:-1]] if sizes else []
-        plans = [self._plan(engine, size) for size in starts]
+        plans = [self._plan(engine, size) for size in starts[:1]]
+        plans += [self._plan(self._engines.enlarging(picture.depth), size) for size in starts[1:]]
         if sizes and self._engines.refines:
             plans.append(self._plan(self._engines.refining(), result))
         memory = max((plan.memory for plan in plans), default=0)
         dpi = None if target.print is None else target.print.dpi
-        return Estimate(picture.size, result, tuple(plans), info, memory, dpi)
+        return Estimate(picture.size, result, tuple(plans), info, memory, denoise, wear, dpi)
 
-    def ahead(self, pictures: Sequence[Picture], estimates: Sequence[Estimate]) -> list[Engine]:
-        """For `make`: engines that have the tiles of several small pictures already, computed in one batch. All
-        estimates have the same `alike`, which is not None."""
-        engine = self._engines.enlarging(pictures[0].depth)
-        assert not engines.is_canvas(engine)
-        tiles = []
-        for picture, estimate in zip(pictures, estimates, strict=True):
+    def compute_tiles(self, pictures: Sequence[Picture], estimates: Sequence[Estimate]) -> list[Tile | None]:
+        """Computes the tiles of several small pictures as one batch, for `run` to take.
+
+        All estimates have the same `batch_key`, which is not None. When a tile cannot be computed, all are None, and
+        `run` finds out which picture is at fault.
+        """
+        engine = self._engines.enlarging(pictures[0].depth, estimates[0].denoise)
+        assert not engines.is_image_engine(engine)
+        colours = [_layers(picture, None)[-1].pixels for picture in pictures]
+        batches: list[Batch] = []
+        for pixels, estimate in zip(colours, estimates, strict=True):
             plan = estimate.plans[0]
             assert isinstance(plan, Plan)
-            tiles.append(next(tiling.cut(_parts(picture, None)[0], plan)).pixels[0])
-        return engines.ahead(engine, tiles)
+            batches += tiling.cut(pixels, plan)
+        shape = (*batches[0].pixels.shape[1:3], engine.info.channels)
+        regions = tuple(region for batch in batches for region in batch.regions)
+        batch = Batch(regions, np.stack([np.broadcast_to(batch.pixels[0], shape) for batch in batches]))
+        try:
+            tiles = list(engines.run(engine, [batch]))
+        except EngineError as error:
+            log.info("%d small pictures cannot be computed together (%s).", len(pictures), error)
+            return [None] * len(pictures)
+        return [
+            Tile(tile.region, engines.reduce_channels(tile.pixels, pixels.shape[2]))
+            for tile, pixels in zip(tiles, colours, strict=True)
+        ]
 
-    def batch(self, source: str | Path, output: str | Path, **options: Any) -> Iterator[Outcome]:
-        """Every picture of a folder into another, its tree mirrored: one outcome each, failures included, as they are
-        done. `options` are those of `jobs.batch.run`."""
-        from .jobs.batch import run_folder
-
-        yield from run_folder(self, source, output, **options)
-
-    def on(self, device: str | None, model: Model | None = None) -> Upscaler:
-        """Another like this one for that device, with nothing loaded. `model`: the same one, from another place."""
-        other = copy.copy(self)
-        other.model = model or self.model
-        other._engines = self._engines.on(device, model)
-        return other
+    def on(self, device: str | None, model: Model | None = None) -> Pipeline:
+        """Returns the same pipeline for another device, with nothing loaded; `model` is the same model elsewhere."""
+        return Pipeline(model or self.model, replace(self.options, device=device))
 
     def close(self) -> None:
-        """Lets go of the model. A later call loads it again."""
+        """Frees the model. A later call loads it again."""
         self._engines.clear()
-
-    def __enter__(self) -> Upscaler:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What its results depend on, as JSON can hold it; the model by its hash. The model's files are fetched."""
-        return {
-            "model": self.model.name,
-            "weights": self._engines.identities,
-            "precision": self._engines.precision,
-            "strength": self._engines.strength,
-            "fidelity": self._fidelity,
-            "denoise": self._engines.denoise,
-            "diffusion": asdict(self._engines.diffusion) if self._engines.diffusion else None,
-        }
 
     @property
     def models(self) -> list[Model]:
-        """Those whose files are needed: the model, and what is mixed or used with it."""
+        """The models whose files are needed: the pipeline's own, and those that are mixed or used with it."""
         return self._engines.models
 
-    def _plan(self, engine: Engine | CanvasEngine, size: Size) -> Plan | CanvasPlan:
-        info = engine.info
-        memory = info.free_memory if info.device != "cpu" else min(info.free_memory, CPU_MEMORY)
-        budget = Budget(self._memory or memory, self._tile, self._batch, self._overlap)
-        return engine.plan(size, budget) if engines.is_canvas(engine) else tiling.plan(size, info.needs, budget)
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything that results depend on, as JSON can hold it; weights by their hashes. Fetches missing weights."""
+        options = self.options
+        return {
+            "model": self.model.name,
+            "weights": self._engines.identities,
+            "precision": options.precision,
+            "blend": options.blend,
+            "fidelity": options.fidelity,
+            "denoise": options.denoise,
+            "diffusion": asdict(options.diffusion) if options.diffusion else None,
+        }
 
-    def _locking(self, engine: Engine | CanvasEngine) -> float:
-        """Networks that relight or dehaze are not held to the tone of their sources unless that is asked for."""
-        if self._fidelity is not None:
-            return self._fidelity
-        return FIDELITY if engine.info.keeps_tone else 0.0
+    def _plan(self, engine: Engine | ImageEngine, size: Size) -> Plan | ImagePlan:
+        options = self.options
+        budget = Budget(options.memory or engine.info.tile_memory, options.tile, options.batch, options.overlap)
+        if engines.is_image_engine(engine):
+            return engine.plan(size, budget)
+        return tiling.plan(size, engine.info.needs, budget)
 
-
-def upscale(
-    source: Source,
-    scale: float | None = None,
-    *,
-    model: str = "photo",
-    device: str | None = None,
-    precision: str = "auto",
-    **options: Any,
-) -> Picture:
-    """One picture, enlarged: `Upscaler(model, device=…, precision=…)(source, scale, **options)`, which see.
-
-    For several pictures keep an `Upscaler`: this function loads the model at each call.
-    """
-    return Upscaler(model, device=device, precision=precision)(source, scale, **options)
+    def _passes(self, picture: Picture, estimate: Estimate) -> list[_Pass]:
+        """The passes of an estimate with their engines. 16 bits are kept in between, whatever the picture has."""
+        last = len(estimate.plans) - 1
+        results = [*(plan.size for plan in estimate.plans[1:]), estimate.result]
+        found = []
+        for index, (plan, result) in enumerate(zip(estimate.plans, results, strict=True)):
+            is_refining = self._engines.refines and index == last
+            denoise = estimate.denoise if index == 0 else 0.0
+            engine = self._engines.refining() if is_refining else self._engines.enlarging(picture.depth, denoise)
+            fidelity = self.options.fidelity
+            if fidelity is None:
+                fidelity = FIDELITY if engine.info.keeps_tone else 0.0
+            if is_refining:
+                ratio = max(result.width / picture.size.width, result.height / picture.size.height, 1.0)
+                fidelity = fidelity_after_scale(fidelity, ratio)
+            found.append(_Pass(engine, plan, result, picture.depth if index == last else 16, fidelity))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Pass:
-    """One pass of an engine over a picture: what of the path does not change from band to band."""
+    """One pass of an engine over a picture."""
 
-    engine: Engine | CanvasEngine
-    plan: Plan | CanvasPlan
-    size: Size
-    """Of the result."""
+    engine: Engine | ImageEngine
+    plan: Plan | ImagePlan
+    result: Size
     depth: int
+    """Bits a sample of the result: 8 or 16."""
     fidelity: float
-    departure: Departure = field(default_factory=Departure)
+    lr_rmse: LrRmse = field(default_factory=LrRmse)
 
-    def run(self, picture: Picture, workspace: Path | None, count: _Counter) -> Picture:
-        """Cut, computed, blended, locked to the source, brought to the exact size, written to a canvas; first alpha,
-        then colour."""
-        canvas = _canvas(self.size, picture.pixels.shape[2], self.depth, workspace)
-        colour, alpha = _parts(picture, workspace)
-        full = self.plan.size.scaled(self.plan.scale)
-        if alpha is not None and _varies(alpha) and isinstance(self.plan, Plan):
-            bands = within_source(self._bands(alpha, count), alpha, self.plan.scale)
-            collect(resized(bands, full, self.size), canvas[:, :, -1:])
-        elif alpha is not None:
-            collect(resized(rows_of(alpha), self.plan.size, self.size), canvas[:, :, -1:])
-        bands = locked(self._bands(colour, count), colour, self.plan.scale, self.fidelity, self.departure)
-        collect(resized(bands, full, self.size), canvas[:, :, :-1] if alpha is not None else canvas)
-        return replace(picture, pixels=canvas)
 
-    def _bands(self, pixels: PixelArray, count: _Counter) -> Iterator[Band]:
-        if isinstance(self.plan, CanvasPlan):
-            assert engines.is_canvas(self.engine)
-            return self.engine.run(pixels, self.plan, count.advance)
-        assert not engines.is_canvas(self.engine)
-        fitting = engines.adapted(self.engine, pixels.shape[2])
-        return tiling.blend(count(engines.run(fitting, tiling.cut(pixels, self.plan))), self.plan)
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """Channels of a picture that are computed by themselves: its colour, or its transparency."""
+
+    pixels: PixelArray
+    """(height, width, channels): 3 for colour, 1 for transparency and for colour that is grey everywhere."""
+    is_alpha: bool
+    channels: slice
+    """Where they lie in the picture, and in the result."""
+
+
+def _layers(picture: Picture, workspace: Path | None) -> list[_Layer]:
+    """Transparency, if there is any, and colour, which is bled into places where it cannot be seen."""
+    if not picture.has_alpha:
+        return [_Layer(_grey_or_colour(picture.pixels), False, slice(None))]
+    colour, alpha = picture.colour, picture.pixels[:, :, -1:]
+    colour = _grey_or_colour(bleed(colour, alpha, workspace))
+    return [_Layer(alpha, True, slice(-1, None)), _Layer(colour, False, slice(None, -1))]
+
+
+def _grey_or_colour(pixels: PixelArray) -> PixelArray:
+    """One channel of the three if they are the same everywhere, as in a grey photograph stored as RGB."""
+    if pixels.shape[2] != 3:
+        return pixels
+    for strip in strips(len(pixels)):
+        rows = pixels[strip]
+        if (rows[:, :, 0] != rows[:, :, 1]).any() or (rows[:, :, 0] != rows[:, :, 2]).any():
+            return pixels
+    return pixels[:, :, :1]
+
+
+def _computes_alpha(picture: Picture, plan: Plan | ImagePlan) -> bool:
+    """Whether transparency goes through the engine. It is only resized if it is the same everywhere, and by diffusion
+    models, which would draw something into it."""
+    alpha = picture.pixels[:, :, -1]
+    return picture.has_alpha and isinstance(plan, Plan) and bool(alpha.min() != alpha.max())
+
+
+def _canvas(picture: Picture, size: Size, depth: int, workspace: Path | None) -> PixelArray:
+    """An array for a result: (height, width, channels of the picture), uint8 or uint16."""
+    dtype = np.uint16 if depth == 16 else np.uint8
+    return allocate((size.height, size.width, picture.pixels.shape[2]), dtype, workspace)
 
 
 def _resize(picture: Picture, size: Size, workspace: Path | None) -> Picture:
-    """Without a network: for pictures that are as large as they shall be, or larger."""
+    """Brings a picture that is large enough to its size without the model."""
     if size == picture.size:
         return picture
-    canvas = _canvas(size, picture.pixels.shape[2], picture.depth, workspace)
-    colour, alpha = _parts(picture, workspace)
-    if alpha is not None:
-        collect(resized(rows_of(alpha), picture.size, size), canvas[:, :, -1:])
-    collect(resized(rows_of(colour), picture.size, size), canvas[:, :, :-1] if alpha is not None else canvas)
+    canvas = _canvas(picture, size, picture.depth, workspace)
+    for layer in _layers(picture, workspace):
+        write_bands(resize_bands(cut_bands(layer.pixels), picture.size, size), canvas[:, :, layer.channels])
     return replace(picture, pixels=canvas)
 
 
-def _canvas(size: Size, channels: int, depth: int, workspace: Path | None) -> PixelArray:
-    return allocate((size.height, size.width, channels), np.uint16 if depth == 16 else np.uint8, workspace)
+def _count(progress: ProgressCallback | None, total: int) -> Callable[[int], None]:
+    """Reports that nothing is done of `total`, and returns a function that reports how many more are done."""
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress is not None:
+            progress(done, total)
+
+    advance(0)
+    return advance
 
 
-def _parts(picture: Picture, workspace: Path | None) -> tuple[PixelArray, PixelArray | None]:
-    """Colour, one channel if it is grey, and alpha if there is any."""
-    colour, alpha = picture.pixels, None
-    if picture.has_alpha:
-        alpha = colour[:, :, -1:]
-        colour = bleed(colour[:, :, :-1], alpha, workspace)
-    if colour.shape[2] == 3 and _is_grey(colour):
-        colour = colour[:, :, :1]
-    return colour, alpha
-
-
-def _after_each(estimate: Estimate) -> list[Size]:
-    return [*(plan.size for plan in estimate.plans[1:]), estimate.result]
-
-
-def _varies(alpha: PixelArray) -> bool:
-    return bool(alpha.min() != alpha.max())
-
-
-def _is_grey(colour: PixelArray) -> bool:
-    """Whether all three channels are the same everywhere, as in a grey photograph stored as RGB."""
-    for y in range(0, len(colour), GREY_ROWS):
-        rows = colour[y : y + GREY_ROWS]
-        if (rows[:, :, 0] != rows[:, :, 1]).any() or (rows[:, :, 0] != rows[:, :, 2]).any():
-            return False
-    return True
-
-
-class _Counter:
-    """Reports tiles as they pass."""
-
-    def __init__(self, report: Progress | None, total: int) -> None:
-        self._report = report
-        self._total = total
-        self._done = 0
-        if report is not None and total > 0:
-            report(0, total)
-
-    def __call__(self, tiles: Iterable[Tile]) -> Iterator[Tile]:
-        for tile in tiles:
-            self.advance(1)
-            yield tile
-
-    def advance(self, count: int) -> None:
-        """So many more are done."""
-        self._done += count
-        if self._report is not None:
-            self._report(self._done, self._total)
+def _report(tiles: Iterable[Tile], advance: Callable[[int], None]) -> Iterator[Tile]:
+    for tile in tiles:
+        advance(1)
+        yield tile

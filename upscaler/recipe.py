@@ -1,6 +1,6 @@
 """Everything that made a generated picture, carried by the picture itself, so that it can be made again.
 
-It is written as texts, which PNG holds, and as XMP, which JPEG, WebP, TIFF and AVIF hold; the codecs see to both.
+It is stored as texts, which PNG holds, and as XMP, which JPEG, WebP, TIFF and AVIF hold; the codecs write both.
 """
 
 from __future__ import annotations
@@ -18,119 +18,116 @@ from xml.sax.saxutils import escape
 from . import __version__, catalog
 from .catalog import Model
 from .errors import PictureError
-from .picture import Metadata, Picture
+from .picture import Picture
 from .tiling import Size
 
 FORM = 1
-"""Of what is written; later forms are refused."""
+"""The version of the form; later ones are refused."""
 
 KEY = "upscaler"
-"""Of the text in a PNG that holds the recipe."""
+"""The key of the text in a PNG that holds the recipe."""
 
 PARAMETERS = "parameters"
-"""Of the text in a PNG that AUTOMATIC1111's Stable Diffusion web UI writes and that others read."""
+"""The key of the text in a PNG that AUTOMATIC1111's Stable Diffusion web UI writes and that other programs read."""
 
 LIBRARIES = ("torch", "diffusers", "transformers")
 
 _BEGIN = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
 _END = "</rdf:RDF></x:xmpmeta>"
-_OWN = re.compile(
-    rb'<rdf:Description rdf:about="" xmlns:upscaler="upscaler:ns:recipe/">'
-    rb"<upscaler:recipe>([^<]*)</upscaler:recipe></rdf:Description>"
+_OWN = (
+    '<rdf:Description rdf:about="" xmlns:upscaler="upscaler:ns:recipe/">'
+    "<upscaler:recipe>{}</upscaler:recipe></rdf:Description>"
 )
 _IN_XMP = re.compile(rb"<upscaler:recipe>([^<]*)</upscaler:recipe>|\bupscaler:recipe=[\"']([^\"'<]*)")
-"""As an element or as an attribute: programs that edit XMP turn one into the other."""
+"""The recipe as an element or as an attribute: programs that edit XMP turn one into the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What made a picture, as JSON can hold it; nothing in it says when, or on which machine."""
+    """Everything that made a picture, as JSON can hold it; nothing in it says when or on which machine."""
 
-    wish: Mapping[str, Any]
-    """What was asked of the generator, as of `generation.wish.Wish`, with the values of what had been left open: seed,
-    steps and guidance among others."""
+    parameters: Mapping[str, Any]
+    """The fields of `text2image.parameters.GenerationParameters`; those that were left open, such as seed, steps and
+    guidance, have the values that were used."""
     prompt: str
-    """As the model was given it, in the words of the style."""
+    """The prompt as the model was given it, in the words of the style."""
     negative: str
     generator: Mapping[str, Any]
     """Its settings: "model", as `catalog.find` takes it, "weights", a hash or a commit for each, and others."""
     files: Mapping[str, str]
-    """The hashes of those that the wish names: the picture that was begun with, LoRAs."""
+    """SHA-256 hashes of the files that the parameters name: the image to begin with, LoRAs."""
     generated: Size
-    """Of the picture before it was enlarged."""
+    """Size of the picture before it was enlarged."""
     upscaler: Mapping[str, Any] | None
-    """Settings likewise, and "target", as of `target.Target`; None: it was not enlarged."""
+    """Settings of the upscaler, and "target" with the fields of `target.Target`; None: the picture was not enlarged."""
     size: Size
-    """Of the picture when it was made."""
+    """Size of the picture when it was made."""
     versions: Mapping[str, str]
 
-    def parameters(self) -> str:
-        """In AUTOMATIC1111's form: prompt, negative prompt, and a line of settings, the names of which its readers know
+    def infotext(self) -> str:
+        """The recipe in AUTOMATIC1111's form: prompt, negative prompt, and a line of settings that its readers know
         (modules/infotext_utils.py there, pnginfo.js of ComfyUI)."""
-        wish, model = self.wish, str(self.generator["model"])
+        parameters, model = self.parameters, str(self.generator["model"])
+        weights = self.generator.get("weights")  # sites find a model in one file by the first ten digits of its hash
         settings: dict[str, object] = {
-            "Steps": wish.get("steps"),
+            "Steps": parameters.get("steps"),
             "Sampler": self.generator.get("scheduler"),
-            "CFG scale": wish.get("guidance"),
-            "Seed": wish.get("seed"),
+            "CFG scale": parameters.get("guidance"),
+            "Seed": parameters.get("seed"),
             "Size": self.generated,
-            "Model hash": self._hash(),
+            "Model hash": str(weights[0])[:10] if weights and model.endswith(".safetensors") else None,
             "Model": PurePath(model).name.removesuffix(".safetensors"),
-            "Denoising strength": wish.get("change") if wish.get("init") else None,
+            "Denoising strength": parameters.get("strength") if parameters.get("image") else None,
         }
         if self.upscaler is not None:
             settings["Postprocess upscale to"] = self.size
             settings["Postprocess upscaler"] = PurePath(str(self.upscaler["model"])).name
         settings["Version"] = f"upscaler {self.versions.get('upscaler', '')}".rstrip()
-        line = ", ".join(f"{name}: {_quoted(value)}" for name, value in settings.items() if value is not None)
+        line = ", ".join(f"{name}: {_quote(value)}" for name, value in settings.items() if value is not None)
         prompt, negative = (" ".join(text.split()) for text in (self.prompt, self.negative))
         return f"{prompt}\nNegative prompt: {negative}\n{line}"
 
     def to_json(self) -> str:
-        """ASCII, on one line."""
+        """The recipe as JSON, ASCII, on one line."""
         return json.dumps({"form": FORM, **asdict(self)})
 
-    def _hash(self) -> str | None:
-        """Of a model in one file, the first ten digits: what sites find it by. Others have no such hash."""
-        weights = self.generator.get("weights")
-        return str(weights[0])[:10] if weights and str(self.generator["model"]).endswith(".safetensors") else None
 
-
-def written(picture: Picture, recipe: Recipe) -> Picture:
-    """The picture with its recipe, in place of one that it may have had; other metadata stay."""
+def embed(picture: Picture, recipe: Recipe) -> Picture:
+    """The picture with a recipe, which replaces one that it had; other metadata stay."""
     metadata, text = picture.metadata, recipe.to_json()
-    comments = {**metadata.comments, PARAMETERS: recipe.parameters(), KEY: text}
-    own = (
-        '<rdf:Description rdf:about="" xmlns:upscaler="upscaler:ns:recipe/">'
-        f"<upscaler:recipe>{escape(text)}</upscaler:recipe></rdf:Description>"
-    ).encode()
-    others = _OWN.sub(b"", metadata.xmp or b"")
+    comments = {**metadata.comments, PARAMETERS: recipe.infotext(), KEY: text}
+    own = _OWN.format(escape(text)).encode()
+    others = re.sub(_OWN.format("[^<]*").encode(), b"", metadata.xmp or b"")
     before, end, after = others.rpartition(b"</rdf:RDF>")
     xmp = before + own + end + after if end else f"{_BEGIN}{own.decode()}{_END}".encode()
     return replace(picture, metadata=replace(metadata, comments=comments, xmp=xmp))
 
 
-def of(picture: Picture) -> Recipe | None:
-    """What made a picture, if that is written in it. Raises PictureError when it cannot be understood."""
-    text = _text_in(picture.metadata)
-    if text is None:
-        return None
+def read(picture: Picture) -> Recipe | None:
+    """The recipe in a picture, or None. Raises PictureError for a recipe that cannot be understood."""
+    text = picture.metadata.comments.get(KEY, "")
+    if not text.startswith("{"):  # none, or another program's
+        found = _IN_XMP.search(picture.metadata.xmp or b"")
+        if found is None:
+            return None
+        text = html.unescape((found[1] or found[2]).decode("utf-8", "replace"))
     try:
-        return _read(json.loads(text))
+        content = json.loads(text)
+        later = f"upscaler {content['versions']['upscaler']}" if content["form"] > FORM else ""
+        recipe = None if later else _parse(content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PictureError(
-            f"{picture.name}: its recipe cannot be read ({error}). Take the picture as upscaler has written it."
+            f"{picture.name}: the recipe cannot be read ({error}). Take the picture as upscaler has written it."
         ) from error
-    except _LaterForm as error:
-        raise PictureError(
-            f"{picture.name}: its recipe is of upscaler {error}, a later one. Update upscaler."
-        ) from error
+    if later:
+        raise PictureError(f"{picture.name}: a later version, {later}, has written the recipe. Update upscaler.")
+    return recipe
 
 
 def differences(old: Recipe, new: Recipe) -> list[str]:
-    """What of two recipes that ask for the same may make their pictures differ, each as part of a sentence."""
+    """Reasons why the pictures of two recipes with equal parameters may differ, each as part of a sentence."""
     found = [
-        f"the weights of {after['model']} are others"
+        f"the weights of {after['model']} differ"
         for before, after in ((old.generator, new.generator), (old.upscaler, new.upscaler))
         if before is not None and after is not None and before.get("weights") != after.get("weights")
     ]
@@ -144,7 +141,7 @@ def differences(old: Recipe, new: Recipe) -> list[str]:
 
 
 def reference(model: Model) -> str:
-    """By what `catalog.find` finds it."""
+    """The name, address or path by which `catalog.find` finds the model again."""
     if any(model == known for known in catalog.models()):
         return model.name
     if model.repository is not None:
@@ -156,29 +153,20 @@ def reference(model: Model) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of this program and of the libraries on which its results depend."""
-    return {"upscaler": __version__, **{name: _version(name) for name in LIBRARIES}}
+    """Versions of this program and of the libraries on which its results depend."""
+    found = {"upscaler": __version__}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = ""
+    return found
 
 
-class _LaterForm(Exception):
-    """The version that wrote it."""
-
-
-def _text_in(metadata: Metadata) -> str | None:
-    """A text of that key may be another program's, and no recipe."""
-    text = metadata.comments.get(KEY, "")
-    if text.startswith("{"):
-        return text
-    found = _IN_XMP.search(metadata.xmp or b"")
-    return None if found is None else html.unescape((found[1] or found[2]).decode("utf-8", "replace"))
-
-
-def _read(content: dict[str, Any]) -> Recipe:
-    """Raises ValueError, KeyError or TypeError for what is none."""
-    if content["form"] > FORM:
-        raise _LaterForm(content["versions"]["upscaler"])
+def _parse(content: dict[str, Any]) -> Recipe:
+    """Turns parsed JSON into a recipe. Raises ValueError, KeyError or TypeError for content that is no recipe."""
     recipe = Recipe(
-        dict(content["wish"]),
+        dict(content["parameters"]),
         str(content["prompt"]),
         str(content["negative"]),
         dict(content["generator"]),
@@ -198,14 +186,7 @@ def _size(content: dict[str, Any]) -> Size:
     return Size(int(content["width"]), int(content["height"]))
 
 
-def _quoted(value: object) -> str:
-    """A number without an idle .0; text with what separates settings in quotation marks."""
+def _quote(value: object) -> str:
+    """A setting as text: a number without .0 at its end, quotation marks around a text that holds separators."""
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return json.dumps(text, ensure_ascii=False) if re.search(r"[,:\n]", text) else text
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""

@@ -11,11 +11,12 @@ from .tiling import Size
 
 LARGEST_SCALE = 32.0
 
-BEYOND_ALL = 10**10
-"""No number that says a size comes near this; what does is a slip, and arithmetic need not cope with it."""
+MAX_NUMBER = 10**10
+"""Sizes must be below this. Larger numbers are rejected as typing errors."""
 
 STRETCH = 1.1
-"""Enlargement beyond the network's own that the filter may add: invisible, where a pass costs sixteen times more."""
+"""Enlargement beyond the network's own that the plain filter may add. It is invisible, and one more pass would cost
+sixteen times as much."""
 
 NAMED_SIZES = {
     "hd": Size(1280, 720),
@@ -27,35 +28,37 @@ NAMED_SIZES = {
 }
 
 MILLIMETRES = {"mm": 1.0, "cm": 10.0, "in": 25.4}
-"""Of the units that sides of paper are given in."""
+"""Length of each unit that sides of paper are given in."""
 
 FINEST = 9600
-"""Dots an inch: no printer has more."""
+"""Most dots an inch; no printer has more."""
 
 MEMORY_UNITS = {"": 1e9, "MB": 1e6, "GB": 1e9, "TB": 1e12, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """A sheet to print on, and how finely. Raises PlanError for one that there cannot be."""
+    """A sheet to print on, and how finely. Raises PlanError for a sheet that cannot exist."""
 
     width: float
-    """In millimetres; of the sheet as it lies, for it is turned as the picture is."""
+    """Millimetres, as `height`. The sheet is turned as the picture is."""
     height: float
     dpi: int = 300
     """Pixels an inch."""
 
     def __post_init__(self) -> None:
-        if not (0 < self.width < BEYOND_ALL and 0 < self.height < BEYOND_ALL and 0 < self.dpi <= FINEST):
+        if not (0 < self.width < MAX_NUMBER and 0 < self.height < MAX_NUMBER and 0 < self.dpi <= FINEST):
             raise PlanError(
-                f"--print {self}: is no paper. Its sides must be more than 0, its dots an inch from 1 to {FINEST}."
+                f"not a paper size. Its sides must be more than 0, its dots an inch from 1 to {FINEST}.",
+                argument="print",
+                value=self,
             )
 
     def __str__(self) -> str:
         return f"{self.width:g}x{self.height:g}mm@{self.dpi}"
 
     def pixels(self, picture: Size) -> Size:
-        """So many fit on it, when it is turned as a picture of that size is."""
+        """Returns how many pixels fit on the sheet, turned as a picture of that size is."""
         short, long = sorted(max(round(side / MILLIMETRES["in"] * self.dpi), 1) for side in (self.width, self.height))
         return Size(long, short) if picture.width > picture.height else Size(short, long)
 
@@ -76,9 +79,11 @@ SIDES = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)\s*[x×*]\s*(\d{1,6}(?:\.\d{1,6})?)\
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """How large the result is to be; at most one field is set, and with none it is the network's own scale.
+    """How large the result is to be: at most one field is set; with none it is the model's own scale.
 
-    All keep the proportions. Raises PlanError for values that no picture can have.
+        Target(scale=2)    Target(width=3840)    Target(fit=Size(3840, 2160))    Target(print=Paper(600, 900))
+
+    Proportions are kept. Raises PlanError for values that no picture can have.
     """
 
     scale: float | None = None
@@ -96,30 +101,32 @@ class Target:
     def __post_init__(self) -> None:
         given = [field.name for field in fields(self) if getattr(self, field.name) is not None]
         if len(given) > 1:
-            names = " and ".join("--" + name.replace("_", "-") for name in given)
-            raise PlanError(f"{names}: choose one of them. For a frame to fill, use --fit or --at-least.")
+            names = " and ".join(f"`{name}`" for name in given)
+            raise PlanError(f"{names}: choose one of them. For a frame to fill, use `fit` or `at_least`.")
         for name in given:
             value = getattr(self, name)
             if isinstance(value, Paper):
                 continue
             numbers = (value.width, value.height) if isinstance(value, Size) else (value,)
-            if not all(0 < number < BEYOND_ALL for number in numbers):
+            if not all(0 < number < MAX_NUMBER for number in numbers):
                 shown = f"{value:g}" if isinstance(value, float) else value
-                raise PlanError(f"--{name.replace('_', '-')} {shown}: must be more than 0 and less than 10^10.")
+                raise PlanError("the value must be more than 0 and less than 10^10.", argument=name, value=shown)
         if self.scale is not None:
             object.__setattr__(self, "scale", float(self.scale))  # 2 and 2.0 are the same job
         if self.scale is not None and self.scale > LARGEST_SCALE:
             raise PlanError(
-                f"--scale {self.scale:g}: more than {LARGEST_SCALE:g} is not supported. Ask for a smaller one."
+                f"more than {LARGEST_SCALE:g} is not supported. Ask for a smaller one.",
+                argument="scale",
+                value=f"{self.scale:g}",
             )
 
     @property
     def is_scale(self) -> bool:
-        """Whether the result is a multiple of the source, not a size of its own."""
+        """Whether the result is a multiple of the source's size, not a size of its own."""
         return all(getattr(self, field.name) is None for field in fields(self) if field.name != "scale")
 
     def size(self, source: Size, native_scale: int) -> Size:
-        """The result's size for a source of that size. Raises PlanError when it is too many times as large."""
+        """Returns the result's size for a source of that size. Raises PlanError when it is too many times as large."""
         factor = self._factor(source, native_scale)
         if factor > LARGEST_SCALE:
             raise PlanError(
@@ -148,7 +155,7 @@ class Target:
 
 
 def parse_size(text: str) -> Size:
-    """ "3840x2160", or a name such as "4k". Raises PlanError."""
+    """Reads "3840x2160", or a name such as "4k". Raises PlanError."""
     lower = text.strip().lower()
     if lower in NAMED_SIZES:
         return NAMED_SIZES[lower]
@@ -159,13 +166,16 @@ def parse_size(text: str) -> Size:
 
 
 def parse_paper(text: str) -> Paper:
-    """ "60x90cm@300", "8.5x11in", or a name such as "a3@150"; 300 dots an inch unless it says so. Raises PlanError."""
+    """Reads "60x90cm@300", "8.5x11in", or a name such as "a3@150"; 300 dots an inch unless the text names another
+    number. Raises PlanError."""
     sheet, at, dots = (part.strip() for part in text.lower().partition("@"))
     sides, dpi = SIDES.fullmatch(sheet), re.fullmatch(r"(\d{1,6})\s*(dpi)?", dots, re.ASCII)
     if (sides is None and sheet not in PAPERS) or (at and dpi is None):
         raise PlanError(
-            f"--print {text}: is no paper. Write WIDTHxHEIGHT in cm, mm or in, such as 60x90cm, or "
-            f"{', '.join(PAPERS)}; after it, unless 300 dots an inch are meant, an @ and how many."
+            f"not a paper size. Write WIDTHxHEIGHT in cm, mm or in, such as 60x90cm, or {', '.join(PAPERS)}; after it, "
+            "unless 300 dots an inch are meant, an @ and how many.",
+            argument="print",
+            value=text,
         )
     if sides is None:
         paper = PAPERS[sheet]
@@ -176,29 +186,26 @@ def parse_paper(text: str) -> Paper:
 
 
 def parse_memory(text: str) -> int:
-    """Bytes of "8GB", "7.5 GiB", "800MB" or "8", which is GB: those of a thousand, unless the unit has an i in it.
-
-    Raises PlanError.
-    """
+    """Returns the bytes of "8GB", "800MB", "8", which is GB, or "7.5 GiB", which counts in 1024s. Raises PlanError."""
     found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([A-Za-z]*)", text.strip())
     unit = MEMORY_UNITS.get(found[2].upper()) if found else None
     if found is None or unit is None or not float(found[1]):
-        raise PlanError(f"--memory {text}: is no amount of memory. Write it as 8GB, 7.5GiB or 800MB.")
+        raise PlanError("not an amount of memory. Write it as 8GB, 7.5GiB or 800MB.", argument="memory", value=text)
     return int(float(found[1]) * unit)
 
 
 def passes(source: Size, result: Size, scale: int, at_least_one: bool = False) -> list[Size]:
-    """The size after each pass of a network of that scale; the last is `result`. Empty: it takes no network.
+    """Returns the size after each pass of a network of that scale; the last is `result`. Empty if no network is needed.
 
-    The last pass starts from just what it needs, so that it ends at the result without a waste: 8x by a 4x network is
-    4x, shrunk to 2x, and 4x again. Raises PlanError when the network does not enlarge and that is what is asked.
+    The last pass starts from as much as it needs to end at the result, so that nothing is computed in vain: 8x by a 4x
+    network is 4x, shrunk to 2x, and 4x again. Raises PlanError when the network does not enlarge and has to.
     """
     factor = max(result.width / source.width, result.height / source.height)
     if factor <= 1 and not at_least_one:
         return []
     if scale == 1:
         if factor > STRETCH:
-            raise PlanError("the model cleans pictures without enlarging them. Ask for --scale 1, or another --model.")
+            raise PlanError("the model cleans pictures without enlarging them. Ask for `scale` 1, or another `model`.")
         return [result]
     count = max(math.ceil(math.log(max(factor / STRETCH, 1.0), scale) - 1e-9), 1)
     if count == 1:

@@ -37,7 +37,7 @@ SCALED: dict[str, type] = {"scale": int, "commercial": bool}
 FETCHED: dict[str, type] = {"home": str, "size": int, "sha256": str}
 """Needed as well by what is neither a filter nor embedded."""
 
-REFINE: dict[str, type] = {"enlarge_with": str, "generator": str, "sampling": dict}
+REFINE: dict[str, type] = {"enlarge_with": str, "generator": str}
 
 DIFFUSION: dict[str, type] = {"home": str, "repository": dict, "memory": int}
 """Needed as well by what diffusers loads."""
@@ -52,7 +52,7 @@ KINDS: dict[str, dict[str, type]] = {
 }
 """What each kind needs beyond the rest."""
 
-OPTIONAL: dict[str, type] = {
+OPTIONAL: dict[str, Any] = {
     **FETCHED,
     "commercial": bool,
     "diffusers": str,
@@ -64,13 +64,15 @@ OPTIONAL: dict[str, type] = {
     "url": str,
     "urls": list,
     "filename": str,
+    "denoise": float | str,
+    "keeps_tone": bool,
     "denoise_with": str,
     "package": dict,
 }
 
 REPOSITORY: dict[str, type] = {"id": str, "revision": str, "variant": str, "gated": bool, "size": int}
 
-SAMPLING: dict[str, type] = {"steps": int, "guidance": float, "side": int, "strength": float, "noise": int}
+SAMPLING: dict[str, type] = {"steps": int, "guidance": float, "side": int}
 
 PACKAGE = {"module", "param", "param_sha256", "bin", "bin_sha256"}
 
@@ -93,6 +95,7 @@ ARCHITECTURES = {
     "ATD",
     "DAT",
     "DRCT",
+    "DRUNet",
     "FBCNN",
     "HAT",
     "MoSR",
@@ -126,6 +129,7 @@ MEASURED = {
     "photo",
     "photo-fast",
     "faithful",
+    "clean",
     "lanczos",
     "realesrgan-x4plus",
     "realesrgan-x4plus-anime-6b",
@@ -374,8 +378,6 @@ def test_sampling_is_within_what_the_pipelines_take(block: Block) -> None:
     assert 1 <= sampling.get("steps", 1) <= 75
     assert 0 <= sampling.get("guidance", 0) <= 10
     assert sampling.get("side", 512) in (256, 512, 1024)
-    assert 0 < sampling.get("strength", 0.5) < 1
-    assert 0 <= sampling.get("noise", 0) <= 350
 
 
 def test_generators_are_those_that_were_promised() -> None:

@@ -225,7 +225,7 @@ TINY: dict[str, Callable[[], Writer]] = {
 
 
 def read(param: Path) -> ncnn.Converted:
-    return ncnn.read(*ncnn.pair(param))
+    return ncnn.read(*ncnn.find_pair(param))
 
 
 def load(weights: State) -> ImageModelDescriptor:
@@ -253,7 +253,7 @@ def noise(height: int = 24, width: int = 20) -> Array:
 @pytest.mark.parametrize("given", ["net.param", "net.bin"])
 def test_pair_is_found_by_either_half(tmp_path: Path, given: str) -> None:
     TINY["compact-2x"]().save(tmp_path)
-    assert ncnn.pair(tmp_path / given) == (tmp_path / "net.param", tmp_path / "net.bin")
+    assert ncnn.find_pair(tmp_path / given) == (tmp_path / "net.param", tmp_path / "net.bin")
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -454,20 +454,20 @@ def changed(param: Path, old: str, new: str) -> None:
         ("0=4 1=3", "0=2.5 1=3", "has outputs 2.5. It is damaged"),
         ("0=4 1=3", "0=4,4 1=3", "has a parameter 0, which is not known here"),
         ("0=4 1=3", "0=4 7=2 1=3", "has a parameter 7, which is not known here"),
-        ("0=4 1=3", "0=inf 1=3", "is no layer of a graph. It is damaged"),
-        ("0=4 1=3", "0=x 1=3", "is no layer of a graph. It is damaged"),
-        ("-23310=1,2", "-23310=2,2", "is no layer of a graph. It is damaged"),
+        ("0=4 1=3", "0=inf 1=3", "is not a layer of a graph. It is damaged"),
+        ("0=4 1=3", "0=x 1=3", "is not a layer of a graph. It is damaged"),
+        ("-23310=1,2", "-23310=2,2", "is not a layer of a graph. It is damaged"),
         ("0=1 1=2.0", "0=2 1=2.0", r"Interp interp_\d+ has filter 2 where RRDBNet has 1"),
         ("1=2.0 2=", "1=3.0 2=", r"Interp interp_\d+ has factor y 3 where RRDBNet has 2"),
         ("0=1 1=2.0 2=2.0\\S*", "0=1 3=64 4=64", r"Interp interp_\d+ gives 64 pixels across whatever it takes"),
         ("^Concat( .*)$", r"Concat\1 0=1", "Concat concat_3 has axis 1 where RRDBNet has 0"),
         ("2 1 b1_1 b2_0", "2 1 b2_0 b1_1", "RRDBNet has Concat after Convolution convolution_1 and ReLU convolution_2"),
         ("2 1 b10 b1_5", "2 1 b10 b2_3", "RRDBNet has Eltwise after"),
-        ("^Concat ", "Scale ", "a layer of the kind Scale, which none of the networks that can be imported has"),
-        ("^Concat ", "Con\x1bcat ", "is no layer of a graph"),
+        ("^Concat ", "Scale ", "a layer of the kind Scale, which no network that can be imported has"),
+        ("^Concat ", "Con\x1bcat ", "is not a layer of a graph"),
         ("2 1 b1_1 b2_0", "2 1 nowhere b2_0", "Concat concat_3 takes what no layer before it gives"),
         ("b2_0 b3$", "b2_0 b1", "Concat concat_3 gives what a layer before it gives"),
-        ("2 1 b1_1 b2_0 b3$", "-1 1", "is no layer of a graph"),
+        ("2 1 b1_1 b2_0 b3$", "-1 1", "is not a layer of a graph"),
         ("2 1 b1_1 b2_0 b3$", "1 2 b1_1 b3 b3x", "Concat concat_3 takes 1 blobs and gives 2"),
         ("^7767517", "7767518", "does not begin with 7767517"),
         (r"^(\d+) (\d+)$", r"9 \2", r"announces 9 layers and holds \d+\. It is damaged"),
@@ -543,8 +543,8 @@ def test_span_that_joins_what_is_not_activated_is_refused(tmp_path: Path) -> Non
     ("end", "sentence"),
     [
         ("0=2 1=0.5 2=0.5", "Interp interp_9 has filter 2 where SRVGGNetCompact has 3"),
-        ("0=3 1=0.5 2=0.25", "Interp interp_9 is no reduction of all that SRVGGNetCompact gives"),
-        ("0=3 1=2.0 2=2.0", "Interp interp_9 is no reduction of all that SRVGGNetCompact gives"),
+        ("0=3 1=0.5 2=0.25", "Interp interp_9 is not a reduction of all that SRVGGNetCompact gives"),
+        ("0=3 1=2.0 2=2.0", "Interp interp_9 is not a reduction of all that SRVGGNetCompact gives"),
         ("0=3 1=0.6 2=0.6", "Interp interp_9 gives a picture 2.4 times as wide"),
         ("0=3 1=0.1 2=0.1", "Interp interp_9 gives a picture 0.4 times as wide"),
         ("0=3 3=64 4=64", "Interp interp_9 has output height 64 where SRVGGNetCompact has 0"),
@@ -590,7 +590,7 @@ def test_two_results_are_refused(tmp_path: Path) -> None:
 def test_graph_without_convolution_is_refused(tmp_path: Path) -> None:
     writer = Writer()
     writer.layer("Concat", writer.layer("Input"))
-    refused(writer.save(tmp_path), "has no convolution, so it is no network for enlarging pictures")
+    refused(writer.save(tmp_path), "has no convolution, so it is not a network for enlarging pictures")
 
 
 @pytest.mark.parametrize(
@@ -599,7 +599,7 @@ def test_graph_without_convolution_is_refused(tmp_path: Path) -> None:
         (b"", "does not begin with 7767517"),
         (b"7767517\n", "does not begin with 7767517"),
         (b"\xdd\x85\x76\x00\x05\x00\x00\x00", "ncnn's binary form, which cannot be imported. Give the text form"),
-        (b"7767517\n1 1\nInput \xff 0 1 data\n", "it is no text"),
+        (b"7767517\n1 1\nInput \xff 0 1 data\n", "it is not a text"),
         (b"7767517\n1 1\nInput data 0 1 data\n", "takes 1 pictures and gives 0"),
         (b" " * (1 << 24) + b"\n", "does not begin with 7767517"),
     ],
@@ -637,14 +637,14 @@ def test_half_a_pair_is_refused(tmp_path: Path, missing: str) -> None:
     (tmp_path / missing).unlink()
     other = "net.bin" if missing == "net.param" else "net.param"
     with pytest.raises(ModelError, match=f"{missing}: no such file. .* is net.param and net.bin together"):
-        ncnn.pair(tmp_path / other)
+        ncnn.find_pair(tmp_path / other)
     with pytest.raises(ModelError, match=f"{missing}: cannot be read"):
         ncnn.read(tmp_path / "net.param", tmp_path / "net.bin")
 
 
 def test_binary_graph_is_refused_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"binary form\. Give the text form, x\.param, and its weights"):
-        ncnn.pair(tmp_path / "x.param.bin")
+        ncnn.find_pair(tmp_path / "x.param.bin")
 
 
 @pytest.fixture(scope="module")

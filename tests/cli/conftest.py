@@ -9,10 +9,15 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+import typer
 from PIL import Image
+from typer.main import get_command
 
+from tests.diffusion import tiny
 from tests.pictures import SAMPLES
 from upscaler.cli.app import main
 from upscaler.cli.console import FOREIGN
@@ -37,11 +42,11 @@ class Keyboard(io.StringIO):
 
 @pytest.fixture(autouse=True)
 def _nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
-    handlers = [(number, signal.getsignal(number)) for number in numbers]
+    handlers = [(number, signal.getsignal(number)) for number in SIGNALS]
     loggers = [logging.getLogger(name) for name in ("upscaler", *FOREIGN)]
     states = [(log, log.handlers[:], log.level, log.propagate) for log in loggers]
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    monkeypatch.setattr("upscaler.cli.options_in_text._known", None)
     yield
     for number, handler in handlers:
         signal.signal(number, handler)
@@ -68,6 +73,41 @@ def run(monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[byt
 
 
 @pytest.fixture
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny generator."""
+    folder = tmp_path_factory.mktemp("model") / "tiny-sd"
+    tiny.build_sd().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def x4(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny diffusion model that enlarges."""
+    folder = tmp_path_factory.mktemp("model") / "tiny-x4"
+    tiny.build_x4().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def drawing(model: Path) -> tuple[str, ...]:
+    """Options that make `upscaler generate` quick."""
+    return "-g", str(model), "-d", "cpu", "--size", "72x64", "--steps", "1"
+
+
+@pytest.fixture
 def small() -> Image.Image:
     return Image.open(SAMPLES / "astronaut.jpg").convert("RGB").resize((60, 40))
 
@@ -82,6 +122,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Image.Image) ->
     (place / "notes.txt").write_text("not a picture")
     monkeypatch.chdir(place)
     return place
+
+
+def options_of(command: Any) -> list[Any]:
+    """The options of a command in their order, as Typer reads them."""
+    app = typer.Typer(add_completion=False)
+    app.command()(command)
+    return [parameter for parameter in get_command(app).params if parameter.param_type_name == "option"]
 
 
 def sizes(folder: Path) -> dict[str, tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def test_bars_leave_a_clean_screen_and_lines_between_them_are_whole(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     be_a_terminal(monkeypatch)
-    with console.bars(["a.jpg", "b.jpg"], True) as shown:
+    with closing(console.Bars(["a.jpg", "b.jpg"], True)) as shown:
         for name in ("a", "b"):
             for done in range(5):
                 shown.tiles(f"{name}.jpg", done, 4)
@@ -56,7 +57,7 @@ def test_bar_of_the_run_counts_parts_of_pictures(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     be_a_terminal(monkeypatch)
-    with console.bars(["a.jpg", "b.jpg"], True) as shown:
+    with closing(console.Bars(["a.jpg", "b.jpg"], True)) as shown:
         shown.picture_done()
         shown._run.start_t -= 60
         shown._run.mininterval = 0
@@ -66,7 +67,7 @@ def test_bar_of_the_run_counts_parts_of_pictures(
 
 
 def test_without_a_terminal_a_run_has_one_bar_and_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
-    with console.bars(["a.jpg", "b.jpg"], True) as shown:
+    with closing(console.Bars(["a.jpg", "b.jpg"], True)) as shown:
         shown.tiles("b.jpg", 1, 2)
         shown.picture_done()
     written = capsys.readouterr().err
@@ -75,14 +76,14 @@ def test_without_a_terminal_a_run_has_one_bar_and_moves_no_cursor(capsys: pytest
 
 
 def test_invisible_bars_write_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    with console.bars(["a.jpg", "b.jpg"], False) as shown:
+    with closing(console.Bars(["a.jpg", "b.jpg"], False)) as shown:
         shown.tiles("b.jpg", 1, 2)
         shown.picture_done()
     assert capsys.readouterr().err == ""
 
 
 def test_long_and_odd_names_stay_on_their_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with console.bars(["x\x1b[2J\n" + "y" * 99], True) as shown:
+    with closing(console.Bars(["x\x1b[2J\n" + "y" * 99], True)) as shown:
         shown.tiles("x\x1b[2J\n" + "y" * 99, 0, 1)
     written = capsys.readouterr().err
     assert "x\\x1b[2J\\nyy" in written

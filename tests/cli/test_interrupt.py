@@ -105,7 +105,7 @@ def test_second_signal_does_not_cut_unwinding_short() -> None:
 
 def test_interruption_leaves_no_lock_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Anywhere in `Condition.__enter__` it would: within a few rounds."""
-    monkeypatch.setattr(interrupt, "PATIENCE", 0)
+    monkeypatch.setattr(interrupt, "REPEAT_WINDOW", 0)
     interrupt.install()
     for delay in range(40):
         condition = threading.Condition(threading.Lock())
@@ -176,4 +176,4 @@ def test_watch_is_from_folder_to_folder(tmp_path: Path, arguments: list[str]) ->
     process = start("--watch", *arguments)
     _, errors = process.communicate()
     assert process.returncode == 2
-    assert errors.startswith("error: --watch: works from folder to folder")
+    assert errors.startswith("error: --watch works from folder to folder")

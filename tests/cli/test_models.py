@@ -18,6 +18,7 @@ from tests.diffusion.hub import Hub
 from tests.diffusion.tiny import build_sd
 from tests.networks import tiny_compact
 from upscaler import catalog
+from upscaler.files import cache_dir
 
 
 @pytest.fixture
@@ -30,8 +31,8 @@ def checkpoint(tmp_path: Path) -> bytes:
 
 def write_catalog(url: str, content: bytes, more: str = "") -> None:
     """Makes the file at that address a model of the user's catalog, "mine"."""
-    catalog.home().mkdir(parents=True, exist_ok=True)
-    (catalog.home() / "catalog.toml").write_text(
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    (cache_dir() / "catalog.toml").write_text(
         f'[[model]]\nname = "mine"\nscale = 2\nlicence = "MIT"\nauthor = "me"\nurl = "{url}"\n'
         f'size = {len(content)}\nsha256 = "{hashlib.sha256(content).hexdigest()}"\n{more}'
     )
@@ -97,12 +98,12 @@ def test_a_model_of_the_users_catalog_is_fetched_and_used(run: Run, here: Path, 
 def test_fetch_works_over_a_connection_that_breaks(
     run: Run, checkpoint: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("upscaler.catalog.fetch.PAUSES", (0.0,) * 4)
+    monkeypatch.setattr("upscaler.catalog.download.PAUSES", (0.0,) * 4)
     with Server() as server:
         write_catalog(server.put("/v1/mine.pth", checkpoint, [Cut(1000), Cut(500)]), checkpoint)
         done = run("models", "fetch", "mine")
         assert done.code == 0
-        assert done.out.decode() == f"mine  {catalog.folder() / 'mine.pth'}  MIT, by me\n"
+        assert done.out.decode() == f"mine  {catalog.models_dir() / 'mine.pth'}  MIT, by me\n"
         assert server.sent("/v1/mine.pth") == len(checkpoint)
 
 
@@ -143,14 +144,14 @@ def test_denoise_fetches_the_other_model_and_mixes(run: Run, here: Path, tmp_pat
         blocks = [
             f'[[model]]\nname = "{name}"\nurl = "{server.put(f"/{name}.safetensors", content)}"\n'
             f'sha256 = "{hashlib.sha256(content).hexdigest()}"\n'
-            for name, content in zip(("clean", "noisy"), files, strict=True)
+            for name, content in zip(("quiet", "noisy"), files, strict=True)
         ]
-        catalog.home().mkdir(parents=True)
-        (catalog.home() / "catalog.toml").write_text(f'{blocks[0]}denoise_with = "noisy"\n{blocks[1]}')
+        cache_dir().mkdir(parents=True)
+        (cache_dir() / "catalog.toml").write_text(f'{blocks[0]}denoise_with = "noisy"\n{blocks[1]}')
         for share in ("1", "0", "0.25"):
-            done = run("a.jpg", "-m", "clean", "--denoise", share, "-o", f"{share}.png", "--fidelity", "0")
+            done = run("a.jpg", "-m", "quiet", "--denoise", share, "-o", f"{share}.png", "--fidelity", "0")
             assert (done.code, "error" in done.err) == (0, False)
-        assert [request.path for request in server.requests] == ["/clean.safetensors", "/noisy.safetensors"]
+        assert [request.path for request in server.requests] == ["/quiet.safetensors", "/noisy.safetensors"]
         assert run("a.jpg", "-m", "noisy", "-o", "noisy.png", "--fidelity", "0").code == 0
     made = {name: (here / f"{name}.png").read_bytes() for name in ("1", "0", "0.25", "noisy")}
     assert made["0"] == made["noisy"]
@@ -162,8 +163,8 @@ def test_without_a_connection_it_says_which_file_to_put_where(run: Run, here: Pa
     done = run("a.jpg", "-m", "mine", "--offline")
     assert done.code == 1
     assert done.err == (
-        "error: mine: is not on this machine, and fetching is forbidden. "
-        f"Get mine.pth from http://127.0.0.1:9/mine.pth and put it into {catalog.folder()}.\n"
+        "error: mine: it is not on this machine, and fetching is forbidden. "
+        f"Get mine.pth from http://127.0.0.1:9/mine.pth and put it into {catalog.models_dir()}.\n"
     )
     assert sizes(here).keys() == {"a.jpg", "b.png", "sub/d.webp"}
 
@@ -174,7 +175,7 @@ def test_wrong_bytes_fail_and_leave_nothing(run: Run, here: Path, checkpoint: by
         done = run("a.jpg", "-m", "mine")
     assert done.code == 1
     assert "error: mine.pth: cannot be fetched" in done.err
-    assert not [file for file in catalog.folder().rglob("*") if file.is_file() and file.suffix != ".lock"]
+    assert not [file for file in catalog.models_dir().rglob("*") if file.is_file() and file.suffix != ".lock"]
 
 
 def test_the_licence_comes_before_the_download(run: Run, checkpoint: bytes) -> None:
@@ -194,7 +195,7 @@ def test_import_makes_a_model_with_a_name(run: Run, here: Path, tmp_path: Path, 
     assert run("a.jpg", "-m", "My_Net").code == 0
     assert "a_2x.jpg" in sizes(here)
     assert "my-net" in run("models", "list", "--here").out.decode()
-    assert run("models", "where", "my-net").out.decode().strip() == str(catalog.import_path("my-net"))
+    assert run("models", "where", "my-net").out.decode().strip() == str(catalog.imported_path("my-net"))
     assert run("models", "remove", "my-net").code == 0
     assert run("models", "show", "my-net").code == 2
 
@@ -206,7 +207,7 @@ def test_an_imported_file_that_the_catalog_knows_becomes_that_model(
     (tmp_path / "mine.pth").write_bytes(checkpoint)
     done = run("models", "import", tmp_path / "mine.pth")
     assert (done.code, done.err) == (0, "")
-    assert catalog.locate(catalog.find("mine"), offline=True) == catalog.folder() / "known.pth"
+    assert catalog.fetch_model(catalog.find("mine"), offline=True) == catalog.models_dir() / "known.pth"
 
 
 @pytest.mark.parametrize(
@@ -214,7 +215,7 @@ def test_an_imported_file_that_the_catalog_knows_becomes_that_model(
     [
         ("photo", "photo: a model has this name already."),
         ("Realesrgan X4plus", "realesrgan-x4plus: a model has this name already."),
-        ("../evil", "--name ../evil: may hold letters, digits, dots and hyphens only."),
+        ("../evil", "--name ../evil: a model's name may hold letters, digits, dots and hyphens only."),
         ("", "may hold letters, digits, dots and hyphens only."),
     ],
 )
@@ -230,7 +231,7 @@ def test_import_refuses_what_is_no_network(run: Run, tmp_path: Path) -> None:
         done = run("models", "import", tmp_path / file)
         assert done.code == code, done.err
         assert done.err.count("\n") == 1
-    assert not catalog.imported()
+    assert not catalog.imported_models()
 
 
 def test_remove_leaves_what_it_may_not_delete(run: Run, tmp_path: Path) -> None:
@@ -243,7 +244,7 @@ def test_remove_leaves_what_it_may_not_delete(run: Run, tmp_path: Path) -> None:
 
 
 def test_where_is_the_folder_or_a_file(run: Run) -> None:
-    assert run("models", "where").out.decode().strip() == str(catalog.folder())
+    assert run("models", "where").out.decode().strip() == str(catalog.models_dir())
     assert run("models", "where", "photo").out.decode().strip().endswith("photo-x4.safetensors")
     done = run("models", "where", "ultrasharp")
     assert done.code == 1
@@ -256,7 +257,7 @@ def test_a_repository_is_fetched_shown_and_removed(run: Run, tmp_path: Path) -> 
         hub.publish("me/tiny", tmp_path / "tiny")
         assert run("models", "where", "me/tiny").code == 1
         done = run("models", "fetch", "me/tiny")
-    folder = catalog.present(catalog.find("me/tiny"))
+    folder = catalog.find_local(catalog.find("me/tiny"))
     assert folder is not None
     assert (done.code, done.out.decode()) == (0, f"me/tiny  {folder}\n")
     assert "me/tiny: 0.0 GB are fetched into " in done.err
@@ -276,14 +277,14 @@ def test_the_hub_that_the_environment_names_is_asked(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, env=os.environ | hub.environment, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines() == [
-        f"warning: me/tiny: 0.0 GB are fetched into {catalog.home() / 'hub'}. Its licence: mit."
+        f"warning: me/tiny: 0.0 GB are fetched into {cache_dir() / 'hub'}. Its licence: mit."
     ]
 
 
 def test_what_is_made_of_others_is_fetched_and_shown_as_those(run: Run, tmp_path: Path) -> None:
     build_sd().save_pretrained(tmp_path / "tiny")
-    catalog.home().mkdir(parents=True, exist_ok=True)
-    (catalog.home() / "catalog.toml").write_text(
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    (cache_dir() / "catalog.toml").write_text(
         '[[model]]\nname = "mine"\nkind = "generator"\n[model.repository]\nid = "me/tiny"\n'
         '[[model]]\nname = "mine-too"\nkind = "refine"\nenlarge_with = "photo"\ngenerator = "mine"\n'
     )

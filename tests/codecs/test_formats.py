@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
 import pytest
 
-from upscaler.codecs import FORMATS, Format, by_name, by_suffix, formats, sniff, writable
-from upscaler.picture import Metadata
+from upscaler.codecs import FORMATS, Format, by_name, by_suffix, decode, formats, sniff, writable
+from upscaler.picture import Metadata, Picture
 
 from ..bad_files import READABLE, file_of
 
@@ -97,3 +102,45 @@ def test_docstring_says_what_the_table_says() -> None:
         kept = [format.metadata >= {field} for field in ("exif", "xmp", "iptc", "dpi", "comments")]
         holds = [format.sixteen, format.grey, format.alpha, format.profile, *kept]
         assert said == ["yes" if held else "-" for held in holds], format.name
+
+
+def _starts_with(signature: bytes) -> Callable[[bytes], bool]:
+    return lambda head: head.startswith(signature)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        Format("SGI", (".sgi",), _starts_with(b"\x01\xda"), writer="pillow", alpha=True),
+        Format(
+            "GIF",
+            (".gif",),
+            _starts_with(b"GIF8"),
+            "vips",
+            "vips",
+            options=lambda _, wanted, quality: {"dither": 0.0, "effort": wanted.compression or 7},
+            alpha=True,
+            grey=False,
+        ),
+    ],
+    ids=["by Pillow", "by libvips"],
+)
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_one_row_adds_a_format(row: Format, channels: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    others = [format for format in FORMATS if format.name != row.name]
+    monkeypatch.setattr(formats, "FORMATS", (*others, row))
+    pixels = np.zeros((40, 60, channels), np.uint8)
+    pixels[:20, ..., :2], pixels[:, 30:, 0] = 255, 255
+    if channels == 4:
+        pixels[..., 3] = 255
+    path = tmp_path / f"out{row.suffixes[0]}"
+    Picture(pixels).save(path, compression=3)
+    picture = decode(path.read_bytes())
+    assert picture.format == row.name
+    wanted = pixels if row.grey or channels > 1 else np.repeat(pixels, 3, 2)
+    assert np.array_equal(picture.pixels[..., :3], wanted[..., :3])
+    assert (picture.pixels[..., 3:] == 255).all()
+
+
+def test_a_format_is_the_same_row_in_another_process() -> None:
+    assert all(pickle.loads(pickle.dumps(format)) is format for format in FORMATS)

@@ -58,11 +58,11 @@ def test_raw_profile_is_taken_out_of_the_texts(label: str) -> None:
     records = blocks.photoshop(blocks.iptc())
     digits = "\n".join(records.hex()[at : at + 72] for at in range(0, 2 * len(records), 72))
     texts = {"Raw profile type iptc": f"\n{label}\n{len(records):8}\n{digits}\n", "key": "text"}
-    assert png_texts.profile_in(texts, "iptc") == records
+    assert png_texts.take_profile(texts, "iptc") == records
     assert texts == {"key": "text"}
 
 
 @pytest.mark.parametrize("text", ["", "\niptc\n", "\niptc\n  5\nnot hexadecimal\n"])
 def test_raw_profile_that_is_none_is_none(text: str) -> None:
-    assert png_texts.profile_in({"Raw profile type iptc": text}, "iptc") is None
-    assert png_texts.profile_in({}, "iptc") is None
+    assert png_texts.take_profile({"Raw profile type iptc": text}, "iptc") is None
+    assert png_texts.take_profile({}, "iptc") is None

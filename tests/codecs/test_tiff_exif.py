@@ -29,7 +29,7 @@ def test_what_is_read_does_not_depend_on_how_it_is_written(order: str, big: bool
 
 def test_block_says_what_the_directory_says() -> None:
     directory = tiff_exif.read(io.BytesIO(blocks.exif(60, 40)))
-    assert tiff_exif.read(io.BytesIO(tiff_exif.block_of(directory))) == directory
+    assert tiff_exif.read(io.BytesIO(tiff_exif.make_block(directory))) == directory
 
 
 @pytest.mark.parametrize(("order", "big"), KINDS)
@@ -67,8 +67,8 @@ def test_pages_after_the_first_stay_linked(order: str, big: bool) -> None:
 
 
 def test_tags_are_all_of_the_first_directory() -> None:
-    assert tiff_exif.tags(io.BytesIO(structure({1: short(1), 0x8825: {2: short(2)}}))) == {1, 0x8825}
-    assert tiff_exif.tags(io.BytesIO(b"garbage")) == set()
+    assert tiff_exif.read_tags(io.BytesIO(structure({1: short(1), 0x8825: {2: short(2)}}))) == {1, 0x8825}
+    assert tiff_exif.read_tags(io.BytesIO(b"garbage")) == set()
 
 
 @pytest.mark.parametrize(("order", "big"), KINDS)

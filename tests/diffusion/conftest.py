@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from tests.text2image.conftest import saved as saved  # noqa: PLC0414
+
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,8 +23,10 @@ from tests.diffusion.hub import Hub
 from tests.diffusion.single_file import save_single_file
 from upscaler import catalog
 from upscaler.catalog import Model, Repository
-from upscaler.diffusion.load import Task, load
+from upscaler.diffusion.load import fetch_pipeline, load
+from upscaler.diffusion.pipelines import Task
 from upscaler.errors import ModelError
+from upscaler.files import cache_dir
 
 UNET = "unet/diffusion_pytorch_model"
 
@@ -65,12 +68,17 @@ def hub() -> Iterator[Hub]:
         yield hub
 
 
-def loaded(model: Model | Path | str, task: Task = "text-to-image", **options: object) -> DiffusionPipeline:
+def loaded(
+    model: Model | Path | str, task: Task = "text-to-image", control: Model | None = None, **options: Any
+) -> DiffusionPipeline:
     found = model if isinstance(model, Model) else catalog.find(str(model))
-    return load(found, task, **{"dtype": torch.float32, **options})  # type: ignore[arg-type]
+    fetching = {name: options.pop(name) for name in ("allow_pickle", "offline") if name in options}
+    source = fetch_pipeline(found, **fetching)
+    guide = None if control is None else fetch_pipeline(control)
+    return load(source, task, guide=guide, **{"dtype": torch.float32, **options})
 
 
-def refused(model: Model | Path | str, task: Task = "text-to-image", **options: object) -> str:
+def refused(model: Model | Path | str, task: Task = "text-to-image", **options: Any) -> str:
     """The sentence with which it is."""
     with pytest.raises(ModelError) as caught:
         loaded(model, task, **options)
@@ -138,7 +146,7 @@ def test_controlnet_holds_image_to_image(saved: Saved) -> None:
     ("generator", "control", "reason"),
     [
         ("sdxl", "control", r"belongs to another family .* \(its text has 32 numbers a word instead of 64\)"),
-        ("flux", "control", "a ControlNetModel cannot hold a FluxPipeline"),
+        ("flux", "control", "a ControlNetModel cannot control a FluxPipeline"),
         ("sd", "x4", "is a StableDiffusionUpscalePipeline and no ControlNet"),
     ],
 )
@@ -153,7 +161,7 @@ def test_controlnet_of_another_family_is_refused(saved: Saved, generator: str, c
         ("sd", "upscale", "is a StableDiffusionPipeline, which does not enlarge by itself"),
         ("x4", "text-to-image", "is a StableDiffusionUpscalePipeline, which makes no pictures from text"),
         ("x2", "image-to-image", "is a StableDiffusionLatentUpscalePipeline, which cannot begin with a picture"),
-        ("control", "text-to-image", "is of the class ControlNetModel, which is no pipeline that diffusers"),
+        ("control", "text-to-image", "cannot load a pipeline of the class ControlNetModel"),
     ],
 )
 def test_wrong_class_is_one_sentence(saved: Saved, name: str, task: Task, reason: str) -> None:
@@ -185,7 +193,7 @@ def test_classes_are_judged_by_what_they_take(tmp_path: Path, class_name: str, t
 def test_class_that_diffusers_does_not_know_is_one_sentence(own: Path) -> None:
     index = (own / "model_index.json").read_text()
     (own / "model_index.json").write_text(index.replace("StableDiffusionPipeline", "FutureDiffusionPipeline"))
-    assert "is of the class FutureDiffusionPipeline" in refused(own)
+    assert "of the class FutureDiffusionPipeline" in refused(own)
 
 
 def test_program_that_comes_with_a_model_is_never_run(own: Path) -> None:
@@ -195,7 +203,7 @@ def test_program_that_comes_with_a_model_is_never_run(own: Path) -> None:
         (own / name).write_text(program)
     index = json.loads((own / "model_index.json").read_text())
     (own / "model_index.json").write_text(json.dumps(index | {"unet": ["mine", "Mine"]}))
-    assert "some of its parts are programs of their own (mine)" in refused(own)
+    assert "comes with programs of its own (mine)" in refused(own)
     (own / "model_index.json").write_text(json.dumps(index | {"_class_name": ["pipeline", "Mine"]}))
     assert "its class is a program of its own" in refused(Model("own", "generator", file=own))
     (own / "model_index.json").write_text(json.dumps(index))
@@ -205,7 +213,7 @@ def test_program_that_comes_with_a_model_is_never_run(own: Path) -> None:
 
 def test_older_diffusers_than_needed_is_one_sentence(saved: Saved) -> None:
     model = replace(catalog.find(str(saved("sd"))), diffusers="99.1")
-    assert "needs diffusers 99.1 or later" in refused(model)
+    assert "diffusers 99.1 or later is needed" in refused(model)
 
 
 def test_network_is_no_diffusion_model() -> None:
@@ -241,7 +249,7 @@ def test_weights_that_are_made_up_are_said(own: Path, caplog: pytest.LogCaptureF
     del weights[next(name for name in weights if "layer_norm1" in name)]
     save_file(weights, file, {"format": "pt"})
     loaded(own)
-    assert "some weights of its text encoder are missing" in caplog.text
+    assert "some weights of the text encoder are missing" in caplog.text
 
 
 def test_missing_part_is_one_sentence(own: Path) -> None:
@@ -255,7 +263,8 @@ def test_repository_is_fetched_once_and_only_what_is_needed(own: Path, hub: Hub,
     hub.publish("tiny/sd", own)
     seen: list[tuple[int, int | None]] = []
     assert catalog.find("tiny/sd").kind == "diffusion"
-    pipeline = loaded("tiny/sd", progress=lambda done, total: seen.append((done, total)))
+    catalog.fetch_model(catalog.find("tiny/sd"), lambda done, total: seen.append((done, total)))
+    pipeline = loaded("tiny/sd")
     assert torch.equal(pipeline.unet.conv_in.weight, loaded(saved("sd")).unet.conv_in.weight)
     assert sum("storage" in name for name in hub.fetched()) == 3
     assert not [name for name in hub.fetched() if not name.startswith("storage") and not name.endswith(".json")]
@@ -273,7 +282,7 @@ def test_repository_gives_half_precision_where_it_has_it(own: Path, hub: Hub) ->
     save_file(halves, own / f"{UNET}.fp16.safetensors")
     commit = hub.publish("tiny/sd", own)
     loaded("tiny/sd", dtype=torch.bfloat16)
-    snapshot = catalog.home() / "hub" / "models--tiny--sd" / "snapshots" / commit
+    snapshot = cache_dir() / "hub" / "models--tiny--sd" / "snapshots" / commit
     assert [file.name for file in (snapshot / "unet").glob("*.safetensors")] == [
         "diffusion_pytorch_model.fp16.safetensors"
     ]
@@ -314,7 +323,9 @@ def test_offline_takes_what_is_here_and_else_says_what_to_do(
         elif way == "HF_HUB_OFFLINE":
             patch.setattr(constants, way, True)
         sentence = refused("tiny/sd", **options)
-        assert sentence.startswith("tiny/sd: is not on this machine, and fetching is forbidden. Run upscaler models ")
+        assert sentence.startswith(
+            "tiny/sd: it is not on this machine, and fetching is forbidden. Run upscaler models "
+        )
         assert not hub.server.requests
     loaded("tiny/sd")
     asked = len(hub.server.requests)
@@ -331,12 +342,12 @@ def test_pickles_are_used_only_when_allowed_and_with_a_warning(
         file.unlink()
     hub.publish("tiny/sd", own)
     for model in (str(own), "tiny/sd"):
-        assert "has no safetensors but pickles (" in refused(model)
+        assert "its weights are not safetensors but pickles (" in refused(model)
         assert not caplog.text
         assert loaded(model, allow_pickle=True).unet.dtype == torch.float32
         assert "is a pickle, not safetensors" in caplog.text
         caplog.clear()
-    assert "has no safetensors but pickles (" in refused("tiny/sd")
+    assert "its weights are not safetensors but pickles (" in refused("tiny/sd")
 
 
 class _Program:
@@ -359,7 +370,7 @@ def test_program_in_a_pickle_is_not_run_even_if_pickles_are_allowed(own: Path) -
 def test_gated_repository_says_where_to_ask(saved: Saved, hub: Hub) -> None:
     hub.publish("tiny/sd", saved("sd"), gated=True)
     sentence = refused("tiny/sd")
-    assert sentence.startswith("tiny/sd: is gated")
+    assert sentence.startswith("tiny/sd: access is gated.")
     assert f"{hub.server.url}/tiny/sd" in sentence
     assert "HF_TOKEN" in sentence
 
@@ -372,13 +383,13 @@ def test_repository_that_is_not_there_is_one_sentence(hub: Hub) -> None:
 def test_revision_that_is_not_there_is_one_sentence(saved: Saved, hub: Hub) -> None:
     hub.publish("tiny/sd", saved("sd"))
     hub.refuse("/api/models/tiny/sd/revision/v9", 404, "RevisionNotFound")
-    assert refused("tiny/sd@v9").startswith("tiny/sd: has no revision v9.")
+    assert refused("tiny/sd@v9").startswith("tiny/sd: it has no revision v9.")
 
 
 def test_repository_of_something_else_is_one_sentence(tmp_path: Path, hub: Hub) -> None:
     (tmp_path / "model.gguf").write_bytes(b"weights")
     hub.publish("tiny/words", tmp_path)
-    assert "holds no model in diffusers' form" in refused("tiny/words")
+    assert "there is no model in diffusers' form" in refused("tiny/words")
 
 
 def test_hub_that_fails_is_one_sentence(hub: Hub) -> None:
@@ -396,7 +407,7 @@ def test_no_network_is_one_sentence(monkeypatch: pytest.MonkeyPatch, hub: Hub) -
 def test_broken_and_interrupted_downloads_are_gone_on_with(
     saved: Saved, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("upscaler.catalog.fetch.PAUSES", (0.0,))
+    monkeypatch.setattr("upscaler.catalog.download.PAUSES", (0.0,))
     hub.publish("tiny/sd", saved("sd"), faults=[Cut(100_000)])
 
     def interrupt(done: int, total: int | None) -> None:
@@ -405,8 +416,8 @@ def test_broken_and_interrupted_downloads_are_gone_on_with(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        loaded("tiny/sd", progress=interrupt)
-    assert catalog.present(catalog.find("tiny/sd")) is None
+        catalog.fetch_model(catalog.find("tiny/sd"), interrupt)
+    assert catalog.find_local(catalog.find("tiny/sd")) is None
     loaded("tiny/sd")
     storage = {request.path for request in hub.server.requests if request.path.startswith("/storage")}
     assert len(storage) == 3
@@ -428,7 +439,7 @@ def test_full_disk_is_one_sentence_and_leaves_nothing_broken(saved: Saved, hub: 
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
     assert "cannot be written" in sentence
-    assert catalog.present(catalog.find("tiny/sd")) is None
+    assert catalog.find_local(catalog.find("tiny/sd")) is None
     assert "missing" in refused("tiny/sd", offline=True)
     loaded("tiny/sd")
 
@@ -437,17 +448,17 @@ def test_wrong_bytes_are_never_used(saved: Saved, hub: Hub) -> None:
     hub.publish("tiny/sd", saved("sd"))
     hub.spoil(saved("sd"))
     assert "it sends another file" in refused("tiny/sd")
-    assert catalog.present(catalog.find("tiny/sd")) is None
+    assert catalog.find_local(catalog.find("tiny/sd")) is None
 
 
 def test_removing_a_repository_leaves_the_others(saved: Saved, hub: Hub) -> None:
     for id in ("tiny/sd", "tiny/sdxl"):
         hub.publish(id, saved(id.partition("/")[2]))
-        catalog.locate(catalog.find(id))
+        catalog.fetch_model(catalog.find(id))
     gone = catalog.remove(catalog.find("tiny/sd"))
     assert not any(path.exists() for path in gone)
-    assert catalog.present(catalog.find("tiny/sd")) is None
-    assert catalog.present(catalog.find("tiny/sdxl")) is not None
+    assert catalog.find_local(catalog.find("tiny/sd")) is None
+    assert catalog.find_local(catalog.find("tiny/sdxl")) is not None
     with pytest.raises(ModelError, match="nothing can be removed"):
         catalog.remove(catalog.find("tiny/sd"))
 
@@ -499,7 +510,7 @@ class TestSingleFile:
     def test_single_file_without_its_configuration_says_what_to_fetch(self, file: Path, hub: Hub) -> None:
         assert self.FAMILY is not None
         sentence = refused(file, offline=True)
-        assert sentence.startswith(f"{file}: needs the configuration of {self.FAMILY.id}. ")
+        assert sentence.startswith(f"{file}: the configuration of {self.FAMILY.id} is needed. ")
         assert f"Run upscaler models fetch {self.FAMILY.id}" in sentence
         assert not hub.server.requests
 
@@ -508,6 +519,6 @@ class TestSingleFile:
         model = catalog.find(str(file))
         weights = load_file(file)
         save_file({name: value for name, value in weights.items() if "middle_block" not in name}, file)
-        assert "some of its weights are missing" in refused(model)
+        assert "some weights are missing" in refused(model)
         file.write_bytes(file.read_bytes()[:5000])
         assert "cannot be read as safetensors" in refused(model)

@@ -21,24 +21,24 @@ from torch.utils._pytree import tree_leaves
 from tests.diffusion import tiny
 from tests.diffusion.single_file import save_single_file
 from upscaler import catalog
-from upscaler.diffusion.load import Source, load, locate
-from upscaler.diffusion.memory import Facts, Offload, Placement, applied, facts, needed, place
+from upscaler.diffusion.load import Source, fetch_pipeline, load
+from upscaler.diffusion.memory import Facts, Offload, Placement, memory_needed, place, put_in_place, read_facts
 from upscaler.errors import PlanError
 
 GPU = torch.device("cuda")
 CPU = torch.device("cpu")
 
 SD_X4 = Facts("sd-x4", {"unet": 473 * 10**6, "text_encoder": 340 * 10**6, "vae": 55 * 10**6}, 53 * 10**6, 17 * 256,
-              7 * 128 * 16, 128, True, False)  # fmt: skip
+              7 * 128 * 16, 128, False)  # fmt: skip
 SDXL = Facts("sdxl", {"unet": 2567 * 10**6, "text_encoder": 123 * 10**6, "text_encoder_2": 695 * 10**6,
-                      "vae": 84 * 10**6}, 63 * 10**6, 17 * 320, 7 * 128 * 64, 128, True, True)  # fmt: skip
+                      "vae": 84 * 10**6}, 63 * 10**6, 17 * 320, 7 * 128 * 64, 128, True)  # fmt: skip
 FLUX = Facts("flux", {"transformer": 11_900 * 10**6, "text_encoder": 123 * 10**6, "text_encoder_2": 4762 * 10**6,
-                      "vae": 84 * 10**6}, 132 * 10**6, 23 * 3072 / 4, 7 * 128 * 64, 128, False, True)  # fmt: skip
+                      "vae": 84 * 10**6}, 132 * 10**6, 23 * 3072 / 4, 7 * 128 * 64, 128, True)  # fmt: skip
 
 
-def located(pipeline: DiffusionPipeline, folder: Path) -> Source:
+def save(pipeline: DiffusionPipeline, folder: Path) -> Source:
     pipeline.save_pretrained(folder)
-    return locate(catalog.find(str(folder)))
+    return fetch_pipeline(catalog.find(str(folder)))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def located(pipeline: DiffusionPipeline, folder: Path) -> Source:
 )  # fmt: skip
 def test_facts_are_those_of_the_networks(build: Callable[[], Any], window: int, tmp_path: Path) -> None:
     pipeline = build()
-    found = facts(located(pipeline, tmp_path))
+    found = read_facts(save(pipeline, tmp_path))
     networks = {name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
     counted = {name: sum(weight.numel() for weight in part.state_dict().values()) for name, part in networks.items()}
     slack = 2 * tiny.T5_HIDDEN * 32_000  # weights that are one in memory may be one or two in a file
@@ -57,22 +57,21 @@ def test_facts_are_those_of_the_networks(build: Callable[[], Any], window: int, 
         abs(counted[name] - found.parameters[name]) <= (slack if "T5" in str(networks[name]) else 0) for name in counted
     )
     assert found.window == window
-    assert found.is_convolutional == hasattr(pipeline, "unet")
 
 
 def test_single_file_has_the_facts_of_its_folder(tmp_path: Path) -> None:
     pipeline = tiny.build_sd()
-    source = located(pipeline, tmp_path / "folder")
+    source = save(pipeline, tmp_path / "folder")
     save_single_file(pipeline, tmp_path / "one.safetensors")
-    single = replace(source, choice=None, file=tmp_path / "one.safetensors")
-    assert facts(single) == facts(source)
+    single = replace(source, weights=None, file=tmp_path / "one.safetensors")
+    assert read_facts(single) == read_facts(source)
 
 
 def test_controlnet_counts(tmp_path: Path) -> None:
     pipeline = tiny.build_sd()
-    source = located(pipeline, tmp_path / "sd")
+    source = save(pipeline, tmp_path / "sd")
     tiny.build_controlnet(pipeline.unet).save_pretrained(tmp_path / "control")
-    alone, both = facts(source), facts(source, locate(catalog.find(str(tmp_path / "control"))))
+    alone, both = read_facts(source), read_facts(source, fetch_pipeline(catalog.find(str(tmp_path / "control"))))
     assert both.parameters["controlnet"] > 0
     assert both.denoiser_numbers > alone.denoiser_numbers
 
@@ -86,7 +85,7 @@ def test_more_memory_is_never_used_worse(model: Facts) -> None:
             chosen.append(place(model, GPU, budget, "fp16"))
         except PlanError:
             assert not chosen
-    assert all(needed(model, placement) <= placement.budget for placement in chosen)
+    assert all(memory_needed(model, placement) <= placement.budget for placement in chosen)
     ranks = [(it.window, order.index(it.offload), it.batch) for it in chosen]
     assert ranks == sorted(ranks)
     assert ranks[-1] == (128, 2, 16)
@@ -110,7 +109,7 @@ def test_known_models_are_placed_as_is_usual_on_cards_of_that_size(model: Facts,
 def test_cpu_computes_one_window_at_a_time_and_holds_all_weights() -> None:
     placement = place(SD_X4, CPU, 64 * 10**9, "fp32")
     assert (placement.offload, placement.batch, placement.dtype) == ("none", 1, torch.float32)
-    with pytest.raises(PlanError, match=r"^sd-x4: needs at least [4-9]\.\d GB on cpu, and 3\.0 GB may be used\."):
+    with pytest.raises(PlanError, match=r"^sd-x4: at least [4-9]\.\d GB are needed on cpu, and 3\.0 GB may be used\."):
         place(SD_X4, CPU, 3 * 10**9, "fp32")
 
 
@@ -153,7 +152,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_networks_hold_what_was_counted(name: str, tmp_path: Path) -> None:
     """In full size, but without numbers: only their sizes are computed."""
-    source = located(tiny.build_sd(), tmp_path)
+    source = save(tiny.build_sd(), tmp_path)
     with FakeTensorMode(), torch.no_grad():
         unet = UNet2DConditionModel(**PUBLISHED[name])
         vae = AutoencoderKL(
@@ -169,7 +168,7 @@ def test_published_networks_hold_what_was_counted(name: str, tmp_path: Path) -> 
             vae.decode(torch.zeros(1, 4, 32, 32))
     unet.save_config(tmp_path / "unet")
     vae.save_config(tmp_path / "vae")
-    found = facts(source)
+    found = read_facts(source)
     assert denoising.peak / 64**2 < found.denoiser_numbers < 1.3 * denoising.peak / 64**2
     assert decoding.peak / 32**2 < found.vae_numbers < 1.3 * decoding.peak / 32**2
 
@@ -185,9 +184,9 @@ def picture(pipeline: DiffusionPipeline) -> torch.Tensor:
 def test_placement_does_not_change_the_picture(offload: Offload, tmp_path: Path) -> None:
     tiny.build_sd().save_pretrained(tmp_path)
     model = catalog.find(str(tmp_path))
-    stock = load(model, "text-to-image", dtype=torch.float32)
-    placement = Placement(CPU, torch.float32, offload, 64, 1, 64, True, 10**9)
-    placed = applied(load(model, "text-to-image", dtype=torch.float32), placement)
+    stock = load(fetch_pipeline(model), "text-to-image", dtype=torch.float32)
+    placement = Placement(CPU, torch.float32, offload, 64, 1, 64, 10**9)
+    placed = put_in_place(load(fetch_pipeline(model), "text-to-image", dtype=torch.float32), placement)
     assert placed.unet.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
     assert torch.allclose(picture(placed), picture(stock), atol=1e-5)
 
@@ -199,9 +198,9 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from upscaler import catalog
-from upscaler.diffusion.denoiser import tiled
-from upscaler.diffusion.load import load, locate
-from upscaler.diffusion.memory import applied, facts, place
+from upscaler.diffusion.denoiser import tile_denoiser
+from upscaler.diffusion.load import load, fetch_pipeline
+from upscaler.diffusion.memory import place, put_in_place, read_facts
 from upscaler.diffusion.vae import decode
 
 def anonymous():
@@ -224,11 +223,11 @@ def peak_of(work):
 
 model = catalog.find(sys.argv[1])
 window, budget = int(sys.argv[2]), int(sys.argv[3])
-known = replace(facts(locate(model)), window=window)
+known = replace(read_facts(fetch_pipeline(model)), window=window)
 def run(placement, side):
-    pipeline = applied(load(model, "text-to-image", dtype=placement.dtype), placement)
+    pipeline = put_in_place(load(fetch_pipeline(model), "text-to-image", dtype=placement.dtype), placement)
     factor = 2 ** (len(pipeline.vae.config.block_out_channels) - 1)
-    with tiled(pipeline, tile=placement.window, overlap=8, batch=placement.batch):
+    with tile_denoiser(pipeline, tile=placement.window, overlap=8, batch=placement.batch):
         latents = pipeline("a", height=side * factor, width=side * factor, num_inference_steps=1,
                            guidance_scale=5.0, output_type="latent").images
     for band in decode(pipeline.vae, latents, tile=placement.vae_tile):

@@ -24,7 +24,7 @@ def total(windows: Grid) -> torch.Tensor:
 @pytest.mark.parametrize(("tile", "overlap", "align"), [(64, 16, 8), (64, 32, 8), (64, 48, 1), (13, 4, 2)])
 def test_weights_sum_to_one_everywhere(size: tuple[int, int], tile: int, overlap: int, align: int) -> None:
     windows = grid(Size(*size), tile, overlap, align)
-    for turn in (windows, windows.between()):
+    for turn in (windows, windows.stagger()):
         assert (total(turn) - 1).abs().max() < 1e-6
         assert all(weights.min() >= 0 for weights in turn.weights())
 
@@ -35,7 +35,7 @@ def test_windows_are_equal_aligned_and_overlap_enough(
     size: tuple[int, int], tile: int, overlap: int, align: int
 ) -> None:
     windows = grid(Size(*size), tile, overlap, align)
-    for axis in (windows.x, windows.y, windows.between().x, windows.between().y):
+    for axis in (windows.x, windows.y, windows.stagger().x, windows.stagger().y):
         assert axis.window <= tile
         assert axis.starts[0] == 0
         assert axis.starts[-1] == axis.length - axis.window
@@ -54,12 +54,12 @@ def test_edge_of_a_window_counts_for_nothing_unless_it_is_the_edge_of_the_canvas
 def test_windows_in_between_lie_where_the_others_meet() -> None:
     even = grid(Size(160, 64), 64, 16, 8)
     assert even.x.starts == (0, 48, 96)
-    assert even.between().x.starts == (0, 24, 72, 96)
+    assert even.stagger().x.starts == (0, 24, 72, 96)
 
 
 def test_windows_that_share_half_have_none_in_between() -> None:
     even = grid(Size(160, 160), 64, 32, 8)
-    assert even.between() == even
+    assert even.stagger() == even
 
 
 def test_canvas_no_larger_than_a_window_is_one() -> None:
@@ -69,5 +69,5 @@ def test_canvas_no_larger_than_a_window_is_one() -> None:
 
 
 def test_window_no_larger_than_its_overlap_is_refused() -> None:
-    with pytest.raises(PlanError, match=r"windows of 40: too small for an overlap of 32\. Use 48 or more\."):
+    with pytest.raises(PlanError, match=r"windows of 40 are too small for an overlap of 32\. Use 48 or more\."):
         grid(Size(100, 100), 40, 32, 8)

@@ -16,13 +16,13 @@ from upscaler.tiling import Budget, Plan, Size, blend, cut, plan
 class Faulty:
     """Spoils the result of one tile, known by its source: the first `times` times it is computed."""
 
-    def __init__(self, good: Engine, source: FloatArray, fault: str, times: float, safer: Engine | None) -> None:
+    def __init__(self, good: Engine, source: FloatArray, fault: str, times: float, fallback: Engine | None) -> None:
         self.info: EngineInfo = good.info
         self._good = good
         self._source = source
         self._fault = fault
         self._times = times
-        self._safer = safer
+        self._safer = fallback
         self._before: FloatArray | None = None
 
     def run(self, tiles: FloatArray) -> FloatArray:
@@ -35,7 +35,7 @@ class Faulty:
                 self._before = results[index].copy()
         return results
 
-    def safer(self) -> Engine | None:
+    def fallback(self) -> Engine | None:
         return self._safer
 
     def _spoilt(self, result: FloatArray) -> FloatArray:
@@ -56,12 +56,12 @@ class Faulty:
 class SmallMemory:
     """Runs out of memory above so many source pixels at once."""
 
-    def __init__(self, good: Engine, pixels: int, safer: Engine | None = None) -> None:
+    def __init__(self, good: Engine, pixels: int, fallback: Engine | None = None) -> None:
         self.info = good.info
         self.largest = 0
         self._good = good
         self._pixels = pixels
-        self._safer = safer
+        self._safer = fallback
 
     def run(self, tiles: FloatArray) -> FloatArray:
         pixels = tiles.shape[0] * tiles.shape[1] * tiles.shape[2]
@@ -70,7 +70,7 @@ class SmallMemory:
         self.largest = max(self.largest, pixels)
         return self._good.run(tiles)
 
-    def safer(self) -> Engine | None:
+    def fallback(self) -> Engine | None:
         return self._safer
 
 
@@ -81,7 +81,7 @@ class Elsewhere:
         self.info = replace(good.info, device=device)
         self.run = good.run
 
-    def safer(self) -> Engine | None:
+    def fallback(self) -> Engine | None:
         return None
 
 

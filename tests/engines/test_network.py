@@ -18,7 +18,7 @@ from upscaler.errors import PlanError
 
 
 def loaded(file: Path, **options: Any) -> NetworkEngine:
-    return NetworkEngine(Checkpoint(file), name=file.stem, **options)
+    return NetworkEngine.load(Checkpoint(file), name=file.stem, **options)
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4, 8])
@@ -91,7 +91,7 @@ def test_safer_engines_end_with_plain_kernels_on_the_cpu_and_the_same_result() -
     while engine is not None:
         results.append(engine.run(tile))
         precisions.append(engine.info.precision)
-        engine = engine.safer()
+        engine = engine.fallback()
     assert precisions == ["bf16", "fp32", "fp32"]
     assert np.abs(results[1] - results[2]).max() < 1e-4
     assert not np.array_equal(results[0], results[1])
@@ -99,13 +99,13 @@ def test_safer_engines_end_with_plain_kernels_on_the_cpu_and_the_same_result() -
 
 def test_unknown_device_and_precision_are_refused_with_what_there_is(tmp_path: Path) -> None:
     file = tiny_compact(tmp_path)
-    with pytest.raises(PlanError, match=r"--device tpu5: no such kind of device. This machine has .*cpu"):
+    with pytest.raises(PlanError, match=r"device=tpu5: no such kind of device. This machine has .*cpu"):
         loaded(file, device="tpu5")
-    with pytest.raises(PlanError, match=r"--device cuda:77: this machine has none"):
+    with pytest.raises(PlanError, match=r"device=cuda:77: this machine has none"):
         loaded(file, device="cuda:77")
-    with pytest.raises(PlanError, match=r"--precision int8: choose auto, fp32, fp16, bf16"):
+    with pytest.raises(PlanError, match=r"precision=int8: choose auto, fp32, fp16, bf16"):
         loaded(file, device="cpu", precision="int8")
-    with pytest.raises(PlanError, match=r"--precision fp16: this model does not support it"):
+    with pytest.raises(PlanError, match=r"precision=fp16: this model does not support it"):
         loaded(tiny_swinir(tmp_path), device="cpu", precision="fp16")
 
 

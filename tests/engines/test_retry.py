@@ -34,7 +34,7 @@ def test_a_fault_that_passes_leaves_the_right_picture_at_every_tile(photo: Float
     right = enlarged(GOOD, photo, grid)
     assert grid.count >= 9
     for tile in tiles_of(photo, grid):
-        engine = Faulty(GOOD, tile, fault, times=1, safer=None)
+        engine = Faulty(GOOD, tile, fault, times=1, fallback=None)
         assert np.array_equal(enlarged(engine, photo, grid), right)
 
 
@@ -46,7 +46,7 @@ def test_a_lasting_fault_is_mended_by_a_safer_engine_at_every_tile(
     right = enlarged(GOOD, photo, grid)
     for tile in tiles_of(photo, grid):
         caplog.clear()
-        engine = Faulty(GOOD, tile, fault, times=np.inf, safer=Elsewhere(GOOD))
+        engine = Faulty(GOOD, tile, fault, times=np.inf, fallback=Elsewhere(GOOD))
         assert np.array_equal(enlarged(engine, photo, grid), right)
         assert "computed again" in caplog.text, "it was silent"
 
@@ -55,8 +55,8 @@ def test_a_lasting_fault_is_mended_by_a_safer_engine_at_every_tile(
 def test_a_fault_in_every_engine_is_an_error_that_names_the_place(photo: FloatArray, fault: str) -> None:
     grid = grid_for(photo, GOOD, 48)
     for tile in tiles_of(photo, grid):
-        worse = Faulty(GOOD, tile, fault, times=np.inf, safer=None)
-        engine = Faulty(GOOD, tile, fault, times=np.inf, safer=worse)
+        worse = Faulty(GOOD, tile, fault, times=np.inf, fallback=None)
+        engine = Faulty(GOOD, tile, fault, times=np.inf, fallback=worse)
         with pytest.raises(EngineError, match=r"the tile at \d+,\d+ cannot be computed: .* Tried "):
             enlarged(engine, photo, grid)
 
@@ -82,7 +82,7 @@ def test_an_engine_that_fails_often_is_replaced_for_good(photo: FloatArray, capl
             self.calls += 1
             return np.full_like(super().run(tiles), np.nan)
 
-        def safer(self):
+        def fallback(self):
             return Elsewhere(GOOD)
 
     grid = grid_for(photo, GOOD, 48)
@@ -102,7 +102,7 @@ def test_out_of_memory_halves_the_batch(photo: FloatArray, caplog: pytest.LogCap
 def test_out_of_memory_makes_tiles_smaller_with_the_same_pixels(
     tmp_path: Path, photo: FloatArray, caplog: pytest.LogCaptureFixture
 ) -> None:
-    network = NetworkEngine(Checkpoint(tiny_compact(tmp_path)), name="tiny", device="cpu", precision="fp32")
+    network = NetworkEngine.load(Checkpoint(tiny_compact(tmp_path)), name="tiny", device="cpu", precision="fp32")
     grid = grid_for(photo, network, 200)
     assert grid.count == 1
     engine = SmallMemory(network, 40 * 40)
@@ -116,7 +116,7 @@ def test_out_of_memory_with_the_smallest_tile_goes_to_another_device(
     photo: FloatArray, caplog: pytest.LogCaptureFixture
 ) -> None:
     grid = grid_for(photo, GOOD, 48)
-    engine = SmallMemory(GOOD, 100, safer=Elsewhere(GOOD, "cpu two"))
+    engine = SmallMemory(GOOD, 100, fallback=Elsewhere(GOOD, "cpu two"))
     assert np.array_equal(enlarged(engine, photo, grid), enlarged(GOOD, photo, grid))
     assert "going on on cpu two" in caplog.text
 

@@ -17,11 +17,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from upscaler import Target, Upscaler
-from upscaler.codecs import Output
+from upscaler import Target
+from upscaler.codecs import EncodeOptions
+from upscaler.inputs.discover import find_jobs
 from upscaler.jobs.batch import run
 from upscaler.jobs.manifest import FOLDER
-from upscaler.jobs.output import collect
+from upscaler.pipeline import Pipeline
 
 
 def main() -> None:
@@ -46,8 +47,8 @@ def main() -> None:
 
 
 def work(folder: str) -> None:
-    found = collect(["in"], f"{folder}/", Output(Path()), "")
-    list(run(Upscaler("lanczos"), found.jobs, Target(scale=2), folder=found.folder))
+    found = find_jobs(["in"], f"{folder}/", EncodeOptions(), "")
+    list(run(Pipeline("lanczos"), found.jobs, Target(scale=2), folder=found.folder))
 
 
 def tree(folder: Path) -> dict[str, str]:

@@ -7,21 +7,22 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from tests.networks import tiny_compact
-from upscaler import ModelError, OutputError, Picture, PictureError, PlanError, Size, Target, Upscaler, codecs
-from upscaler.codecs import Output, by_name
-from upscaler.jobs.batch import prepare, read, run, run_folder
-from upscaler.jobs.outcome import Outcome, describe
-from upscaler.jobs.output import Job, collect
+from upscaler import ModelError, OutputError, PlanError, Size, Target, Upscaler, codecs
+from upscaler.codecs import EncodeOptions, by_name
+from upscaler.inputs.discover import Job, find_jobs
+from upscaler.jobs.batch import run
+from upscaler.jobs.outcome import Outcome
+from upscaler.pipeline import Pipeline, PipelineOptions
+from upscaler.progress import ProgressCallback
 
 
 @pytest.fixture
-def lanczos() -> Upscaler:
-    return Upscaler("lanczos")
+def lanczos() -> Pipeline:
+    return Pipeline("lanczos")
 
 
 @pytest.fixture(autouse=True)
@@ -36,14 +37,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def jobs(*inputs: str, **writing: object) -> tuple[Job, ...]:
-    return collect(inputs or ["in"], "out/", Output(Path(), **writing), "").jobs  # type: ignore[arg-type]
+    return find_jobs(inputs or ["in"], "out/", EncodeOptions(**writing), "").jobs  # type: ignore[arg-type]
 
 
 def by_name_of(outcomes: list[Outcome]) -> dict[str, Outcome]:
     return {outcome.source.name: outcome for outcome in outcomes}
 
 
-def test_bad_picture_is_an_outcome_and_the_others_are_done(here: Path, lanczos: Upscaler) -> None:
+def test_bad_picture_is_an_outcome_and_the_others_are_done(here: Path, lanczos: Pipeline) -> None:
     found = by_name_of(list(run(lanczos, jobs(), Target(scale=2))))
     assert len(found) == 4
     bad = found.pop("bad.jpg")
@@ -56,7 +57,7 @@ def test_bad_picture_is_an_outcome_and_the_others_are_done(here: Path, lanczos: 
     assert sorted(path.name for path in Path("out").rglob("*.*")) == ["a.png", "b.png", "wide.png"]
 
 
-def test_outcomes_come_as_pictures_are_done(lanczos: Upscaler) -> None:
+def test_outcomes_come_as_pictures_are_done(lanczos: Pipeline) -> None:
     def endless() -> Iterator[Job]:
         yield from jobs()
         yield from itertools.repeat(jobs("in/missing.png")[0])
@@ -69,14 +70,14 @@ def test_outcomes_come_as_pictures_are_done(lanczos: Upscaler) -> None:
         assert outcome.error is not None or outcome.output.exists()
 
 
-def test_dry_run_does_all_but_the_work(lanczos: Upscaler) -> None:
+def test_dry_run_does_all_but_the_work(lanczos: Pipeline) -> None:
     found = by_name_of(list(run(lanczos, jobs(), Target(scale=2), dry_run=True)))
     assert found["a.png"].size == Size(120, 80)
     assert found["bad.jpg"].error
     assert not Path("out").exists()
 
 
-def test_picture_that_cannot_become_so_large_is_an_outcome(lanczos: Upscaler) -> None:
+def test_picture_that_cannot_become_so_large_is_an_outcome(lanczos: Pipeline) -> None:
     found = by_name_of(list(run(lanczos, jobs(), Target(height=1000), dry_run=True)))
     assert found["a.png"].size == Size(1500, 1000)
     assert found["b.png"].error == (
@@ -87,20 +88,20 @@ def test_picture_that_cannot_become_so_large_is_an_outcome(lanczos: Upscaler) ->
 
 @pytest.mark.parametrize("target", [Target(scale=2), Target(height=100)])
 def test_options_that_suit_no_picture_end_the_run(target: Target) -> None:
-    with pytest.raises(PlanError, match="--tile 9: too small"):
-        list(run(Upscaler("lanczos", tile=9), jobs(), target))
-    with pytest.raises(PlanError, match="--device toaster: no such kind"):
-        list(run(Upscaler("faithful", device="toaster"), jobs(), target))
+    with pytest.raises(PlanError, match="tile=9: too small"):
+        list(run(Pipeline("lanczos", PipelineOptions(tile=9)), jobs(), target))
+    with pytest.raises(PlanError, match="device=toaster: no such kind"):
+        list(run(Pipeline("faithful", PipelineOptions(device="toaster")), jobs(), target))
 
 
 def test_model_that_cannot_be_read_ends_the_run(here: Path) -> None:
     (here / "junk.pth").write_bytes(os.urandom(500))
     with pytest.raises(ModelError, match="cannot be read as a network"):
-        list(run(Upscaler(str(here / "junk.pth")), jobs(), Target()))
+        list(run(Pipeline(str(here / "junk.pth")), jobs(), Target()))
 
 
 def test_model_that_does_not_enlarge_is_a_matter_of_the_size_asked_for(here: Path) -> None:
-    cleaner = Upscaler(str(tiny_compact(here, scale=1)), device="cpu")
+    cleaner = Pipeline(str(tiny_compact(here, scale=1)), PipelineOptions(device="cpu"))
     with pytest.raises(PlanError, match="cleans pictures without enlarging"):
         list(run(cleaner, jobs("in/a.png"), Target(scale=2)))
     (outcome,) = run(cleaner, jobs("in/a.png"), Target(width=100))
@@ -111,16 +112,20 @@ def test_model_that_does_not_enlarge_is_a_matter_of_the_size_asked_for(here: Pat
 @pytest.mark.parametrize(
     ("problem", "sentence"),
     [
-        (MemoryError(), "in/a.png: there is not enough memory. Close other programs, or use a smaller --tile."),
+        (MemoryError(), "in/a.png: there is not enough memory. Close other programs, or allow less with `memory`."),
         (OSError(5, "Input/output error"), "in/a.png: Input/output error."),
         (OSError(5, "Input/output error", "/mnt/x"), "/mnt/x: Input/output error."),
-        (KeyError("k"), "in/a.png: unexpected KeyError ('k'). Please report it, with --verbose."),
+        (
+            KeyError("k"),
+            "in/a.png: a fault in this program ended the work (KeyError: 'k'). Nothing was written for it, and "
+            "finished pictures stay as they are. Run it again with `verbose`, and report what is said then.",
+        ),
         (OutputError("/tmp: no room."), "in/a.png: /tmp: no room."),
         (OutputError("out/a.png: no room."), "out/a.png: no room."),
     ],
 )
 def test_whatever_is_raised_is_a_sentence_that_names_a_file(
-    lanczos: Upscaler, monkeypatch: pytest.MonkeyPatch, problem: Exception, sentence: str
+    lanczos: Pipeline, monkeypatch: pytest.MonkeyPatch, problem: Exception, sentence: str
 ) -> None:
     def failing(*_: object) -> None:
         raise problem
@@ -130,7 +135,7 @@ def test_whatever_is_raised_is_a_sentence_that_names_a_file(
     assert outcome.error == sentence
 
 
-def test_interruption_is_no_outcome(lanczos: Upscaler, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interruption_is_no_outcome(lanczos: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -139,62 +144,42 @@ def test_interruption_is_no_outcome(lanczos: Upscaler, monkeypatch: pytest.Monke
         list(run(lanczos, jobs(), Target(scale=2)))
 
 
-def test_output_that_exists_is_known_before_its_source_is_read(lanczos: Upscaler, here: Path) -> None:
+def test_output_that_exists_is_known_before_its_source_is_read(lanczos: Pipeline, here: Path) -> None:
     (here / "out").mkdir()
     (here / "out/bad.jpg").write_text("precious")
     (outcome,) = run(lanczos, jobs("in/bad.jpg"), Target())
-    assert outcome.error == f"{Path('out/bad.jpg')}: exists already. Use --overwrite to replace it."
+    assert outcome.error == f"{Path('out/bad.jpg')}: exists already. Use `overwrite` to replace it."
 
 
-def test_job_with_a_problem_is_not_tried(lanczos: Upscaler) -> None:
-    (outcome,) = run(lanczos, [Job(Path("in"), Output(Path("out/x.png")), "in: cannot be read.")], Target())
+def test_job_with_a_problem_is_not_tried(lanczos: Pipeline) -> None:
+    (outcome,) = run(lanczos, [Job(Path("in"), Path("out/x.png"), problem="in: cannot be read.")], Target())
     assert outcome.error == "in: cannot be read."
 
 
-def test_reading_options_reach_the_decoder(lanczos: Upscaler) -> None:
+def test_reading_options_reach_the_decoder(lanczos: Pipeline) -> None:
     (outcome,) = run(lanczos, jobs("in/wide.png"), Target(), max_pixels=1000)
     assert outcome.error is not None
     assert "over the limit of" in outcome.error
 
 
-def test_progress_is_told_for_each_picture(lanczos: Upscaler) -> None:
-    told: list[tuple[Path, int, int]] = []
-    list(run(lanczos, jobs("in/a.png", "in/deep/b.png"), Target(scale=2), progress=lambda *at: told.append(at)))
-    assert [at for at in told if at[1] == at[2]] == [(Path("in/a.png"), 1, 1), (Path("in/deep/b.png"), 1, 1)]
+def test_progress_is_told_for_each_picture(lanczos: Pipeline) -> None:
+    told: list[tuple[str, int, int | None]] = []
+
+    def progress(name: str) -> ProgressCallback:
+        return lambda done, total: told.append((name, done, total))
+
+    list(run(lanczos, jobs("in/a.png", "in/deep/b.png"), Target(scale=2), progress=progress))
+    names = [str(Path("in/a.png")), str(Path("in/deep/b.png"))]
+    assert [at for at in told if at[1] == at[2]] == [(name, 1, 1) for name in names]
 
 
 def test_folder_of_a_library_user(here: Path) -> None:
     with Upscaler("lanczos") as upscaler:
         found = by_name_of(
-            list(upscaler.batch("in", "out", scale=2, writing=Output(Path(), by_name("webp")), accept_damaged=True))
+            list(upscaler.batch("in", "out", scale=2, writing=EncodeOptions(by_name("webp")), accept_damaged=True))
         )
     assert found["a.png"].output == Path("out/a.webp")
     assert found["a.png"].size == Size(120, 80)
     assert found["bad.jpg"].error
     with pytest.raises(PlanError, match="is not a folder"):
-        list(run_folder(Upscaler("lanczos"), here / "in/a.png", here / "out"))
-
-
-def test_prepare_refuses_what_no_format_holds(lanczos: Upscaler) -> None:
-    picture = Picture.from_array(np.zeros((4, 8000, 3), np.uint8), "long")
-    with pytest.raises(OutputError, match=r"x\.webp: 32000x16 is too large for WEBP"):
-        prepare(lanczos, picture, Output(Path("x.webp")), Target())
-
-
-def test_read_refuses_what_can_be_read_but_once(here: Path) -> None:
-    if not hasattr(os, "mkfifo"):
-        pytest.skip("no named pipes here")
-    os.mkfifo("pipe.png")
-    with pytest.raises(PictureError, match="is a pipe or a device, not a file"):
-        read(Path("pipe.png"))
-    with pytest.raises(PictureError, match="in: is a folder, not a picture"):
-        read(Path("in"))
-
-
-def test_description_holds_sizes_model_device_passes_tiles_memory(lanczos: Upscaler) -> None:
-    estimate = lanczos.estimate("in/wide.png", 6)
-    assert describe(estimate, "a", "b") == (
-        f"a 600x40 -> b 3600x240: lanczos on cpu, fp32; 2 passes: {estimate.plans[0].count} tile of "
-        f"{estimate.plans[0].tile}, then {estimate.plans[1].count} tile of {estimate.plans[1].tile}; "
-        f"at most {round(estimate.memory / 2**20)} MiB for tiles"
-    )
+        list(Upscaler("lanczos").batch(here / "in/a.png", here / "out"))

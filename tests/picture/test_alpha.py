@@ -76,7 +76,7 @@ def test_filling_does_not_depend_on_where_the_picture_is_cut(monkeypatch: pytest
     colour = rng.integers(0, 256, (300, 40, 3), np.uint8)
     alpha = np.where(rng.random((300, 40, 1)) < 0.002, 255, 0).astype(np.uint8)
     whole = bleed(colour, alpha)
-    monkeypatch.setattr(module, "ROWS", 17)
+    monkeypatch.setattr(module, "STRIP_ROWS", 17)
     assert np.abs(bleed(colour, alpha, tmp_path).astype(int) - whole).max() <= 1
 
 

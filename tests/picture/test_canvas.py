@@ -59,7 +59,7 @@ def test_room_is_taken_at_once_so_that_no_write_can_fail_later(tmp_path: Path, m
     with pytest.raises(OutputError) as caught:
         allocate((2**30, 5), np.uint8, tmp_path)
     assert str(caught.value).startswith(f"{tmp_path}: no room for 5.0 GiB of pixels in the making (No space left")
-    assert "--workspace" in str(caught.value)
+    assert "`workspace`" in str(caught.value)
     assert os.listdir(tmp_path) == []
 
 

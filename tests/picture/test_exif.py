@@ -8,7 +8,7 @@ import struct
 import pytest
 from PIL import Image
 
-from upscaler.picture.exif import put_right
+from upscaler.picture.exif import correct_exif
 from upscaler.tiling import Size
 
 from ..codecs import blocks
@@ -25,7 +25,7 @@ def read(block: bytes) -> Image.Exif:
 
 
 def right(block: bytes, size: Size = NEW, dpi: tuple[float, float] | None = None) -> bytes:
-    corrected = put_right(block, size, dpi)
+    corrected = correct_exif(block, size, dpi)
     assert corrected is not None
     return corrected
 
@@ -124,23 +124,23 @@ def test_resolution_that_agrees_keeps_its_digits() -> None:
     "block", [b"", b"II", b"garbage" * 9, b"II*\0\x08\0\0\0", b"MM\0*\x7f\xff\xff\xff", b"II+\0" * 9]
 )
 def test_block_that_is_none_is_refused(block: bytes) -> None:
-    assert put_right(block, Size(6, 4)) is None
+    assert correct_exif(block, Size(6, 4)) is None
 
 
 def test_broken_block_never_raises() -> None:
     block = blocks.exif(60, 40, 6)
     for end in range(0, len(block), 3):
-        put_right(block[:end], Size(6, 4), (300, 300))
+        correct_exif(block[:end], Size(6, 4), (300, 300))
     for at in range(len(block) - len(blocks.MAKER_NOTE)):
-        put_right(block[:at] + b"\xff" + block[at + 1 :], Size(6, 4), (300, 300))
+        correct_exif(block[:at] + b"\xff" + block[at + 1 :], Size(6, 4), (300, 300))
 
 
-def test_block_without_the_end_of_its_chain_is_put_right() -> None:
+def test_block_without_the_end_of_its_chain_is_corrected() -> None:
     block = structure({0x0112: short(6), 0x0110: (ASCII, b"Z8\0")})[:-4]
     assert struct.pack("<HHIHH", 0x0112, 3, 1, 1, 0) in right(block)
 
 
-def test_saved_by_pillow_and_put_right_it_is_read_by_pillow() -> None:
+def test_saved_by_pillow_and_corrected_it_is_read_by_pillow() -> None:
     exif = Image.Exif()
     exif[0x0112], exif[0x0110] = 8, "Z 8"
     file = io.BytesIO()

@@ -13,7 +13,7 @@ NEW = Size(240, 160)
 
 
 def corrected(xmp: str, size: Size = NEW) -> str:
-    result = Metadata(xmp=xmp.encode()).put_right(size).xmp
+    result = Metadata(xmp=xmp.encode()).correct(size).xmp
     assert result is not None
     return result.decode()
 
@@ -38,7 +38,7 @@ def test_xmp_changes_only_where_the_pixels_did(before: str, after: str) -> None:
     assert corrected(before) == after
 
 
-def test_packet_of_a_camera_is_put_right_twice_over_to_the_same() -> None:
+def test_packet_of_a_camera_is_corrected_twice_over_to_the_same() -> None:
     once = corrected(blocks.xmp(60, 40, 6).decode())
     assert 'tiff:Orientation="1"' in once
     assert "Thumbnails" not in once
@@ -46,14 +46,14 @@ def test_packet_of_a_camera_is_put_right_twice_over_to_the_same() -> None:
 
 
 def test_nothing_comes_of_nothing() -> None:
-    assert Metadata().put_right(Size(6, 4)) == Metadata()
+    assert Metadata().correct(Size(6, 4)) == Metadata()
 
 
 def test_rest_is_kept() -> None:
     metadata = Metadata(iptc=blocks.iptc(), dpi=(300, 150), comments={"parameters": "a cat"})
-    assert metadata.put_right(Size(6, 4)) == metadata
+    assert metadata.correct(Size(6, 4)) == metadata
 
 
-def test_exif_is_put_right_and_garbage_left_out() -> None:
-    assert Metadata(exif=blocks.exif(60, 40, 6)).put_right(Size(6, 4)).exif is not None
-    assert Metadata(exif=b"garbage" * 9).put_right(Size(6, 4)).exif is None
+def test_exif_is_corrected_and_garbage_left_out() -> None:
+    assert Metadata(exif=blocks.exif(60, 40, 6)).correct(Size(6, 4)).exif is not None
+    assert Metadata(exif=b"garbage" * 9).correct(Size(6, 4)).exif is None

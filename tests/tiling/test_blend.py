@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from upscaler.tiling import Budget, Needs, Plan, Size, Tile, blend, cut, plan
+from upscaler.tiling import Budget, Plan, Size, Tile, TileRequirements, blend, cut, plan
 
 LENGTHS = st.integers(1, 90)
 
@@ -16,7 +16,7 @@ LENGTHS = st.integers(1, 90)
 def plans(draw: st.DrawFn) -> Plan:
     scale, reach = draw(st.integers(1, 8)), draw(st.integers(0, 9))
     multiple = draw(st.sampled_from([1, 1, 2, 4, 16]))
-    needs = Needs(scale, reach, multiple, minimum=draw(st.integers(1, 20)), ramp=draw(st.integers(1, 6)))
+    needs = TileRequirements(scale, reach, multiple, minimum=draw(st.integers(1, 20)), ramp=draw(st.integers(1, 6)))
     overlap = draw(st.none() | st.integers(0, 40))
     shared = 2 * reach + needs.ramp if overlap is None else max(overlap, needs.ramp)
     smallest = shared + 2 * max(needs.ramp, multiple) + 2 * multiple + needs.minimum
@@ -90,7 +90,7 @@ def test_order_of_computing_changes_nothing(grid: Plan, random) -> None:
 
 
 def test_bands_leave_before_later_tiles_are_computed() -> None:
-    grid = plan(Size(20, 300), Needs(2, reach=4), Budget(10**9, tile=40))
+    grid = plan(Size(20, 300), TileRequirements(2, reach=4), Budget(10**9, tile=40))
     computed = []
 
     def tiles():
@@ -106,14 +106,14 @@ def test_bands_leave_before_later_tiles_are_computed() -> None:
 @pytest.mark.parametrize("length", [1, 2, 3, 50])
 def test_borders_are_reflected_without_doubling_the_edge(length: int) -> None:
     pixels = np.arange(length, dtype=np.float32)[None, :, None] / 100
-    grid = plan(Size(length, 1), Needs(1, reach=0), Budget(10**9), border=8)
+    grid = plan(Size(length, 1), TileRequirements(1, reach=0), Budget(10**9), border=8)
     tile = next(iter(cut(pixels, grid))).pixels[0, 8, :, 0]
     assert np.array_equal(tile, np.pad(pixels[0, :, 0], 8, mode="reflect") if length > 1 else np.zeros(17))
 
 
 @pytest.mark.parametrize(("dtype", "full"), [(np.uint8, 255), (np.uint16, 65535)])
 def test_whole_numbers_become_floats_up_to_exactly_one(dtype: type, full: int) -> None:
-    grid = plan(Size(4, 4), Needs(1, reach=0), Budget(10**9), border=0)
+    grid = plan(Size(4, 4), TileRequirements(1, reach=0), Budget(10**9), border=0)
     tile = next(iter(cut(np.full((4, 4, 3), full, dtype), grid))).pixels
     assert tile.dtype == np.float32
     assert (tile == 1.0).all()

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from upscaler.errors import PlanError
-from upscaler.tiling import Budget, Needs, Size, plan
+from upscaler.tiling import Budget, Size, TileRequirements, plan
 
 SIDES = st.integers(1, 3000)
 
@@ -17,7 +17,7 @@ SIDES = st.integers(1, 3000)
 def test_tiles_cover_the_picture_and_overlap_by_twice_the_reach(
     width: int, height: int, reach: int, multiple: int, scale: int
 ) -> None:
-    needs = Needs(scale, reach, multiple, minimum=16, bytes_per_pixel=400, fast_pixels=2**16)
+    needs = TileRequirements(scale, reach, multiple, minimum=16, bytes_per_pixel=400, fast_pixels=2**16)
     grid = plan(Size(width, height), needs, Budget(10**8))
     for axis in (grid.x, grid.y):
         assert axis.starts[0] < 0
@@ -36,13 +36,13 @@ def test_tiles_cover_the_picture_and_overlap_by_twice_the_reach(
 
 
 def test_a_picture_smaller_than_a_tile_is_its_own_single_tile() -> None:
-    grid = plan(Size(100, 60), Needs(4, reach=10), Budget(10**9))
+    grid = plan(Size(100, 60), TileRequirements(4, reach=10), Budget(10**9))
     assert grid.count == 1
     assert grid.tile == Size(116, 76)
 
 
 def test_less_memory_gives_smaller_tiles_within_it() -> None:
-    needs = Needs(4, reach=10, bytes_per_pixel=1000)
+    needs = TileRequirements(4, reach=10, bytes_per_pixel=1000)
     sizes = []
     for memory in (2**32, 2**28, 2**25):
         grid = plan(Size(1000, 1000), needs, Budget(memory))
@@ -53,26 +53,26 @@ def test_less_memory_gives_smaller_tiles_within_it() -> None:
 
 
 def test_memory_does_not_grow_with_the_height_of_the_picture() -> None:
-    needs = Needs(4, reach=10, bytes_per_pixel=240, fast_pixels=2**17)
+    needs = TileRequirements(4, reach=10, bytes_per_pixel=240, fast_pixels=2**17)
     low, tall = (plan(Size(5000, height), needs, Budget(2**32)).memory for height in (5000, 20000))
     assert tall <= low * 1.05
 
 
 def test_a_batch_is_as_large_as_asked_and_no_larger_than_the_picture() -> None:
-    needs = Needs(2, reach=2)
+    needs = TileRequirements(2, reach=2)
     assert plan(Size(200, 200), needs, Budget(10**9, tile=50, batch=3)).batch == 3
     assert plan(Size(20, 20), needs, Budget(10**9, batch=64)).batch == 1
 
 
 def test_a_tile_too_small_for_the_overlap_is_refused_with_the_smallest_that_works() -> None:
-    needs = Needs(4, reach=64)
-    with pytest.raises(PlanError, match=r"--tile 100: too small .* overlap by 132 .* Use 140 or more"):
+    needs = TileRequirements(4, reach=64)
+    with pytest.raises(PlanError, match=r"tile=100: too small .* overlap by 132 .* Use 140 or more"):
         plan(Size(500, 500), needs, Budget(10**9, tile=100))
     plan(Size(500, 500), needs, Budget(10**9, tile=140))
 
 
 def test_a_network_that_must_see_everything_gets_one_tile_and_refuses_another() -> None:
-    needs = Needs(1, reach=0, divisible=False)
+    needs = TileRequirements(1, reach=0, divisible=False)
     assert plan(Size(3000, 2000), needs, Budget(1)).count == 1
     with pytest.raises(PlanError, match="must see the whole picture"):
         plan(Size(3000, 2000), needs, Budget(10**9, tile=512))

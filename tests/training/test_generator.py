@@ -10,7 +10,7 @@ import torch
 
 from training import generator, pipeline
 from training.world import WORDS
-from upscaler import Generator
+from upscaler import TextToImage
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
@@ -40,7 +40,7 @@ def test_training_gives_a_pipeline_that_the_package_loads(tmp_path: Path, monkey
     first = (tmp_path / "generator" / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
     run(monkeypatch, "denoiser", "--out", tmp_path, "--steps", 20)  # which goes on from the checkpoint
     assert (tmp_path / "generator" / "unet" / "diffusion_pytorch_model.safetensors").read_bytes() != first
-    with Generator(str(tmp_path / "generator"), device="cpu") as made:
+    with TextToImage(str(tmp_path / "generator"), device="cpu") as made:
         picture = made("a red circle on a blue ground", steps=2, seed=1)
         assert picture.pixels.shape == (generator.SIDE, generator.SIDE, 3)
         assert np.array_equal(picture.pixels, made("a red circle on a blue ground", steps=2, seed=1).pixels)

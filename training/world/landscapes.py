@@ -90,11 +90,11 @@ def landscape(sheet: Sheet, random: Random) -> str:
     said = [stand(close, name, where, spot, random) for name, spot in zip(names, spots, strict=False)]
     if weather in FALLS:
         FALLS[weather](close, random)
-    there = located(names, where, time == "day" and weather != "snow", random)
+    there = parse_location(names, where, time == "day" and weather != "snow", random)
     return " and ".join(said) + side + there + above + WHEN.get(weather, "") + WHEN.get(time, "")
 
 
-def located(names: Sequence[str], where: str, green: bool, random: Random) -> str:
+def parse_location(names: Sequence[str], where: str, green: bool, random: Random) -> str:
     """The words for a place, after those for the things there."""
     place = PLACES[where]
     called = place.coloured if green and random.random() < 0.4 else where

@@ -1,32 +1,41 @@
-"""Models by name: what is known of them, where their files are, how they are had."""
+"""Models by name: what is known of them, where their files are, and how those are fetched."""
 
-from .fetch import Download, Progress, sha256_of
-from .model import Model, Package, Repository, Sampling
-from .places import folder, home, is_offline
-from .store import adopt, identity, import_path, imported, locate, present, remove, written
-from .table import SUFFIXES, find, models, plain
+from .download import Download, is_offline, weights_sha256
+from .model import KINDS, Kind, Model, Package, Repository, Sampling
+from .registry import SUFFIXES, find, models, normalize_name
+from .store import (
+    fetch_model,
+    find_local,
+    fingerprint,
+    imported_models,
+    imported_path,
+    keep_download,
+    models_dir,
+    remove,
+    write_weights,
+)
 
 __all__ = [
+    "KINDS",
     "SUFFIXES",
     "Download",
+    "Kind",
     "Model",
     "Package",
-    "Progress",
     "Repository",
     "Sampling",
-    "adopt",
+    "fetch_model",
     "find",
-    "folder",
-    "home",
-    "identity",
-    "import_path",
-    "imported",
+    "find_local",
+    "fingerprint",
+    "imported_models",
+    "imported_path",
     "is_offline",
-    "locate",
+    "keep_download",
     "models",
-    "plain",
-    "present",
+    "models_dir",
+    "normalize_name",
     "remove",
-    "sha256_of",
-    "written",
+    "weights_sha256",
+    "write_weights",
 ]

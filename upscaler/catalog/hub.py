@@ -1,7 +1,7 @@
 """Repositories of the hub, huggingface.co or what HF_ENDPOINT names: found on this machine, or fetched to it.
 
-They lie in the hub's own cache, so that what other programs have fetched is found, and the other way round. Weights are
-fetched by `fetch`, which goes on where it was interrupted and checks hashes, to where huggingface_hub looks for them.
+They are kept in the hub's own cache, which other programs share. Weights are fetched by `download.fetch`, which resumes
+and checks hashes, to where huggingface_hub looks for them.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ import logging
 import os
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ModelError
-from .fetch import Download, Progress, fetch
-from .layout import CONFIG, INDEX, Choice, index_of, names_in, read
+from ..files import cache_dir
+from ..progress import ProgressCallback
+from .diffusers_layout import CONFIG, INDEX, WeightFiles, index_of, names_in, read
+from .download import Download, fetch, is_offline
 from .model import Model, Repository
-from .places import home, is_offline
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo, RepoSibling
@@ -29,59 +30,82 @@ log = logging.getLogger("upscaler")
 
 
 def cache() -> Path:
-    """Where repositories lie: the hub's own cache, or a folder in UPSCALER_HOME if only that is set."""
+    """The folder of repositories: the hub's own cache, or one in UPSCALER_HOME if only that is set."""
     hubs = ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")
     if os.environ.get("UPSCALER_HOME") and not any(os.environ.get(name) for name in hubs):
-        return home() / "hub"
+        return cache_dir() / "hub"
     return _standard_cache()
 
 
-def present(repository: Repository) -> Path | None:
+def find_local(repository: Repository) -> Path | None:
     """The folder of its files; None unless all that loading needs is on this machine."""
     folder = _snapshot(repository)
     try:
         if folder is not None:
-            _choice(repository, folder, allow_pickle=True)
+            _choose(repository, folder, allow_pickle=True)
     except ModelError:
         return None
     return folder
 
 
-def locate(
-    model: Model, progress: Progress | None = None, *, offline: bool | None = None, allow_pickle: bool = False
+def fetch_model(
+    model: Model, progress: ProgressCallback | None = None, *, offline: bool | None = None, allow_pickle: bool = False
 ) -> Path:
     """The folder of the files of a model's repository, fetched if need be and allowed. Raises ModelError.
 
-    What is here and whole is used without asking the hub whether there is something newer.
+    A complete copy is used without asking the hub for a newer one. The index is fetched first, then small files, then
+    weights: so that where there are weights there is all the rest.
     """
-    assert model.repository is not None
-    folder = _snapshot(model.repository)
-    if folder is not None and (present(model.repository) is not None or _may_not_fetch(offline)):
-        _choice(model.repository, folder, allow_pickle)
+    repository = model.repository
+    assert repository is not None
+    folder = _snapshot(repository)
+    if folder is not None and (find_local(repository) is not None or _may_not_fetch(offline)):
+        _choose(repository, folder, allow_pickle)
         return folder
-    if _may_not_fetch(offline):
-        raise ModelError(_not_here(model.repository))
-    with _sentences(model.repository):
-        return _fetch(model, progress, allow_pickle)
+    with _ask_hub(repository, offline):
+        info, folder, choice = _begin(repository, allow_pickle)
+        files = {file.rfilename: file for file in info.siblings or ()}
+        missing = [name for name in choice.weights if not (folder / name).exists()]
+        total = sum(files[name].size or 0 for name in missing)
+        if total:
+            tags = dict(tag.split(":", 1) for tag in info.tags or () if ":" in tag)
+            licence = model.licence or tags.get("license", "unknown")
+            licence += ", no commercial use" if model.commercial is False else ""
+            log.warning("%s: %.1f GB are fetched into %s. Its licence: %s.", info.id, total / 1e9, cache(), licence)
+        place = next(place for place in (cache(), *cache().parents) if place.is_dir())
+        if total > (free := shutil.disk_usage(place).free):
+            raise ModelError(
+                f"{cache()}: there is room for {free / 1e9:.1f} GB, and {total / 1e9:.1f} are needed. "
+                "Make room, or set HF_HOME to another folder."
+            )
+        _add_to_snapshot(repository, folder, choice.small)
+        done = 0
+        for name in missing:
+
+            def report(now: int, _: int | None, before: int = done) -> None:
+                if progress is not None:
+                    progress(before + now, total)
+
+            _fetch_blob(repository, folder, files[name], report)
+            done += files[name].size or 0
+        _add_to_snapshot(repository, folder, choice.weights)
+        return folder
 
 
 def configuration(repository: Repository, *, offline: bool | None = None) -> Path:
-    """The folder of its small files, some kilobytes: fetched without its weights if need be. Raises ModelError."""
+    """The folder of its small files, some kilobytes, fetched without the weights if need be. Raises ModelError."""
     folder = _snapshot(repository)
     index = folder and index_of(folder)
     if folder is not None and index is not None and all((folder / part).is_dir() for part in read(index).parts):
         return folder
-    if _may_not_fetch(offline):
-        raise ModelError(_not_here(repository))
-    with _sentences(repository):
-        info = _ask(repository)
-        folder, choice = _begin(repository, info, allow_pickle=True)
-        _bring(repository, folder, choice.small)
+    with _ask_hub(repository, offline):
+        _, folder, choice = _begin(repository, allow_pickle=True)
+        _add_to_snapshot(repository, folder, choice.small)
         return folder
 
 
 def remove(repository: Repository) -> list[Path]:
-    """Deletes the files of that revision which no other one needs; the folder that is gone, if there was one."""
+    """Deletes the files that only this revision needs; returns the deleted folder, if there was one."""
     folder = _snapshot(repository)
     if folder is None:
         return []
@@ -91,54 +115,24 @@ def remove(repository: Repository) -> list[Path]:
     return [folder]
 
 
-def _fetch(model: Model, progress: Progress | None, allow_pickle: bool) -> Path:
-    """The index, what is small, the weights: so that where there are weights there is all the rest."""
-    assert model.repository is not None
-    repository, info = model.repository, _ask(model.repository)
-    folder, choice = _begin(repository, info, allow_pickle)
-    files = {file.rfilename: file for file in info.siblings or ()}
-    missing = [name for name in choice.weights if not (folder / name).exists()]
-    total = sum(files[name].size or 0 for name in missing)
-    _say(model, info, total)
-    _refuse_without_room(total)
-    _bring(repository, folder, choice.small)
-    done = 0
-    for name in missing:
-        already = done
+def _begin(repository: Repository, allow_pickle: bool) -> tuple[ModelInfo, Path, WeightFiles]:
+    """Fetches the index; returns what the hub says, the folder of the files, and which of them are needed."""
+    from huggingface_hub import HfApi, hf_hub_download
 
-        def report(now: int, _: int | None, already: int = already) -> None:
-            if progress is not None:
-                progress(already + now, total)
-
-        _fetch_blob(repository, folder, files[name], report)
-        done += files[name].size or 0
-    _bring(repository, folder, choice.weights)
-    return folder
-
-
-def _ask(repository: Repository) -> ModelInfo:
-    from huggingface_hub import HfApi
-
-    return HfApi().model_info(repository.id, revision=repository.revision, files_metadata=True)
-
-
-def _begin(repository: Repository, info: ModelInfo, allow_pickle: bool) -> tuple[Path, Choice]:
-    """Fetches the index; the folder of the files, and which of them are needed."""
-    from huggingface_hub import hf_hub_download
-
+    info = HfApi().model_info(repository.id, revision=repository.revision, files_metadata=True)
     names = [file.rfilename for file in info.siblings or ()]
     index = next((name for name in (INDEX, CONFIG) if name in names), None)
     if index is None:
         raise ModelError(
-            f"{repository.id}: holds no model in diffusers' form (there is no {INDEX}). "
+            f"{repository.id}: there is no model in diffusers' form in it (no {INDEX}). "
             "Use another repository, or a single .safetensors file of this one."
         )
     path = Path(hf_hub_download(repository.id, index, revision=repository.revision, cache_dir=cache()))
-    return path.parent, read(path).choose(repository.id, names, repository.variant, allow_pickle)
+    return info, path.parent, read(path).choose(repository.id, names, repository.variant, allow_pickle)
 
 
-def _bring(repository: Repository, folder: Path, names: Sequence[str]) -> None:
-    """Has huggingface_hub put files into a snapshot; those whose blobs are there already are only linked."""
+def _add_to_snapshot(repository: Repository, folder: Path, names: Sequence[str]) -> None:
+    """Makes huggingface_hub put files into a snapshot; those whose blobs are there already are only linked."""
     from huggingface_hub import snapshot_download
 
     patterns = [glob.escape(name) for name in names if not (folder / name).exists()]
@@ -146,8 +140,8 @@ def _bring(repository: Repository, folder: Path, names: Sequence[str]) -> None:
         snapshot_download(repository.id, revision=folder.name, allow_patterns=patterns, cache_dir=cache())
 
 
-def _fetch_blob(repository: Repository, folder: Path, file: RepoSibling, progress: Progress) -> None:
-    """One file of weights. A small one may be kept without a hash; that is left to huggingface_hub."""
+def _fetch_blob(repository: Repository, folder: Path, file: RepoSibling, progress: ProgressCallback) -> None:
+    """Fetches one file of weights. huggingface_hub fetches small ones, which it may keep without a hash."""
     if file.lfs is None:
         return
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
@@ -178,7 +172,7 @@ def _standard_cache() -> Path:
     return Path(constants.HF_HUB_CACHE)
 
 
-def _choice(repository: Repository, folder: Path, allow_pickle: bool) -> Choice:
+def _choose(repository: Repository, folder: Path, allow_pickle: bool) -> WeightFiles:
     index = index_of(folder)
     assert index is not None
     return read(index).choose(repository.id, names_in(folder), repository.variant, allow_pickle)
@@ -190,36 +184,14 @@ def _may_not_fetch(offline: bool | None) -> bool:
     return (is_offline() or bool(constants.HF_HUB_OFFLINE)) if offline is None else offline
 
 
-def _not_here(repository: Repository) -> str:
-    return (
-        f"{repository.id}: is not on this machine, and fetching is forbidden. Run upscaler models fetch "
-        f"{repository.id} with a connection, or copy what that puts into {cache()} from another machine."
-    )
-
-
-def _say(model: Model, info: ModelInfo, total: int) -> None:
-    """What is about to be fetched, and on what conditions it may be used."""
-    if not total:
-        return
-    tags: Mapping[str, str] = dict(tag.split(":", 1) for tag in info.tags or () if ":" in tag)
-    licence = model.licence or tags.get("license", "unknown")
-    closed = ", no commercial use" if model.commercial is False else ""
-    log.warning("%s: %.1f GB are fetched into %s. Its licence: %s%s.", info.id, total / 1e9, cache(), licence, closed)
-
-
-def _refuse_without_room(needed: int) -> None:
-    place = next(place for place in (cache(), *cache().parents) if place.is_dir())
-    free = shutil.disk_usage(place).free
-    if needed > free:
-        raise ModelError(
-            f"{cache()}: has room for {free / 1e9:.1f} GB, and {needed / 1e9:.1f} are needed. "
-            "Make room, or set HF_HOME to another folder."
-        )
-
-
 @contextmanager
-def _sentences(repository: Repository) -> Iterator[None]:
-    """Keeps huggingface_hub silent, and turns what it raises into ModelError."""
+def _ask_hub(repository: Repository, offline: bool | None) -> Iterator[None]:
+    """Keeps huggingface_hub silent, and turns what it raises into ModelError, as it does that fetching is forbidden."""
+    if _may_not_fetch(offline):
+        raise ModelError(
+            f"{repository.id}: it is not on this machine, and fetching is forbidden. Run upscaler models fetch "
+            f"{repository.id} with a connection, or copy what that puts into {cache()} from another machine."
+        )
     from huggingface_hub import constants, errors
     from huggingface_hub.utils.logging import get_verbosity, set_verbosity
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
@@ -237,12 +209,12 @@ def _sentences(repository: Repository) -> Iterator[None]:
         raise
     except errors.GatedRepoError as error:
         raise ModelError(
-            f"{repository.id}: is gated, its owner gives it to those who accept conditions. Accept them at {page}, "
-            f"then {log_in}."
+            f"{repository.id}: access is gated. Its owner gives it to those who accept conditions. "
+            f"Accept them at {page}, then {log_in}."
         ) from error
     except errors.RevisionNotFoundError as error:
         raise ModelError(
-            f"{repository.id}: has no revision {repository.revision}. Choose one of those at {page}/commits/main."
+            f"{repository.id}: it has no revision {repository.revision}. Choose one of those at {page}/commits/main."
         ) from error
     except errors.RepositoryNotFoundError as error:
         raise ModelError(
@@ -250,20 +222,18 @@ def _sentences(repository: Repository) -> Iterator[None]:
             f"{log_in}."
         ) from error
     except Exception as error:
-        raise ModelError(_failure(repository, error, constants.ENDPOINT)) from error
+        text = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+        reason = text.splitlines()[0].partition(". ")[0].rstrip(".")
+        if isinstance(error, OSError) and error.errno is not None:
+            raise ModelError(
+                f"{error.filename or cache()}: cannot be written ({reason}). "
+                "Make room, or set HF_HOME to a folder that can."
+            ) from error
+        raise ModelError(
+            f"{repository.id}: cannot be fetched from {constants.ENDPOINT} ({reason}). Check the connection and the "
+            "proxy, and try again: what has arrived is kept."
+        ) from error
     finally:
         set_verbosity(level)
         if had_bars:
             enable_progress_bars()
-
-
-def _failure(repository: Repository, error: Exception, endpoint: str) -> str:
-    text = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
-    reason = text.splitlines()[0].partition(". ")[0].rstrip(".")
-    if isinstance(error, OSError) and error.errno is not None:
-        place = error.filename or cache()
-        return f"{place}: cannot be written ({reason}). Make room, or set HF_HOME to a folder that can."
-    return (
-        f"{repository.id}: cannot be fetched from {endpoint} ({reason}). Check the connection and the "
-        "proxy, and try again: what has arrived is kept."
-    )

@@ -2,10 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, Literal
 
-from .fetch import Download
+from .download import Download
+
+Kind = Literal["network", "resample", "diffusion", "generator", "refine", "control"]
+"""What a model is; KINDS says what follows from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class KindFacts:
+    """What all models of one kind have in common."""
+
+    loader: Literal["spandrel", "diffusers"] | None = None
+    """The library that loads its weights; None: it has no files of its own."""
+    takes_diffusion: bool = False
+    """Whether it takes the options of a `Diffusion`: prompt, steps, seed and so on."""
+    generates: bool = False
+    """Whether it makes pictures from text."""
+    refines: bool = False
+    """Whether it enlarges by drawing anew what a network has enlarged."""
+    use: str = ""
+    """A word for what it is for; empty if it enlarges."""
+
+
+KINDS: Final[Mapping[Kind, KindFacts]] = {
+    # A network that enlarges, or only cleans.
+    "network": KindFacts(loader="spandrel"),
+    # The plain Lanczos filter.
+    "resample": KindFacts(),
+    # A diffusion model that enlarges by itself. A repository whose index is not on this machine yet counts as one.
+    "diffusion": KindFacts(loader="diffusers", takes_diffusion=True),
+    # A diffusion model that makes pictures from text, or refines what the default network has enlarged.
+    "generator": KindFacts(loader="diffusers", takes_diffusion=True, generates=True, refines=True, use="text"),
+    # A network and a generator after it, each of which is a model of its own.
+    "refine": KindFacts(takes_diffusion=True, refines=True),
+    # A ControlNet, which holds a generator to a picture.
+    "control": KindFacts(loader="diffusers", use="guide"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +51,9 @@ class Package:
 
     module: str
     param: str
-    """Path below the module's folder, as of `bin`."""
+    """Path of the graph below the module's folder."""
     bin: str
+    """Path of the weights below the module's folder."""
     param_sha256: str
     bin_sha256: str
 
@@ -27,28 +65,24 @@ class Repository:
     id: str
     """Owner/name."""
     revision: str | None = None
-    """A commit, branch or tag; None: its main branch."""
+    """A commit, branch or tag; None: the main branch."""
     variant: str = "fp16"
-    """Of the files of weights, the one that is taken where there are several."""
+    """Which files of weights are taken where there are several, such as "fp16" in half precision."""
     gated: bool = False
-    """Whether its owner gives it only to those who have accepted conditions."""
+    """Whether its owner gives access only to those who have accepted conditions."""
     size: int | None = None
-    """Bytes that are fetched; None: not known."""
+    """Bytes to fetch; None: not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a diffusion model is meant to be used; None where the pipeline's own default is meant."""
+    """How a diffusion model is meant to be used; None stands for the pipeline's own default."""
 
     steps: int | None = None
     guidance: float | None = None
-    """How much the text counts: up to 1 not beyond what the model does by itself, and for half the work."""
+    """How much the text counts. Values up to 1 add nothing to what the model does by itself, and halve the work."""
     side: int | None = None
-    """Pixels of the pictures it was trained on."""
-    strength: float | None = None
-    """Share of the noise at which a given picture is begun with: 0 leaves it alone, 1 forgets it."""
-    noise: int | None = None
-    """Noise that an upscaler adds to its source, in its own levels."""
+    """Side in pixels of the pictures it was trained on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,39 +90,45 @@ class Model:
     """One block of the catalog, an imported model, or a file, folder, URL or repository that a user named."""
 
     name: str
-    kind: str = "network"
-    """"network"; "resample" for the plain filter; of diffusion models: "diffusion" enlarges, "generator" makes pictures
-    from text, "refine" is a network and a generator after it, "control" holds a generator to a picture. A repository
-    that is not on this machine yet is taken for "diffusion" unless the catalog has it."""
+    kind: Kind = "network"
     file: Path | None = None
-    """Where it is, if it needs no fetching: embedded, imported, or the user's own. A folder if it is a diffusion model
-    in the form of diffusers."""
+    """The file of a model that needs no fetching: embedded, imported, or the user's own. It is a folder if it is a
+    diffusion model in the form of diffusers."""
     download: Download | None = None
     repository: Repository | None = None
     package: Package | None = None
     scale: int | None = None
-    """Of its results unless another is asked for; None: the network's own."""
+    """How many times larger its results are unless another scale is asked for; None: the network's own scale."""
     reach: int | None = None
-    """Source pixels; None: to be measured."""
+    """Effective receptive field, as a radius in source pixels; None: it is measured at the first use."""
     aliases: tuple[str, ...] = ()
     architecture: str = ""
     purpose: str = ""
     licence: str = ""
     commercial: bool | None = None
-    """Whether the licence allows commercial use; None: not known, or on conditions that `notes` tells."""
+    """Whether the licence allows commercial use; None: not known, or on conditions that `notes` states."""
     author: str = ""
     home: str = ""
     notes: str = ""
     knows: str = ""
-    """The words that it understands, where they are few."""
+    """The words that it understands, if they are few."""
+    denoise: float | Literal["auto"] = 0.0
+    """How much noise is removed before it enlarges, unless that is chosen: a share, or "auto", as much as there is."""
+    keeps_tone: bool | None = None
+    """Whether results have the tone of their sources; None: what spandrel says of the architecture's purpose."""
     denoise_with: str | None = None
-    """The model whose weights, mixed with its own, denoise less."""
+    """The name of the model whose weights are mixed with this one's to denoise less."""
     enlarge_with: str | None = None
-    """The network of a "refine"."""
+    """The name of the network of a "refine"."""
     generator: str | None = None
-    """The generator of a "refine"."""
+    """The name of the generator of a "refine"."""
     sampling: Sampling | None = None
     memory: int | None = None
-    """Bytes of a GPU's memory that it runs in at half precision; None: not known."""
+    """Bytes of GPU memory that it needs at half precision; None: not known."""
     diffusers: str | None = None
-    """The least version of diffusers that knows its class; None: any that can be installed here."""
+    """The oldest version of diffusers that knows its class; None: any that can be installed here."""
+
+    @property
+    def facts(self) -> KindFacts:
+        """The facts that are the same for all models of its kind."""
+        return KINDS[self.kind]

@@ -2,120 +2,148 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import logging
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from ..errors import ModelError
+from ..files import atomic_write, cache_dir
+from ..progress import ProgressCallback
 from . import hub, ncnn
-from .fetch import Progress, fetch, sha256_of
+from .download import fetch, is_offline, weights_sha256
 from .model import Model, Package
-from .places import folder, is_offline
 
 log = logging.getLogger("upscaler")
 
 
-def present(model: Model) -> Path | None:
+def models_dir() -> Path:
+    """The folder of fetched models; imported and converted ones are in folders below it."""
+    return cache_dir() / "models"
+
+
+def find_local(model: Model) -> Path | None:
     """A file of the model on this machine, or its folder, unchecked; None when it would have to be fetched."""
     if model.repository is not None:
-        return hub.present(model.repository)
-    places = [model.file, _converted(model.package) if model.package else None, _target(model)]
+        return hub.find_local(model.repository)
+    places = [model.file, *_own_places(model)]
     found = next((place for place in places if place is not None and place.exists()), None)
     return found or (_package_file(model.package, model.package.bin) if model.package else None)
 
 
-def locate(
-    model: Model, progress: Progress | None = None, *, offline: bool | None = None, allow_pickle: bool = False
+def fetch_model(
+    model: Model, progress: ProgressCallback | None = None, *, offline: bool | None = None, allow_pickle: bool = False
 ) -> Path:
-    """A file of the model that is whole and right: a checkpoint. Fetched if need be and allowed.
+    """Returns a file of the model that is whole and right, fetched if need be and allowed.
 
-    Sought in this order: its own file, the cache, an installed package (converted once), the network. What has a known
-    hash is checked against it, each time. Of a model in a repository it is the folder; its weights are safetensors
+    It is sought in this order: the model's own file, the cache, an installed package (converted once), the network. A
+    known hash is checked each time. For a model in a repository the folder is returned; its weights are safetensors
     unless pickles are allowed. Raises ModelError.
     """
-    if model.kind == "resample":
-        raise ModelError(f"{model.name}: is a plain filter and has no file.")
-    if model.kind == "refine":
-        raise ModelError(f"{model.name}: has no file of its own, but is {model.enlarge_with} and {model.generator}.")
+    if model.facts.loader is None:
+        parts = [name for name in (model.enlarge_with, model.generator) if name is not None]
+        why = f"it is made of {' and '.join(parts)}" if parts else "it is a plain filter"
+        raise ModelError(f"{model.name}: {why} and has no file of its own.")
     if model.file is not None:
         return model.file
     if model.repository is not None:
-        return hub.locate(model, progress, offline=offline, allow_pickle=allow_pickle)
+        return hub.fetch_model(model, progress, offline=offline, allow_pickle=allow_pickle)
     target = _target(model)
-    if target is not None and target.is_file() and _is_right(target, model):
-        return target
+    if target is not None and target.is_file():
+        expected = model.download.sha256 if model.download else None
+        if expected is None or weights_sha256(target) == expected:
+            return target
+        log.warning("%s: this is not the file that belongs there (its SHA-256 is another), and it is not used.", target)
     if model.package is not None and (converted := _from_package(model.name, model.package)):
         return converted
     if target is None or model.download is None or not model.download.urls:
-        raise ModelError(f"{model.name}: {_by_hand(model, target)}")
+        raise ModelError(f"{model.name}: {_advise_manual(model, target)}")
     if is_offline() if offline is None else offline:
-        raise ModelError(f"{model.name}: is not on this machine, and fetching is forbidden. {_by_hand(model, target)}")
-    _say_licence(model)
+        raise ModelError(
+            f"{model.name}: it is not on this machine, and fetching is forbidden. {_advise_manual(model, target)}"
+        )
+    if model.commercial is False:
+        log.warning("%s: by %s, %s: commercial use is not allowed.", model.name, model.author, model.licence)
+    elif model.licence:
+        log.info("%s: by %s, %s.", model.name, model.author, model.licence)
     sha256 = fetch(model.download, target, progress)
     if model.download.sha256 is None:
         log.warning("%s: not checked, since its address has no hash. Add #sha256=%s to it.", model.name, sha256)
     return target
 
 
-def identity(model: Model, allow_pickle: bool = False) -> str:
-    """The same for the same weights: the hash of a file, the commit of a repository; of a folder, a hash of what it
-    lists, since its weights may be many gigabytes. Fetched if need be and allowed. Raises ModelError."""
-    place = locate(model, allow_pickle=allow_pickle)
+def fingerprint(model: Model, allow_pickle: bool = False) -> str:
+    """Returns a text that is the same for the same weights: the hash of a file, or the commit of a repository.
+
+    For a folder, whose weights may be many gigabytes, it is a hash of the names, sizes and times of its files. The
+    model is fetched if need be and allowed. Raises ModelError.
+    """
+    place = fetch_model(model, allow_pickle=allow_pickle)
     if model.repository is not None:
         return place.name
     if place.is_file():
-        return sha256_of(place)
+        return weights_sha256(place)
     seen = [(path, path.stat()) for path in sorted(place.rglob("*")) if path.is_file()]
     listed = [(path.relative_to(place).as_posix(), about.st_size, about.st_mtime_ns) for path, about in seen]
     return hashlib.sha256(repr(listed).encode()).hexdigest()
 
 
-def adopt(model: Model, file: Path) -> Path:
-    """Copies a file that was checked to be the model's download to where that would lie."""
+def keep_download(model: Model, file: Path) -> Path:
+    """Copies a file, which the caller has checked, to where the model's download lies; returns the path of the copy."""
     target = _target(model)
     assert target is not None
     if not (target.is_file() and target.samefile(file)):
-        written(target, lambda temporary: shutil.copyfile(file, temporary))
+        write_weights(target, lambda temporary: shutil.copyfile(file, temporary))
     return target
 
 
-def imported() -> tuple[Model, ...]:
+def imported_models() -> tuple[Model, ...]:
     """The models that `upscaler models import` has put here."""
-    return tuple(_imported(file) for file in sorted((folder() / "imported").glob("*.safetensors")))
+    files = sorted((models_dir() / "imported").glob("*.safetensors"))
+    return tuple(
+        Model(
+            file.stem,
+            file=file,
+            scale=_scale(about := _about(file)),
+            architecture=about.get("architecture", ""),
+            purpose=f"imported from {about.get('source', 'elsewhere')}",
+        )
+        for file in files
+    )
 
 
-def import_path(name: str) -> Path:
-    """Where an imported model of that name lies, or shall lie."""
-    return folder() / "imported" / f"{name}.safetensors"
+def imported_path(name: str) -> Path:
+    """The path of an imported model of that name, whether it exists or not."""
+    return models_dir() / "imported" / f"{name}.safetensors"
 
 
 def from_ncnn(file: Path) -> Model:
-    """The network in a pair of ncnn files, one of which is named; converted once. Raises ModelError."""
-    param, bin = ncnn.pair(file)
-    path = folder() / "converted" / f"{param.stem}-{sha256_of(bin)[:12]}-{sha256_of(param)[:12]}.safetensors"
+    """The network in a pair of ncnn files, one of which is `file`; it is converted once. Raises ModelError."""
+    param, bin = ncnn.find_pair(file)
+    path = _converted_path(param.stem, weights_sha256(param), weights_sha256(bin))
     if not path.is_file():
         _convert(param, bin, path)
-    return Model(param.stem, file=path, scale=_scale(path))
+    return Model(param.stem, file=path, scale=_scale(_about(path)))
 
 
 def remove(model: Model) -> list[Path]:
-    """Deletes what was fetched, converted or imported of a model; the files that are gone. Raises ModelError."""
+    """Deletes what was fetched, converted or imported of a model; returns the deleted files. Raises ModelError."""
     target = _target(model)
-    places = [_converted(model.package) if model.package else None, target]
+    places = _own_places(model)
     if target is not None:
         places += [target.with_name(f"{target.name}.part"), target.with_name(f"{target.name}.lock")]
-    if model.file is not None and model.file.parent == folder() / "imported":
+    if model.file is not None and model.file.parent == models_dir() / "imported":
         places = [model.file]
-    gone = [place for place in places if place is not None and place.is_file()]
     if model.repository is not None and (removed := hub.remove(model.repository)):
         return removed
+    gone = [place for place in places if place.is_file()]
     if not gone:
         raise ModelError(f"{model.name}: nothing of it was fetched or imported here, so nothing can be removed.")
     try:
@@ -126,61 +154,56 @@ def remove(model: Model) -> list[Path]:
     return gone
 
 
-def written(path: Path, write: Callable[[Path], object]) -> None:
-    """Has a file written beside `path` and put in its place: whole, or not at all. Raises ModelError."""
-    temporary = path.with_name(f".{uuid.uuid4().hex}.part")
+def write_weights(path: Path, write: Callable[[Path], object]) -> None:
+    """Calls `write` with a temporary file and renames it to `path`, whole or not at all. Raises ModelError."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        temporary.replace(path)
+        atomic_write(path, write)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ModelError(f"{path}: cannot be written ({reason}). Set UPSCALER_HOME to a folder that can.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def _own_places(model: Model) -> list[Path]:
+    """Where the converted file and the download of a model belong."""
+    package, target = model.package, _target(model)
+    converted = [_converted_path(package.param, package.param_sha256, package.bin_sha256)] if package else []
+    return converted if target is None else [*converted, target]
 
 
 def _target(model: Model) -> Path | None:
-    """Where its download lies, or shall lie. What has no known hash lies in a folder named after its address."""
+    """The path of the model's download, whether it is there or not; None if it has none.
+
+    Without a known hash it is in a folder that is named after the address.
+    """
     download = model.download
     if download is None:
         return None
     if download.sha256 is None:
-        return folder() / uuid.uuid5(uuid.NAMESPACE_URL, download.urls[0]).hex / download.filename
-    return folder() / download.filename
-
-
-def _is_right(file: Path, model: Model) -> bool:
-    expected = model.download.sha256 if model.download else None
-    if expected is None or sha256_of(file) == expected:
-        return True
-    log.warning("%s: is not the file that belongs there (its SHA-256 is another), and is not used.", file)
-    return False
+        return models_dir() / uuid.uuid5(uuid.NAMESPACE_URL, download.urls[0]).hex / download.filename
+    return models_dir() / download.filename
 
 
 def _from_package(name: str, package: Package) -> Path | None:
-    """The converted file; None if the package is not installed, or another version of it."""
-    converted = _converted(package)
+    """The converted file; None if the package, or this version of it, is not installed."""
+    converted = _converted_path(package.param, package.param_sha256, package.bin_sha256)
     if converted.is_file():
         return converted
     param, bin = _package_file(package, package.param), _package_file(package, package.bin)
     if param is None or bin is None:
         return None
-    if (sha256_of(param), sha256_of(bin)) != (package.param_sha256, package.bin_sha256):
+    if (weights_sha256(param), weights_sha256(bin)) != (package.param_sha256, package.bin_sha256):
         log.warning("%s: the files in %s are not those known, and are not used.", name, package.module)
         return None
     _convert(param, bin, converted)
     return converted
 
 
-def _converted(package: Package) -> Path:
-    stem = Path(package.param).stem
-    hashes = f"{package.bin_sha256[:12]}-{package.param_sha256[:12]}"
-    return folder() / "converted" / f"{stem}-{hashes}.safetensors"
+def _converted_path(param: str, param_sha256: str, bin_sha256: str) -> Path:
+    return models_dir() / "converted" / f"{Path(param).stem}-{bin_sha256[:12]}-{param_sha256[:12]}.safetensors"
 
 
 def _package_file(package: Package, path: str) -> Path | None:
-    """Found without importing the package: it may need libraries that are not here."""
+    """Finds a file without importing the package, which may need libraries that are not here."""
     spec = importlib.util.find_spec(package.module)
     places = spec.submodule_search_locations if spec else None
     file = Path(places[0]) / path if places else None
@@ -190,42 +213,32 @@ def _package_file(package: Package, path: str) -> Path | None:
 def _convert(param: Path, bin: Path, path: Path) -> None:
     network = ncnn.read(param, bin)
     about = {"scale": str(network.result_scale), "architecture": network.architecture, "source": param.name}
-    written(path, lambda temporary: save_file(network.weights, temporary, about))
+    write_weights(path, lambda temporary: save_file(network.weights, temporary, about))
 
 
-def _imported(file: Path) -> Model:
-    about = _about(file)
-    return Model(
-        file.stem,
-        file=file,
-        scale=_scale(file),
-        architecture=about.get("architecture", ""),
-        purpose=f"imported from {about.get('source', 'elsewhere')}",
-    )
-
-
-def _scale(file: Path) -> int | None:
-    text = _about(file).get("scale", "")
+def _scale(about: Mapping[str, str]) -> int | None:
+    text = about.get("scale", "")
     return int(text) if text.isdecimal() else None
 
 
-def _about(file: Path) -> dict[str, str]:
-    """What was noted in a file's header when it was converted."""
+def _about(file: Path) -> Mapping[str, str]:
+    """The notes that the conversion has left in a file's header; empty if it cannot be read."""
     try:
-        with safe_open(file, "np") as content:
-            return content.metadata() or {}
+        stat = file.stat()
+        return _header(file, stat.st_size, stat.st_mtime_ns)
     except (OSError, SafetensorError):
         return {}
 
 
-def _say_licence(model: Model) -> None:
-    if model.commercial is False:
-        log.warning("%s: by %s, %s: commercial use is not allowed.", model.name, model.author, model.licence)
-    elif model.licence:
-        log.info("%s: by %s, %s.", model.name, model.author, model.licence)
+@functools.lru_cache(maxsize=256)
+def _header(file: Path, size: int, mtime_ns: int) -> Mapping[str, str]:
+    """Opens a file once, until its size or time is another."""
+    with safe_open(file, "np") as content:
+        return content.metadata() or {}
 
 
-def _by_hand(model: Model, target: Path | None) -> str:
+def _advise_manual(model: Model, target: Path | None) -> str:
+    """A sentence on how to get the file without this program."""
     if target is None or model.download is None:
         return "none of its files is on this machine."
     source = model.download.urls[0] if model.download.urls else model.home

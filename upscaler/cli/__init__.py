@@ -1,1 +1,1 @@
-"""The command line: parse, call, print. Nothing is decided here that a library user would miss."""
+"""The command line parses, calls and prints. It decides only what is called how by default, such as photo_4x.jpg."""

@@ -1,7 +1,7 @@
-"""The command line as a whole: whatever can go wrong becomes one sentence and an exit code.
+"""The command line as a whole: whatever goes wrong becomes one sentence and an exit code.
 
-Exit codes: 0 all done, 1 something failed, 2 wrong usage, 130 interrupted, 143 terminated. What there is to be done is
-in `commands`, which is imported late: an interruption must find `main` at its post, not the interpreter importing.
+Exit codes: 0 all done, 1 something failed, 2 wrong usage, 130 interrupted, 143 terminated. The commands are in
+`commands`, which is imported late, so that an interruption while modules are imported is caught here too.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..errors import PlanError, UpscalerError
+from ..errors import PlanError, UpscalerError, describe
 from . import interrupt
+from .options_in_text import sentence, with_options
 
 
 def main() -> NoReturn:
@@ -23,87 +24,82 @@ def main() -> NoReturn:
     interrupt.install()
     _fill_closed_streams()
     arguments = [_as_path(word) for word in sys.argv[1:]]
-    code = _guarded(arguments or ["--help"])
+    code = _run(arguments or ["--help"])
     interrupt.ignore()
-    sys.exit(_flushed(code if arguments else 2))
+    sys.exit(_flush(code if arguments else 2))
 
 
-def _guarded(arguments: list[str]) -> int:
-    """The exit code of a command; whatever it raises has been said on standard error."""
+def _run(arguments: list[str]) -> int:
+    """Runs a command and returns its exit code; whatever it raises is said on standard error."""
     try:
         import typer
 
         usage_error: Any = typer.BadParameter.__mro__[1]  # typer has no public name for it
         try:
-            from .commands import app, with_command
+            from .commands import app
 
-            return int(app(args=with_command(arguments), prog_name="upscaler", standalone_mode=False) or 0)
+            return int(app(args=arguments, prog_name="upscaler", standalone_mode=False) or 0)
         except usage_error as error:
             command = error.ctx.command_path if error.ctx else "upscaler"
-            return _failed(f"{error.format_message().rstrip('.')}. See {command} --help.", 2)
+            return _fail(f"{error.format_message().rstrip('.')}. See {command} --help.", 2)
     except interrupt.Interrupted as stop:
-        _say("interrupted." if stop.number == signal.SIGINT else "terminated.")
+        from .console import say
+
+        say("interrupted." if stop.number == signal.SIGINT else "terminated.")
         return 128 + stop.number
-    except UpscalerError as error:
-        return _failed(str(error), 2 if isinstance(error, PlanError) else 1)
     except BrokenPipeError:
         return 1
-    except OSError as error:
-        return _failed(f"{error.filename}: {error.strerror}." if error.filename else _unwritten(error), 1)
     except ImportError as error:
-        return _failed(_not_loaded(error), 1)
-    except MemoryError:
-        return _failed("there is not enough memory. Close other programs, or use a smaller --tile.", 1)
+        from .doctor import cure
+
+        return _fail(f"a library cannot be loaded ({error}). {cure(error)}; upscaler doctor says more.", 1)
+    except UpscalerError as error:
+        return _fail(sentence(error, sys.argv), 2 if isinstance(error, PlanError) else 1)
     except Exception as error:
-        logging.getLogger("upscaler").debug("traceback:", exc_info=True)
-        return _failed(f"unexpected {type(error).__name__} ({error}). Please report it, with --verbose.", 1)
+        if isinstance(error, OSError) and not error.filename:
+            return _fail(_output_error(error), 1)
+        logging.getLogger("upscaler").debug("traceback:", exc_info=error)
+        return _fail(with_options(describe(error, "upscaler"), sys.argv), 1)
 
 
-def _flushed(code: int) -> int:
-    """The exit code, once standard output has been written to its end; a reader that has gone is not worth a word."""
+def _flush(code: int) -> int:
+    """Writes standard output to its end and returns the exit code. That its reader has gone is not reported."""
     if sys.stdout is None:
         return code
     try:
         sys.stdout.flush()
     except OSError as error:
-        # The interpreter would fail once more when it closes what cannot be written.
+        # The interpreter fails once more when it closes a stream that cannot be written, so it gets another one.
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if code == 0 and not isinstance(error, BrokenPipeError):
-            _failed(_unwritten(error), 1)
+            _fail(_output_error(error), 1)
         return code or 1
     return code
 
 
-def _unwritten(error: OSError) -> str:
-    return f"standard output: cannot be written ({error.strerror or error})."
+def _output_error(error: OSError) -> str:
+    return f"standard output cannot be written ({error.strerror or error})."
 
 
-def _not_loaded(error: ImportError) -> str:
-    from .doctor import cure
+def _fail(text: str, code: int) -> int:
+    from .console import say
 
-    return f"a library cannot be loaded ({error}). {cure(error)}; upscaler doctor says more."
-
-
-def _failed(text: str, code: int) -> int:
-    _say(f"error: {text}")
+    say(f"error: {text}")
     return code
 
 
-def _say(text: str) -> None:
-    from .console import say
-
-    say(text)
-
-
 def _as_path(word: str) -> str:
-    """A file whose name begins with a dash, as globs give it, is no option."""
+    """The argument, made a path if a file has this name: globs give names that begin with a dash like options."""
     return f"./{word}" if word.startswith("-") and Path(word).suffix and os.path.lexists(word) else word
 
 
 def _fill_closed_streams() -> None:
-    """A closed standard stream must not leave its number to the next file that is opened: what a library has to say
-    would land in a picture. And what names of files hold must not keep a line from being written."""
+    """Opens a null device for each standard stream that is closed, and lets streams take text that cannot be encoded.
+
+    A closed stream leaves its number to the next file that is opened, and messages of libraries would be written into
+    that picture.
+    """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         continue
     os.close(number)

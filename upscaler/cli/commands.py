@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from .. import __version__
 from . import models
 from .console import show
 from .doctor import doctor
 from .generate import generate
+from .groups import Command, PanelCommand
 from .info import info
 from .rerun import rerun
 from .upscale import upscale
 
-COMMANDS: dict[str, Callable[..., None]] = {
-    "upscale": upscale,
-    "generate": generate,
-    "rerun": rerun,
-    "info": info,
-    "doctor": doctor,
-}
+COMMANDS: dict[str, Command] = {each.__name__: each for each in (upscale, generate, rerun, info, doctor)}
 
-GROUPS: dict[str, typer.Typer] = {"models": models.app}
+DEFAULT = "upscale"
 
-OWN_OPTIONS = ("-h", "--help", "--version")
+
+class _Commands(TyperGroup):
+    """The commands; `upscaler PICTURE…` is short for `upscaler upscale PICTURE…`, for the shell's completion too."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        own = [word for option in self.get_params(ctx) for word in option.opts]
+        named = not args or args[0] in (*self.commands, *own)
+        return super().parse_args(ctx, args if named else [DEFAULT, *args])
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        command = self.commands[DEFAULT]
+        context = command.make_context(DEFAULT, [], parent=ctx, resilient_parsing=True)
+        return [*super().shell_complete(ctx, incomplete), *command.shell_complete(context, incomplete)]
+
 
 app = typer.Typer(
     name="upscaler",
-    add_completion=False,
+    cls=_Commands,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
 
@@ -71,12 +79,6 @@ def options(
 
 
 for name, command in COMMANDS.items():
-    app.command(name)(command)
+    app.command(name, cls=PanelCommand)(command)
 
-for name, group in GROUPS.items():
-    app.add_typer(group, name=name)
-
-
-def with_command(arguments: list[str]) -> list[str]:
-    """The arguments, `upscale` put before them unless they begin with a command or an option of the whole."""
-    return arguments if arguments[0] in (*COMMANDS, *GROUPS, *OWN_OPTIONS) else ["upscale", *arguments]
+app.add_typer(models.app, name="models")

@@ -1,6 +1,6 @@
 """What a person sees: messages on standard error, results and tables on standard output, progress bars.
 
-What there is to say is decided by the commands.
+The commands decide what is said.
 """
 
 from __future__ import annotations
@@ -8,74 +8,85 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import NoReturn
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from copy import copy
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
 
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from ..progress import ProgressCallback
+from .options_in_text import in_record
+
 FOREIGN = ("py.warnings", "pyvips", "PIL")
-"""Loggers of libraries, whose warnings tell a user nothing: they are for --verbose."""
+"""Loggers of libraries, whose warnings tell a user nothing: they are shown with --verbose only."""
 
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 WIDEST = 500
-"""Letters of a line of a table that goes to a file or a pipe."""
+"""The width of tables in a file or a pipe, in letters."""
 
 LONGEST_NAME = 32
-"""Letters of a picture's name before its bar."""
+"""The letters of a picture's name that stand before its bar."""
 
 
 class _ThroughBars(logging.Handler):
-    """Writes records to standard error without tearing progress bars apart."""
+    """Writes records to standard error without tearing progress bars apart, in terms of options."""
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "warning: " if record.levelno == logging.WARNING else ""
+        if record.name == "upscaler":
+            record = copy(record)
+            record.msg, record.args = in_record(record), None
         for line in self.format(record).splitlines():
             say(prefix + line)
             prefix = ""
 
 
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a standard stream is open and shown on a terminal."""
+    return stream is not None and stream.isatty()
+
+
 def say(text: str) -> None:
-    """One line on standard error, above the bars; nowhere if that is closed."""
+    """Writes one line to standard error, above the bars, unless that is closed."""
     if sys.stderr is not None:
-        tqdm.write(_printable(text), file=sys.stderr)
+        tqdm.write(_escape(text), file=sys.stderr)
 
 
 def show(text: str) -> None:
-    """One line on standard output."""
+    """Writes one line to standard output."""
     if sys.stdout is not None:
-        sys.stdout.write(_printable(text) + "\n")
+        sys.stdout.write(_escape(text) + "\n")
 
 
 def set_up_logging(quiet: bool, verbose: bool) -> None:
-    """Warnings are shown; nothing with `quiet`; everything, and what libraries warn of, with `verbose`."""
-    log = logging.getLogger("upscaler")
-    log.handlers[:] = [_ThroughBars()]
-    log.setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING)
-    log.propagate = False
+    """Shows warnings; only errors if `quiet`; everything, warnings of libraries included, if `verbose`."""
     logging.captureWarnings(True)
-    for name in FOREIGN:
+    for name in ("upscaler", *FOREIGN):
         log = logging.getLogger(name)
-        log.handlers[:] = [_ThroughBars() if verbose else logging.NullHandler()]
+        log.handlers[:] = [_ThroughBars() if verbose or name == "upscaler" else logging.NullHandler()]
         log.setLevel(logging.WARNING)
         log.propagate = False
+    logging.getLogger("upscaler").setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING)
 
 
 def table(columns: Sequence[str] | None, rows: Iterable[Sequence[str]]) -> None:
-    """A table on standard output, its first column never broken; a row is a line unless a terminal is too narrow.
+    """Writes a table to standard output, a row a line unless the terminal is too narrow. Its first column never wraps.
 
-    Without columns' names it is one of labels and values.
+    `columns`: the heads of the columns; None for a table of labels and texts, without the labels that have no text.
     """
     result = Table(box=None, pad_edge=False, show_header=columns is not None)
     for index, column in enumerate(columns or ("", "")):
         result.add_column(column, overflow="fold", no_wrap=index == 0)
     for row in rows:
-        result.add_row(*(_printable(cell) for cell in row))
-    on_terminal = sys.stdout is not None and sys.stdout.isatty()
-    console = Console(width=None if on_terminal else WIDEST, markup=False, emoji=False, highlight=False)
+        if columns is not None or row[-1]:
+            result.add_row(*map(_escape, row))
+    console = Console(width=None if is_terminal(sys.stdout) else WIDEST, markup=False, emoji=False, highlight=False)
     with console.capture() as lines:
         console.print(result)
     for line in lines.get().splitlines():
@@ -90,47 +101,46 @@ class Bars:
     """
 
     def __init__(self, names: Sequence[str], visible: bool) -> None:
-        """`names` of the pictures."""
-        self._column = max(map(len, ["all", *map(_short, names)]))
-        self._on_terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._column = max(map(len, ["all", *map(_shorten, names)]))
+        self._on_terminal = is_terminal(sys.stderr)
         several = len(names) > 1
         self._run = self._bar("all", len(names), "{n:.1f}", "pictures", visible and several)
         self._shows_tiles = visible and (self._on_terminal or not several)
         self._tiles: tqdm[NoReturn] | None = None
         self._finished = 0
 
+    def progress(self, name: str) -> ProgressCallback:
+        """The callback for one picture, of which a path may be the name."""
+        return lambda done, total: self.tiles(Path(name).name, done, total or 0)
+
     def tiles(self, name: str, done: int, total: int) -> None:
-        """How many tiles of that picture are done."""
+        """Shows how many tiles of that picture are done."""
         if self._tiles is None or done == 0:
-            self._close_tiles()
-            self._tiles = self._bar(_short(name), total, "{n}", "tiles", self._shows_tiles)
+            if self._tiles is not None:
+                self._tiles.close()
+            self._tiles = self._bar(_shorten(name), total, "{n}", "tiles", self._shows_tiles)
         self._tiles.update(done - self._tiles.n)
         self._advance(done / max(total, 1))
 
     def picture_done(self) -> None:
-        """Its result is written, or never will be; another one may be computed meanwhile."""
+        """Counts a picture whose result is written or has failed; another one may be computed meanwhile."""
         self._finished += 1
         self._advance(0)
 
     def _advance(self, part: float) -> None:
-        """Never back: the next picture begins before this one is written."""
+        """Moves the bar of the run, but never back: the next picture begins before this one is written."""
         self._run.update(max(self._finished + part - self._run.n, 0))
 
     def close(self) -> None:
-        self._close_tiles()
-        self._run.close()
-
-    def _close_tiles(self) -> None:
-        if self._tiles is not None:
-            self._tiles.close()
-            self._tiles = None
+        for bar in (self._tiles, self._run):
+            if bar is not None:
+                bar.close()
 
     def _bar(self, name: str, total: int, count: str, unit: str, visible: bool) -> tqdm[NoReturn]:
         return tqdm(
             desc=f"{name:<{self._column}}",
             total=total,
             disable=not visible,
-            file=sys.stderr,
             leave=False,
             dynamic_ncols=self._on_terminal,
             mininterval=0.1 if self._on_terminal else 1.0,
@@ -140,46 +150,25 @@ class Bars:
 
 
 @contextmanager
-def bars(names: Sequence[str], visible: bool) -> Iterator[Bars]:
-    """Progress bars that are gone at the end, however it ends."""
-    shown = Bars(names, visible)
-    try:
-        yield shown
-    finally:
-        shown.close()
+def download_bar(name: str, visible: bool) -> Iterator[ProgressCallback]:
+    """A bar that appears when a download begins; yields the callback that takes the bytes so far and in all."""
+    begin = partial(tqdm, desc=_escape(name), unit="B", unit_scale=True, leave=False, disable=not visible)
+    bar: tqdm[Any] | None = None
+    with ExitStack() as stack:
 
+        def progress(done: int, total: int | None) -> None:
+            nonlocal bar
+            if bar is None:
+                bar = stack.enter_context(begin(total=total, initial=done))
+            bar.update(done - bar.n)
 
-@contextmanager
-def download_bar(name: str, visible: bool) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar that appears when something is really downloaded; gives what is called with the bytes so far and in all."""
-    bar: tqdm[NoReturn] | None = None
-
-    def progress(done: int, total: int | None) -> None:
-        nonlocal bar
-        if bar is None:
-            bar = tqdm(
-                desc=_printable(name),
-                total=total,
-                unit="B",
-                unit_scale=True,
-                file=sys.stderr,
-                disable=not visible,
-                leave=False,
-                initial=done,
-            )
-        bar.update(done - bar.n)
-
-    try:
         yield progress
-    finally:
-        if bar is not None:
-            bar.close()
 
 
-def _short(name: str) -> str:
-    return _printable(name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…")
+def _shorten(name: str) -> str:
+    return _escape(name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…")
 
 
-def _printable(text: str) -> str:
-    """Without what could move the cursor, or not be written at all: names of files may hold anything."""
+def _escape(text: str) -> str:
+    """Escapes characters that move the cursor or cannot be written: names of files may hold any."""
     return UNPRINTABLE.sub(lambda match: repr(match[0])[1:-1], text)

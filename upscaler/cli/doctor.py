@@ -1,4 +1,4 @@
-"""`upscaler doctor`: what this machine has, and what would be used. Finds out, and changes nothing."""
+"""`upscaler doctor`: what this machine has, and what would be used. It changes nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 
+from .. import __version__
 from .console import say, show, table
 
 LIBRARIES = ("torch", "torchvision", "spandrel", "pyvips", "pyvips-binary", "pillow", "numpy", "opencv-python-headless")
@@ -13,8 +14,6 @@ LIBRARIES = ("torch", "torchvision", "spandrel", "pyvips", "pyvips-binary", "pil
 
 def doctor() -> None:
     """Say what this machine has, and what would be used. The exit code is 1 if something is broken."""
-    from .. import __version__
-
     show(f"upscaler {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
     table(("library", "version"), [(name, _version(name)) for name in LIBRARIES])
     broken = False
@@ -22,7 +21,7 @@ def doctor() -> None:
         show("")
         try:
             part()
-        except Exception as error:  # a library that does not load is just what is looked for here
+        except Exception as error:  # libraries that do not load are what this command looks for
             say(f"error: {type(error).__name__}: {error}. {cure(error)}.")
             broken = True
     if broken:
@@ -33,30 +32,19 @@ def _show_devices() -> None:
     from .. import device
 
     chosen = device.pick_device()
-    table(
-        ("device", "what it is", "precision", "memory for tiles", ""),
-        [
-            (
-                str(found),
-                device.describe(found),
-                device.precision_name(found),
-                f"{device.free_memory(found) / 2**30:.1f} GiB",
-                "used" if found.type == chosen.type and (found.index or 0) == 0 else "",
-            )
-            for found in device.devices()
-        ],
-    )
+    rows = []
+    for found in device.devices():
+        memory = f"{device.free_memory(found) / 2**30:.1f} GiB"
+        used = "used" if found.type == chosen.type and (found.index or 0) == 0 else ""
+        rows.append((str(found), device.describe(found), device.precision_name(found), memory, used))
+    table(("device", "what it is", "precision", "memory for tiles", ""), rows)
 
 
 def _show_room() -> None:
     import psutil
 
-    memory = psutil.virtual_memory()
-    disk = shutil.disk_usage(".")
-    show(
-        f"memory {memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free, "
-        f"disk {disk.free / 2**30:.0f} GiB free"
-    )
+    ram, disk = psutil.virtual_memory(), shutil.disk_usage(".").free
+    show(f"memory {ram.available / 2**30:.1f} of {ram.total / 2**30:.1f} GiB free, disk {disk / 2**30:.0f} GiB free")
 
 
 def _show_formats() -> None:
@@ -70,14 +58,17 @@ def _show_models() -> None:
     from .. import catalog
 
     models = catalog.models()
-    here = [model.name for model in models if model.kind == "resample" or catalog.present(model)]
+    here = [model.name for model in models if model.facts.loader is None or catalog.find_local(model)]
     show(f"models {' '.join(here)}; {len(models) - len(here)} more can be fetched, see upscaler models list")
-    show(f"fetched ones are kept in {catalog.folder()}" + ("; offline" if catalog.is_offline() else ""))
+    show(f"fetched ones are kept in {catalog.models_dir()}" + ("; offline" if catalog.is_offline() else ""))
 
 
 def cure(error: Exception) -> str:
-    """What helps when a library does not load. OpenCV's wheel for desktops takes the place of the one for servers when
-    another package asks for it, and wants a display's libraries."""
+    """The advice for a library that does not load.
+
+    OpenCV's wheel for desktops replaces the one for servers when another package asks for it, and needs the libraries
+    of a display.
+    """
     if "libGL" in str(error):
         return "Run pip install --force-reinstall --no-deps opencv-python-headless, the one that needs no display"
     return "Install upscaler anew"

@@ -1,168 +1,167 @@
-"""Pictures from file to file: what is done with them, and what is said of it; what comes from or goes to a pipe is
-`stream`'s."""
+"""Pictures from file to file, and what is said of them; pictures from or to a pipe are in `stream`."""
 
 from __future__ import annotations
 
 import logging
 import os
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from .console import bars, say, show
-
-if TYPE_CHECKING:
-    from ..codecs import Output
-    from ..jobs.crew import Workers
-    from ..jobs.filter import Skipped
-    from ..jobs.outcome import Choice, Outcome
-    from ..jobs.output import Job, Jobs
-    from ..pipeline import Reading, Upscaler
-    from ..target import Target
+from ..codecs import EncodeOptions
+from ..errors import PlanError
+from ..inputs.discover import Job, Jobs, find_jobs
+from ..inputs.filters import Skipped
+from ..inputs.watch import watch_folders
+from ..jobs import report
+from ..jobs.batch import run
+from ..jobs.outcome import Outcome, SelectionRules, describe_estimate
+from ..jobs.workers.messages import WorkerOptions
+from ..pipeline import Pipeline, Reading
+from ..target import Target
+from .console import Bars, say, show
+from .options import DryRunOptions, FolderOptions, JobOptions, MessageOptions, OutputOptions
+from .options_in_text import with_options
 
 MENTIONED = 20
-"""Files that are named one by one when they are skipped for the same reason."""
+"""The number of files that are named one by one when they are skipped for the same reason."""
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """What a command does with every picture."""
+class Request:
+    """What a command asks for: what is done with every picture, and what is said of it."""
 
-    upscaler: Upscaler
+    inputs: list[str]
+    output: OutputOptions
+    pipeline: Pipeline
     target: Target
-    writing: Output
-    """Its path is not used."""
+    writing: EncodeOptions
     reading: Reading
-    dry_run: bool
-    watch: bool
-    include: list[str]
-    exclude: list[str]
-    name: str | None
-    choice: Choice
-    workers: Workers | None
-    report: Path | None
-    bars: bool
-    quiet: bool
-    verbose: bool
+    workers: WorkerOptions | None
+    folders: FolderOptions
+    rules: SelectionRules
+    messages: DryRunOptions
 
 
-def make_files(work: Work, inputs: list[str], output: str | None) -> None:
-    """Raises SystemExit(1) when a picture failed; all failures have been said by then, however it ends."""
-    from ..jobs import report
+def make_files(request: Request) -> None:
+    """Enlarges the files that exist, or arrive in watched folders. Raises SystemExit(1) when one failed."""
+    folders, messages = request.folders, request.messages
+    if folders.report is not None:
+        report.check(folders.report)
+    run_all = partial(run, choice=request.rules, workers=request.workers, dry_run=messages.dry_run, **request.reading)
+    skipped: list[Skipped] = []
+    with sum_up(skipped, folders, messages) as outcomes:
+        for found in _watch(request) if folders.watch else [_find(request, request.output.output)]:
+            if not messages.quiet:
+                _say_skipped(found.skipped, messages.verbose)
+            skipped += found.skipped
+            run_job = partial(run_all, request.pipeline, found.jobs, request.target, folder=found.folder)
+            follow([each.source.name for each in found.jobs], run_job, outcomes, folders, messages)
 
-    if work.report is not None:
-        report.check(work.report)
+
+def follow(
+    names: Sequence[str],
+    run_job: Callable[..., Generator[Outcome]],
+    outcomes: list[Outcome],
+    job: JobOptions,
+    messages: MessageOptions,
+) -> None:
+    """Runs a job under progress bars and says what became of each picture; failures only if a folder is watched.
+
+    To `outcomes` they are added with errors in terms of options, and no estimates: there may be ten thousand of them.
+    """
+    bars = Bars(names, messages.shows_bars and not messages.dry_run)
+    with closing(bars), closing(run_job(progress=bars.progress)) as made:
+        for outcome in made:
+            bars.picture_done()
+            source, output = str(outcome.source), str(outcome.output)
+            if messages.dry_run and outcome.estimate is not None:
+                show(describe_estimate(outcome.estimate, source, output))
+            elif outcome.skipped is not None and not messages.quiet:
+                say(f"{source}: skipped, {outcome.skipped}.")
+            elif outcome.error is None and not messages.quiet and not outcome.was_done:
+                say(f"{output}  {outcome.size}  {outcome.seconds:.1f} s")
+            error = None if outcome.error is None else with_options(outcome.error, (source, output))
+            outcomes.append(replace(outcome, error=error, estimate=None))
+            if job.watch:
+                _say_failures(outcomes[-1:])
+
+
+@contextmanager
+def sum_up(skipped: Sequence[Skipped], job: JobOptions, messages: MessageOptions) -> Iterator[list[Outcome]]:
+    """Yields a list for outcomes; says in the end what failed and how many were made, and writes the report.
+
+    Raises SystemExit(1) when a picture failed; all failures have been said by then, however it ends.
+    """
     start = time.perf_counter()
     outcomes: list[Outcome] = []
-    skipped: list[Skipped] = []
     try:
-        for found in _arriving(work, inputs, output) if work.watch else _found(work, inputs, output):
-            if not work.quiet:
-                _say_skipped(found.skipped, work.verbose)
-            skipped += found.skipped
-            for outcome in _made(work, found):
-                outcomes.append(replace(outcome, estimate=None))  # there may be ten thousand
-                if work.watch and outcome.error is not None:
-                    say(f"error: {outcome.error}")
+        yield outcomes
     finally:
-        failures = [outcome.error for outcome in outcomes if outcome.error is not None]
-        for error in () if work.watch else failures:
-            say(f"error: {error}")
-        if work.dry_run and failures and len(outcomes) > 1:
-            say(f"{len(failures)} of {len(outcomes)} pictures failed.")
-        elif not work.dry_run and not work.quiet and (len(outcomes) > 1 or any(each.was_done for each in outcomes)):
+        failed = sum(outcome.error is not None for outcome in outcomes)
+        if not job.watch:  # else they have been said
+            _say_failures(outcomes)
+        if messages.dry_run and failed and len(outcomes) > 1:
+            say(f"{failed} of {len(outcomes)} pictures failed.")
+        elif not (messages.dry_run or messages.quiet) and (len(outcomes) > 1 or any(one.was_done for one in outcomes)):
             say(report.summary(outcomes, len(skipped), time.perf_counter() - start))
-        if work.report is not None:
-            report.write(work.report, outcomes, skipped)
-    if failures:
+        if job.report is not None:
+            report.write(job.report, outcomes, skipped)
+    if failed:
         raise SystemExit(1)
 
 
-def _made(work: Work, found: Jobs) -> Iterator[Outcome]:
-    """Runs the jobs and says what became of each, failures left out."""
-    from ..jobs.batch import run
-    from ..jobs.outcome import describe
-
-    with (
-        bars([job.source.name for job in found.jobs], work.bars and not work.dry_run) as shown,
-        closing(
-            run(
-                work.upscaler,
-                found.jobs,
-                work.target,
-                folder=found.folder,
-                choice=work.choice,
-                workers=work.workers,
-                progress=lambda source, done, total: shown.tiles(source.name, done, total),
-                dry_run=work.dry_run,
-                **work.reading,
-            )
-        ) as outcomes,
-    ):
-        for outcome in outcomes:
-            shown.picture_done()
-            if work.dry_run and outcome.estimate is not None:
-                show(describe(outcome.estimate, str(outcome.source), str(outcome.output)))
-            elif outcome.skipped is not None and not work.quiet:
-                say(f"{outcome.source}: skipped, {outcome.skipped}.")
-            elif outcome.error is None and not work.quiet and not outcome.was_done:
-                say(f"{outcome.output}  {outcome.size}  {outcome.seconds:.1f} s")
-            yield outcome
+def _say_failures(outcomes: Iterable[Outcome]) -> None:
+    for outcome in outcomes:
+        if outcome.error is not None:
+            say(f"error: {outcome.error}")
 
 
-def _found(work: Work, inputs: list[str], output: str | None) -> Iterator[Jobs]:
-    """What is there now."""
-    yield _collected(work, inputs, output)
-
-
-def _arriving(work: Work, inputs: list[str], output: str | None) -> Iterator[Jobs]:
-    """What is there now, and what arrives, for ever. Raises PlanError unless folders go to a folder."""
-    from ..errors import PlanError
-    from ..jobs.output import Jobs
-    from ..jobs.watch import arriving
-
-    folders = [Path(text) for text in inputs]
+def _watch(request: Request) -> Iterator[Jobs[Path]]:
+    """The jobs that are there now, and those that arrive, for ever. Raises PlanError unless folders go to a folder."""
+    output = request.output.output
+    folders = [Path(text) for text in request.inputs]
     if output is None or not all(map(os.path.isdir, folders)):
         raise PlanError(
-            "--watch: works from folder to folder. Name folders that exist, and one for the results with -o."
+            "--watch works from folder to folder. Name folders that exist, and one for the results with -o."
         )
 
-    def look() -> tuple[Job, ...]:
+    def look() -> tuple[Job[Path], ...]:
         try:
-            return _collected(work, inputs, f"{output}{os.sep}").jobs
+            return _find(request, f"{output}{os.sep}").jobs
         except PlanError as error:
             logging.getLogger("upscaler").info("%s", error)  # there is no picture yet, mostly
             return ()
 
-    if not work.quiet:
-        say(f"watching {', '.join(inputs)}; interrupt to end.")
-    with closing(arriving(folders, look)) as groups:
+    if not request.messages.quiet:
+        say(f"watching {', '.join(request.inputs)}; interrupt to end.")
+    with closing(watch_folders(folders, look)) as groups:
         for jobs in groups:
             yield Jobs(tuple(jobs), (), Path(output))
 
 
-def _collected(work: Work, inputs: list[str], output: str | None) -> Jobs:
-    from ..jobs.output import collect
-
-    scale = (work.target.scale or work.upscaler.model.scale) if work.target.is_scale else None
+def _find(request: Request, output: str | None) -> Jobs[Path]:
+    scale = (request.target.scale or request.pipeline.model.scale) if request.target.is_scale else None
     tag = f"_{scale:g}x" if scale else "_upscaled"
-    return collect(
-        inputs,
+    found = find_jobs(
+        request.inputs,
         output,
-        work.writing,
+        request.writing,
         tag,
-        include=work.include,
-        exclude=work.exclude,
-        name=work.name,
+        include=request.folders.include or [],
+        exclude=request.folders.exclude or [],
+        name=request.output.name,
         scale=scale,
     )
+    skipped = tuple(replace(item, reason=with_options(item.reason)) for item in found.skipped)
+    return replace(found, skipped=skipped)
 
 
 def _say_skipped(skipped: tuple[Skipped, ...], verbose: bool) -> None:
-    """A line for each file; for the first MENTIONED of a reason, unless verbose."""
+    """Says why files are skipped: with `verbose` for each, else for the first MENTIONED of a reason."""
     for reason in dict.fromkeys(item.reason for item in skipped):
         paths = [item.path for item in skipped if item.reason == reason]
         for path in paths if verbose else paths[:MENTIONED]:

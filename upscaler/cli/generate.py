@@ -1,288 +1,103 @@
-"""`upscaler generate`: its options, and what is said of the pictures."""
+"""`upscaler generate`: pictures from text, and what is said of them."""
 
 from __future__ import annotations
 
-import time
-from contextlib import closing
-from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import PlanError
 from . import options
-from .console import bars, say, set_up_logging
-from .models import have
+from .console import say
+from .groups import expand_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ..codecs import Output
-    from ..generation.generator import Generator
-    from ..jobs.chain import Chain
-    from ..jobs.outcome import Outcome
-    from ..jobs.wishes import Orders
-    from ..pipeline import Upscaler
-    from ..target import Target
+    from ..codecs import EncodeOptions
+    from ..inputs.discover import Jobs
+    from ..jobs.generate import GenerateJob
+    from ..text2image.parameters import GenerationParameters
 
 
-def generate(  # the options of a command are its parameters
+@expand_groups
+def generate(
     prompts: Annotated[
-        list[str] | None, typer.Argument(metavar="PROMPT", help="What shall be in the picture; several make several.")
+        list[str] | None,
+        typer.Argument(metavar="PROMPT", help="Say what shall be in the picture; several make several."),
     ] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--prompts",
-            metavar="FILE",
-            help="More of them: a text with one a line, or .csv or .jsonl with a column per option: prompt, negative, "
-            "style, size, aspect, steps, guidance, seed, init, change, lora.",
-        ),
-    ] = None,
-    count: Annotated[
-        int, typer.Option("--count", "-n", min=1, metavar="N", help="Of each prompt so many, with seeds in a row.")
-    ] = 1,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Of the noise: the same seed gives the same picture. Default: chosen at random; with --prompts 0, so "
-            "that the same command goes on where it was interrupted.",
-        ),
-    ] = None,
-    negative: options.Negative = None,
-    style: options.Style = None,
-    size: options.PictureSize = None,
-    aspect: options.Aspect = None,
-    steps: options.Steps = None,
-    guidance: options.Guidance = None,
-    init: options.Init = None,
-    change: options.Change = None,
-    lora: options.Lora = None,
-    generator: options.GeneratorName = None,
-    no_upscale: options.NoUpscale = False,
-    keep_original: Annotated[
-        bool, typer.Option("--keep-original", help="Write also what is generated, as NAME_original.")
-    ] = False,
-    scale: options.Scale = None,
-    width: options.Width = None,
-    height: options.Height = None,
-    long_edge: options.LongEdge = None,
-    megapixels: options.Megapixels = None,
-    fit: options.Fit = None,
-    at_least: options.AtLeast = None,
-    print: options.Print = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model", "-m", metavar="NAME", help="What enlarges: a model's name, a network's file, or its URL."
-        ),
-    ] = "photo",
-    strength: Annotated[float, typer.Option(metavar="0..1", help="Of its effect; the rest is a plain filter's.")] = 1.0,
-    fidelity: Annotated[
-        float | None, typer.Option(metavar="0..1", help="How much its result is held to what was generated.")
-    ] = None,
-    creativity: options.Creativity = None,
-    upscale_prompt: options.UpscalePrompt = None,
-    upscale_steps: options.UpscaleSteps = None,
-    control: options.Control = None,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "--output", "-o", metavar="PATH", help="A file, or a folder. Default: here, as a-red-circle_17.png."
-        ),
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option(metavar="TEMPLATE", help="Of pictures' names: {slug}, {seed}, {number}, {suffix}.")
-    ] = None,
-    grid: Annotated[bool, typer.Option("--grid", help="Write also a contact sheet of all, called grid.")] = False,
-    overwrite: options.Overwrite = False,
-    format: Annotated[
-        str | None,
-        typer.Option("--format", "-f", metavar="NAME", help="png, jpg, webp, tif, avif … Default: -o's, png."),
-    ] = None,
-    quality: options.Quality = None,
-    lossless: options.Lossless = False,
-    compression: options.Compression = None,
-    strip: options.Strip = False,
-    no_safety_checker: options.NoSafetyChecker = False,
-    allow_pickle: options.AllowPickle = False,
-    offline: options.Offline = False,
-    device: options.Device = None,
-    precision: Annotated[
-        str, typer.Option(metavar="NAME", help="fp32, fp16, bf16, or auto: the fastest that is safe.")
-    ] = "auto",
-    memory: options.Memory = None,
-    workspace: options.Workspace = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Make again what an earlier run into the same folder has made.")
-    ] = False,
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a row for every picture: .json or .csv.")
-    ] = None,
-    progress: options.Progress = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    *,
+    source: options.PromptOptions,
+    drawing: options.GenerationOptions,
+    size: options.GeneratedSizeOptions,
+    output: options.GeneratedOutputOptions,
+    encoding: options.FormatOptions,
+    generator: options.GeneratorOptions,
+    model: options.ModelOptions,
+    fetching: options.FetchOptions,
+    diffusion: options.UpscaleDiffusionOptions,
+    hardware: options.HardwareOptions,
+    parallel: options.ParallelOptions,
+    job: options.JobOptions,
+    messages: options.MessageOptions,
 ) -> None:
     """Make pictures from text, and enlarge them.
 
-    First the options for what is drawn, then for how large it becomes, for the output, for the computation and for
-    what is said. What made a picture is written into it: see upscaler info and upscaler rerun.
+    What made a picture is written into it: see upscaler info and upscaler rerun.
     """
-    set_up_logging(quiet, verbose)
-    from ..codecs import Output
-    from ..jobs import report as reports
-    from ..jobs.chain import Chain
-    from ..jobs.wishes import collect
-    from ..target import parse_memory
-
-    visible = options.shows_bars(quiet, verbose, progress)
-    if report is not None:
-        reports.check(report)
-    common = options.wished(
-        negative=negative,
-        style=style,
-        size=size,
-        aspect=aspect,
-        steps=steps,
-        guidance=guidance,
-        seed=0 if seed is None and file is not None else seed,
-        init=init,
-        change=change,
-        loras=lora,
-    )
-    writing = Output(Path(), options.format_named(format), quality, lossless, compression, strip, overwrite)
-    orders = collect(_wishes(prompts, file, init), common, count, output, writing, name)
-    target = options.target(
-        fit, at_least, print, scale=scale, width=width, height=height, long_edge=long_edge, megapixels=megapixels
-    )
-    if no_upscale:
-        refuse_odds(target, keep_original)
-    computing: dict[str, Any] = {
-        "device": device,
-        "precision": precision,
-        "memory": None if memory is None else parse_memory(memory),
-    }
-    drawing = {"safety_checker": not no_safety_checker, "allow_pickle": allow_pickle, "offline": offline or None}
-    drawer = the_generator(generator, **computing, **drawing)
-    if generator is None and not quiet:
-        say(f"{drawer.model.name} draws, {drawer.reason}. Another can be chosen with --generator.")
-    told = options.diffusion(prompt=upscale_prompt, steps=upscale_steps, creativity=creativity, control=control)
-    enlarging = {"strength": strength, "fidelity": fidelity, "diffusion": told, "workspace": workspace, **computing}
-    upscaler = None if no_upscale else the_upscaler(model, allow_pickle, **enlarging)
-    sheet = _grid(orders, writing) if grid else None
-    chain = Chain(drawer, upscaler, target, keep_original)
-    fetch(chain, visible, offline, allow_pickle)
-    make(chain, orders, Saying(visible, quiet, report), sheet, force=force, workspace=workspace)
-
-
-@dataclass(frozen=True, slots=True)
-class Saying:
-    """What is said of the pictures, and where it is written."""
-
-    bars: bool
-    quiet: bool
-    report: Path | None = None
-
-
-def the_generator(name: str | None, **settings: Any) -> Generator:
-    """Raises PlanError for a name that is none."""
-    from ..errors import ModelError, PlanError
-    from ..generation.generator import Generator
-
-    try:
-        return Generator(name, **settings)
-    except ModelError as error:
-        if name is None:
-            raise
-        raise PlanError(f"--generator {error}") from error
-
-
-def the_upscaler(name: str, allow_pickle: bool, **settings: Any) -> Upscaler:
-    """Likewise. Only of diffusion models it has to be told that they may be pickles."""
-    from ..catalog import find
-    from ..engines.loaded import DIFFUSION
-    from ..errors import ModelError, PlanError
-    from ..pipeline import Upscaler
-
-    try:
-        if allow_pickle and find(name).kind in DIFFUSION:
-            settings["diffusion"] = options.diffusion(settings.get("diffusion"), allow_pickle=True)
-        return Upscaler(name, **settings)
-    except ModelError as error:
-        raise PlanError(f"--model {error}") from error
-
-
-def refuse_odds(target: Target, keep_original: bool = False) -> None:
-    """Raises PlanError for what makes no sense with --no-upscale."""
-    from ..errors import PlanError
-    from ..target import Target
-
-    if keep_original or target != Target():
-        other = "--keep-original" if keep_original else "a size to enlarge to"
-        raise PlanError(f"--no-upscale and {other}: pictures stay as they are generated. Leave out one of them.")
-
-
-def fetch(chain: Chain, visible: bool, offline: bool, allow_pickle: bool) -> None:
-    """The files of both models, under bars if they shall be `visible`. Raises ModelError."""
-    for needed in [chain.generator.model, *(chain.upscaler.models if chain.upscaler else ())]:
-        have(needed, offline or None, visible, allow_pickle)
-
-
-def make(chain: Chain, orders: Orders, saying: Saying, grid: Output | None = None, **making: Any) -> None:
-    """Runs `jobs.generate.run`, and says what became of each picture.
-
-    Raises SystemExit(1) when one failed; all failures have been said by then, however it ends.
-    """
+    messages.set_up()
     from ..jobs import report
-    from ..jobs.generate import run
+    from ..jobs.generate import GenerateJob
+    from ..jobs.prompts import expand_prompts, read
 
-    start = time.perf_counter()
-    outcomes: list[Outcome] = []
-    names = [order.output.path.name for order in orders.orders]
-    try:
-        with (
-            bars(names, saying.bars) as shown,
-            closing(run(chain, orders.orders, folder=orders.folder, grid=grid, progress=shown.tiles, **making)) as made,
-        ):
-            for outcome in made:
-                shown.picture_done()
-                outcomes.append(replace(outcome, estimate=None))
-                if outcome.error is None and not outcome.was_done and not saying.quiet:
-                    say(f"{outcome.output}  {outcome.size}  {outcome.seconds:.1f} s")
-        if grid is not None and grid.path.exists() and not saying.quiet:
-            say(str(grid.path))
-    finally:
-        failures = [outcome.error for outcome in outcomes if outcome.error is not None]
-        for error in failures:
-            say(f"error: {error}")
-        if not saying.quiet and (len(outcomes) > 1 or any(outcome.was_done for outcome in outcomes)):
-            say(report.summary(outcomes, 0, time.perf_counter() - start))
-        if saying.report is not None:
-            report.write(saying.report, outcomes, ())
-    if failures:
-        raise SystemExit(1)
-
-
-def _wishes(prompts: list[str] | None, file: Path | None, init: str | None) -> Sequence[dict[str, Any]]:
-    """What was typed, then what is in the file. To change a picture takes no words."""
-    from ..errors import PlanError
-    from ..jobs.wishes import read
-
-    wishes = [{"prompt": prompt} for prompt in prompts or ()] + (read(file) if file is not None else [])
-    if not wishes and init is None:
+    workers = parallel.worker_options(hardware)
+    if job.report is not None:
+        report.check(job.report)
+    common = ({"seed": 0} if source.file is not None else {}) | drawing.parameters()
+    writing = encoding.encode_options()
+    rows = [{"prompt": prompt} for prompt in prompts or ()] + (read(source.file) if source.file is not None else [])
+    if not rows and drawing.image is None:
         raise PlanError('there is no prompt. Write one, as "a lighthouse at dusk", or name a file with --prompts.')
-    return wishes or [{"prompt": ""}]
+    jobs = expand_prompts(rows or [{"prompt": ""}], common, source.count, output.output, writing, output.name)
+    target = size.target()
+    if size.no_upscale and output.keep_original:
+        raise PlanError("--no-upscale and --keep-original: pictures stay as they are generated. Leave out one of them.")
+    text_to_image = generator.text_to_image(hardware, fetching)
+    if generator.generator is None and not messages.quiet:
+        say(f"{text_to_image.model.name} draws, {text_to_image.reason}. Another can be chosen with --generator.")
+    upscaler = None if size.no_upscale else model.upscaler(hardware, fetching, diffusion.diffusion())
+    sheet = _grid(jobs, writing) if output.grid else None
+    request = GenerateJob(text_to_image, upscaler, target, output.keep_original)
+    fetching.download([text_to_image.model, *(upscaler.models if upscaler else ())], messages.shows_bars)
+    make(request, jobs, messages, job, sheet, options=writing, workers=workers, workspace=hardware.workspace)
 
 
-def _grid(orders: Orders, writing: Output) -> Output:
-    """Raises PlanError when there is but one picture, or one is called so."""
+def make(
+    request: GenerateJob,
+    jobs: Jobs[GenerationParameters],
+    messages: options.MessageOptions,
+    job: options.JobOptions,
+    grid: Path | None = None,
+    **run_options: Any,
+) -> None:
+    """Runs the job and says what became of each picture. Raises SystemExit(1) when one failed."""
+    from ..jobs.generate import run
+    from .files import follow, sum_up
+
+    run_all = partial(run, request, jobs.jobs, folder=jobs.folder, grid=grid, force=job.force, **run_options)
+    with sum_up((), job, messages) as outcomes:
+        follow([each.output.name for each in jobs.jobs], run_all, outcomes, job, messages)
+        if grid is not None and grid.exists() and not messages.quiet:
+            say(str(grid))
+
+
+def _grid(jobs: Jobs[GenerationParameters], writing: EncodeOptions) -> Path:
+    """The file of the contact sheet. Raises PlanError when there is only one picture, or one has this name."""
     from ..codecs import writable
-    from ..errors import PlanError
 
-    if len(orders.orders) == 1:
-        raise PlanError("--grid: is for several pictures. Ask for more with -n, or leave it out.")
-    path = (orders.folder or Path()) / f"grid{writable(writing.format).suffixes[0]}"
-    if path in [order.output.path for order in orders.orders]:
+    if len(jobs.jobs) == 1:
+        raise PlanError("--grid is for several pictures. Ask for more with -n, or leave it out.")
+    path = (jobs.folder or Path()) / f"grid{writable(writing.format).suffixes[0]}"
+    if path in [each.output for each in jobs.jobs]:
         raise PlanError(f"--grid: {path} is what one of the pictures is called. Choose another --name.")
-    return replace(writing, path=path)
+    return path

@@ -6,23 +6,25 @@ from typing import Annotated
 
 import typer
 
-from .console import set_up_logging, show, table
+from .console import show, table
+from .groups import expand_groups
+from .options import ReadingOptions, VerboseOptions
 
 
+@expand_groups
 def info(
-    picture: Annotated[str, typer.Argument(metavar="PICTURE", help="A file.")],
-    accept_damaged: Annotated[
-        bool, typer.Option("--accept-damaged", help="Take what can be read of a broken file.")
-    ] = False,
+    picture: Annotated[str, typer.Argument(metavar="PICTURE", help="Name a file.")],
+    reading: ReadingOptions,
+    messages: VerboseOptions,
 ) -> None:
     """Say what a picture is, and what made it."""
-    set_up_logging(quiet=False, verbose=False)
+    messages.set_up()
     from .. import codecs, recipe
-    from ..jobs.facts import about_picture, about_recipe
+    from .describe import about_picture, about_recipe
 
-    decoded = codecs.decode(picture, accept_damaged=accept_damaged)
+    decoded = codecs.decode(picture, **reading.reading())
     table(None, about_picture(decoded))
-    made = recipe.of(decoded)
+    made = recipe.read(decoded)
     if made is not None:
         show("")
         table(None, about_recipe(made))

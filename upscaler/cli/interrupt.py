@@ -1,6 +1,6 @@
 """Ctrl-C, termination, a closed terminal: the program unwinds once, so that nothing half-done is left.
 
-What is said then, and the exit code, is `app`'s.
+`app` says so and sets the exit code.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ import threading
 import time
 from types import FrameType
 
-SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
-PATIENCE = 1.0
-"""Seconds in which further signals are not heeded: shells send several, and unwinding must not be cut short."""
+REPEAT_WINDOW = 1.0
+"""Seconds in which further signals are ignored: shells send several, and unwinding must not be cut short."""
 
 RETRY = 0.002
-"""Seconds after which an interruption comes again that was lost, or came at a bad moment."""
+"""Seconds before an unhandled signal is sent again."""
 
 LOCKING = {"concurrent", "contextlib", "logging", "multiprocessing", "queue", "threading", "tqdm"}
-"""Packages that take locks in several steps, and are not to be interrupted between two of them: `with condition:` would
-leave the lock taken, and the program would wait for it for ever while it unwinds."""
+"""Packages that take locks in several steps and must not be interrupted between two of them: `with condition:` would
+leave the lock taken, and the program would wait for it for ever as it unwinds."""
 
 STILL = 0.25
-"""Seconds at the same place after which they are not taking a lock: they wait for something to happen."""
+"""Seconds at the same place after which such a package is not taking a lock but waits for something to happen."""
 
 
 class Interrupted(BaseException):
-    """Raised wherever the program is when one of the signals arrives. Nobody but `app` catches it."""
+    """Raised wherever the program is when one of the signals arrives. Only `app` catches it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -38,49 +38,47 @@ class Interrupted(BaseException):
 
 
 def install() -> None:
-    """From here on the signals raise Interrupted; those that are ignored, as in the background, stay so."""
+    """Makes the signals raise Interrupted; those that are ignored, as in the background, stay ignored."""
     handler = _Handler()
-    for name in SIGNALS:
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler.stop)
     sys.unraisablehook = handler.again
 
 
 def ignore() -> None:
-    """From here on the signals do nothing: all that is left is to exit, which takes a while with torch loaded."""
-    for name in SIGNALS:
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    """Makes the signals do nothing: all that is left is to exit, which takes a while with torch loaded."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 class _Handler:
-    """When it last interrupted, and where it did not and insists."""
+    """Raises Interrupted, or retries shortly when the current code must not be interrupted."""
 
     def __init__(self) -> None:
         self._last = -math.inf
-        self._insisting = False
+        self._retrying = False
         self._place: tuple[int, int] | None = None
         self._since = -math.inf
 
     def stop(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if now - self._last <= PATIENCE:
+        if now - self._last <= REPEAT_WINDOW:
             return
         if self._is_locking(frame, now):
-            self._insist(number)
+            self._retry(number)
             return
         self._last = now
-        self._insisting = False
+        self._retrying = False
         raise Interrupted(number)
 
     def again(self, lost: sys.UnraisableHookArgs) -> None:
-        """An interruption that fell into a callback of a C library, which cannot pass it on, comes again."""
+        """Repeats an interruption that a callback of a C library swallowed, since it cannot pass it on."""
         if not isinstance(lost.exc_value, Interrupted):
             sys.__unraisablehook__(lost)
             return
         self._last = -math.inf
-        self._insist(lost.exc_value.number)
+        self._retry(lost.exc_value.number)
 
     def _is_locking(self, frame: FrameType | None, now: float) -> bool:
         if frame is None or str(frame.f_globals.get("__name__")).partition(".")[0] not in LOCKING:
@@ -90,17 +88,19 @@ class _Handler:
             self._place, self._since = place, now
         return now - self._since < STILL
 
-    def _insist(self, number: int) -> None:
-        """From now on it comes again until it is heeded: one that arrives while the main thread begins to wait for
-        something is not noticed. A `threading.Thread` would take locks that the interrupted code may hold."""
-        if not self._insisting:
-            self._insisting = True
+    def _retry(self, number: int) -> None:
+        """Repeats the signal until it is handled: one that arrives as the main thread begins to wait is not noticed.
+
+        A `threading.Thread` would take locks that the interrupted code may hold.
+        """
+        if not self._retrying:
+            self._retrying = True
             _thread.start_new_thread(self._send, (number,))
 
     def _send(self, number: int) -> None:
-        """To the main thread, which may be waiting for something."""
+        """Sends the signal to the main thread, which may be waiting for something."""
         time.sleep(RETRY)
-        while self._insisting:
+        while self._retrying:
             if sys.platform == "win32":
                 signal.raise_signal(number)
             else:

@@ -2,153 +2,147 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import download_bar, say, set_up_logging, show, table
+from ..errors import ModelError, PlanError
+from .console import say, show, table
+from .groups import PanelCommand, expand_groups
+from .options import FetchOptions, VerboseOptions, complete_models
+from .options_in_text import sentence
 
 if TYPE_CHECKING:
     from ..catalog import Model
 
 app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="The models there are: list them, fetch, import or remove them.",
+    no_args_is_help=True, rich_markup_mode=None, help="The models there are: list them, fetch, import or remove them."
 )
 
-Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="A model's name, a file, a folder, a URL, or a repository of the hub.")
-]
+
+def _names(help: str) -> Any:
+    """An argument that names one model or several."""
+    return typer.Argument(metavar="NAME", autocompletion=complete_models(lambda kind: True), help=help)
 
 
-@app.command("list")
-def list_(
-    here: Annotated[bool, typer.Option("--here", help="Only those that need no fetching.")] = False,
-) -> None:
-    """A table of all models, imported ones included."""
+@app.command("list", cls=PanelCommand)
+def list_(here: Annotated[bool, typer.Option("--here", help="List only those that need no fetching.")] = False) -> None:
+    """List all models, imported ones included."""
     from .. import catalog
-    from ..jobs.models import is_here, licence, size_of, use
+    from .describe import is_here, licence, size_of
 
     rows = []
     for model in catalog.models():
         needs_nothing = is_here(model)
         if needs_nothing or not here:
-            here_too = "yes" if needs_nothing else ""
-            rows.append((model.name, use(model), size_of(model), here_too, licence(model), model.purpose))
+            use = model.facts.use or (f"{model.scale}x" if model.scale else "any")
+            there = "yes" if needs_nothing else ""
+            rows.append((model.name, use, size_of(model), there, licence(model), model.purpose))
     table(("model", "scale", "size", "here", "licence", "for"), rows)
 
 
-@app.command("show")
-def show_(name: Name) -> None:
-    """All that is known of one model."""
-    from ..jobs.models import facts
+@app.command("show", cls=PanelCommand)
+@expand_groups
+def show_(
+    name: Annotated[str, _names("Name a model, a file, a folder, a URL, or a repository of the hub.")],
+    messages: VerboseOptions,
+) -> None:
+    """Show all that is known of one model."""
+    messages.set_up()
+    from .describe import about_model
 
-    set_up_logging(quiet=False, verbose=False)
-    table(None, facts(_found(name)))
+    table(None, about_model(_find(name)))
 
 
-@app.command()
+@app.command(cls=PanelCommand)
+@expand_groups
 def fetch(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="Models' names, URLs, or repositories of the hub.")
-    ] = None,
+    names: Annotated[list[str] | None, _names("Name models, URLs, or repositories of the hub.")] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Every network whose licence allows commercial use.")
+        bool, typer.Option("--all", help="Fetch every network whose licence allows commercial use.")
     ] = False,
+    *,
+    messages: VerboseOptions,
 ) -> None:
     """Download models, so that they are here when there is no connection."""
+    messages.set_up()
     from .. import catalog
-    from ..errors import ModelError, PlanError
-    from ..jobs.models import pieces
+    from .describe import pieces
 
-    set_up_logging(quiet=False, verbose=False)
     if bool(names) == everything:
         raise PlanError("upscaler models fetch: name the models, or write --all.")
-    wanted = [_found(name) for name in names or ()]
+    wanted = [_find(name) for name in names or ()]
     if everything:
         wanted = [model for model in catalog.models() if model.commercial and model.download and model.download.urls]
     failures = []
     for model in [piece for named in wanted for piece in pieces(named)]:
         try:
-            path = have(model)
+            FetchOptions().download([model], messages.shows_bars)
         except ModelError as error:
-            failures.append(f"error: {error}")
+            failures.append(f"error: {sentence(error)}")
             continue
         credit = f"  {model.licence}, by {model.author}" if model.licence else ""
-        show(f"{model.name}  {path or 'needs no file'}{credit}")
+        show(f"{model.name}  {catalog.find_local(model) or 'needs no file'}{credit}")
     for failure in failures:
         say(failure)
     if failures:
         raise SystemExit(1)
 
 
-@app.command("import")
+@app.command("import", cls=PanelCommand)
+@expand_groups
 def import_(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help=".safetensors, .pth, .pt, .ckpt, or ncnn's .param or .bin.")
+        Path,
+        typer.Argument(metavar="FILE", help="Name a .safetensors, .pth, .pt or .ckpt file, or ncnn's .param or .bin."),
     ],
     name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What -m shall call it. Default: the file's name.")
+        str | None, typer.Option(metavar="NAME", help="Say what -m shall call it. Default: the file's name.")
     ] = None,
+    *,
+    messages: VerboseOptions,
 ) -> None:
     """Keep a network of your own: converted once to safetensors, known by name from then on."""
+    messages.set_up()
     from .. import catalog
-    from ..jobs.models import import_file
+    from ..engines.model_import import import_model
 
-    set_up_logging(quiet=False, verbose=False)
-    model = import_file(file, name)
-    show(f"{model.name}  {catalog.present(model)}  {model.architecture}, {model.scale}x")
+    model = import_model(file, name)
+    show(f"{model.name}  {catalog.find_local(model)}  {model.architecture}, {model.scale}x")
 
 
-@app.command()
-def remove(names: Annotated[list[str], typer.Argument(metavar="NAME", help="Fetched or imported models.")]) -> None:
+@app.command(cls=PanelCommand)
+@expand_groups
+def remove(names: Annotated[list[str], _names("Name fetched or imported models.")], messages: VerboseOptions) -> None:
     """Delete what was fetched or imported of models."""
+    messages.set_up()
     from .. import catalog
 
-    set_up_logging(quiet=False, verbose=False)
-    for model in [_found(name) for name in names]:
+    for model in [_find(name) for name in names]:
         for path in catalog.remove(model):
             show(f"{path}: removed.")
 
 
-@app.command()
-def where(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One model.")] = None) -> None:
-    """The folder in which models are kept, or the file or folder of one of them."""
+@app.command(cls=PanelCommand)
+def where(name: Annotated[str | None, _names("Name one model.")] = None) -> None:
+    """Show the folder in which models are kept, or the file or folder of one of them."""
     from .. import catalog
-    from ..errors import ModelError
-    from ..jobs.models import pieces
+    from .describe import pieces
 
     if name is None:
-        show(str(catalog.folder()))
+        show(str(catalog.models_dir()))
         return
-    for model in pieces(_found(name)):
-        path = catalog.present(model)
+    for model in pieces(_find(name)):
+        path = catalog.find_local(model)
         if path is None:
-            raise ModelError(f"{model.name}: is not on this machine. Get it with upscaler models fetch {model.name}.")
+            raise ModelError(f"{model.name} is not on this machine. Get it with upscaler models fetch {model.name}.")
         show(str(path))
 
 
-def have(
-    model: Model, offline: bool | None = None, visible: bool | None = None, allow_pickle: bool = False
-) -> Path | None:
-    """The model's file, fetched under a progress bar if it must be; None if it needs none. Raises ModelError."""
+def _find(name: str) -> Model:
+    """The model of that name. Raises PlanError, since the name is the user's."""
     from .. import catalog
-
-    if model.kind == "resample":
-        return None
-    on_terminal = sys.stderr is not None and sys.stderr.isatty()
-    with download_bar(model.name, on_terminal if visible is None else visible) as progress:
-        return catalog.locate(model, progress, offline=offline, allow_pickle=allow_pickle)
-
-
-def _found(name: str) -> Model:
-    """Raises PlanError, since the name is the user's."""
-    from .. import catalog
-    from ..errors import ModelError, PlanError
 
     try:
         return catalog.find(name)

@@ -1,195 +1,458 @@
-"""The options that several commands have in common; how those that belong together are read."""
+"""The options of all commands, each once, in groups that know what they mean to the library.
+
+A command takes the groups that it needs (see `groups.expand_groups`). Methods raise PlanError for values that cannot
+be. The table is over 300 lines long, since options are found and compared more easily in one place.
+"""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+from ..errors import ModelError, PlanError
+from .console import download_bar, is_terminal, set_up_logging
+from .groups import Group, flag, option
 
 if TYPE_CHECKING:
-    from ..codecs import Format
+    from ..catalog import Model
+    from ..codecs import EncodeOptions
     from ..diffusion.options import Diffusion
+    from ..jobs.outcome import SelectionRules
+    from ..jobs.workers.messages import WorkerOptions
+    from ..pipeline import Pipeline, Reading
     from ..target import Target
-
-Negative = Annotated[str | None, typer.Option(metavar="TEXT", help="What shall not be in the picture.")]
-
-Style = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="watercolour, illustration, photograph, oil on canvas, ink drawing, pixel art …"),
-]
-
-PictureSize = Annotated[
-    str | None, typer.Option(metavar="WxH", help="Before it is enlarged. Default: what the generator was trained on.")
-]
-
-Aspect = Annotated[str | None, typer.Option(metavar="W:H", help="Instead of a size: 16:9, 3:4 …")]
-
-Steps = Annotated[int | None, typer.Option(metavar="N", help="From noise to picture. Default: the generator's.")]
-
-Guidance = Annotated[
-    float | None, typer.Option(metavar="N", help="How much the prompt counts. Default: the generator's.")
-]
-
-Init = Annotated[str | None, typer.Option(metavar="PICTURE", help="Begin with this one instead of noise.")]
-
-Change = Annotated[
-    float | None, typer.Option(metavar="0..1", help="How much of that is drawn anew: 1 is all of it. Default: 0.6.")
-]
-
-Lora = Annotated[
-    list[str] | None,
-    typer.Option(metavar="FILE[:WEIGHT]", help="Changes to the generator's weights. May be given several times."),
-]
-
-GeneratorName = Annotated[
-    str | None,
-    typer.Option(
-        "--generator",
-        "-g",
-        metavar="NAME",
-        help="What draws: a model's name (see upscaler models list), a folder, a .safetensors file, or a repository of "
-        "the hub. Default: the best that this machine can run.",
-    ),
-]
-
-Scale = Annotated[
-    float | None,
-    typer.Option("--scale", "-s", metavar="TIMES", help="Times as large: 2, 2.5, 8 … Default: the model's, 4."),
-]
-Width = Annotated[int | None, typer.Option(metavar="PIXELS", help="This wide; the height follows.")]
-Height = Annotated[int | None, typer.Option(metavar="PIXELS", help="This high; the width follows.")]
-LongEdge = Annotated[int | None, typer.Option(metavar="PIXELS", help="The longer side this long.")]
-Megapixels = Annotated[float | None, typer.Option(metavar="N", help="So many million pixels.")]
-Fit = Annotated[
-    str | None, typer.Option(metavar="WxH", help="As large as fits into 3840x2160, or hd, fullhd, 2k, 4k, 5k, 8k.")
-]
-AtLeast = Annotated[
-    str | None,
-    typer.Option(metavar="WxH", help="Just large enough to cover 3840x2160, or 4k …; larger ones stay as they are."),
-]
-Print = Annotated[
-    str | None,
-    typer.Option(
-        metavar="PAPER",
-        help="As large as fits onto paper that is turned as the picture is: 60x90cm, 24x36in, a0 to a6, letter; with "
-        "300 dots an inch, or as many as in 60x90cm@200.",
-    ),
-]
-
-NoUpscale = Annotated[bool, typer.Option("--no-upscale", help="Leave pictures as they are generated.")]
-
-Creativity = Annotated[
-    float | None,
-    typer.Option(metavar="0..1", help="If a diffusion model enlarges: how much may be drawn anew. Default: 0.25."),
-]
-UpscalePrompt = Annotated[
-    str | None, typer.Option(metavar="TEXT", help="Likewise: what it is told of the picture. Default: nothing.")
-]
-UpscaleSteps = Annotated[
-    int | None,
-    typer.Option(min=1, max=1000, metavar="N", help="Likewise: of its way from noise to picture. Default: its own."),
-]
-Control = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="For refine and generators: a ControlNet that holds the result to its source."),
-]
-
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
-Quality = Annotated[
-    int | None, typer.Option(min=1, max=100, metavar="N", help="Of JPEG (default 95), WebP (90) and AVIF (80).")
-]
-Lossless = Annotated[bool, typer.Option("--lossless", help="WebP and AVIF without any loss.")]
-Compression = Annotated[
-    int | None, typer.Option(min=0, max=9, metavar="N", help="Of PNG (default 3) and TIFF (6): 0 fast, 9 small.")
-]
-Strip = Annotated[bool, typer.Option("--strip", help="Leave out what made the picture, and all other metadata.")]
-
-AllowPickle = Annotated[
-    bool, typer.Option("--allow-pickle", help="Load models that are not safetensors, which can run programs.")
-]
-NoSafetyChecker = Annotated[
-    bool, typer.Option("--no-safety-checker", help="Do without the one that comes with some generators.")
-]
-Offline = Annotated[bool, typer.Option("--offline", help="Fetch no model, whatever happens.")]
-Device = Annotated[
-    str | None,
-    typer.Option("--device", "-d", metavar="NAME", help="cuda, cuda:1, rocm, xpu, mps, cpu. Default: the best."),
-]
-Memory = Annotated[str | None, typer.Option(metavar="SIZE", help="For models: 8GB, 800MB. Default: what is free.")]
-Workspace = Annotated[
-    Path | None,
-    typer.Option(
-        exists=True,
-        file_okay=False,
-        writable=True,
-        metavar="FOLDER",
-        help="For large pictures in the making. Default: the output's.",
-    ),
-]
-Progress = Annotated[bool, typer.Option("--progress", help="Progress bars, terminal or not.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say everything.")]
+    from ..text2image.text_to_image import TextToImage
 
 
-def given(**options: Any) -> dict[str, Any]:
-    """Those that were given."""
-    return {name: value for name, value in options.items() if value is not None}
+def complete_models(is_wanted: Callable[[str], bool]) -> Callable[[str], list[tuple[str, str]]]:
+    """A completion of names of models, each with what it is for; `is_wanted` chooses from the kinds. Loads no torch."""
+
+    def complete(incomplete: str) -> list[tuple[str, str]]:
+        from .. import catalog
+
+        try:
+            wanted = [model for model in catalog.models() if is_wanted(model.kind)]
+        except ModelError:  # the user's own catalog is broken; a shell has no place to say so
+            return []
+        return [(model.name, model.purpose) for model in wanted if model.name.startswith(incomplete)]
+
+    return complete
 
 
-def wished(**options: Any) -> dict[str, Any]:
-    """Those that were given, as fields of `generation.wish.Wish`. Raises PlanError."""
-    from ..generation.wish import Lora as Mixed
-    from ..target import parse_size
+@dataclass(frozen=True)
+class SizeOptions(Group, panel="Size"):
+    scale: float | None = option(
+        "TIMES",
+        "Make it this many times as large, such as 2, 2.5 or 8. Default: the model's own scale, mostly 4.",
+        "-s",
+    )
+    width: int | None = option("PIXELS", "Make it this wide; the height follows.")
+    height: int | None = option("PIXELS", "Make it this high; the width follows.")
+    long_edge: int | None = option("PIXELS", "Make the longer side this long.")
+    megapixels: float | None = option("N", "Make it have this many million pixels.")
+    fit: str | None = option("WxH", "Make it as large as fits into 3840x2160, or into hd, fullhd, 2k, 4k, 5k or 8k.")
+    at_least: str | None = option(
+        "WxH", "Make it just large enough to cover 3840x2160, or 4k …; a picture that is larger stays as it is."
+    )
+    print: str | None = option(
+        "PAPER",
+        "Make it as large as fits onto paper, which is turned as the picture is: 60x90cm, 24x36in, a0 to a6, "
+        "letter; with 300 dots an inch, or with as many as in 60x90cm@200.",
+    )
 
-    wish = given(**options)
-    if "size" in wish:
-        wish["size"] = parse_size(wish["size"])
-    if "loras" in wish:
-        wish["loras"] = tuple(map(Mixed.parse, wish["loras"]))
-    return wish
+    def target(self) -> Target:
+        from ..target import Target, parse_paper, parse_size
+
+        values = self.arguments()
+        for name, parse in {"fit": parse_size, "at_least": parse_size, "print": parse_paper}.items():
+            if name in values:
+                values[name] = parse(values[name])
+        return Target(**values)
 
 
-def target(fit: str | None, at_least: str | None, print: str | None, **options: Any) -> Target:
-    """Raises PlanError when several were given."""
-    from ..target import Target, parse_paper, parse_size
+@dataclass(frozen=True)
+class GeneratedSizeOptions(SizeOptions):
+    no_upscale: bool = flag("Leave pictures as large as they are generated.")
 
-    return Target(
-        **options,
-        fit=None if fit is None else parse_size(fit),
-        at_least=None if at_least is None else parse_size(at_least),
-        print=None if print is None else parse_paper(print),
+    def arguments(self) -> dict[str, Any]:
+        arguments = super().arguments()
+        if arguments.pop("no_upscale", False) and arguments:
+            raise PlanError(
+                "--no-upscale and a size to enlarge to: pictures stay as they are generated. Leave out one of them."
+            )
+        return arguments
+
+
+@dataclass(frozen=True)
+class EncodingOptions(Group, panel="Output"):
+    overwrite: bool = flag("Replace outputs that exist.")
+    quality: int | None = option("N", "Set the quality of JPEG (default 95), WebP (90) or AVIF (80).", min=1, max=100)
+    lossless: bool = flag("Write WebP and AVIF without any loss.")
+    compression: int | None = option(
+        "N", "Compress PNG (default 3) or TIFF (6) this much: 0 is fast, 9 is small.", min=0, max=9
+    )
+    strip: bool = flag("Leave out EXIF, XMP, IPTC and what made a generated picture; the colour profile stays.")
+
+    def encode_options(self) -> EncodeOptions:
+        from ..codecs import EncodeOptions
+
+        return EncodeOptions(**self.arguments())
+
+
+@dataclass(frozen=True)
+class FormatOptions(EncodingOptions):
+    format: str | None = option(
+        "NAME", "Write jpg, png, webp, tif, avif … Default: what --output says, the source's own, or png.", "-f"
+    )
+
+    def arguments(self) -> dict[str, Any]:
+        from ..codecs import FORMATS, by_name
+
+        arguments = super().arguments()
+        if self.format is not None:
+            format = arguments["format"] = by_name(self.format.lstrip("."))
+            if format is None or format.writer is None:
+                known = ", ".join(each.suffixes[0][1:] for each in FORMATS if each.writer)
+                raise PlanError(f"--format {self.format}: this format cannot be written. Choose one of {known}.")
+        return arguments
+
+
+@dataclass(frozen=True)
+class OutputOptions(Group, panel="Output"):
+    output: str | None = option(
+        "PATH",
+        "Write to this file; or into this folder, in which an input folder is mirrored; or to -, which is "
+        "standard output. Default: beside the source, as photo_4x.jpg.",
+        "-o",
+    )
+    name: str | None = option(
+        "TEMPLATE", "Name results by a template of {stem}, {suffix}, {scale}, {format} and {parent}."
     )
 
 
-def diffusion(base: Diffusion | None = None, **options: Any) -> Diffusion | None:
-    """With those options that were given; `base` if none was."""
-    from ..diffusion.options import Diffusion
-
-    changes = given(**options)
-    return replace(base or Diffusion(), **changes) if changes else base
-
-
-def format_named(name: str | None) -> Format | None:
-    """One that can be written, by its name or suffix. Raises PlanError."""
-    from ..codecs import FORMATS, by_name
-    from ..errors import PlanError
-
-    if name is None:
-        return None
-    format = by_name(name.lstrip("."))
-    if format is None or format.writer is None:
-        known = ", ".join(format.suffixes[0][1:] for format in FORMATS if format.writer)
-        raise PlanError(f"--format {name}: cannot be written. Choose one of {known}.")
-    return format
+@dataclass(frozen=True)
+class GeneratedOutputOptions(Group, panel="Output"):
+    output: str | None = option(
+        "PATH", "Write to this file, or into this folder. Default: the current folder, as a-red-circle_17.png.", "-o"
+    )
+    name: str | None = option("TEMPLATE", "Name pictures by a template of {slug}, {seed}, {number} and {suffix}.")
+    grid: bool = flag("Write also a contact sheet of all, called grid.")
+    keep_original: bool = flag("Write also what is generated, as NAME_original.")
 
 
-def shows_bars(quiet: bool, verbose: bool, progress: bool) -> bool:
-    """Raises PlanError when nothing and much shall be said."""
-    from ..errors import PlanError
+@dataclass(frozen=True)
+class ModelOptions(Group, panel="Model"):
+    model: str | None = option(
+        "NAME",
+        "Enlarge with this model: a name (see upscaler models list), a network's file, or its URL.",
+        "-m",
+        autocompletion=complete_models(lambda kind: kind != "control"),
+        default="photo",
+    )
+    blend: float | None = option(
+        "0..1", "Let the model have this share of the result, and a plain filter the rest.", default=1.0
+    )
+    fidelity: float | None = option(
+        "0..1",
+        "Hold the result to its source: 0 not at all, 1 in everything the source shows. Default: 0.5, which keeps"
+        " the colours.",
+    )
+    denoise: str | None = option(
+        "auto|0..1",
+        "Take out noise, grain and compression before enlarging: this share of them, or auto, as much as is there. "
+        "Default: the model's own, mostly 0.",
+    )
 
-    if quiet and (verbose or progress):
-        raise PlanError(f"--quiet and {'--verbose' if verbose else '--progress'}: are opposites. Choose one of them.")
-    return not quiet and (progress or (sys.stderr is not None and sys.stderr.isatty()))
+    def upscaler(
+        self, hardware: HardwareOptions, fetching: FetchOptions, diffusion: Diffusion | None, **defaults: Any
+    ) -> Pipeline:
+        """Fetches and loads nothing yet. `defaults`: the model and `PipelineOptions` for what was not given."""
+        from ..catalog import find
+        from ..diffusion.options import Diffusion
+        from ..pipeline import Pipeline, PipelineOptions
+
+        settings = {**defaults, **self.arguments(), **hardware.arguments()}
+        name = settings.pop("model")
+        if self.denoise not in (None, "auto"):
+            settings["denoise"] = _share(str(self.denoise))
+        with _blame("model", name):
+            if fetching.allow_pickle and find(name).facts.takes_diffusion:  # no other model has to be told
+                diffusion = replace(diffusion or Diffusion(), allow_pickle=True)
+            return Pipeline(name, PipelineOptions(**settings, workspace=hardware.workspace, diffusion=diffusion))
+
+
+@dataclass(frozen=True)
+class GeneratorOptions(Group, panel="Model"):
+    generator: str | None = option(
+        "NAME",
+        "Generate with this model: a name (see upscaler models list), a folder, a .safetensors file, or a "
+        "repository of the hub. Default: the best that this machine can run.",
+        "-g",
+        autocompletion=complete_models(lambda kind: kind == "generator"),
+    )
+    no_safety_checker: bool = flag("Do without the safety checker that comes with some generators.")
+
+    def text_to_image(self, hardware: HardwareOptions, fetching: FetchOptions, **defaults: Any) -> TextToImage:
+        """Fetches and loads nothing yet. `defaults`: arguments of `TextToImage` for what was not given."""
+        from ..text2image.text_to_image import TextToImage
+
+        name = self.generator or defaults.pop("model", None)
+        settings = {**defaults, **hardware.arguments(), "safety_checker": not self.no_safety_checker}
+        with _blame("generator", name):
+            return TextToImage(name, **settings, allow_pickle=fetching.allow_pickle, offline=fetching.offline or None)
+
+
+@dataclass(frozen=True)
+class FetchOptions(Group, panel="Model"):
+    allow_pickle: bool = flag("Load diffusion models that are not safetensors, which can run programs.")
+    offline: bool = flag("Fetch no model, whatever happens.")
+
+    def download(self, models: Iterable[Model], shows_bars: bool) -> None:
+        """Fetches the files that are not on this machine. Raises ModelError."""
+        from .. import catalog
+
+        for model in models:
+            if model.facts.loader is not None:
+                with download_bar(model.name, shows_bars) as progress:
+                    catalog.fetch_model(model, progress, offline=self.offline or None, allow_pickle=self.allow_pickle)
+
+
+@dataclass(frozen=True)
+class RefiningOptions(Group, panel="Diffusion"):
+    creativity: float | None = option(
+        "0..1", "Let a diffusion model draw this much anew as it enlarges. Default: 0.25."
+    )
+    control: str | None = option(
+        "NAME",
+        "Hold the result of refine, or of a generator, to its source with this ControlNet.",
+        autocompletion=complete_models(lambda kind: kind == "control"),
+    )
+
+    def diffusion(self, base: Diffusion | None = None) -> Diffusion | None:
+        """`base` with those fields that were given; None when none was and there is no base."""
+        from ..diffusion.options import Diffusion
+
+        changes = self.arguments()
+        return replace(base or Diffusion(), **changes) if changes else base
+
+
+@dataclass(frozen=True)
+class DiffusionOptions(RefiningOptions):
+    prompt: str | None = option("TEXT", "Tell a diffusion model what is in the picture. Default: what it sees there.")
+    negative: str | None = option("TEXT", "Tell a diffusion model what must not be in the result.")
+    steps: int | None = option("N", "Take this many steps from noise to picture. Default: the model's own number.")
+    guidance: float | None = option("N", "Make the text count this much. Default: the model's own number.")
+    seed: int | None = option("N", "Choose the noise that a diffusion model begins with. Default: 0.")
+    compile: bool = flag("Compile the diffusion model first: minutes, worth it for many windows.")
+
+
+@dataclass(frozen=True)
+class UpscaleDiffusionOptions(RefiningOptions):
+    upscale_prompt: str | None = option(
+        "TEXT", "Tell the diffusion model that enlarges what is in it. Default: nothing."
+    )
+    upscale_steps: int | None = option(
+        "N", "Let the diffusion model that enlarges take this many steps.", min=1, max=1000
+    )
+
+    def arguments(self) -> dict[str, Any]:
+        return {name.removeprefix("upscale_"): value for name, value in super().arguments().items()}
+
+
+@dataclass(frozen=True)
+class GenerationOptions(Group, panel="Prompt"):
+    seed: int | None = option(
+        "N",
+        "Choose the noise: the same seed gives the same picture. Default: a random one; with --prompts 0, so that"
+        " the same command goes on where it was interrupted; of a picture that is made again, its own.",
+    )
+    negative: str | None = option("TEXT", "Say what must not be in the picture.")
+    style: str | None = option(
+        "NAME",
+        "Draw in a style such as watercolour, illustration, photograph, oil on canvas, ink drawing or pixel art.",
+    )
+    size: str | None = option(
+        "WxH", "Generate it this large, before it is enlarged. Default: what the model is made for."
+    )
+    aspect: str | None = option("W:H", "Give the proportions in place of a size, such as 16:9 or 3:4.")
+    steps: int | None = option("N", "Take this many steps from noise to picture. Default: the generator's number.")
+    guidance: float | None = option("N", "Make the prompt count this much. Default: the generator's number.")
+    image: str | None = option("PICTURE", "Begin with this picture in place of noise.", "--init-image")
+    strength: float | None = option("0..1", "Draw this much of that picture anew: 1 is all of it. Default: 0.6.")
+    lora: list[str] | None = option(
+        "FILE[:WEIGHT]", "Change the generator's weights by this file. May be given several times."
+    )
+
+    def parameters(self) -> dict[str, Any]:
+        """The fields of a `GenerationParameters` that were given."""
+        from ..diffusion.options import Lora
+        from ..target import parse_size
+
+        parameters = super().arguments()
+        if self.size is not None:
+            parameters["size"] = parse_size(self.size)
+        if "lora" in parameters:
+            parameters["loras"] = tuple(map(Lora.parse, parameters.pop("lora")))
+        return parameters
+
+
+@dataclass(frozen=True)
+class PromptOptions(Group, panel="Prompt"):
+    file: Path | None = option(
+        "FILE",
+        "Take more prompts from a file: a text with one on each line, or .csv or .jsonl with a column for each "
+        "option: prompt, negative, style, size, aspect, steps, guidance, seed, image, strength, lora.",
+        "--prompts",
+    )
+    count: int = option("N", "Make this many pictures of each prompt, seed by seed.", "-n", min=1, default=1)
+
+
+@dataclass(frozen=True)
+class HardwareOptions(Group, panel="Hardware"):
+    device: str | None = option("NAME", "Compute on cuda, cuda:1, rocm, xpu, mps or cpu. Default: the best.", "-d")
+    precision: str | None = option(
+        "NAME", "Compute in fp32, fp16 or bf16; auto takes the fastest that is safe.", default="auto"
+    )
+    memory: str | None = option(
+        "SIZE",
+        "Take at most this much memory for tiles, and for diffusion models themselves: 8GB, 800MB. Default: what "
+        "is free.",
+    )
+    workspace: Path | None = option(
+        "FOLDER",
+        "Keep large pictures in this folder while they are computed. Default: the output's folder.",
+        exists=True,
+        file_okay=False,
+        writable=True,
+    )
+
+    def arguments(self) -> dict[str, Any]:
+        """The fields of `PipelineOptions` and arguments of `TextToImage` that were given."""
+        from ..target import parse_memory
+
+        arguments = super().arguments()
+        arguments.pop("workspace", None)
+        if self.memory is not None:
+            arguments["memory"] = parse_memory(self.memory)
+        return arguments
+
+
+@dataclass(frozen=True)
+class TilingOptions(HardwareOptions):
+    tile: int | None = option(
+        "PIXELS", "Cut the source into tiles with sides of at most this length. Default: chosen.", min=1
+    )
+    overlap: int | None = option("PIXELS", "Let tiles share this much of the source. Default: the model's need.", min=0)
+    batch: int | None = option("N", "Compute this many tiles together. Default: chosen.", min=1)
+
+
+@dataclass(frozen=True)
+class ParallelOptions(Group, panel="Hardware"):
+    devices: str | None = option(
+        "NAMES",
+        "Compute on several devices at once, with a process for each: cuda:0,cuda:1, or all; a name may stand twice.",
+    )
+    cluster: str | None = option("ADDRESS", "Work on a Ray cluster: HOST:PORT, or local for one of this machine alone.")
+
+    @property
+    def option(self) -> str | None:
+        """The option that was given, --devices or --cluster; None if neither was."""
+        return "--devices" if self.devices is not None else "--cluster" if self.cluster is not None else None
+
+    def worker_options(self, hardware: HardwareOptions) -> WorkerOptions | None:
+        """None when this process does the work."""
+        from ..jobs.workers.messages import WorkerOptions
+
+        if self.option is None:
+            return None
+        names = map(str.strip, (self.devices or "").split(","))
+        if hardware.device is not None:
+            raise PlanError(
+                f"--device {hardware.device}: this is one device, and {self.option} says who computes. "
+                "Leave out one of them."
+            )
+        return WorkerOptions(tuple(filter(None, names)), self.cluster)
+
+
+@dataclass(frozen=True)
+class ReadingOptions(Group, panel="Input"):
+    accept_damaged: bool = flag("Take what can be read of a broken file.")
+    max_megapixels: int = option("N", "Refuse sources of more than this many million pixels.", min=1, default=512)
+
+    def reading(self, workspace: Path | None = None) -> Reading:
+        pixels = self.max_megapixels * 10**6
+        return {"accept_damaged": self.accept_damaged, "max_pixels": pixels, "workspace": workspace}
+
+
+@dataclass(frozen=True)
+class JobOptions(Group, panel="Folders"):
+    force: bool = flag("Make again what an earlier run into the same folder has made.")
+    report: Path | None = option("FILE", "Write a row for every picture into a .json or .csv file.")
+    watch = False  # an option of the group below
+
+
+@dataclass(frozen=True)
+class FolderOptions(JobOptions):
+    include: list[str] | None = option("PATTERN", "Take only files like this from folders: *.tif, raw/*.")
+    exclude: list[str] | None = option("PATTERN", "Leave out files and folders like this in folders.")
+    skip_larger_than: str | None = option("WxH", "Leave out sources that are wider or higher than this.")
+    skip_at_least: str | None = option("WxH", "Leave out sources that are at least this wide and this high.")
+    retry_failed: bool = flag("Try again what an earlier run could not make of its source.")
+    watch: bool = flag("Go on with what arrives in the folders, until interrupted.")
+
+    def selection_rules(self) -> SelectionRules:
+        from ..jobs.outcome import SelectionRules
+        from ..target import parse_size
+
+        sizes = [None if text is None else parse_size(text) for text in (self.skip_larger_than, self.skip_at_least)]
+        return SelectionRules(self.force, self.retry_failed, *sizes)
+
+
+@dataclass(frozen=True)
+class VerboseOptions(Group, panel="Messages"):
+    verbose: bool = flag("Say everything that is done.", "-v")
+    quiet = progress = dry_run = False  # options of the groups below
+
+    def set_up(self) -> None:
+        """Shows messages as they were asked for from here on."""
+        set_up_logging(self.quiet, self.verbose)
+        if self.quiet and (self.verbose or self.progress):
+            loud = "--verbose" if self.verbose else "--progress"
+            raise PlanError(f"--quiet and {loud} are opposites. Choose one of them.")
+
+    @property
+    def shows_bars(self) -> bool:
+        return not self.quiet and (self.progress or is_terminal(sys.stderr))
+
+
+@dataclass(frozen=True)
+class MessageOptions(VerboseOptions):
+    quiet: bool = flag("Say nothing but errors.", "-q")
+    progress: bool = flag("Show progress bars, on a terminal or not.")
+
+
+@dataclass(frozen=True)
+class DryRunOptions(MessageOptions):
+    dry_run: bool = flag("Only say what would be done: sizes, model, device, tiles and memory.")
+
+
+@contextmanager
+def _blame(argument: str, name: str | None) -> Iterator[None]:
+    """Makes a ModelError the fault of the option that names the model, if one was named."""
+    try:
+        yield
+    except ModelError as error:
+        if name is None:
+            raise
+        raise PlanError(str(error).removeprefix(f"{name}: "), argument=argument, value=name) from error
+
+
+def _share(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise PlanError("this is not a number between 0 and 1, nor auto.", argument="denoise", value=text) from error

@@ -4,166 +4,109 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import PictureError
 from . import options
-from .console import say, set_up_logging
-from .generate import Saying, fetch, make, refuse_odds, the_generator, the_upscaler
+from .console import say
+from .generate import make
+from .groups import expand_groups
 
 if TYPE_CHECKING:
     from ..picture import Picture
     from ..recipe import Recipe
 
+MODEL_AS_BEFORE = options.ModelOptions(model=None, blend=None)
+HARDWARE_AS_BEFORE = options.HardwareOptions(precision=None)
 
-def rerun(  # the options of a command are its parameters
-    picture: Annotated[str, typer.Argument(metavar="PICTURE", help="A file that upscaler generate has made.")],
+
+@expand_groups
+def rerun(
+    picture: Annotated[str, typer.Argument(metavar="PICTURE", help="Name a file that upscaler generate has made.")],
+    *,
+    prompt: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", rich_help_panel="Prompt", help="Say what shall be in the picture instead."),
+    ] = None,
+    drawing: options.GenerationOptions,
+    size: options.GeneratedSizeOptions,
     output: Annotated[
         str | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Default: beside the picture, as NAME_again."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            rich_help_panel="Output",
+            help="Write to this file. Default: beside the picture, as NAME_again.",
+        ),
     ] = None,
-    prompt: Annotated[str | None, typer.Option(metavar="TEXT", help="What shall be in the picture.")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Of the noise.")] = None,
-    negative: options.Negative = None,
-    style: options.Style = None,
-    size: options.PictureSize = None,
-    aspect: options.Aspect = None,
-    steps: options.Steps = None,
-    guidance: options.Guidance = None,
-    init: options.Init = None,
-    change: options.Change = None,
-    lora: options.Lora = None,
-    generator: options.GeneratorName = None,
-    no_upscale: options.NoUpscale = False,
-    scale: options.Scale = None,
-    width: options.Width = None,
-    height: options.Height = None,
-    long_edge: options.LongEdge = None,
-    megapixels: options.Megapixels = None,
-    fit: options.Fit = None,
-    at_least: options.AtLeast = None,
-    print: options.Print = None,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", metavar="NAME", help="What enlarges: a model's name, file or URL.")
-    ] = None,
-    strength: Annotated[
-        float | None, typer.Option(metavar="0..1", help="Of its effect; the rest is a plain filter's.")
-    ] = None,
-    fidelity: Annotated[
-        float | None, typer.Option(metavar="0..1", help="How much its result is held to what was generated.")
-    ] = None,
-    creativity: options.Creativity = None,
-    upscale_prompt: options.UpscalePrompt = None,
-    upscale_steps: options.UpscaleSteps = None,
-    control: options.Control = None,
-    overwrite: options.Overwrite = False,
-    quality: options.Quality = None,
-    lossless: options.Lossless = False,
-    compression: options.Compression = None,
-    strip: options.Strip = False,
-    no_safety_checker: options.NoSafetyChecker = False,
-    allow_pickle: options.AllowPickle = False,
-    offline: options.Offline = False,
-    device: options.Device = None,
-    precision: Annotated[
-        str | None, typer.Option(metavar="NAME", help="fp32, fp16, bf16, auto. Default: as it was made.")
-    ] = None,
-    memory: options.Memory = None,
-    workspace: options.Workspace = None,
-    progress: options.Progress = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    encoding: options.EncodingOptions,
+    generator: options.GeneratorOptions,
+    model: options.ModelOptions = MODEL_AS_BEFORE,
+    fetching: options.FetchOptions,
+    diffusion: options.UpscaleDiffusionOptions,
+    hardware: options.HardwareOptions = HARDWARE_AS_BEFORE,
+    messages: options.MessageOptions,
 ) -> None:
     """Make a generated picture again, as it was or otherwise."""
-    set_up_logging(quiet, verbose)
+    messages.set_up()
     from .. import codecs
-    from ..codecs import Output
-    from ..generation.wish import Wish
-    from ..jobs.chain import Chain, target_of, upscaler_options
-    from ..jobs.wishes import Order, Orders
-    from ..target import Target, parse_memory
+    from ..inputs.discover import Job, Jobs
+    from ..jobs.generate import GenerateJob, target_of, upscaler_options
+    from ..target import Target
+    from ..text2image.parameters import GenerationParameters
 
-    visible = options.shows_bars(quiet, verbose, progress)
     source = codecs.decode(picture)
     made = _recipe_of(source)
-    wished = options.wished(
-        prompt=prompt,
-        seed=seed,
-        negative=negative,
-        style=style,
-        size=size,
-        aspect=aspect,
-        steps=steps,
-        guidance=guidance,
-        init=init,
-        change=change,
-        loras=lora,
+    changes = drawing.parameters() | ({} if prompt is None else {"prompt": prompt})
+    parameters = GenerationParameters.from_dict(made.parameters)
+    parameters = replace(parameters, **({"size": None, **changes} if "aspect" in changes else changes))
+    target = size.target()
+    text_to_image = generator.text_to_image(
+        hardware, fetching, model=str(made.generator["model"]), precision=str(made.generator.get("precision", "auto"))
     )
-    wish = Wish.from_dict(made.wish)
-    wish = replace(wish, **({"size": None, **wished} if aspect is not None else wished))
-    asked = options.target(
-        fit, at_least, print, scale=scale, width=width, height=height, long_edge=long_edge, megapixels=megapixels
-    )
-    if no_upscale:
-        refuse_odds(asked)
-    told = options.given(prompt=upscale_prompt, steps=upscale_steps, creativity=creativity, control=control)
-    given = options.given(model=model, strength=strength, fidelity=fidelity)
-    enlarges = asked != Target() or bool(given) or bool(told)
-    given |= options.given(precision=precision)
-    computing: dict[str, Any] = {"device": device, "memory": None if memory is None else parse_memory(memory)}
-    drawer = the_generator(
-        generator or str(made.generator["model"]),
-        precision=precision or str(made.generator.get("precision", "auto")),
-        safety_checker=not no_safety_checker,
-        allow_pickle=allow_pickle,
-        offline=offline or None,
-        **computing,
-    )
+    enlarges = target != Target() or bool(model.arguments()) or bool(diffusion.arguments())
     upscaler = None
-    if not no_upscale and (made.upscaler is not None or enlarges):
-        enlarging = {"model": "photo", **upscaler_options(made, model), **given, **computing, "workspace": workspace}
-        enlarging["diffusion"] = options.diffusion(enlarging.get("diffusion"), **told)
-        upscaler = the_upscaler(enlarging.pop("model"), allow_pickle, **enlarging)
+    if not size.no_upscale and (made.upscaler is not None or enlarges):
+        settings = {"model": "photo", **upscaler_options(made, model.model)}
+        base = settings.pop("diffusion", None)
+        upscaler = model.upscaler(hardware, fetching, diffusion.diffusion(base), **settings)
     is_changed = source.size != made.size
-    if is_changed and not (enlarges or no_upscale or quiet):
+    if is_changed and not (enlarges or size.no_upscale or messages.quiet):
         _say_changed(source, made)
-    place = _again(Path(picture)) if output is None else Path(output)
-    writing = Output(place, None, quality, lossless, compression, strip, overwrite)
-    chain = Chain(drawer, upscaler, asked if asked != Target() else target_of(made))
-    fetch(chain, visible, offline, allow_pickle)
-    make(chain, Orders((Order(wish, writing),), None), Saying(visible, quiet), workspace=workspace)
-    if not (is_changed or wished or generator or given or enlarges or no_upscale):  # then it shall be the same
-        _compare(source, codecs.decode(place), made, quiet)
+    place = Path(picture).with_stem(f"{Path(picture).stem}_again") if output is None else Path(output)
+    request = GenerateJob(text_to_image, upscaler, target if target != Target() else target_of(made))
+    fetching.download([text_to_image.model, *(upscaler.models if upscaler else ())], messages.shows_bars)
+    job = Job(parameters, place, encoding.encode_options())
+    make(request, Jobs((job,)), messages, options.JobOptions(), workspace=hardware.workspace)
+    if not (is_changed or changes or generator.generator or hardware.precision or enlarges or size.no_upscale):
+        _compare(source, codecs.decode(place), made, messages.quiet)
 
 
 def _recipe_of(picture: Picture) -> Recipe:
-    """Raises PictureError when there is none."""
+    """Reads what made the picture from its metadata. Raises PictureError when it does not say."""
     from .. import recipe
-    from ..errors import PictureError
 
-    made = recipe.of(picture)
+    made = recipe.read(picture)
     if made is None:
         raise PictureError(
-            f"{picture.name}: does not say what made it. Only pictures of upscaler generate do, unless it was stripped."
+            f"{picture.name} does not say what made it. Pictures of upscaler generate do, unless they were stripped."
         )
     return made
 
 
-def _again(picture: Path) -> Path:
-    return picture.with_stem(f"{picture.stem}_again")
-
-
 def _say_changed(picture: Picture, made: Recipe) -> None:
-    """Of one that was enlarged, or cut, after upscaler generate had made it."""
+    """Warns that the picture was enlarged or cut after upscaler generate had made it."""
     say(
-        f"warning: {picture.name}: has {picture.size} pixels, and had {made.size} when it was made. What was done "
-        "since it does not tell; what was made then is made again. To have it enlarged, too, add --scale and --model."
+        f"warning: {picture.name} has {picture.size} pixels, and had {made.size} when it was made. It does not tell "
+        "what was done since, so it is made as it was then. To have it enlarged as well, add --scale and --model."
     )
 
 
 def _compare(old: Picture, new: Picture, made: Recipe, quiet: bool) -> None:
-    """Says whether they have the same pixels and, if not, what may be the reason."""
+    """Says whether both have the same pixels and, if not, what the reason may be."""
     import numpy as np
 
     from .. import recipe
@@ -172,6 +115,6 @@ def _compare(old: Picture, new: Picture, made: Recipe, quiet: bool) -> None:
         if not quiet:
             say("the same, pixel by pixel.")
         return
-    again = recipe.of(new)
+    again = recipe.read(new)
     reasons = [] if again is None else recipe.differences(made, again)
     say(f"warning: not the same pixels: {'; '.join(reasons) or 'another device, or lossy compression'}.")

@@ -1,60 +1,60 @@
-"""One picture from standard input, or to standard output, or both; pictures from file to file are `upscale`'s."""
+"""One picture from standard input, or to standard output, or both; pictures from file to file are in `files`."""
 
 from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
-from .console import bars, say, show
-
-if TYPE_CHECKING:
-    from ..codecs import Output
-    from ..picture import Picture
-    from ..pipeline import Reading
-    from .files import Work
+from .. import codecs
+from ..errors import OutputError, PictureError, PlanError
+from ..inputs.discover import expand, folder_for
+from ..jobs.outcome import describe_estimate
+from ..jobs.stages import prepare, read
+from ..picture import Picture
+from ..pipeline import Reading
+from .console import Bars, say, show
+from .files import Request
 
 INPUT, OUTPUT = "standard input", "standard output"
 
 
-def make_streamed(work: Work, inputs: list[str], output: str | None) -> None:
+def make_streamed(request: Request) -> None:
     """Standard input goes to standard output unless a file is named. Raises PlanError when the names make no sense."""
-    from .. import codecs
-    from ..jobs.batch import prepare
-    from ..jobs.outcome import describe
-
-    source = _source(inputs)
-    file = None if output in (None, "-") else _file(work.writing, str(output))
-    sink = None if file or work.dry_run else _standard_output()
-    picture = _read(source, work)
-    writing = file or _to_stream(work.writing, picture)
-    estimate = prepare(work.upscaler, picture, writing, work.target)
-    if work.dry_run:
-        show(describe(estimate, picture.name, str(writing.path)))
-        return
-    with bars([Path(picture.name).name], work.bars) as shown:
-        workspace = work.reading.get("workspace")
-        result = work.upscaler(
-            picture,
-            target=work.target,
-            progress=lambda done, total: shown.tiles(Path(picture.name).name, done, total),
-            workspace=workspace,
-        )
-    if sink is None:
-        codecs.encode(result, writing)
+    output = request.output.output
+    source = _source(request.inputs)
+    file = None if output in (None, "-") else _file(request.writing, str(output))
+    sink = None if file or request.messages.dry_run else _standard_output()
+    picture = _read(source, request)
+    estimate = prepare(request.pipeline, picture, request.target)
+    if file is None:
+        format = codecs.format_for_stream(picture, request.writing)
+        codecs.check_format(format, request.writing, estimate.result, OUTPUT)
     else:
-        _write(result, sink, writing)
-    if not work.quiet:
-        say(f"{writing.path}  {result.size}")
+        codecs.check(file, request.writing, estimate.result)
+    if request.messages.dry_run:
+        show(describe_estimate(estimate, picture.name, str(file or OUTPUT)))
+        return
+    name = Path(picture.name).name
+    with closing(Bars([name], request.messages.shows_bars)) as bars:
+        result = request.pipeline.run(
+            picture, estimate=estimate, progress=bars.progress(name), workspace=request.reading.get("workspace")
+        )
+    if file is not None:
+        codecs.encode(result, file, request.writing)
+    elif sink is not None:
+        try:
+            codecs.encode_stream(result, sink, request.writing, OUTPUT)
+        except OSError as error:
+            raise OutputError(f"{OUTPUT} cannot be written ({error.strerror}).") from error
+    if not request.messages.quiet:
+        say(f"{file or OUTPUT}  {result.size}")
 
 
 def _source(inputs: list[str]) -> Path | None:
-    """The one file; None is standard input."""
-    from ..errors import PlanError
-    from ..jobs.output import expand
-
+    """The one file that is named; None is standard input. Raises PlanError for several."""
     if inputs == ["-"]:
         return None
     paths = [] if "-" in inputs else [path for text in inputs for path in expand(text)]
@@ -63,63 +63,35 @@ def _source(inputs: list[str]) -> Path | None:
     return paths[0]
 
 
-def _read(source: Path | None, work: Work) -> Picture:
-    from .. import codecs
-    from ..errors import PictureError, PlanError
-    from ..jobs.batch import read
-
+def _read(source: Path | None, request: Request) -> Picture:
     if source is not None:
-        return read(source, **work.reading)
+        return read(source, **request.reading)
     if sys.stdin is None:
-        raise PictureError(f"{INPUT}: is closed. Feed it a picture, or name a file.")
+        raise PictureError(f"{INPUT} is closed. Feed it a picture, or name a file.")
     if sys.stdin.isatty():
-        raise PlanError(f"{INPUT}: is a terminal. Feed it a picture, or name a file.")
+        raise PlanError(f"{INPUT} is a terminal. Feed it a picture, or name a file.")
     try:
         content = sys.stdin.buffer.read()
     except OSError as error:
-        raise PictureError(f"{INPUT}: cannot be read ({error.strerror}).") from error
-    reading: Reading = {**work.reading, "name": INPUT}
+        raise PictureError(f"{INPUT} cannot be read ({error.strerror}).") from error
+    reading: Reading = {**request.reading, "name": INPUT}
     return codecs.decode(content, **reading)
 
 
-def _file(writing: Output, output: str) -> Output:
-    """Raises PlanError when that is a folder, or says nothing about the format."""
-    from ..codecs import by_suffix
-    from ..errors import PlanError
-    from ..jobs.output import folder_for
-
+def _file(writing: codecs.EncodeOptions, output: str) -> Path:
+    """The file that is named. Raises PlanError when it is a folder, or its name says no format."""
     path = Path(output)
     if os.path.isdir(output) or output.endswith(("/", os.sep)):
-        raise PlanError(f"{output}: is a folder, and {INPUT} has no name to use in it. Name a file.")
-    if writing.format is None and by_suffix(path.suffix) is None:
+        raise PlanError(f"{output} is a folder, and {INPUT} has no name for a file in it. Name a file.")
+    if writing.format is None and codecs.by_suffix(path.suffix) is None:
         raise PlanError(f"{output}: its name says no format. Give it a suffix such as .png, or use --format.")
     folder_for(path)
-    return replace(writing, path=path)
+    return path
 
 
 def _standard_output() -> BinaryIO:
-    from ..errors import OutputError, PlanError
-
     if sys.stdout is None:
-        raise OutputError(f"{OUTPUT}: is closed. Name a file with -o.")
+        raise OutputError(f"{OUTPUT} is closed. Name a file with -o.")
     if sys.stdout.isatty():
-        raise PlanError(f"{OUTPUT}: is a terminal. Redirect it, or name a file with -o.")
+        raise PlanError(f"{OUTPUT} is a terminal. Redirect it, or name a file with -o.")
     return sys.stdout.buffer
-
-
-def _to_stream(writing: Output, picture: Picture) -> Output:
-    """In the picture's own format if none is given and it can be written, else as PNG."""
-    from ..codecs import by_name, writable
-
-    format = writing.format or writable(by_name(picture.format or ""))
-    return replace(writing, path=Path(OUTPUT), format=format, overwrite=True)
-
-
-def _write(picture: Picture, sink: BinaryIO, writing: Output) -> None:
-    from .. import codecs
-    from ..errors import OutputError
-
-    try:
-        codecs.encode_stream(picture, sink, writing)
-    except OSError as error:
-        raise OutputError(f"{OUTPUT}: cannot be written ({error.strerror}).") from error

@@ -1,21 +1,34 @@
-"""Bytes to pictures and back: the table of formats, reading by content, writing whole or not at all."""
+"""Reads and writes pictures: the table of formats, reading by content, writing whole or not at all."""
 
 from .decode import Source, decode, looks_like_picture
-from .encode import Output, check, encode, encode_part, encode_stream, place
+from .encode import (
+    DEFAULT_OPTIONS,
+    EncodeOptions,
+    check,
+    check_format,
+    encode,
+    encode_part,
+    encode_stream,
+    format_for_stream,
+    place,
+)
 from .formats import FORMATS, Format, by_name, by_suffix, sniff, writable
 
 __all__ = [
+    "DEFAULT_OPTIONS",
     "FORMATS",
+    "EncodeOptions",
     "Format",
-    "Output",
     "Source",
     "by_name",
     "by_suffix",
     "check",
+    "check_format",
     "decode",
     "encode",
     "encode_part",
     "encode_stream",
+    "format_for_stream",
     "looks_like_picture",
     "place",
     "sniff",

@@ -1,6 +1,6 @@
-"""Files as libvips opens them: by number, for it takes names to be UTF-8 text and repeats them in its reports.
+"""Gives libvips files and pixels. Files are opened by number: it takes names for UTF-8 text, and reports repeat them.
 
-Importing this turns off libvips' cache of operations, which is of no use where nothing is read twice.
+Importing this module turns off libvips' cache of operations, which is useless where nothing is read twice.
 """
 
 from __future__ import annotations
@@ -8,24 +8,35 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pyvips
+
+from ..arrays import PixelArray
 
 pyvips.cache_set_max(0)  # it would keep the last hundred operations: 300 MB after some photographs
 
 
-def source(file: Path | bytes) -> pyvips.Source:
-    """A file or its content to read from."""
+def open_source(file: Path | bytes) -> pyvips.Source:
+    """Opens a file, or its content, for reading."""
     if isinstance(file, bytes):
         return pyvips.Source.new_from_memory(file)
-    if os.name == "nt":  # where numbers belong to the library that gave them out
+    if os.name == "nt":  # there, numbers belong to the library that gave them out
         return pyvips.Source.new_from_file(str(file))
     with file.open("rb") as opened:
         return pyvips.Source.new_from_descriptor(opened.fileno())
 
 
-def target(path: Path) -> pyvips.Target:
-    """A file to write to, empty at first."""
+def open_target(path: Path) -> pyvips.Target:
+    """Opens a file for writing, and empties it."""
     if os.name == "nt":
         return pyvips.Target.new_to_file(str(path))
     with path.open("wb+") as opened:
         return pyvips.Target.new_to_descriptor(opened.fileno())
+
+
+def make_image(pixels: PixelArray) -> pyvips.Image:
+    """Returns an image of pixels, (height, width, 1 to 4 channels), that are grey or sRGB."""
+    height, width, channels = pixels.shape
+    kind, grey, colour = ("ushort", "grey16", "rgb16") if pixels.itemsize == 2 else ("uchar", "b-w", "srgb")
+    image = pyvips.Image.new_from_memory(np.ascontiguousarray(pixels).data, width, height, channels, kind)
+    return image.copy(interpretation=grey if channels <= 2 else colour)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
@@ -14,7 +13,7 @@ from ..errors import PictureError
 from ..picture import Picture
 from ..tiling import Size
 from . import pillow, vips
-from .formats import Format, by_suffix, sniff
+from .formats import by_suffix, sniff
 
 if TYPE_CHECKING:
     import torch
@@ -22,10 +21,10 @@ if TYPE_CHECKING:
 Source: TypeAlias = Union[
     str, "os.PathLike[str]", bytes, Picture, PIL.Image.Image, "np.ndarray[Any, Any]", "torch.Tensor"
 ]
-"""What a picture can be made from. Arrays: see `Picture.from_array`; tensors: see `Picture.from_tensor`."""
+"""All that a picture can be read from. See `Picture.from_array` for arrays, and `Picture.from_tensor` for tensors."""
 
 LARGEST = 512_000_000
-"""Pixels of a source above which it is taken for a decompression bomb unless it is allowed."""
+"""Pixels above which a source is taken for a decompression bomb, unless the caller allows more."""
 
 HEAD = 64
 
@@ -38,15 +37,15 @@ def decode(
     workspace: Path | None = None,
     name: str | None = None,
 ) -> Picture:
-    """A source as an upright picture, CMYK and Lab turned into sRGB, everything else as it was.
+    """Reads a source as an upright picture: CMYK and Lab become sRGB, everything else stays as it is.
 
-    A truncated or damaged file raises PictureError unless `accept_damaged`: then what could be read is used. More than
-    `max_pixels` raise PictureError too. Large pictures are kept in a file in `workspace`.
+    A truncated or damaged file raises PictureError unless `accept_damaged`: then what could be read is used. A picture
+    of more than `max_pixels` raises PictureError too. Large pictures are kept in a file in `workspace`.
     """
     if isinstance(source, Picture):
         return source
     if isinstance(source, PIL.Image.Image):
-        return pillow.picture_of(source, name or "image", workspace)
+        return pillow.convert(source, name or "image", workspace)
     if isinstance(source, np.ndarray):
         return Picture.from_array(source, name or "array")
     if isinstance(source, (str, os.PathLike, bytes)):
@@ -59,7 +58,7 @@ def decode(
 
 
 def looks_like_picture(path: Path) -> bool:
-    """Whether the content, or for want of better the name, says that this file is a picture."""
+    """Whether the content of a file, or its name if the content says nothing, is that of a picture."""
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
@@ -80,41 +79,30 @@ def _read(
         name = name or "picture"
         head, file = source[:HEAD], source
     else:
-        path = Path(source)
-        name = name or str(path)
-        head, file = _head_of(path, name), path
+        file = Path(source)
+        name = name or str(file)
+        try:
+            with file.open("rb") as opened:
+                head = opened.read(HEAD)
+        except IsADirectoryError as error:
+            raise PictureError(f"{name}: this is a folder, not a picture.") from error
+        except FileNotFoundError as error:
+            raise PictureError(f"{name}: no such file.") from error
+        except OSError as error:
+            raise PictureError(f"{name}: cannot be read ({error.strerror}).") from error
+    if not head:
+        raise PictureError(f"{name}: the file is empty.")
     format = sniff(head) or by_suffix(Path(name).suffix)
-    if not head or format is None or (not sniff(head) and format.name != "TGA"):
-        raise PictureError(_no_picture(head, name, format))
+    if format is None or (format.has_signature and not sniff(head)):
+        expected = f", though its name says {format.name}" if format else ""
+        raise PictureError(f"{name}: not a picture in any known format{expected}.")
 
     def check(size: Size) -> None:
         if size.pixels > max_pixels:
             raise PictureError(
-                f"{name}: {size} is {size.pixels / 1e6:,.0f} megapixels, over the limit of {max_pixels / 1e6:,.0f}. "
-                f"If the picture is to be trusted, allow it with --max-megapixels {-(-size.pixels // 10**6)}."
+                f"{name}: {size} is {-(-size.pixels // 10**6):,} megapixels, over the limit of "
+                f"{max_pixels / 1e6:,.0f}. If you trust the picture, raise `max_pixels`."
             )
 
-    if format.reader == "vips" and not (format.name == "HEIF" and pillow.knows_heif()):
-        return vips.read(file, format, name, accept_damaged, check, workspace)
-    return pillow.read(
-        io.BytesIO(file) if isinstance(file, bytes) else file, format, name, accept_damaged, check, workspace
-    )
-
-
-def _head_of(path: Path, name: str) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(HEAD)
-    except IsADirectoryError as error:
-        raise PictureError(f"{name}: is a folder, not a picture.") from error
-    except FileNotFoundError as error:
-        raise PictureError(f"{name}: no such file.") from error
-    except OSError as error:
-        raise PictureError(f"{name}: cannot be read ({error.strerror}).") from error
-
-
-def _no_picture(head: bytes, name: str, format: Format | None) -> str:
-    if not head:
-        return f"{name}: the file is empty."
-    expected = f", though its name says {format.name}" if format else ""
-    return f"{name}: not a picture in any known format{expected}."
+    read = vips.read if format.reader == "vips" and not format.pillow_is_better() else pillow.read
+    return read(file, format, name, accept_damaged, check, workspace)

@@ -1,4 +1,4 @@
-"""Metadata put into files that libvips has just written.
+"""Metadata that libvips neither reads nor writes as it should, read from and put into the files themselves.
 
 libvips passes EXIF through a library that drops every tag it does not know, MakerNotes too, and makes up others; it
 writes no IPTC into PNG and damages it in TIFF. So it is given neither, and both go in afterwards, byte for byte.
@@ -11,14 +11,16 @@ import logging
 import mmap
 import shutil
 import struct
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pyvips
 
+from ..files import atomic_write
 from ..picture import Metadata
 from . import iptc, png_texts, tiff_exif
-from .connections import source
+from .connections import open_source
 from .tiff_exif import Directory, Value
 
 log = logging.getLogger("upscaler")
@@ -26,67 +28,81 @@ log = logging.getLogger("upscaler")
 LARGEST_SEGMENT = 0xFFFF - 2
 """Bytes in one segment of a JPEG file."""
 
-LARGEST_ROOM = 65000
-"""Bytes of an EXIF block in WebP and AVIF files: libvips leaves out longer ones."""
+LARGEST_EXIF = 65000
+"""Bytes of an EXIF block in WebP and AVIF files; libvips leaves out longer ones."""
 
 RESOLUTION = (0x011A, 0x011B)
 UNIT, INCH = 0x0128, struct.pack("<H", 2)
 
 
-def embed(metadata: Metadata, path: Path, name: str) -> None:
-    """Puts EXIF, IPTC and texts into a file of the format `name`, as far as it holds them."""
-    embedders: dict[str, Callable[[Metadata, Path], None]] = {"JPEG": _jpeg, "PNG": _png, "TIFF": _tiff}
-    embedders.get(name, _into_room)(metadata, path)
+def from_png(file: BinaryIO, metadata: Metadata) -> Metadata:
+    """Adds the texts of a PNG file, and IPTC records that are stored as one."""
+    texts = png_texts.read(file)
+    records = iptc.find_records(png_texts.take_profile(texts, "iptc") or b"")
+    return replace(metadata, iptc=records, comments=texts)
 
 
-def room_for(metadata: Metadata) -> bytes | None:
-    """What is to be given to libvips for EXIF in WebP and AVIF files: a place to put it, for they cannot grow later.
+def from_tiff(file: BinaryIO, metadata: Metadata) -> Metadata:
+    """Replaces EXIF and IPTC by those of the file's first directory."""
+    directory = tiff_exif.read(file)
+    records = directory.pop(tiff_exif.IPTC, None)
+    return replace(
+        metadata,
+        exif=tiff_exif.make_block(directory) if directory else None,
+        iptc=records.data if isinstance(records, Value) else None,
+    )
 
-    One comment, as long as the block; what libvips adds makes it a little longer still.
+
+def reserve_exif_space(metadata: Metadata) -> bytes | None:
+    """Returns an EXIF block of one comment for libvips to write into WebP and AVIF files, which cannot grow later.
+
+    `fill_exif_space` replaces it by the real block. The comment is as long as that; libvips adds a little more.
     """
-    block = _with_resolution(metadata)
+    block = _add_resolution(metadata)
     if block is None:
         return None
-    if len(block) > LARGEST_ROOM:
+    if len(block) > LARGEST_EXIF:
         log.warning("the EXIF block of %d bytes is too long for this format; it is left out.", len(block))
         return None
     comment = b"ASCII\0\0\0" + b" " * len(block)
-    return tiff_exif.block_of({0x8769: {0x9286: Value(7, len(comment), comment)}})
+    return tiff_exif.make_block({0x8769: {0x9286: Value(7, len(comment), comment)}})
 
 
-def _into_room(metadata: Metadata, path: Path) -> None:
-    block = _with_resolution(metadata)
-    image = pyvips.Image.new_from_source(source(path), "")
+def fill_exif_space(metadata: Metadata, path: Path) -> None:
+    """Puts the EXIF block into the space that `reserve_exif_space` has left in a WebP or AVIF file."""
+    block = _add_resolution(metadata)
+    image = pyvips.Image.new_from_source(open_source(path), "")
     if block is None or not image.get_typeof("exif-data"):
         return
-    room = bytes(image.get("exif-data")).removeprefix(b"Exif\0\0")
+    space = bytes(image.get("exif-data")).removeprefix(b"Exif\0\0")
     with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as whole:
-        at = whole.find(room)
+        at = whole.find(space)
         assert at >= 0
         start = at - 6 if whole[:4] == b"RIFF" else at  # libvips begins with "Exif\0\0" there, which is JPEG's alone
-        whole[start : at + len(room)] = block.ljust(at + len(room) - start, b"\0")
+        whole[start : at + len(space)] = block.ljust(at + len(space) - start, b"\0")
 
 
-def _with_resolution(metadata: Metadata) -> bytes | None:
-    """The EXIF block; with a resolution where it has none, for WebP and AVIF have no other place for it."""
-    if metadata.dpi is None or (metadata.exif and RESOLUTION[0] in tiff_exif.tags(io.BytesIO(metadata.exif))):
+def _add_resolution(metadata: Metadata) -> bytes | None:
+    """The EXIF block, with a resolution added where it has none: WebP and AVIF have no other place for it."""
+    if metadata.dpi is None or (metadata.exif and RESOLUTION[0] in tiff_exif.read_tags(io.BytesIO(metadata.exif))):
         return metadata.exif
     across, down = (Value(5, 1, struct.pack("<II", round(value * 1000), 1000)) for value in metadata.dpi)
     resolution: Directory = {RESOLUTION[0]: across, RESOLUTION[1]: down, UNIT: Value(3, 1, INCH)}
     if metadata.exif is None:
-        return tiff_exif.block_of(resolution)
+        return tiff_exif.make_block(resolution)
     file = io.BytesIO(metadata.exif)
     tiff_exif.add(file, resolution)
     return file.getvalue()
 
 
-def _jpeg(metadata: Metadata, path: Path) -> None:
+def into_jpeg(metadata: Metadata, path: Path) -> None:
+    """Puts resolution, EXIF and IPTC into a JPEG file."""
     across, down = (min(max(round(value), 1), 0xFFFF) for value in metadata.dpi or (1, 1))
     segments = _segment(0xE0, b"JFIF\0" + struct.pack(">HBHHxx", 0x0102, metadata.dpi is not None, across, down))
     if metadata.exif is not None:
         segments += _segment(0xE1, b"Exif\0\0" + metadata.exif)
     if metadata.iptc is not None:
-        segments += _segment(0xED, iptc.resources_of(metadata.iptc))
+        segments += _segment(0xED, iptc.make_resources(metadata.iptc))
     if len(metadata.xmp or b"") > LARGEST_SEGMENT - 29:
         log.warning("the XMP block of %d bytes is too long for JPEG; it is left out.", len(metadata.xmp or b""))
     _insert(path, 2, segments)
@@ -100,11 +116,13 @@ def _segment(marker: int, data: bytes) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data
 
 
-def _png(metadata: Metadata, path: Path) -> None:
-    _insert(path, 33, png_texts.chunks_of(metadata.exif, metadata.iptc, metadata.comments))
+def into_png(metadata: Metadata, path: Path) -> None:
+    """Puts EXIF, IPTC and texts into a PNG file."""
+    _insert(path, 33, png_texts.make_chunks(metadata.exif, metadata.iptc, metadata.comments))
 
 
-def _tiff(metadata: Metadata, path: Path) -> None:
+def into_tiff(metadata: Metadata, path: Path) -> None:
+    """Puts EXIF and IPTC into the first directory of a TIFF file."""
     directory: dict[int, Value | Directory] = tiff_exif.read(io.BytesIO(metadata.exif)) if metadata.exif else {}
     if metadata.iptc is not None:
         directory[tiff_exif.IPTC] = Value(7, len(metadata.iptc), metadata.iptc)
@@ -114,14 +132,13 @@ def _tiff(metadata: Metadata, path: Path) -> None:
 
 
 def _insert(path: Path, at: int, data: bytes) -> None:
-    """Makes a file longer in the middle."""
+    """Inserts bytes into a file, whole or not at all."""
     if not data:
         return
-    longer = path.with_name(path.name + "+")
-    try:
+
+    def copy(longer: Path) -> None:
         with path.open("rb") as old, longer.open("wb") as new:
             new.write(old.read(at) + data)
             shutil.copyfileobj(old, new, 2**20)
-        longer.replace(path)
-    finally:
-        longer.unlink(missing_ok=True)
+
+    atomic_write(path, copy)

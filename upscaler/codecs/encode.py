@@ -1,130 +1,162 @@
-"""Writes pictures: whole or not at all, in the format that was asked for."""
+"""Writes pictures in the format that is asked for: whole, or not at all."""
 
 from __future__ import annotations
 
 import logging
 import os
-import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 
 from ..arrays import to_float
 from ..errors import OutputError
-from ..picture import Metadata, Picture, allocate
+from ..files import temporary_sibling
+from ..picture import Metadata, Picture, allocate, strips
 from ..tiling import Size
 from . import pillow, vips
-from .formats import FORMATS, Format, by_suffix
+from .formats import FORMATS, Format, by_name, by_suffix, writable
 from .profiles import to_srgb
 
 log = logging.getLogger("upscaler")
 
-ROWS = 256
+EXISTS = "exists already. Use `overwrite` to replace it."
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
-    """Where a picture goes and how it is written."""
+class EncodeOptions:
+    """How a picture is written, wherever it goes."""
 
-    path: Path
     format: Format | None = None
-    """None: by the path's suffix."""
+    """None: the format of the file's suffix."""
     quality: int | None = None
-    """1..100 for JPEG, WebP and AVIF; None: 95, 90 and 80."""
+    """1..100 for lossy formats; None: the format's own default."""
     lossless: bool = False
-    """For WebP and AVIF; PNG and TIFF always are."""
+    """For formats that can be either; the others ignore it, but JPEG, which is never lossless."""
     compression: int | None = None
-    """0..9 for PNG and TIFF; None: 3 and 6."""
+    """0..9, from none to the smallest file, for PNG and TIFF; None: 3 and 6."""
     strip: bool = False
-    """Leave out EXIF, XMP, IPTC, resolution and texts. The colour profile stays: it says what the numbers mean."""
+    """Leaves out EXIF, XMP, IPTC, resolution and texts. The colour profile stays: it says what the numbers mean."""
     overwrite: bool = False
+    """Whether a file that exists already may be replaced."""
 
-    def resolved(self) -> Format:
-        """The format that will be written. Raises OutputError when none can."""
-        format = self.format or by_suffix(self.path.suffix)
+    def format_for(self, path: Path) -> Format:
+        """The format in which a file of that name is written. Raises OutputError when there is none."""
+        format = self.format or by_suffix(path.suffix)
         if format is None or format.writer is None:
             known = ", ".join(f.suffixes[0] for f in FORMATS if f.writer)
-            what = f"{format.name} cannot be written" if format else f"no format is known for {self.path.suffix!r}"
-            raise OutputError(f"{self.path}: {what}. Choose one of {known}.")
+            what = f"{format.name} cannot be written" if format else f"no format is known for {path.suffix!r}"
+            raise OutputError(f"{path}: {what}. Choose one of {known}.")
         return format
 
+    def settings(self, path: Path) -> dict[str, Any]:
+        """All that decides what a file of that name holds, as JSON can keep it. Raises OutputError as `format_for`."""
+        names = [field.name for field in fields(self) if field.name != "overwrite"]
+        return {**{name: getattr(self, name) for name in names}, "format": self.format_for(path).name}
 
-def check(output: Output, size: Size) -> None:
-    """Raises OutputError if a picture of `size` could not be written there: worth knowing before it is computed."""
-    format = output.resolved()
-    if output.path.is_dir():
-        raise OutputError(f"{output.path}: is a folder.")
+
+DEFAULT_OPTIONS: Final = EncodeOptions()
+
+
+def check(path: Path, options: EncodeOptions, size: Size) -> None:
+    """Raises OutputError if a picture of `size` could not be written to `path`: worth knowing before computing it."""
+    format = options.format_for(path)
+    if path.is_dir():
+        raise OutputError(f"{path}: this is a folder. Name a file.")
+    check_format(format, options, size, str(path))
+    if not options.overwrite and path.exists():
+        raise OutputError(f"{path}: {EXISTS}")
+
+
+def check_format(format: Format, options: EncodeOptions, size: Size, name: str) -> None:
+    """Raises OutputError, which begins with `name`, if the format cannot hold a picture of `size` as is asked."""
     if max(size.width, size.height) > format.largest_side:
         raise OutputError(
-            f"{output.path}: {size} is too large for {format.name}, which holds {format.largest_side} pixels a side. "
+            f"{name}: {size} is too large for {format.name}, which holds {format.largest_side} pixels a side. "
             "Choose .png or .tif."
         )
-    if output.lossless and format.name == "JPEG":
+    if options.lossless and not format.can_be_lossless:
         raise OutputError(
-            f"{output.path}: JPEG is never lossless. Choose .png, .webp or .tif, or leave out --lossless."
+            f"{name}: {format.name} is never lossless. Choose .png, .webp or .tif, or leave out `lossless`."
         )
-    if not output.overwrite and output.path.exists():
-        raise OutputError(f"{output.path}: exists already. Use --overwrite to replace it.")
 
 
-def encode(picture: Picture, output: Output) -> None:
+def encode(picture: Picture, path: Path, options: EncodeOptions = DEFAULT_OPTIONS) -> None:
     """Writes one file. It appears under its name when it is complete, and not before.
 
-    Raises OutputError when it exists and `overwrite` is not set, when the format cannot hold it, when writing fails.
+    Raises OutputError when it exists and `options` do not allow to replace it, when the format cannot hold the picture,
+    and when writing fails.
     """
-    place(encode_part(picture, output, output.path.parent), output)
+    place(encode_part(picture, path, options, path.parent), path, options.overwrite)
 
 
-def encode_part(picture: Picture, output: Output, folder: Path) -> Path:
-    """Writes one file under a name of its own in `folder`: complete, on the disk, the caller's to `place` or delete.
+def encode_part(picture: Picture, path: Path, options: EncodeOptions, folder: Path) -> Path:
+    """Writes the file that will be `path` under a temporary name in `folder`; the caller must `place` or delete it.
 
-    Raises OutputError as `encode` does; then nothing is left.
+    The returned file is complete and on the disk. Raises OutputError as `encode` does; then nothing is left.
     """
-    check(output, picture.size)
-    final = output.path
-    part = folder / f".{final.name[:40]}.{secrets.token_hex(4)}.part"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        part.touch(exist_ok=False)
-    except FileExistsError as error:
-        raise OutputError(f"{final}: cannot be written ({folder} is a file).") from error
-    except OSError as error:
-        raise OutputError(f"{final}: cannot be written ({error.strerror}).") from error
-    try:
-        with _named(final):
-            _write(picture, part, output)
+    check(path, options, picture.size)
+    part = temporary_sibling(path, folder)
+    with _errors_about(path):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            part.touch(exist_ok=False)
+        except FileExistsError as error:
+            raise OutputError(f"cannot be written ({folder} is a file).") from error
+        try:
+            _write(picture, part, options.format_for(path), options)
             with part.open("rb+") as file:
                 os.fsync(file.fileno())
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
     return part
 
 
-def place(part: Path, output: Output) -> None:
-    """Gives a complete file its name; the part is gone afterwards, whatever happens. Raises OutputError."""
+def place(part: Path, path: Path, overwrite: bool = False) -> None:
+    """Renames a complete file to `path`; `part` is gone afterwards, whatever happens.
+
+    Raises OutputError when it fails, and without `overwrite` when `path` exists, even if it has just appeared.
+    """
     try:
-        with _named(output.path):
-            output.path.parent.mkdir(parents=True, exist_ok=True)
-            _take_name(part, output.path, output.overwrite)
+        with _errors_about(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if overwrite:
+                part.replace(path)
+                return
+            try:
+                os.link(part, path)  # never replaces a file, as renaming may
+            except FileExistsError as error:
+                raise OutputError(EXISTS) from error
+            except OSError:  # a file system without hard links
+                if path.exists():
+                    raise OutputError(EXISTS) from None
+                part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def encode_stream(picture: Picture, stream: BinaryIO, output: Output) -> None:
-    """Writes to a stream that need not be seekable; of `output`, the path is not used."""
+def encode_stream(
+    picture: Picture, stream: BinaryIO, options: EncodeOptions = DEFAULT_OPTIONS, name: str = "stream"
+) -> None:
+    """Writes to a stream that need not be seekable.
+
+    Without a format in `options` it is the picture's own if it can be written, else PNG: see `format_for_stream`.
+    Raises OutputError, which begins with `name`, and what the stream raises.
+    """
+    format = format_for_stream(picture, options)
+    check_format(format, options, picture.size, name)
     with tempfile.TemporaryDirectory(prefix="upscaler-") as folder:
         path = Path(folder, "picture")
         try:
-            _write(picture, path, output)
+            _write(picture, path, format, options)
         except OutputError as error:
-            raise OutputError(f"{output.path}: {error}") from error
+            raise OutputError(f"{name}: {error}") from error
         except OSError as error:
             raise OutputError(f"{folder}: cannot be written ({error.strerror}).") from error
         with path.open("rb") as file:
@@ -132,21 +164,22 @@ def encode_stream(picture: Picture, stream: BinaryIO, output: Output) -> None:
     stream.flush()
 
 
-def _write(picture: Picture, path: Path, output: Output) -> None:
-    format = output.resolved()
-    picture = _fitted(picture, format, path.parent)
-    metadata = Metadata() if output.strip else _held(picture.metadata.put_right(picture.size), format, picture.name)
+def format_for_stream(picture: Picture, options: EncodeOptions) -> Format:
+    """The format in which a picture is written where there is no name: its own if it can be written, else PNG."""
+    return options.format or writable(by_name(picture.format or ""))
+
+
+def _write(picture: Picture, path: Path, format: Format, options: EncodeOptions) -> None:
+    picture = _convert_for(format, picture, path.parent)
+    metadata = Metadata() if options.strip else _metadata_for(format, picture)
     picture = replace(picture, metadata=metadata)
-    if format.writer == "vips":
-        quality = output.quality or format.quality or 0
-        vips.write(picture, path, format, quality, output.lossless, output.compression)
-    else:
-        pillow.write(picture, path, format)
+    write = vips.write if format.writer == "vips" else pillow.write
+    write(picture, path, format, format.options(picture, options, options.quality or format.quality or 0))
 
 
 @contextmanager
-def _named(final: Path) -> Iterator[None]:
-    """Whatever fails inside is said of the file as it will be called."""
+def _errors_about(final: Path) -> Iterator[None]:
+    """Turns what fails inside into OutputErrors that begin with the file's final name."""
     try:
         yield
     except FileExistsError as error:
@@ -157,33 +190,19 @@ def _named(final: Path) -> Iterator[None]:
         raise OutputError(f"{final}: cannot be written ({error.strerror}).") from error
 
 
-def _take_name(temporary: Path, final: Path, overwrite: bool) -> None:
-    """Renames; without `overwrite` in a way that never replaces a file which appeared meanwhile."""
-    if overwrite:
-        temporary.replace(final)
-        return
-    try:
-        os.link(temporary, final)
-    except FileExistsError as error:
-        raise OutputError("exists already. Use --overwrite to replace it.") from error
-    except OSError:  # a file system without hard links
-        if final.exists():
-            raise OutputError("exists already. Use --overwrite to replace it.") from None
-        temporary.replace(final)
-
-
-def _held(metadata: Metadata, format: Format, name: str) -> Metadata:
-    """What of it the format has a place for."""
+def _metadata_for(format: Format, picture: Picture) -> Metadata:
+    """The metadata that the format has a place for, put right."""
+    metadata = picture.metadata.correct(picture.size)
     present = {field.name: getattr(metadata, field.name) for field in fields(Metadata)}
     lost = [field for field, value in present.items() if value and field not in format.metadata]
     if lost:
-        log.info("%s: %s has no place for %s; left out.", name, format.name, ", ".join(lost))
+        log.info("%s: %s has no place for %s; left out.", picture.name, format.name, ", ".join(lost))
     return Metadata(**{field: value for field, value in present.items() if field not in lost})
 
 
-def _fitted(picture: Picture, format: Format, workspace: Path) -> Picture:
-    """As the format can hold it: colours as sRGB where it has no place for their profile, transparency on white, 16
-    bits rounded to 8."""
+def _convert_for(format: Format, picture: Picture, workspace: Path) -> Picture:
+    """The picture as the format can hold it: colours as sRGB where it has no place for their profile, transparency on
+    white, 16 bits rounded to 8."""
     grey_profile = picture.profile is not None and picture.profile[16:20] == b"GRAY"
     if picture.profile is not None and (not format.profile or (grey_profile and not format.grey)):
         log.info("%s: %s cannot hold its colour profile; colours are converted to sRGB.", picture.name, format.name)
@@ -195,12 +214,11 @@ def _fitted(picture: Picture, format: Format, workspace: Path) -> Picture:
     if flatten:
         log.warning("%s: %s has no transparency; the picture is laid on white.", picture.name, format.name)
     height, width, channels = picture.pixels.shape
-    channels -= flatten
     dtype = np.uint8 if reduce else picture.pixels.dtype
-    pixels = allocate((height, width, channels), dtype, workspace)
-    for y in range(0, height, ROWS):
-        rows = to_float(picture.pixels[y : y + ROWS])
+    pixels = allocate((height, width, channels - flatten), dtype, workspace)
+    for strip in strips(height):
+        rows = to_float(picture.pixels[strip])
         if flatten:
             rows = rows[:, :, :-1] * rows[:, :, -1:] + (1 - rows[:, :, -1:])
-        pixels[y : y + ROWS] = np.rint(rows * np.iinfo(dtype).max)
+        pixels[strip] = np.rint(rows * np.iinfo(dtype).max)
     return replace(picture, pixels=pixels)

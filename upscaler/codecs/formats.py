@@ -1,6 +1,6 @@
 """The table of formats: how each is recognised, which library reads and writes it, what it can hold.
 
-To add a format, add a row. What a written file keeps of its picture:
+To add a format, add a row: nothing else knows formats by name. What a written file keeps of its picture:
 
            16 bit   grey  alpha  profile  EXIF  XMP  IPTC  dpi  texts
 JPEG       -        yes   -      yes      yes   yes  yes   yes  -
@@ -16,13 +16,26 @@ TGA        -        yes   yes    -        -     -    -     -    -
 Where there is no place for it, grey becomes RGB, 16 bits become 8, alpha becomes white, and colours become sRGB; a
 profile of grey pixels is kept where grey is. TIFF keeps the descriptive tags of an EXIF block, the camera's and the
 GPS's; the others keep it byte for byte.
+
+The module is longer than others because it is one table.
 """
 
 from __future__ import annotations
 
+import importlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
+
+from ..arrays import PixelArray
+from ..picture import Metadata, Picture
+from . import deep, embed, jpeg_tables
+from .profiles import find_in_jpeg_2000
+
+if TYPE_CHECKING:
+    from .encode import EncodeOptions
 
 Library = Literal["vips", "pillow"]
 
@@ -32,16 +45,49 @@ class Format:
     """One row of the table."""
 
     name: str
-    """Its usual name, and Pillow's name for it."""
+    """Its usual name; Pillow's name for it, where Pillow reads or writes it."""
     suffixes: tuple[str, ...]
     """The first is given to new files."""
     recognises: Callable[[bytes], bool]
     """Whether a file's first 64 bytes are of this format."""
     reader: Library = "pillow"
     writer: Library | None = None
-    """None: can be read only."""
+    """None: it can only be read."""
+    has_signature: bool = True
+    """Whether its first bytes tell it; if not, the suffix must."""
+
+    vips_name: str = ""
+    """The name in libvips' functions that load and save it; empty: the usual name in lower case."""
     fail_on: Literal["error", "warning"] = "warning"
     """From which of libvips' complaints on a file counts as damaged."""
+    pillow_is_better: Callable[[], bool] = lambda: False
+    """Whether this machine has a package with which Pillow reads it and libvips may not."""
+    missing_decoder: str = ""
+    """What to say when libvips lacks the decoder."""
+    extract: Callable[[BinaryIO, Metadata], Metadata] | None = None
+    """Corrects the metadata that libvips has read, from the file itself."""
+    find_quality: Callable[[BinaryIO], int | None] | None = None
+    """Finds out how much a file was compressed; see `Picture.jpeg_quality`."""
+    has_code_points: bool = False
+    """Whether its colours may be told by code points of ITU-T H.273 in place of a profile."""
+
+    has_frames: bool = True
+    """Whether what Pillow calls frames are pictures; if not, they are the layers or sizes of one."""
+    largest_pixels: int | None = None
+    """Pixels above which Pillow refuses to open it; None: they are counted once it is open."""
+    reads_truncated: bool = True
+    """Whether Pillow keeps what it has decoded of a file that is cut short."""
+    find_profile: Callable[[bytes], bytes | None] | None = None
+    """Finds the colour profile that Pillow does not report in the head of the file."""
+    deep: deep.Reader | None = None
+    """Reads samples of more than 8 bits, which Pillow reduces to 8."""
+
+    options: Callable[[Picture, EncodeOptions, int], dict[str, Any]] = lambda *_: {}
+    """The options of libvips' or Pillow's writer for a picture and the quality that is asked for, or the default."""
+    embed: Callable[[Metadata, Path], None] | None = None
+    """Puts EXIF, IPTC and texts into a file that libvips has written."""
+    write_deep: Callable[[PixelArray, Path], None] | None = None
+    """Writes 16-bit pixels in Pillow's stead."""
     largest_side: int = 2**31 - 1
     alpha: bool = False
     """Whether it is written with transparency."""
@@ -55,39 +101,44 @@ class Format:
     """The fields of `Metadata` that are written."""
     quality: int | None = None
     """Default for lossy writing, 1..100; None when it is lossless."""
+    can_be_lossless: bool = True
+
+    @property
+    def vips_function(self) -> str:
+        """The beginning of the names of libvips' functions for it, "jpeg" of "jpegload_source"."""
+        return self.vips_name or self.name.lower()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Another process, to which functions cannot be sent, takes its own row of the same name."""
+        return _row, (self.name,)
 
 
 def _starts(*signatures: bytes) -> Callable[[bytes], bool]:
     return lambda head: head.startswith(signatures)
 
 
-def _webp(head: bytes) -> bool:
-    return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+def _has_brand(*brands: bytes) -> Callable[[bytes], bool]:
+    """Recognises ISO base media files, in which the major brand and the compatible ones stand at the beginning."""
+
+    def recognises(head: bytes) -> bool:
+        end = min(int.from_bytes(head[:4], "big"), len(head))
+        found = {head[8:12], *(head[at : at + 4] for at in range(16, end - 3, 4))}
+        return head[4:8] == b"ftyp" and not found.isdisjoint(brands)
+
+    return recognises
 
 
-def _brands(head: bytes) -> list[bytes]:
-    """Of an ISO base media file, the first is the major one."""
-    if head[4:8] != b"ftyp":
-        return []
-    end = min(int.from_bytes(head[:4], "big"), len(head))
-    return [head[8:12], *(head[at : at + 4] for at in range(16, end - 3, 4))]
+def _has_pillow_heif() -> bool:
+    """Whether the package pillow-heif is installed: it has the HEVC decoder that libvips' wheel lacks, 8 bits deep."""
+    try:
+        importlib.import_module("pillow_heif").register_heif_opener()
+    except ImportError:
+        return False
+    return True
 
 
-def _avif(head: bytes) -> bool:
-    return any(brand in (b"avif", b"avis") for brand in _brands(head))
-
-
-def _heif(head: bytes) -> bool:
-    return any(brand in (b"heic", b"heix", b"heim", b"hevc", b"mif1", b"msf1") for brand in _brands(head))
-
-
-def _portable_map(head: bytes) -> bool:
-    return head[:1] == b"P" and head[1:2] in b"123456" and head[2:3] in (b" ", b"\t", b"\n", b"\r")
-
-
-def _never(head: bytes) -> bool:
-    return False
-
+LARGEST_ICON: Final = 4096 * 4096
+"""Pixels. Icons hold whole files, which Pillow decodes when it opens them."""
 
 CAMERA: Final = frozenset({"exif", "xmp", "dpi"})
 
@@ -98,10 +149,14 @@ FORMATS: Final[tuple[Format, ...]] = (
         _starts(b"\xff\xd8\xff"),
         "vips",
         "vips",
+        find_quality=jpeg_tables.find_quality,
+        options=lambda _, wanted, quality: {"Q": quality, "subsample_mode": "off" if quality >= 90 else "on"},
+        embed=embed.into_jpeg,
         largest_side=65500,
         profile=True,
         metadata=CAMERA | {"iptc"},
         quality=95,
+        can_be_lossless=False,
     ),
     Format(
         "PNG",
@@ -109,6 +164,12 @@ FORMATS: Final[tuple[Format, ...]] = (
         _starts(b"\x89PNG\r\n\x1a\n"),
         "vips",
         "vips",
+        extract=embed.from_png,
+        options=lambda _, wanted, quality: {
+            "compression": 3 if wanted.compression is None else wanted.compression,
+            "filter": "paeth",
+        },
+        embed=embed.into_png,
         alpha=True,
         sixteen=True,
         profile=True,
@@ -117,9 +178,11 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         "WEBP",
         (".webp",),
-        _webp,
+        lambda head: head[:4] == b"RIFF" and head[8:12] == b"WEBP",
         "vips",
         "vips",
+        options=lambda _, wanted, quality: {"Q": quality, "lossless": wanted.lossless, "smart_subsample": True},
+        embed=embed.fill_exif_space,
         largest_side=16383,
         alpha=True,
         grey=False,
@@ -134,6 +197,14 @@ FORMATS: Final[tuple[Format, ...]] = (
         "vips",
         "vips",
         fail_on="error",  # warnings are for text without its zero, unordered tags and the like, never for pixels
+        extract=embed.from_tiff,
+        options=lambda picture, wanted, quality: {
+            "compression": "none" if wanted.compression == 0 else "deflate",
+            "level": wanted.compression or 6,
+            "predictor": "horizontal",
+            "bigtiff": picture.pixels.nbytes > 3 * 2**30,
+        },
+        embed=embed.into_tiff,
         alpha=True,
         sixteen=True,
         profile=True,
@@ -142,9 +213,20 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         "AVIF",
         (".avif",),
-        _avif,
+        _has_brand(b"avif", b"avis"),
         "vips",
         "vips",
+        vips_name="heif",
+        has_code_points=True,
+        options=lambda picture, wanted, quality: {
+            "compression": "av1",
+            "Q": quality,
+            "lossless": wanted.lossless,
+            "effort": 2,
+            "bitdepth": 12 if picture.depth == 16 else 8,
+            "subsample_mode": "off" if wanted.lossless or quality >= 90 else "on",
+        },
+        embed=embed.fill_exif_space,
         largest_side=16384,
         alpha=True,
         sixteen=True,
@@ -153,39 +235,64 @@ FORMATS: Final[tuple[Format, ...]] = (
         metadata=CAMERA,
         quality=80,
     ),
-    Format("HEIF", (".heic", ".heif", ".hif"), _heif, "vips"),
-    Format("GIF", (".gif",), _starts(b"GIF87a", b"GIF89a"), "vips"),
     Format(
-        "BMP",
-        (".bmp", ".dib"),
-        _starts(b"BM"),
-        writer="pillow",
-        largest_side=32767,
-        metadata=frozenset({"dpi"}),
+        "HEIF",
+        (".heic", ".heif", ".hif"),
+        _has_brand(b"heic", b"heix", b"heim", b"hevc", b"mif1", b"msf1"),
+        "vips",
+        pillow_is_better=_has_pillow_heif,
+        missing_decoder=(
+            "HEIC pictures need an HEVC decoder, which libvips was built without. Install pillow-heif, or convert it."
+        ),
+        has_code_points=True,
     ),
+    Format("GIF", (".gif",), _starts(b"GIF87a", b"GIF89a"), "vips"),
+    Format("BMP", (".bmp", ".dib"), _starts(b"BM"), writer="pillow", largest_side=32767, metadata=frozenset({"dpi"})),
     Format(
         "JPEG2000",
         (".jp2", ".j2k", ".jpx", ".j2c"),
         _starts(b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
         writer="pillow",
+        reads_truncated=False,  # it would be all black
+        find_profile=find_in_jpeg_2000,
+        deep=deep.JPEG_2000,
         alpha=True,
     ),
-    Format("PPM", (".ppm", ".pgm", ".pbm", ".pnm"), _portable_map, writer="pillow", sixteen=True),
-    Format("PSD", (".psd",), _starts(b"8BPS")),
-    Format("ICO", (".ico",), _starts(b"\0\0\1\0")),
-    Format("ICNS", (".icns",), _starts(b"icns")),
+    Format(
+        "PPM",
+        (".ppm", ".pgm", ".pbm", ".pnm"),
+        lambda head: re.match(rb"P[1-6][ \t\n\r]", head) is not None,
+        writer="pillow",
+        deep=deep.PORTABLE_MAP,
+        write_deep=deep.write_portable_map,
+        sixteen=True,
+    ),
+    Format("PSD", (".psd",), _starts(b"8BPS"), has_frames=False),
+    Format("ICO", (".ico",), _starts(b"\0\0\1\0"), has_frames=False, largest_pixels=LARGEST_ICON),
+    Format("ICNS", (".icns",), _starts(b"icns"), has_frames=False, largest_pixels=LARGEST_ICON),
     Format("DDS", (".dds",), _starts(b"DDS ")),
     Format("QOI", (".qoi",), _starts(b"qoif")),
     Format("SGI", (".sgi", ".rgb", ".bw"), _starts(b"\x01\xda\0", b"\x01\xda\x01")),
     Format("PCX", (".pcx",), _starts(b"\n\0\1", b"\n\2\1", b"\n\3\1", b"\n\5\1")),
-    # Nothing in a TGA's first bytes tells it: its name must.
-    Format("TGA", (".tga", ".icb", ".vda", ".vst"), _never, writer="pillow", largest_side=65535, alpha=True),
+    Format(
+        "TGA",
+        (".tga", ".icb", ".vda", ".vst"),
+        lambda _: False,
+        writer="pillow",
+        has_signature=False,
+        largest_side=65535,
+        alpha=True,
+    ),
 )
 
 
 def sniff(head: bytes) -> Format | None:
     """The format of a file by its first 64 bytes."""
     return next((format for format in FORMATS if format.recognises(head)), None)
+
+
+def _row(name: str) -> Format:
+    return next(format for format in FORMATS if format.name == name)
 
 
 def by_suffix(suffix: str) -> Format | None:
@@ -200,6 +307,4 @@ def by_name(name: str) -> Format | None:
 
 def writable(format: Format | None) -> Format:
     """The format itself if it can be written, else PNG."""
-    if format is not None and format.writer is not None:
-        return format
-    return next(format for format in FORMATS if format.name == "PNG")
+    return format if format is not None and format.writer is not None else _row("PNG")

@@ -1,4 +1,4 @@
-"""IPTC records in and out of Photoshop's image resources, which hold them in JPEG files.
+"""Reads and writes IPTC records in Photoshop's image resources, which hold them in JPEG files.
 
 Resources of other kinds, a thumbnail of the old picture among them, are left behind.
 """
@@ -11,8 +11,8 @@ RECORDS = 0x0404
 HEADER = b"Photoshop 3.0\0"
 
 
-def records_in(resources: bytes) -> bytes | None:
-    """The records of a block of resources, with or without its header; None when it has none."""
+def find_records(resources: bytes) -> bytes | None:
+    """Returns the records in a block of resources, with or without its header; None if there are none."""
     at = len(HEADER) if resources.startswith(HEADER) else 0
     while resources[at : at + 4] == b"8BIM" and at + 12 <= len(resources):
         kind, name = struct.unpack_from(">HB", resources, at + 4)
@@ -26,7 +26,7 @@ def records_in(resources: bytes) -> bytes | None:
     return None
 
 
-def resources_of(records: bytes) -> bytes:
-    """A block of resources, with its header, that holds these records."""
+def make_resources(records: bytes) -> bytes:
+    """Returns a block of resources, with its header, that holds these records."""
     padding = bytes(len(records) % 2)
     return HEADER + struct.pack(">4sHHI", b"8BIM", RECORDS, 0, len(records)) + records + padding

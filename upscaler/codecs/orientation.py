@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from ..arrays import PixelArray
+from dataclasses import replace
+
+from ..picture import Picture
 
 
-def swaps_sides(orientation: int) -> bool:
-    """Whether width and height change places."""
-    return orientation in (5, 6, 7, 8)
-
-
-def upright(pixels: PixelArray, orientation: int) -> PixelArray:
-    """Stored pixels as they are to be seen. Values that EXIF does not define count as 1, "upright already"."""
-    if swaps_sides(orientation):
+def turn_upright(picture: Picture, orientation: int) -> Picture:
+    """Turns stored pixels, and the resolution, the way they are to be seen. Values that EXIF does not define count as
+    1, "upright"."""
+    pixels, metadata = picture.pixels, picture.metadata
+    if orientation in (5, 6, 7, 8):
         pixels = pixels.transpose(1, 0, 2)
+        metadata = replace(metadata, dpi=metadata.dpi and metadata.dpi[::-1])
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]
-    return pixels
+    return replace(picture, pixels=pixels, metadata=metadata)

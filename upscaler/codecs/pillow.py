@@ -1,8 +1,7 @@
-"""Reading and writing through Pillow: what libvips' wheel lacks (BMP, TGA, PPM, JPEG 2000, ICO, PSD …)."""
+"""Reads and writes through Pillow what libvips' wheel lacks: BMP, TGA, PPM, JPEG 2000, ICO, PSD …"""
 
 from __future__ import annotations
 
-import importlib
 import io
 import logging
 import threading
@@ -16,103 +15,85 @@ import numpy as np
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from ..arrays import PixelArray
-from ..errors import OutputError, PictureError, UpscalerError
-from ..picture import Metadata, Picture, allocate
+from ..errors import OutputError, PictureError, UpscalerError, first_line
+from ..picture import Metadata, Picture, allocate, strips
 from ..tiling import Size
 from . import deep, tiff_exif
 from .formats import Format
-from .orientation import swaps_sides, upright
-from .profiles import builtin, fits, of_jpeg_2000
-from .tiff_exif import IPTC
+from .orientation import turn_upright
+from .profiles import builtin, fits
 
 log = logging.getLogger("upscaler")
 
 ORIENTATION = 0x0112
 IPTC_RESOURCE = 0x0404
-ROWS = 256
-PICTURES_OF_ONE = ("PSD", "ICO", "ICNS")
-"""What Pillow calls frames are layers or sizes there."""
-
-LARGEST_ICON = 4096 * 4096
-"""Pixels; Pillow refuses more than twice the limit it is given."""
-
 _settings = threading.Lock()
-"""Guards Pillow's process-wide limits, and Python's warnings, which are ours only while a file is read."""
+"""Guards Pillow's process-wide limits and Python's warnings, which are changed while a file is read."""
 
 
 def read(
-    file: Path | io.BytesIO,
+    file: Path | bytes,
     format: Format,
     name: str,
     accept_damaged: bool,
     check: Callable[[Size], None],
     workspace: Path | None,
 ) -> Picture:
-    """The first frame, upright. `check` is called with the size before any pixel is decoded.
+    """Reads the first frame, upright. `check` is called with the size before any pixel is decoded.
 
     Raises PictureError when Pillow cannot read it to the end.
     """
     with _settings, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         limit, truncated = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-        # Icons hold whole files, decoded when they are opened.
-        Image.MAX_IMAGE_PIXELS = LARGEST_ICON // 2 if format.name in ("ICO", "ICNS") else None
-        ImageFile.LOAD_TRUNCATED_IMAGES = accept_damaged and format.name != "JPEG2000"  # it would be all black
+        # Pillow refuses more than twice the limit it is given.
+        Image.MAX_IMAGE_PIXELS = None if format.largest_pixels is None else format.largest_pixels // 2
+        ImageFile.LOAD_TRUNCATED_IMAGES = accept_damaged and format.reads_truncated
         try:
-            with Image.open(file, formats=[format.name]) as image:
+            content = io.BytesIO(file) if isinstance(file, bytes) else file
+            with Image.open(content, formats=[format.name]) as image:
                 check(Size(*image.size))
                 frames = int(getattr(image, "n_frames", 1))
-                if frames > 1 and format.name not in PICTURES_OF_ONE:
-                    log.warning("%s: holds %d frames or pages; the first is used.", name, frames)
-                picture = _completed(_picture_of(image, name, workspace), file, format)
+                if frames > 1 and format.has_frames:
+                    log.warning("%s: there are %d frames or pages; the first is used.", name, frames)
+                picture = _complete(_convert(image, name, workspace), file, format)
         except UpscalerError:
             raise
         except UnidentifiedImageError as error:
             what = f"cannot be read as {format.name}; it is damaged, or of a kind that is not supported"
             raise PictureError(f"{name}: {what}. Convert it first.") from error
         except Exception as error:
-            advice = "; nothing of it can be read." if accept_damaged else ". --accept-damaged uses what can be read."
-            raise PictureError(f"{name}: the file is damaged ({_reason(error)}){advice}") from error
+            rest = "; nothing of it can be read." if accept_damaged else ". `accept_damaged` uses what can be read."
+            raise PictureError(f"{name}: the file is damaged ({first_line(error)}){rest}") from error
         finally:
             Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = limit, truncated
     return replace(picture, format=format.name, name=name)
 
 
-def knows_heif() -> bool:
-    """Whether the package pillow-heif is there: it has the HEVC decoder that libvips' wheel lacks, 8 bits deep."""
-    try:
-        importlib.import_module("pillow_heif").register_heif_opener()
-    except ImportError:
-        return False
-    return True
+def convert(image: Image.Image, name: str, workspace: Path | None = None) -> Picture:
+    """Converts a Pillow image of any mode to an upright picture, with its profile, EXIF, XMP, IPTC and resolution.
 
-
-def picture_of(image: Image.Image, name: str, workspace: Path | None = None) -> Picture:
-    """A Pillow image of any mode as an upright picture, with its profile, EXIF, XMP, IPTC and resolution.
-
-    Raises PictureError for pixels of floating-point or 32-bit whole numbers, and when it was opened but can't be read.
+    Raises PictureError for floating-point pixels or 32-bit whole numbers, and when the image cannot be loaded.
     """
     try:
-        return _picture_of(image, name, workspace)
+        return _convert(image, name, workspace)
     except UpscalerError:
         raise
     except Exception as error:
-        raise PictureError(f"{name}: the image cannot be read ({_reason(error)}).") from error
+        raise PictureError(f"{name}: the image cannot be read ({first_line(error)}).") from error
 
 
-def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+def write(picture: Picture, path: Path, format: Format, options: dict[str, Any]) -> None:
+    """Writes one file at exactly `path`; `options` are those of Pillow's writer. Raises OutputError.
 
-
-def write(picture: Picture, path: Path, format: Format) -> None:
-    """One file at exactly `path`. What the format cannot hold (metadata, mostly) is left out. Raises OutputError."""
+    Of the metadata only the resolution is written.
+    """
     pixels = picture.pixels
-    options: dict[str, Any] = {}
-    if picture.metadata.dpi and "dpi" in format.metadata:
-        options["dpi"] = picture.metadata.dpi
+    if picture.metadata.dpi:
+        options = {**options, "dpi": picture.metadata.dpi}
     try:
-        if picture.depth == 16:  # which of these formats only one has
-            deep.write_portable_map(pixels, path)
+        if picture.depth == 16 and format.write_deep is not None:
+            format.write_deep(pixels, path)
         else:
             image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
             image.save(path, format.name, **options)
@@ -120,28 +101,25 @@ def write(picture: Picture, path: Path, format: Format) -> None:
         raise OutputError(f"cannot be written as {format.name} ({error}).") from error
 
 
-def _picture_of(image: Image.Image, name: str, workspace: Path | None) -> Picture:
-    image.load()  # first, for a TIFF is turned upright by it
+def _convert(image: Image.Image, name: str, workspace: Path | None) -> Picture:
+    image.load()  # first: it turns a TIFF upright
     profile = image.info.get("icc_profile")
     orientation = image.getexif().get(ORIENTATION, 1)
     metadata = _metadata(image)
-    image, profile = _in_supported_mode(image, profile, name)
-    pixels = upright(_fetch(image, name, workspace), orientation)
-    if metadata.dpi and swaps_sides(orientation):
-        metadata = replace(metadata, dpi=metadata.dpi[::-1])
-    return Picture(pixels, profile if fits(profile, pixels.shape[2]) else None, metadata, image.format, name)
+    image, profile = _convert_mode(image, profile, name)
+    pixels = _fetch(image, name, workspace)
+    profile = profile if fits(profile, pixels.shape[2]) else None
+    return turn_upright(Picture(pixels, profile, metadata, image.format, name), orientation)
 
 
 def _metadata(image: Image.Image) -> Metadata:
-    """The EXIF block as it was read, where Pillow has it; else what it knows, without a TIFF's own structure."""
+    """Returns the EXIF block as it was read, or the tags that Pillow knows; without a TIFF's own structure."""
     exif = image.info.get("exif") or (image.getexif().tobytes() if image.getexif() else None)
-    directory = {}
-    if exif is not None:
-        exif = exif.removeprefix(b"Exif\0\0")
+    exif = exif and exif.removeprefix(b"Exif\0\0")
     if image.format == "TIFF" and exif is not None:
         directory = tiff_exif.read(io.BytesIO(exif))
-        directory.pop(IPTC, None)
-        exif = tiff_exif.block_of(directory) if directory else None
+        directory.pop(tiff_exif.IPTC, None)
+        exif = tiff_exif.make_block(directory) if directory else None
     xmp, resources = image.info.get("xmp"), image.info.get("photoshop")
     dpi = image.info.get("dpi")
     return Metadata(
@@ -152,45 +130,39 @@ def _metadata(image: Image.Image) -> Metadata:
     )
 
 
-def _completed(picture: Picture, file: Path | io.BytesIO, format: Format) -> Picture:
-    """With what Pillow leaves in the file: the profile of a JPEG 2000, and 16 bits where it gives 8."""
-    if format.name == "JPEG2000":
-        profile = of_jpeg_2000(deep.content(file, deep.HEAD))
+def _complete(picture: Picture, file: Path | bytes, format: Format) -> Picture:
+    """Adds what Pillow leaves in the file: the profile, and samples of more than 8 bits."""
+    if format.find_profile is not None:
+        profile = format.find_profile(deep.read_content(file, deep.HEAD))
         picture = replace(picture, profile=profile if fits(profile, picture.pixels.shape[2]) else None)
-    largest = deep.largest_value(file, format.name)
-    if largest <= 255:
+    try:
+        pixels = None if format.deep is None else format.deep.read(file, picture.pixels.shape)
+    except ValueError:
+        log.warning("%s: it is read with 8 bits a sample.", picture.name)
         return picture
-    pixels = deep.read(file, format.name, largest)
-    if pixels is None or pixels.shape != picture.pixels.shape:
-        log.warning("%s: is read with 8 bits a sample.", picture.name)
-        return picture
-    return replace(picture, pixels=pixels)
+    return picture if pixels is None else replace(picture, pixels=pixels)
 
 
-def _in_supported_mode(image: Image.Image, profile: bytes | None, name: str) -> tuple[Image.Image, bytes | None]:
-    """L, LA, RGB, RGBA or I;16, and the profile that then holds."""
+def _convert_mode(image: Image.Image, profile: bytes | None, name: str) -> tuple[Image.Image, bytes | None]:
+    """Converts to L, LA, RGB, RGBA, I or I;16, and returns the profile that the result still has."""
     mode = image.mode
     if mode == "F":
         raise PictureError(
             f"{name}: 32-bit float pixels are not supported (8 or 16 bit whole numbers). Convert it first."
         )
     if mode in ("CMYK", "LAB"):
-        return _through_profile(image, profile, name), None
-    if mode.startswith("I;16"):
-        return image if mode == "I;16" else image.convert("I"), profile
-    if mode == "1":
-        return image.convert("L"), profile
-    if mode in ("P", "PA"):
-        return image.convert("RGBA" if mode == "PA" or "transparency" in image.info else "RGB"), profile
-    if mode in ("L", "RGB") and "transparency" in image.info:
+        return _convert_to_srgb(image, profile, name), None
+    if mode in ("L", "P", "RGB") and "transparency" in image.info:
         return image.convert("LA" if mode == "L" else "RGBA"), profile
-    if mode in ("L", "LA", "RGB", "RGBA", "I"):
+    if mode in ("L", "LA", "RGB", "RGBA", "I", "I;16"):
         return image, profile
-    return image.convert({"La": "LA", "RGBa": "RGBA"}.get(mode, "RGB")), None if mode == "HSV" else profile
+    others = {"1": "L", "La": "LA", "PA": "RGBA", "RGBa": "RGBA"}
+    other = "I" if mode.startswith("I;16") else others.get(mode, "RGB")
+    return image.convert(other), None if mode == "HSV" else profile
 
 
-def _through_profile(image: Image.Image, profile: bytes | None, name: str) -> Image.Image:
-    """CMYK and Lab as sRGB: by its own profile, else by a common one."""
+def _convert_to_srgb(image: Image.Image, profile: bytes | None, name: str) -> Image.Image:
+    """Converts CMYK and Lab to sRGB by the image's own profile, or a common one."""
     to_srgb = ImageCms.createProfile("sRGB")
     common: Any = ImageCms.createProfile("LAB") if image.mode == "LAB" else io.BytesIO(builtin("cmyk"))
     own: Any = io.BytesIO(profile) if profile and image.mode == "CMYK" else common
@@ -207,10 +179,9 @@ def _fetch(image: Image.Image, name: str, workspace: Path | None) -> PixelArray:
     channels = len(image.getbands())
     dtype = np.uint16 if image.mode.startswith("I") else np.uint8
     pixels = allocate((image.height, image.width, channels), dtype, workspace)
-    for y in range(0, image.height, ROWS):
-        rows = min(ROWS, image.height - y)
-        part = np.asarray(image.crop((0, y, image.width, y + rows)))
+    for strip in strips(image.height):
+        part = np.asarray(image.crop((0, strip.start, image.width, strip.stop)))
         if image.mode == "I" and not 0 <= part.min() <= part.max() <= 65535:
             raise PictureError(f"{name}: 32-bit whole numbers are not supported (8 or 16 bit). Convert it first.")
-        pixels[y : y + rows] = part.reshape(rows, image.width, channels)
+        pixels[strip] = part.reshape(-1, image.width, channels)
     return pixels

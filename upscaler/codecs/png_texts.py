@@ -1,5 +1,7 @@
-"""Texts in PNG files: libvips reads and writes them as if they were all ASCII. Also what is stored as text there, as
-ImageMagick and exiftool do: IPTC, and EXIF before it had a chunk of its own."""
+"""Reads and writes texts in PNG files: libvips takes them all for ASCII.
+
+ImageMagick and exiftool also store IPTC as a text there.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,11 @@ LARGEST = 2**24
 
 
 def read(file: BinaryIO) -> dict[str, str]:
-    """All texts but XMP by their keys; of equal keys the first counts. Broken ones are left out."""
+    """Reads all texts but XMP by their keys; of equal keys the first counts. Broken texts are left out."""
     texts: dict[str, str] = {}
-    for kind, data in _chunks(file):
+    for kind, data in _read_chunks(file):
         try:
-            key, text = _text(kind, data)
+            key, text = _read_text(kind, data)
         except (ValueError, zlib.error):
             continue
         if key and key != XMP:
@@ -31,8 +33,11 @@ def read(file: BinaryIO) -> dict[str, str]:
     return texts
 
 
-def profile_in(texts: dict[str, str], name: str) -> bytes | None:
-    """Takes out the raw profile of that name: a line, a line with its length, then hexadecimal lines."""
+def take_profile(texts: dict[str, str], name: str) -> bytes | None:
+    """Removes the raw profile of that name from `texts` and returns its bytes.
+
+    Its text is a line, a line with its length, then hexadecimal lines.
+    """
     text = texts.pop(RAW + name, None)
     try:
         return None if text is None else bytes.fromhex("".join(text.strip().split("\n")[2:])) or None
@@ -40,23 +45,23 @@ def profile_in(texts: dict[str, str], name: str) -> bytes | None:
         return None
 
 
-def chunks_of(exif: bytes | None, records: bytes | None, texts: Mapping[str, str]) -> bytes:
-    """Chunks to go in after the header of a PNG file."""
-    chunks = [] if exif is None else [_chunk(b"eXIf", exif)]
+def make_chunks(exif: bytes | None, records: bytes | None, texts: Mapping[str, str]) -> bytes:
+    """Returns chunks to be inserted after the header of a PNG file."""
+    chunks = [] if exif is None else [_make_chunk(b"eXIf", exif)]
     if records is not None:
-        data = iptc.resources_of(records).removeprefix(iptc.HEADER)
-        chunks.append(_chunk(b"tEXt", f"{RAW}iptc\0\niptc\n{len(data):8}\n{data.hex()}\n".encode()))
+        data = iptc.make_resources(records).removeprefix(iptc.HEADER)
+        chunks.append(_make_chunk(b"tEXt", f"{RAW}iptc\0\niptc\n{len(data):8}\n{data.hex()}\n".encode()))
     for key, text in texts.items():
         name = key.encode("latin-1", "replace")[:79]
         try:
-            chunks.append(_chunk(b"tEXt", name + b"\0" + text.encode("latin-1")))
+            chunks.append(_make_chunk(b"tEXt", name + b"\0" + text.encode("latin-1")))
         except UnicodeEncodeError:
-            chunks.append(_chunk(b"iTXt", name + bytes(5) + text.encode("utf-8", "replace")))
+            chunks.append(_make_chunk(b"iTXt", name + bytes(5) + text.encode("utf-8", "replace")))
     return b"".join(chunks)
 
 
-def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """The chunks that hold texts."""
+def _read_chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """Reads the chunks that hold texts: their kind and content."""
     file.seek(SIGNATURE)
     while len(head := file.read(8)) == 8:
         size, kind = struct.unpack(">I4s", head)
@@ -69,21 +74,21 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
             file.seek(size + 4, io.SEEK_CUR)
 
 
-def _text(kind: bytes, data: bytes) -> tuple[str, str]:
+def _read_text(kind: bytes, data: bytes) -> tuple[str, str]:
     name, _, rest = data.partition(b"\0")
     key = name.decode("latin-1")
     if kind == b"tEXt":
         return key, rest.decode("latin-1")
     if kind == b"zTXt":
-        return key, _inflated(rest[1:]).decode("latin-1")
+        return key, _inflate(rest[1:]).decode("latin-1")
     compressed = rest[:1] == b"\1"
     _language, _keyword, text = rest[2:].split(b"\0", 2)
-    return key, (_inflated(text) if compressed else text).decode("utf-8")
+    return key, (_inflate(text) if compressed else text).decode("utf-8")
 
 
-def _inflated(data: bytes) -> bytes:
+def _inflate(data: bytes) -> bytes:
     return zlib.decompressobj().decompress(data, LARGEST)
 
 
-def _chunk(kind: bytes, data: bytes) -> bytes:
+def _make_chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

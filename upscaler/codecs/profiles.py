@@ -1,23 +1,25 @@
-"""ICC profiles: what their headers tell (ICC.1:2022, 7.2), and conversion to sRGB where one cannot be kept."""
+"""Reads the headers of ICC profiles (ICC.1:2022, 7.2), and converts colours to sRGB where a profile cannot be kept."""
 
 from __future__ import annotations
 
+import io
 import logging
 from dataclasses import replace
 from pathlib import Path
 
 import pyvips
+from PIL import ImageCms
 
-from ..picture import Picture, allocate
+from ..picture import Picture, allocate, strips
+from .connections import make_image
 
 log = logging.getLogger("upscaler")
 
-ROWS = 256
 HEADER = 128
 P3 = (12, 13)
 """Colour primaries and transfer function of Display P3 as ITU-T H.273 numbers them."""
 
-GLARING = {16: "PQ", 18: "HLG"}
+HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 """Transfer functions of high dynamic range, by the same numbers."""
 
 
@@ -28,44 +30,51 @@ def fits(profile: bytes | None, channels: int) -> bool:
     return profile[16:20] == (b"GRAY" if channels <= 2 else b"RGB ")
 
 
-def of_code_points(head: bytes) -> tuple[bytes | None, str | None]:
-    """The profile that the code points in an AVIF or HEIF file stand for, if they are not sRGB's; and the name of its
-    curve of high dynamic range, if it has one."""
+def read_code_points(head: bytes) -> tuple[bytes | None, str | None]:
+    """Returns the profile that the code points in an AVIF or HEIF file stand for, and the name of its curve.
+
+    The profile is None for sRGB, the name for curves without high dynamic range.
+    """
     at = head.find(b"colrnclx") + 8
     codes = int.from_bytes(head[at : at + 2], "big"), int.from_bytes(head[at + 2 : at + 4], "big")
     if at < 8:
         return None, None
-    return builtin("p3") if codes == P3 else None, GLARING.get(codes[1])
+    return builtin("p3") if codes == P3 else None, HDR_TRANSFERS.get(codes[1])
 
 
-def of_jpeg_2000(head: bytes) -> bytes | None:
-    """The profile in the head of a JPEG 2000 file (ISO 15444-1, I.5.3.3)."""
+def find_in_jpeg_2000(head: bytes) -> bytes | None:
+    """Returns the profile in the head of a JPEG 2000 file (ISO 15444-1, I.5.3.3)."""
     at = head.find(b"colr\x02")
     return head[at + 7 : at - 4 + int.from_bytes(head[at - 4 : at], "big")] if at >= 4 else None
 
 
 def builtin(name: str) -> bytes:
-    """A profile that comes with libvips: "srgb", "p3", "cmyk"."""
+    """Returns a profile that comes with libvips: "srgb", "p3", "cmyk"."""
     return bytes(pyvips.Image.profile_load(name))
 
 
 def to_srgb(picture: Picture, workspace: Path | None) -> Picture:
-    """With colours as sRGB numbers and no profile; alpha, depth and greyness stay. A damaged profile counts as sRGB."""
+    """Converts colours to sRGB without a profile; alpha, depth and greyness stay. A damaged profile counts as sRGB."""
     height, width, channels = picture.pixels.shape
     colours = 1 if channels <= 2 else 3
-    kind = "ushort" if picture.depth == 16 else "uchar"
-    meaning = {(1, 8): "b-w", (1, 16): "grey16", (3, 8): "srgb", (3, 16): "rgb16"}[colours, picture.depth]
     pixels = allocate(picture.pixels.shape, picture.pixels.dtype, workspace)
     try:
-        for y in range(0, height, ROWS):
-            rows = picture.pixels[y : y + ROWS]
-            image = pyvips.Image.new_from_memory(rows[:, :, :colours].tobytes(), width, len(rows), colours, kind)
-            image = image.copy(interpretation=meaning)
+        for strip in strips(height):
+            rows = picture.pixels[strip]
+            image = make_image(rows[:, :, :colours])
             image.set_type(pyvips.GValue.blob_type, "icc-profile-data", picture.profile)
             converted = image.icc_transform("srgb", embedded=True, intent="relative", depth=picture.depth).numpy()
-            pixels[y : y + ROWS] = rows
-            pixels[y : y + ROWS, :, :colours] = converted.reshape(len(rows), width, -1)[:, :, :colours]
+            pixels[strip] = rows
+            pixels[strip, :, :colours] = converted.reshape(len(rows), width, -1)[:, :, :colours]
     except pyvips.Error:
         log.warning("%s: its colour profile is damaged; it is taken for sRGB.", picture.name)
         return replace(picture, profile=None)
     return replace(picture, pixels=pixels, profile=None)
+
+
+def profile_name(profile: bytes) -> str:
+    """The description in an ICC profile, or its size if it is damaged."""
+    try:
+        return ImageCms.getProfileDescription(io.BytesIO(profile)).strip()
+    except ImageCms.PyCMSError:
+        return f"of {len(profile):,} bytes, damaged"

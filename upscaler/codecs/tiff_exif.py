@@ -1,4 +1,4 @@
-"""EXIF and IPTC in TIFF files, where they are directories among those of the pixels: libvips leaves them alone.
+"""Reads and writes EXIF and IPTC in TIFF files, where they are directories among those of the pixels.
 
 Classic and BigTIFF, both byte orders (TIFF 6.0, section 2). An EXIF block is itself a small classic TIFF.
 """
@@ -19,14 +19,14 @@ POINTERS = frozenset({0x8769, 0x8825, 0xA005})
 
 DESCRIPTIVE = POINTERS | {0x010D, DESCRIPTION, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x4749, 0x8298}
 DESCRIPTIVE |= {IPTC, *range(0x9C9B, 0x9CA0)}
-"""Tags of the first directory that tell of the picture and not of its file: title, maker, model, software, date,
-artist, computer, rating, copyright, Windows' texts."""
+"""Tags of the first directory that describe the picture and not its file: title, maker, model, software, date, artist,
+computer, rating, copyright, Windows' texts."""
 
 STRUCTURE = (b'{"shape"', b"ImageJ=")
 """Beginnings of a description by which programs find their pixels: wrong for pixels of another size."""
 
 BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-"""Of one value, by its kind; rationals, 5 and 10, are two numbers of four."""
+"""Bytes of one value by its kind; rationals, 5 and 10, are two numbers of four bytes."""
 
 BROKEN = (struct.error, ValueError, OverflowError, OSError)
 """Raised by numbers that lead nowhere."""
@@ -49,7 +49,7 @@ Directory: TypeAlias = Mapping[int, Union[Value, "Directory"]]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a file writes its numbers; an entry ends in 4 or 8 bytes, its value or the place of it."""
+    """How a file stores its numbers; an entry ends in 4 or 8 bytes, which are its value or the offset of it."""
 
     order: str
     big: bool
@@ -68,7 +68,7 @@ class Layout:
 
 
 def read(file: BinaryIO) -> dict[int, Value | Directory]:
-    """The descriptive tags of a TIFF file or EXIF block, with the directories below them. Empty if it is broken."""
+    """Reads the descriptive tags of a TIFF file or EXIF block, with the directories below; empty if it is broken."""
     try:
         found = _directory(file, *_begin(file), DESCRIPTIVE)
     except BROKEN:
@@ -79,30 +79,30 @@ def read(file: BinaryIO) -> dict[int, Value | Directory]:
     return found
 
 
-def tags(file: BinaryIO) -> set[int]:
-    """All tags of the first directory. Empty if it is broken."""
+def read_tags(file: BinaryIO) -> set[int]:
+    """Reads the numbers of all tags of the first directory; empty if it is broken."""
     try:
         return set(_entries(file, *_begin(file))[0])
     except BROKEN:
         return set()
 
 
-def block_of(directory: Directory) -> bytes:
-    """An EXIF block."""
-    return b"II*\0\x08\0\0\0" + _packed(directory, Layout("<", False), 8)
+def make_block(directory: Directory) -> bytes:
+    """Returns an EXIF block that holds these tags."""
+    return b"II*\0\x08\0\0\0" + _pack(directory, Layout("<", False), 8)
 
 
 def add(file: BinaryIO, directory: Directory) -> None:
-    """Puts tags into the first directory of a TIFF file or EXIF block, in place of those of the same name.
+    """Puts tags into the first directory of a TIFF file or EXIF block, in place of those with the same number.
 
-    It is written anew at the end; nothing else moves. Raises ValueError or struct.error if `file` is neither, or grows
-    beyond what it can address.
+    The directory is written anew at the end; nothing else moves. Raises ValueError or struct.error if `file` is
+    neither, or grows beyond what it can address.
     """
     layout, first = _begin(file)
     old, link = _entries(file, layout, first)
     base = (file.seek(0, io.SEEK_END) + 1) // 2 * 2
     file.seek(base)
-    file.write(_packed(directory, layout, base, old, link))
+    file.write(_pack(directory, layout, base, old, link))
     file.seek(8 if layout.big else 4)
     file.write(struct.pack(layout.place, base))
 
@@ -118,7 +118,7 @@ def _begin(file: BinaryIO) -> tuple[Layout, int]:
 
 
 def _entries(file: BinaryIO, layout: Layout, at: int) -> tuple[dict[int, bytes], int]:
-    """The entries of a directory, as they stand, by tag; and the place of the directory after it."""
+    """Reads the bytes of a directory's entries by tag, and the offset of the next directory."""
     file.seek(at)
     (count,) = struct.unpack(layout.count, file.read(struct.calcsize(layout.count)))
     size = struct.calcsize(layout.entry)
@@ -142,7 +142,7 @@ def _directory(
             data = file.read(size)
         if len(data) < size:
             continue
-        data = _turned(kind, data[:size], layout.order)
+        data = _swap(kind, data[:size], layout.order)
         if tag not in POINTERS:
             found[tag] = Value(kind, count, data)
         elif depth < DEEPEST:
@@ -150,10 +150,10 @@ def _directory(
     return found
 
 
-def _packed(
+def _pack(
     directory: Directory, layout: Layout, base: int, old: Mapping[int, bytes] | None = None, link: int = 0
 ) -> bytes:
-    """A directory as it stands at `base`: `old` entries and new ones in order, then their values, and those below."""
+    """Returns the bytes of a directory at offset `base`: entries in order, their values, directories below."""
     old = old or {}
     tags = sorted({*directory, *old})
     table = bytearray(struct.pack(layout.count, len(tags)))
@@ -166,16 +166,16 @@ def _packed(
             continue
         value, place = directory[tag], struct.pack(layout.place, after + len(values))
         if isinstance(value, Value):
-            data = _turned(value.kind, value.data, layout.order)
+            data = _swap(value.kind, value.data, layout.order)
             table += struct.pack(layout.entry, tag, value.kind, value.count, data if len(data) <= room else place)
             values += data + bytes(len(data) % 2) if len(data) > room else b""
         else:
             table += struct.pack(layout.entry, tag, 16 if layout.big else 4, 1, place)
-            values += _packed(value, layout, after + len(values))
+            values += _pack(value, layout, after + len(values))
     return bytes(table + struct.pack(layout.place, link) + values)
 
 
-def _turned(kind: int, data: bytes, order: str) -> bytes:
-    """Between little-endian and the file's order."""
+def _swap(kind: int, data: bytes, order: str) -> bytes:
+    """Converts values between little-endian and the file's byte order."""
     width = 4 if kind in (5, 10) else BYTES[kind]
     return data if order == "<" or width == 1 else np.frombuffer(data, f"u{width}").byteswap().tobytes()

@@ -1,11 +1,11 @@
-"""Reading and writing through libvips: JPEG, PNG, WebP, TIFF, AVIF, HEIF, GIF."""
+"""Reads and writes through libvips: JPEG, PNG, WebP, TIFF, AVIF, HEIF, GIF."""
 
 from __future__ import annotations
 
 import io
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,39 +14,31 @@ import pyvips
 
 from ..arrays import PixelArray
 from ..errors import OutputError, PictureError
-from ..picture import Metadata, Picture, allocate
+from ..picture import Metadata, Picture, allocate, strips
 from ..tiling import Size
-from . import embed, iptc, png_texts, tiff_exif
-from .connections import source, target
+from . import embed, iptc
+from .connections import make_image, open_source, open_target
+from .deep import read_content
 from .formats import Format
-from .orientation import swaps_sides, upright
-from .profiles import fits, of_code_points
-from .tiff_exif import Value
+from .orientation import turn_upright
+from .profiles import fits, read_code_points
 
 log = logging.getLogger("upscaler")
-logging.getLogger("pyvips").addHandler(logging.NullHandler())  # what matters of it comes with its exceptions
-pyvips.cache_set_max(0)  # of operations: each picture is read and written once
+logging.getLogger("pyvips").addHandler(logging.NullHandler())  # its exceptions say what matters
 
 MILLIMETRES = 25.4
 USUAL_DPI = (72.0, 72.0)
-"""Written into PNG and TIFF when the source says nothing: libvips cannot leave it out."""
+"""Written into PNG and TIFF if the source states no resolution: libvips cannot leave it out."""
 
-UNSAID = (1.0, 2.834, 72 / MILLIMETRES)
-"""Pixels a millimetre that libvips reports when a file says nothing."""
-
-ROWS = 256
-"""Fetched at a time; libvips decodes as they are asked for."""
+UNSTATED = (1.0, 2.834, 72 / MILLIMETRES)
+"""Pixels a millimetre that libvips reports if a file states no resolution."""
 
 CODE_POINTS_WITHIN = 2**16
 
 HARMLESS = ("Invalid SOS parameters", "JFIF revision", "Adobe color transform", "Inconsistent progression")
-"""Complaints of libjpeg about files that it decodes to the end all the same."""
+"""Complaints of libjpeg about files that it nevertheless decodes to the end."""
 
 HARMFUL = ("Corrupt JPEG data", "remature end")
-
-LOADERS = {"AVIF": "heifload_source", "HEIF": "heifload_source"}
-SAVERS = {"AVIF": "heifsave_target"}
-"""Named by format, so that libvips never takes a file for one of another kind, an SVG drawing say."""
 
 
 def read(
@@ -57,7 +49,7 @@ def read(
     check: Callable[[Size], None],
     workspace: Path | None,
 ) -> Picture:
-    """The first frame or page, upright. `check` is called with the size before any pixel is decoded.
+    """Reads the first frame or page, upright. `check` is called with the size before any pixel is decoded.
 
     Raises PictureError when libvips cannot read it to the end.
     """
@@ -70,77 +62,47 @@ def read(
                 raise
             return _read(file, format, name, "error", check, workspace)
     except pyvips.Error as error:
-        raise PictureError(f"{name}: {_reason(error, format, accept_damaged)}") from error
+        raise PictureError(f"{name}: {_explain(error, format, accept_damaged)}") from error
 
 
-def write(picture: Picture, path: Path, format: Format, quality: int, lossless: bool, compression: int | None) -> None:
-    """One file at exactly `path`, overwriting it. Raises OutputError."""
-    height, width, bands = picture.pixels.shape
-    kind = "ushort" if picture.depth == 16 else "uchar"
-    pixels = np.ascontiguousarray(picture.pixels)
-    image = pyvips.Image.new_from_memory(pixels.data, width, height, bands, kind)
+def write(picture: Picture, path: Path, format: Format, options: dict[str, Any]) -> None:
+    """Writes one file at exactly `path`, overwriting it; `options` are those of libvips' saver. Raises OutputError."""
     across, down = picture.metadata.dpi or USUAL_DPI
-    image = image.copy(
-        interpretation=_interpretation(bands, picture.depth), xres=across / MILLIMETRES, yres=down / MILLIMETRES
-    )
+    image = make_image(picture.pixels).copy(xres=across / MILLIMETRES, yres=down / MILLIMETRES)
     image.set_type(pyvips.GValue.gstr_type, "resolution-unit", "in")
-    room = embed.room_for(picture.metadata) if format.name in ("WEBP", "AVIF") else None
-    blobs = {"icc-profile-data": picture.profile, "xmp-data": picture.metadata.xmp, "exif-data": room}
+    space = embed.reserve_exif_space(picture.metadata) if format.embed is embed.fill_exif_space else None
+    blobs = {"icc-profile-data": picture.profile, "xmp-data": picture.metadata.xmp, "exif-data": space}
     for field, blob in blobs.items():
         if blob:
             image.set_type(pyvips.GValue.blob_type, field, blob)
-    options: dict[str, dict[str, Any]] = {
-        "JPEG": {"Q": quality, "subsample_mode": "off" if quality >= 90 else "on"},
-        "PNG": {"compression": 3 if compression is None else compression, "filter": "paeth"},
-        "WEBP": {"Q": quality, "lossless": lossless, "smart_subsample": True, "exact": False},
-        "TIFF": {
-            "compression": "none" if compression == 0 else "deflate",
-            "level": compression or 6,
-            "predictor": "horizontal",
-            "tile": False,
-            "bigtiff": pixels.nbytes > 3 * 2**30,
-        },
-        "AVIF": {
-            "compression": "av1",
-            "Q": quality,
-            "lossless": lossless,
-            "effort": 2,
-            "bitdepth": 12 if picture.depth == 16 else 8,
-            "subsample_mode": "off" if lossless or quality >= 90 else "on",
-        },
-    }
-    keep = "icc|xmp|exif" if room else "icc|xmp"
+    keep = "icc|xmp|exif" if space else "icc|xmp"
     try:
-        saver = getattr(image, SAVERS.get(format.name, f"{format.name.lower()}save_target"))
-        saver(target(path), keep=keep, **options[format.name])
+        # The format is named, so that libvips never takes a file for one of another kind, such as an SVG drawing.
+        getattr(image, f"{format.vips_function}save_target")(open_target(path), keep=keep, **options)
     except pyvips.Error as error:
         raise OutputError(f"cannot be written as {format.name} ({_detail(error)}).") from error
-    embed.embed(picture.metadata, path, format.name)
+    if format.embed is not None:
+        format.embed(picture.metadata, path)
 
 
 def _read(
     file: Path | bytes, format: Format, name: str, fail_on: str, check: Callable[[Size], None], workspace: Path | None
 ) -> Picture:
-    pyvips.vips_lib.vips_error_clear()  # of complaints that were no errors: they would explain the next one
-    image = _open(file, format, fail_on)
+    pyvips.vips_lib.vips_error_clear()  # earlier complaints would be taken for the reason of the next error
+    load = getattr(pyvips.Image, f"{format.vips_function}load_source")
+    image: pyvips.Image = load(open_source(file), fail_on=fail_on, access="sequential")
     check(Size(image.width, image.height))
     pages = int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
     if pages > 1:
-        log.warning("%s: holds %d frames or pages; the first is used.", name, pages)
+        log.warning("%s: there are %d frames or pages; the first is used.", name, pages)
     metadata = _metadata(image, format, file)
     orientation = int(image.get("orientation")) if image.get_typeof("orientation") else 1
-    image = _in_rgb_or_grey(image, name)
+    image = _convert(image, name)
     profile = _profile(image, format, file, name)
-    pixels = upright(_fetch(image, workspace), orientation)
-    if swaps_sides(orientation) and metadata.dpi:
-        metadata = replace(metadata, dpi=metadata.dpi[::-1])
-    return Picture(pixels, profile, metadata, format.name, name)
-
-
-def _open(file: Path | bytes, format: Format, fail_on: str) -> pyvips.Image:
-    loader = getattr(pyvips.Image, LOADERS.get(format.name, f"{format.name.lower()}load_source"))
-    image: pyvips.Image = loader(source(file), fail_on=fail_on, access="sequential")
-    return image
+    picture = Picture(
+        _fetch(image, workspace), profile, metadata, format.name, name, jpeg_quality=_find_quality(file, format)
+    )
+    return turn_upright(picture, orientation)
 
 
 def _binary(file: Path | bytes) -> BinaryIO:
@@ -154,42 +116,38 @@ def _blob(image: pyvips.Image, field: str) -> bytes | None:
 def _metadata(image: pyvips.Image, format: Format, file: Path | bytes) -> Metadata:
     exif, xmp, resources = (_blob(image, field) for field in ("exif-data", "xmp-data", "iptc-data"))
     exif = exif and exif.removeprefix(b"Exif\0\0")
-    records = iptc.records_in(resources) if resources else None
-    texts: dict[str, str] = {}
-    if format.name == "TIFF":
-        with _binary(file) as binary:
-            directory = tiff_exif.read(binary)
-        value = directory.pop(tiff_exif.IPTC, None)
-        records = value.data if isinstance(value, Value) else None
-        exif = tiff_exif.block_of(directory) if directory else None
-    elif format.name == "PNG":
-        with _binary(file) as binary:
-            texts = png_texts.read(binary)
-        records = iptc.records_in(png_texts.profile_in(texts, "iptc") or b"")
-    return Metadata(exif, xmp, records, _dpi(image), texts)
+    metadata = Metadata(exif, xmp, iptc.find_records(resources) if resources else None, _dpi(image))
+    if format.extract is None:
+        return metadata
+    with _binary(file) as binary:
+        return format.extract(binary, metadata)
+
+
+def _find_quality(file: Path | bytes, format: Format) -> int | None:
+    if format.find_quality is None:
+        return None
+    with _binary(file) as binary:
+        return format.find_quality(binary)
 
 
 def _dpi(image: pyvips.Image) -> tuple[float, float] | None:
-    """libvips has it from JPEG, PNG and TIFF; for WebP and AVIF it is in their EXIF block only."""
+    """Pixels an inch: libvips reads them from JPEG, PNG and TIFF; WebP and AVIF state them in their EXIF block only."""
     said = image.get("vips-loader").startswith("jpeg") and image.get_typeof("resolution-unit")
-    if said or image.xres not in UNSAID or image.yres not in UNSAID:
+    if said or image.xres not in UNSTATED or image.yres not in UNSTATED:
         return round(image.xres * MILLIMETRES, 2), round(image.yres * MILLIMETRES, 2)
     fields = [f"exif-ifd0-{name}" for name in ("XResolution", "YResolution", "ResolutionUnit")]
     if not all(image.get_typeof(field) for field in fields):
         return None
     across, down, unit = (str(image.get(field)).split(" ")[0] for field in fields)
     try:
-        per_unit = [int(value.split("/")[0]) / int(value.split("/")[1]) for value in (across, down)]
-    except (ValueError, IndexError, ZeroDivisionError):
+        found = [float(Fraction(value)) * {"2": 1.0, "3": 2.54}[unit] for value in (across, down)]
+    except (ValueError, KeyError, ZeroDivisionError):
         return None
-    factor = {"2": 1.0, "3": 2.54}.get(unit)
-    if factor is None or min(per_unit) <= 0:
-        return None
-    return round(per_unit[0] * factor, 2), round(per_unit[1] * factor, 2)
+    return (round(found[0], 2), round(found[1], 2)) if min(found) > 0 else None
 
 
-def _in_rgb_or_grey(image: pyvips.Image, name: str) -> pyvips.Image:
-    """8 or 16 bit, 1 to 4 bands. CMYK goes through its own profile (else a common one), Lab and the like to sRGB."""
+def _convert(image: pyvips.Image, name: str) -> pyvips.Image:
+    """Converts to 8 or 16 bits and 1 to 4 bands: CMYK by its own profile or a common one, Lab and the like to sRGB."""
     if image.interpretation == "cmyk":
         options = {"input_profile": "cmyk", "depth": 16 if image.format == "ushort" else 8, "intent": "relative"}
         try:
@@ -201,27 +159,22 @@ def _in_rgb_or_grey(image: pyvips.Image, name: str) -> pyvips.Image:
         image = image.colourspace("rgb16" if image.format in ("ushort", "short") else "srgb").copy()
         image.remove("icc-profile-data")
     if image.format not in ("uchar", "ushort"):
-        raise PictureError(
-            f"{name}: {_samples(image.format)} are not supported (8 or 16 bit whole numbers). Convert it first."
-        )
+        known = {"float": "32-bit float pixels", "double": "64-bit float pixels"}
+        other = "32-bit whole numbers" if "int" in image.format else f"pixels of type {image.format}"
+        what = known.get(image.format, other)
+        raise PictureError(f"{name}: {what} are not supported (8 or 16 bit whole numbers). Convert it first.")
     if image.bands > 4:
         raise PictureError(f"{name}: {image.bands} channels are not supported (1 to 4). Convert it first.")
     return image
 
 
-def _samples(format: str) -> str:
-    known = {"float": "32-bit float pixels", "double": "64-bit float pixels"}
-    return known.get(str(format), "32-bit whole numbers" if "int" in str(format) else f"pixels of type {format}")
-
-
 def _profile(image: pyvips.Image, format: Format, file: Path | bytes, name: str) -> bytes | None:
-    """Of the pixels as they are now."""
+    """Returns the profile of the converted pixels."""
     profile = _blob(image, "icc-profile-data")
-    if profile is None and format.name in ("AVIF", "HEIF"):
-        with _binary(file) as binary:
-            profile, curve = of_code_points(binary.read(CODE_POINTS_WITHIN))
+    if profile is None and format.has_code_points:
+        profile, curve = read_code_points(read_content(file, CODE_POINTS_WITHIN))
         if curve is not None:
-            log.warning("%s: is of high dynamic range (%s); it will look flat.", name, curve)
+            log.warning("%s: the picture has a high dynamic range (%s); it will look flat.", name, curve)
     return profile if fits(profile, image.bands) else None
 
 
@@ -230,39 +183,28 @@ def _fetch(image: pyvips.Image, workspace: Path | None) -> PixelArray:
     pixels = allocate((image.height, image.width, image.bands), dtype, workspace)
     bits = int(image.get("bits-per-sample")) if image.get_typeof("heif-compression") else 16
     region = pyvips.Region.new(image)
-    for y in range(0, image.height, ROWS):
-        rows = min(ROWS, image.height - y)
-        block: Any = np.frombuffer(region.fetch(0, y, image.width, rows), dtype)
+    for strip in strips(image.height):  # libvips decodes rows as they are asked for
+        block: Any = np.frombuffer(region.fetch(0, strip.start, image.width, strip.stop - strip.start), dtype)
         if 8 < bits < 16:  # libvips puts them into the upper bits: white would be short of 65535
             block = block | block >> bits
-        pixels[y : y + rows] = block.reshape(rows, image.width, image.bands)
+        pixels[strip] = block.reshape(-1, image.width, image.bands)
     return pixels
 
 
-def _interpretation(bands: int, depth: int) -> str:
-    if bands <= 2:
-        return "grey16" if depth == 16 else "b-w"
-    return "rgb16" if depth == 16 else "srgb"
-
-
-def _reason(error: pyvips.Error, format: Format, accept_damaged: bool) -> str:
+def _explain(error: pyvips.Error, format: Format, accept_damaged: bool) -> str:
     detail = _detail(error)
     known = detail.lower()
-    if format.name == "HEIF" and ("hevc" in known or "codec" in known):
-        return (
-            "HEIC pictures need an HEVC decoder, which libvips was built without. Install pillow-heif, or convert it."
-        )
+    if format.missing_decoder and ("hevc" in known or "codec" in known):
+        return format.missing_decoder
     if any(words in known for words in ("not configured", "not implemented", "not been built in")):
-        return f"is compressed in a way that cannot be read ({detail}). Convert it first."
+        return f"it is compressed in a way that cannot be read ({detail}). Convert it first."
     cut = any(word in known for word in ("premature end", "truncated", "unexpected end", "end of file", "bad seek"))
     kind = f"the file is {'cut short' if cut else 'damaged'}{detail and f' ({detail})'}"
-    return (
-        f"{kind}; nothing of it can be read." if accept_damaged else f"{kind}. --accept-damaged uses what can be read."
-    )
+    return kind + ("; nothing of it can be read." if accept_damaged else ". `accept_damaged` uses what can be read.")
 
 
 def _detail(error: pyvips.Error) -> str:
-    """The line of libvips' report that says most; there may be none."""
+    """The most telling line of libvips' report; empty if there is none."""
     lines = [line.strip() for line in str(error.detail or "").splitlines()]
     telling = [line for line in lines if any(map(str.isalpha, line))]
     blunt = ("bad seek", *HARMLESS)

@@ -10,17 +10,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 SHUFFLES: Final[dict[int, int]] = {1: 4, 2: 2}
-"""By scale: the side of the blocks of pixels that RRDBNet takes for channels; 1 for every other scale."""
+"""Side of the blocks of pixels that RRDBNet takes as channels, by scale; 1 for every other scale."""
 
 RESIDUAL = 0.2
 """Share of a block's result that is added to what came in (ESRGAN, section 3.1)."""
 
 SLOPE = 0.2
-"""Of the rectifiers, below zero."""
+"""Slope of the rectifiers below zero."""
 
 
 class SRVGGNetCompact(Compact):  # type: ignore[misc]  # spandrel has no types
-    """The small network; spandrel's own takes its arguments by name only."""
+    """The small network; spandrel's class takes its arguments by name only."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class SRVGGNetCompact(Compact):  # type: ignore[misc]  # spandrel has no types
 class RRDBNet(nn.Module):
     """The network of ESRGAN (Wang et al., 2018), which enlarges by 4.
 
-    For `scale` 2 and 1 it is given blocks of pixels as channels, as in Real-ESRGAN (Wang et al., 2021).
+    For `scale` 2 and 1 it takes blocks of pixels as channels, as in Real-ESRGAN (Wang et al., 2021).
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class RRDBNet(nn.Module):
         self.conv_last = _convolution(num_feat, num_out_ch)
 
     def forward(self, picture: Tensor) -> Tensor:
-        """(pictures, num_in_ch, height, width), sides divisible by `shuffle`, to num_out_ch and `scale` times those."""
+        """Enlarges (pictures, num_in_ch, height, width), sides divisible by `shuffle`, to num_out_ch channels."""
         features = self.conv_first(functional.pixel_unshuffle(picture, self.shuffle))
         features = features + self.conv_body(self.body(features))
         for convolution in (self.conv_up1, self.conv_up2):
@@ -78,7 +78,7 @@ class RRDBNet(nn.Module):
 
 
 class _ResidualInResidual(nn.Module):
-    """Three dense blocks around which what came in is led."""
+    """Three dense blocks with a residual connection around them."""
 
     def __init__(self, features: int, growth: int) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class _ResidualInResidual(nn.Module):
 
 
 class _Dense(nn.Module):
-    """Five convolutions, each of which is given what came in and the results of all before it."""
+    """Five convolutions; each takes the input and the results of all before it."""
 
     def __init__(self, features: int, growth: int) -> None:
         super().__init__()

@@ -18,20 +18,26 @@ from .. import catalog, engines, tiling
 from ..arrays import FloatArray, PixelArray
 from ..engines.checkpoint import Checkpoint
 from ..engines.network import NetworkEngine
-from ..errors import ModelError, PictureError, PlanError, UpscalerError
-from ..finish import collect
-from ..pipeline import CPU_MEMORY
+from ..errors import ModelError, PictureError, PlanError, UpscalerError, first_line
+from ..finish import write_bands
 from ..tiling import Band, Budget, Plan, Size
-from .given import given
 from .networks import SHUFFLES
+from .user_network import load_weights
 
 OVERLAPS = 2
-"""Of neighbours that fit into the side of a tile at least; with less, most would be computed more than four times."""
+"""How many overlaps with neighbours the side of a tile holds at least. With fewer, most pixels would be computed more
+than four times."""
 
 
 class RealESRGANer:
-    """Enlarges arrays with one network, as the class of this name in `realesrgan` 0.3.0 does. Keeps nothing between
-    calls and may be used from several threads; `tile_size`, `tile_pad` and `pre_pad` may be changed."""
+    """Enlarges arrays with one network, as the class of this name in `realesrgan` 0.3.0 does.
+
+        upsampler = RealESRGANer(4, "RealESRGAN_x4plus.pth", tile=400)
+        output, _ = upsampler.enhance(cv2.imread("photo.jpg"), outscale=2)
+
+    Keeps nothing between calls and may be used from several threads; `tile_size`, `tile_pad` and `pre_pad` may be
+    changed.
+    """
 
     def __init__(
         self,
@@ -53,12 +59,12 @@ class RealESRGANer:
         extended to the right and below. `half`: float16 on a GPU, bfloat16 on a CPU that has it, else float32.
         `device`: None takes `gpu_id`, or the best there is.
 
-        Raises ModelError when the weights cannot be had or do not fit the network, PlanError for the device and for
+        Raises ModelError when the weights cannot be fetched or do not fit the network, PlanError for the device and for
         what cannot be mixed.
         """
         for name, value in (("tile", tile), ("tile_pad", tile_pad), ("pre_pad", pre_pad)):
             if value < 0:
-                raise PlanError(f"{name}={value}: is less than 0.")
+                raise PlanError("it must be 0 or more.", argument=name, value=value)
         self.scale = scale
         self.tile_size = tile
         self.tile_pad = tile_pad
@@ -67,10 +73,10 @@ class RealESRGANer:
         self.model = model
         if device is None and gpu_id is not None and torch.cuda.is_available():
             device = f"cuda:{gpu_id}"
-        found, checkpoint = _found(model_path, dni_weight)
+        found, checkpoint = _find(model_path, dni_weight)
         try:
-            self._engine = NetworkEngine(
-                checkpoint if model is None else given(model, scale, checkpoint),
+            self._engine = NetworkEngine.load(
+                checkpoint if model is None else load_weights(model, scale, checkpoint),
                 name=found.name,
                 device=None if device is None else str(device),
                 precision="auto" if half else "fp32",
@@ -79,17 +85,18 @@ class RealESRGANer:
         except UpscalerError:
             raise
         except Exception as error:  # whatever a network made elsewhere may raise
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ModelError(f"{found.name}: does not run at first try ({reason}). Check model and device.") from error
+            raise ModelError(
+                f"{found.name}: the network does not run at first try ({first_line(error)}). Check model and device."
+            ) from error
         own = self._engine.info.needs.scale
         if own != scale:
-            raise ModelError(f"{found.name}: enlarges by {own}, and scale is {scale}. Pass scale={own}.")
+            raise ModelError(f"{found.name}: the network enlarges by {own}, and scale is {scale}. Pass scale={own}.")
         self.device = torch.device(self._engine.info.device)
 
     def enhance(
         self, img: NDArray[Any], outscale: float | None = None, alpha_upsampler: str = "realesrgan"
     ) -> tuple[PixelArray, str]:
-        """The picture `scale` times as large, then resized to `outscale` times; and "L", "RGB" or "RGBA".
+        """Enlarges a picture `scale` times, then resizes it to `outscale` times. Returns it and "L", "RGB" or "RGBA".
 
         `img`: grey (height, width), BGR or BGRA (height, width, 3 or 4), as of cv2.imread; the result is laid out
         alike. If any value is above 256, all are out of 65535 and the result is uint16; else out of 255, and uint8.
@@ -104,16 +111,24 @@ class RealESRGANer:
         if outscale is not None and outscale != self.scale:
             target = Size(int(width * outscale), int(height * outscale))  # not rounded there either
         if min(target.width, target.height) < 1:
-            raise PlanError(f"outscale={outscale:g}: makes {target} of {width}x{height}. Use a larger one.")
+            raise PlanError(
+                f"it would make {target} of {width}x{height}. Use a larger one.",
+                argument="outscale",
+                value=f"{outscale:g}",
+            )
         canvas: Any = np.empty((size.height, size.width, channels), depth)
         if channels == 1:
-            collect(self._grey(pixels), canvas)
+            write_bands(self._grey(pixels), canvas)
         else:
-            collect(self._colour(pixels[:, :, 2::-1]), canvas[:, :, 2::-1])
+            write_bands(self._colour(pixels[:, :, 2::-1]), canvas[:, :, 2::-1])
         if channels == 4:
             alpha = pixels[:, :, 3:]
-            by_network = alpha_upsampler == "realesrgan"
-            collect(self._grey(alpha) if by_network else [_resized(alpha, size)], canvas[:, :, 3:])
+            if alpha_upsampler == "realesrgan":
+                bands = self._grey(alpha)
+            else:
+                large: Any = cv2.resize(alpha, (size.width, size.height), interpolation=cv2.INTER_LINEAR)
+                bands = iter([Band(0, large[:, :, None])])
+            write_bands(bands, canvas[:, :, 3:])
         if channels == 1:
             canvas = canvas[:, :, 0]
         if target != size:
@@ -121,26 +136,31 @@ class RealESRGANer:
         return canvas, {1: "L", 3: "RGB", 4: "RGBA"}[channels]
 
     def _grey(self, pixels: FloatArray) -> Iterator[Band]:
-        """(height, width, 1), computed as three equal channels; of the result the luma is taken."""
+        """Computes (height, width, 1) as three equal channels and returns the luma of the result."""
         for band in self._colour(np.repeat(pixels, 3, axis=2)):
             luma: Any = cv2.cvtColor(band.pixels, cv2.COLOR_RGB2GRAY)
             yield Band(band.y, luma[:, :, None])
 
     def _colour(self, pixels: FloatArray) -> Iterator[Band]:
-        """(height, width, 3), RGB: extended, computed, and cut to `scale` times its size."""
+        """Computes (height, width, 3), RGB, and cuts the result to `scale` times its size.
+
+        The picture is reflected at its right and lower edge by `pre_pad`, then by what makes its sides divisible.
+        """
         height, width = (side * self.scale for side in pixels.shape[:2])
-        extended = _extended(pixels, self.pre_pad, SHUFFLES.get(self.scale, 1))
+        extended = np.pad(pixels, ((0, self.pre_pad), (0, self.pre_pad), (0, 0)), "reflect")
+        below, right = (-side % SHUFFLES.get(self.scale, 1) for side in extended.shape[:2])
+        extended = np.pad(extended, ((0, below), (0, right), (0, 0)), "reflect")
         plan = self._plan(Size(extended.shape[1], extended.shape[0]))
-        tiles = engines.run(engines.adapted(self._engine, 3), tiling.cut(extended, plan))
+        tiles = engines.run(engines.adapt_channels(self._engine, 3), tiling.cut(extended, plan))
         for band in tiling.blend(tiles, plan):
             if band.y < height:
                 yield Band(band.y, band.pixels[: height - band.y, :width])
 
     def _plan(self, size: Size) -> Plan:
-        """Without a border: the original network sees the edges of the picture, and its zeros beyond."""
+        """Plans tiles without a border: the original network sees the picture's edges, and its own zeros beyond."""
         info = self._engine.info
         needs = info.needs
-        memory = info.free_memory if info.device != "cpu" else min(info.free_memory, CPU_MEMORY)
+        memory = info.tile_memory
         side = max(size.width, size.height, needs.minimum) + needs.multiple
         if self.tile_size > 0:
             side = max(self.tile_size + 2 * self.tile_pad, OVERLAPS * (2 * needs.reach + needs.ramp))
@@ -151,46 +171,34 @@ class RealESRGANer:
         return tiling.plan(size, needs, Budget(memory), border=0)
 
 
-def _found(
+def _find(
     model_path: str | Path | Sequence[str | Path], dni_weight: Sequence[float] | None
 ) -> tuple[catalog.Model, Checkpoint]:
-    """The model, or the first of two, and its weights, which are fetched if need be."""
+    """Finds the model, or the first of two, and its weights, which are fetched if need be."""
     if isinstance(model_path, str | Path):
         model = catalog.find(str(model_path))
-        return model, Checkpoint(catalog.locate(model))
+        return model, Checkpoint(catalog.fetch_model(model))
     shares = list(dni_weight or ())
     if len(model_path) != 2 or len(shares) != 2 or not math.isclose(sum(shares), 1, abs_tol=1e-6):
         raise PlanError(
-            f"dni_weight={shares}: does not say how to mix {len(model_path)} files. "
-            "Pass two files and two shares whose sum is 1."
+            f"it does not say how to mix {len(model_path)} files. Pass two files and two shares whose sum is 1.",
+            argument="dni_weight",
+            value=shares,
         )
     model, other = (catalog.find(str(path)) for path in model_path)
-    return model, Checkpoint(catalog.locate(model), catalog.locate(other), shares[0])
+    return model, Checkpoint(catalog.fetch_model(model), catalog.fetch_model(other), shares[0])
 
 
 def _read(img: Any) -> tuple[FloatArray, type[np.uint8] | type[np.uint16]]:
-    """0..1, (height, width, channels), and the type of the result. The depth is told by the greatest value, for want of
-    anything else in an array of another type."""
+    """Returns pixels, 0..1, (height, width, channels), and the type of the result. The greatest value decides the
+    depth, since an array of another type tells nothing else."""
     if img is None:
-        raise PictureError("img: is None. If it came from cv2.imread, the file is missing or no picture.")
+        raise PictureError("img is None. If it came from cv2.imread, the file is missing or not a picture.")
     if not isinstance(img, np.ndarray) or img.dtype.kind not in "buif":
         kind = f"an array of {img.dtype}" if isinstance(img, np.ndarray) else f"a {type(img).__name__}"
-        raise PictureError(f"img: is {kind}. Pass an array of numbers, such as cv2.imread returns.")
+        raise PictureError(f"img is {kind}. Pass an array of numbers, such as cv2.imread returns.")
     if img.size == 0 or not (img.ndim == 2 or (img.ndim == 3 and img.shape[2] in (3, 4))):
-        raise PictureError(f"img: has the shape {img.shape}. Pass (height, width) or (height, width, 3 or 4).")
+        raise PictureError(f"img has the shape {img.shape}. Pass (height, width) or (height, width, 3 or 4).")
     depth = np.uint16 if img.max() > 256 else np.uint8
     pixels: FloatArray = img.astype(np.float32) / np.float32(np.iinfo(depth).max)
     return pixels if pixels.ndim == 3 else pixels[:, :, None], depth
-
-
-def _extended(pixels: FloatArray, border: int, multiple: int) -> FloatArray:
-    """Reflected at the right and the lower edge: by `border` pixels, then by as many as make the sides divisible."""
-    height, width = (side + border for side in pixels.shape[:2])
-    for right, below in ((border, border), (-width % multiple, -height % multiple)):
-        pixels = np.pad(pixels, ((0, below), (0, right), (0, 0)), "reflect")
-    return pixels
-
-
-def _resized(alpha: FloatArray, size: Size) -> Band:
-    large: Any = cv2.resize(alpha, (size.width, size.height), interpolation=cv2.INTER_LINEAR)
-    return Band(0, large[:, :, None])

@@ -1,1 +1,1 @@
-"""Diffusion models, which compute whole canvases: loading them, tiling their denoisers, seamless VAEs, memory."""
+"""Diffusion models: loading, placing and running pipelines of diffusers, in windows, with VAEs that leave no seams."""

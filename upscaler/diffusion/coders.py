@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,12 +21,12 @@ class Part:
 
     run: Callable[[torch.Tensor], torch.Tensor]
     halo: int
-    """Cells of the input, at each side, that change what is computed of the cells within; a multiple of `down`."""
-    norms: tuple[nn.GroupNorm, ...] = ()
-    up: int = 1
+    """Extra input cells that a tile needs on each side; a multiple of `down`."""
+    norms: tuple[nn.GroupNorm, ...]
+    up: int
     """Cells of the result for each of the input, along a side."""
-    down: int = 1
-    """Or cells of the input for each of the result."""
+    down: int
+    """Cells of the input for each of the result, along a side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +35,13 @@ class Coder:
 
     head: Part
     middle: Part | None = None
-    """With attention from every cell to every other: right for a whole canvas only."""
+    """The part with attention from every cell to every other, which is right for whole canvases, whatever its halo."""
     tail: Part | None = None
 
 
 def is_divisible(vae: Any) -> bool:
-    """Whether `decoder` and `encoder` know how the VAE is built: AutoencoderKL, that of Flux.2, and AutoencoderTiny."""
-    if isinstance(vae, AutoencoderTiny):
-        return True
-    return (
+    """Whether `decoder` and `encoder` know how the VAE is built: AutoencoderKL, Flux.2's, and AutoencoderTiny."""
+    return isinstance(vae, AutoencoderTiny) or (
         isinstance(vae, AutoencoderKL | AutoencoderKLFlux2)
         and type(vae.encoder) is Encoder
         and type(vae.decoder) is Decoder
@@ -52,75 +51,39 @@ def is_divisible(vae: Any) -> bool:
 
 
 def decoder(vae: Any) -> Coder:
-    """From latents as the VAE knows them, unscaled, to pixels in -1..1."""
+    """Returns the layers that turn the VAE's own latents, unscaled, into pixels in -1..1."""
     if isinstance(vae, AutoencoderTiny):
-        layers = [vae.decoder.layers]
-        return Coder(Part(vae.decoder, _reach(layers), up=_change(layers)))
+        return Coder(_part(vae.decoder))
     inner = vae.decoder
-    first = [*_present(vae.post_quant_conv), inner.conv_in]
-    last = [*inner.up_blocks, inner.conv_norm_out, inner.conv_act, inner.conv_out]
     return Coder(
-        Part(_row(first), _reach(first)),
-        Part(inner.mid_block, 0, _norms([inner.mid_block])),
-        Part(_row(last), _reach(last), _norms(last), up=_change(last)),
+        _part(vae.post_quant_conv, inner.conv_in),
+        _part(inner.mid_block),
+        _part(*inner.up_blocks, inner.conv_norm_out, inner.conv_act, inner.conv_out),
     )
 
 
 def encoder(vae: Any) -> Coder:
-    """From pixels in -1..1 to latents as the VAE knows them, unscaled: the mode of their distribution."""
+    """Returns the layers that turn pixels in -1..1 into the VAE's own latents, unscaled: the mode of a distribution."""
     if isinstance(vae, AutoencoderTiny):
-        layers = [vae.encoder.layers]
-        return Coder(Part(vae.encoder, _reach(layers, _change(layers)), down=_change(layers)))
+        return Coder(_part(vae.encoder))
     inner = vae.encoder
-    first = [inner.conv_in, *inner.down_blocks]
-    last = [inner.conv_norm_out, inner.conv_act, inner.conv_out, *_present(vae.quant_conv)]
-    moments = _row(last)
-    return Coder(
-        Part(_row(first), _reach(first, _change(first)), _norms(first), down=_change(first)),
-        Part(inner.mid_block, 0, _norms([inner.mid_block])),
-        Part(lambda features: moments(features).chunk(2, 1)[0], _reach(last), _norms(last)),
-    )
+    moments = _part(inner.conv_norm_out, inner.conv_act, inner.conv_out, vae.quant_conv)
+    mode = replace(moments, run=lambda features: moments.run(features).chunk(2, 1)[0])
+    return Coder(_part(inner.conv_in, *inner.down_blocks), _part(inner.mid_block), mode)
 
 
-def _present(module: nn.Module | None) -> list[nn.Module]:
-    return [] if module is None else [module]
-
-
-def _row(modules: Sequence[nn.Module]) -> Callable[[torch.Tensor], torch.Tensor]:
-    def run(values: torch.Tensor) -> torch.Tensor:
-        for module in modules:
-            values = module(values)
-        return values
-
-    return run
-
-
-def _layers(modules: Iterable[nn.Module]) -> list[nn.Module]:
-    """All modules within, in the order in which they are computed."""
-    return [layer for module in modules for layer in module.modules()]
-
-
-def _norms(modules: Iterable[nn.Module]) -> tuple[nn.GroupNorm, ...]:
-    return tuple(layer for layer in _layers(modules) if isinstance(layer, nn.GroupNorm))
-
-
-def _reach(modules: Iterable[nn.Module], multiple: int = 1) -> int:
-    """Cells of the input beyond a cell of the result, at each side, that it is computed from: from last to first."""
-    cells = 0
-    for layer in reversed(_layers(modules)):
+def _part(*modules: nn.Module | None) -> Part:
+    """Modules in a row, without those that a VAE does not have."""
+    row = nn.Sequential(*(module for module in modules if module is not None))
+    layers = list(row.modules())  # in the order in which they are computed
+    down = math.prod(layer.stride[0] for layer in layers if isinstance(layer, nn.Conv2d))
+    up = 2 ** sum(isinstance(layer, nn.Upsample | Upsample2D) for layer in layers)
+    reach = 0
+    for layer in reversed(layers):
         if isinstance(layer, nn.Conv2d):
             kernel, padding = layer.kernel_size[0], int(layer.padding[0])
-            cells = cells * layer.stride[0] + max(padding, kernel - 1 - padding)
+            reach = reach * layer.stride[0] + max(padding, kernel - 1 - padding)
         elif isinstance(layer, nn.Upsample | Upsample2D):
-            cells = -(-cells // 2)
-    return -(-cells // multiple) * multiple
-
-
-def _change(modules: Iterable[nn.Module]) -> int:
-    """By how much the layers enlarge a side, or reduce it."""
-    changes = [
-        layer.stride[0] if isinstance(layer, nn.Conv2d) else 2
-        for layer in _layers(modules)
-        if isinstance(layer, nn.Conv2d | nn.Upsample | Upsample2D)
-    ]
-    return int(torch.tensor(changes).prod())
+            reach = -(-reach // 2)
+    norms = tuple(layer for layer in layers if isinstance(layer, nn.GroupNorm))
+    return Part(row, -(-reach // down) * down, norms, up, down)

@@ -1,9 +1,9 @@
-"""Tiles the denoiser of a stock diffusers pipeline, not the pipeline: one canvas, one field of noise, one scheduler.
+"""Computes the denoiser of a stock diffusers pipeline in windows: one canvas, one field of noise, one scheduler.
 
 At every step the denoiser is evaluated on overlapping windows of the canvas, and its predictions are joined by weights
-that sum to one; all else is the pipeline's own. Predictions enter guidance and schedulers linearly, so that joining
-them here is joining them anywhere. After MultiDiffusion (Bar-Tal et al. 2023, arXiv:2302.08113) and Mixture of
-Diffusers (Barbero Jiménez 2023, arXiv:2302.02412), with other windows.
+that sum to one; everything else is the pipeline's own. Guidance and schedulers are linear in the predictions, so it
+makes no difference that they are joined here. After MultiDiffusion (Bar-Tal et al. 2023, arXiv:2302.08113) and Mixture
+of Diffusers (Barbero Jiménez 2023, arXiv:2302.02412), with other windows.
 """
 
 from __future__ import annotations
@@ -11,105 +11,81 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 
-from ..device import PRECISIONS
+from ..device import dtype_name
 from ..errors import EngineError, ModelError, OutOfMemory
 from ..tiling import Region, Size
-from .families import Arguments, Family, family, repeated
-from .patch import Inner, replaced
+from .families import Arguments, family, repeat_rows
+from .patch import Inner, replace_forward
 from .windows import Grid, grid
 
 log = logging.getLogger("upscaler")
 
-Progress: TypeAlias = Callable[[int, int, int], None]
+WindowsCallback: TypeAlias = Callable[[int, int, int], None]
 """Called with the step, counted from 0, the windows done in this evaluation, and how many it has."""
 
 
-@contextmanager
-def tiled(
-    pipeline: DiffusionPipeline, *, tile: int, overlap: int, batch: int, progress: Progress | None = None
-) -> Iterator[None]:
-    """While open, one call of the pipeline denoises its canvas in windows of `tile` latents, `batch` of them together.
+class NotFinite(EngineError):
+    """The denoiser, or the whole of its steps, gave NaN or infinity: more precision may help."""
 
-    A canvas no larger than a window is left to the stock pipeline. Best is for `tile` the size that the model was
-    trained at, and for `overlap` a quarter of it (see `Grid.between`). What the progress callback raises ends the call.
+
+@contextmanager
+def tile_denoiser(
+    pipeline: DiffusionPipeline, *, tile: int, overlap: int, batch: int, progress: WindowsCallback | None = None
+) -> Iterator[None]:
+    """Context manager: inside it, a pipeline denoises its canvas in windows of `tile` latents, `batch` of them at once.
+
+    A canvas no larger than a window is left to the stock pipeline. The best `tile` is the size that the model was
+    trained at, the best `overlap` a quarter of it (see `Grid.stagger`). What `progress` raises ends the call.
 
     Entering raises ModelError when the pipeline's denoiser or its ControlNet cannot be computed in windows. The call
-    raises PlanError for a tile too small for the overlap, EngineError when a prediction is not finite, OutOfMemory when
+    raises PlanError for a tile too small for the overlap, NotFinite when a prediction is not finite, OutOfMemory when
     not even one window fits.
     """
-    denoiser, control = _denoiser(pipeline), _control(pipeline)
-    kind = family(denoiser)
-    cuts = _Cuts(tile // kind.cell(), overlap // kind.cell(), kind.align(denoiser))
-    guide = None if control is None else Inner(control)
-    run = _Run(Inner(denoiser), guide, kind, cuts, pipeline._execution_device, batch, progress)
+    run = _Run(pipeline, tile, overlap, batch, progress)
     with ExitStack() as stack:
-        stack.enter_context(replaced(denoiser, run.denoise))
-        if control is not None:
-            stack.enter_context(replaced(control, run.defer))
+        stack.enter_context(replace_forward(denoiser_of(pipeline), run.denoise))
+        if run.control is not None:
+            stack.enter_context(replace_forward(pipeline.controlnet, run.defer))
         yield
 
 
 def grid_of(pipeline: DiffusionPipeline, canvas: Size, tile: int, overlap: int) -> Grid:
-    """The windows of a canvas of latents at its first step; arguments and what is raised as for `tiled`."""
-    denoiser = _denoiser(pipeline)
+    """The windows of a canvas of latents at its first step; arguments and errors as for `tile_denoiser`."""
+    denoiser = denoiser_of(pipeline)
     kind = family(denoiser)
-    size = Size(canvas.width // kind.cell(), canvas.height // kind.cell())
-    return grid(size, tile // kind.cell(), overlap // kind.cell(), kind.align(denoiser))
+    size = Size(canvas.width // kind.cell, canvas.height // kind.cell)
+    return grid(size, tile // kind.cell, overlap // kind.cell, kind.align(denoiser))
 
 
 def multiple_of(pipeline: DiffusionPipeline) -> int:
-    """By what the sides of a canvas of latents are divisible. Raises ModelError as `tiled`."""
-    denoiser = _denoiser(pipeline)
+    """The number by which the sides of a canvas of latents must be divisible. Raises ModelError."""
+    denoiser = denoiser_of(pipeline)
     kind = family(denoiser)
-    return kind.cell() * kind.align(denoiser)
-
-
-@dataclass(frozen=True, slots=True)
-class _Cuts:
-    """How canvases are cut into windows: all in cells."""
-
-    tile: int
-    overlap: int
-    align: int
-
-    def grid(self, canvas: torch.Tensor, step: int) -> Grid:
-        height, width = canvas.shape[-2:]
-        even = grid(Size(width, height), self.tile, self.overlap, self.align)
-        return even if step % 2 == 0 else even.between()
-
-
-@dataclass(frozen=True, slots=True)
-class _Deferred:
-    """Takes the place of a ControlNet's residuals, which are computed window by window: what it was called with."""
-
-    arguments: Arguments
+    return kind.cell * kind.align(denoiser)
 
 
 class _Run:
-    """One call of a pipeline: what answers the calls of its denoiser, and of its ControlNet if it has one."""
+    """One call of a pipeline: answers the calls of its denoiser, and of its ControlNet if it has one."""
 
     def __init__(
-        self,
-        denoiser: Inner,
-        control: Inner | None,
-        kind: Family,
-        cuts: _Cuts,
-        device: torch.device,
-        batch: int,
-        progress: Progress | None,
+        self, pipeline: DiffusionPipeline, tile: int, overlap: int, batch: int, progress: WindowsCallback | None
     ) -> None:
-        self._denoiser = denoiser
-        self._control = control
-        self._kind = kind
-        self._cuts = cuts
-        self._device = device
+        denoiser, control = denoiser_of(pipeline), getattr(pipeline, "controlnet", None)
+        if control is not None and type(control).__name__ != "ControlNetModel":
+            raise ModelError(
+                f"{type(control).__name__}: this kind of control cannot be computed in windows. Leave it out."
+            )
+        self.control = None if control is None else Inner(control)
+        self._denoiser = Inner(denoiser)
+        self._kind = kind = family(denoiser)
+        self._tile, self._overlap, self._align = tile // kind.cell, overlap // kind.cell, kind.align(denoiser)
+        self._device: torch.device = pipeline._execution_device
         self._batch = batch
         self._progress = progress
         self._step = -1
@@ -119,37 +95,45 @@ class _Run:
         """The prediction for the whole canvas, in the form in which the denoiser itself gives it."""
         arguments = self._denoiser.arguments(args, kwargs)
         canvas = self._kind.canvas(arguments)
-        self._count_step(self._kind.step(arguments))
-        windows = self._cuts.grid(canvas, self._step)
+        step = self._kind.step(arguments)
+        if step != self._seen:  # one step may call the denoiser several times, for guidance, with the same windows
+            self._seen = step
+            self._step += 1
+        windows = self._grid(canvas, self._step)
         if windows.count == 1:
             output = self._denoiser.forward(*args, **kwargs)
             self._check(self._kind.prediction(output[0], windows.size), 1, 1)
             return output
-        result = self._kind.output(self._joined(arguments, canvas, windows))
+        result = self._kind.output(self._join(arguments, canvas, windows))
         return Transformer2DModelOutput(sample=result) if arguments.get("return_dict", True) else (result,)
 
     def defer(self, *args: Any, **kwargs: Any) -> Any:
-        """The residuals of the ControlNet if the canvas is a single window, else what to compute them from."""
-        assert self._control is not None
-        arguments = self._control.arguments(args, kwargs)
-        if self._cuts.grid(arguments["sample"], 0).count == 1:
-            return self._control.forward(*args, **kwargs)
+        """The residuals of the ControlNet if the canvas is a single window, else the arguments to compute them from."""
+        assert self.control is not None
+        arguments = self.control.arguments(args, kwargs)
+        if self._grid(arguments["sample"], 0).count == 1:
+            return self.control.forward(*args, **kwargs)
         if arguments.get("guess_mode"):
-            raise ModelError("guess mode of a ControlNet: it cannot be computed in windows. Leave it out.")
-        deferred = _Deferred(arguments)
-        return [deferred], deferred
+            raise ModelError("guess mode of a ControlNet cannot be computed in windows. Leave it out.")
+        return [arguments], arguments
 
-    def _joined(self, arguments: Arguments, canvas: torch.Tensor, windows: Grid) -> torch.Tensor:
-        """The weighted sum of the predictions, kept in float32 and where the canvas is, which may be another device."""
+    def _join(self, arguments: Arguments, canvas: torch.Tensor, windows: Grid) -> torch.Tensor:
+        """The weighted sum of all predictions, in float32, on the canvas's device, which may not be the denoiser's."""
         pairs = list(zip(windows.regions(), windows.weights(), strict=True))
         total = torch.zeros(0)
         done = 0
         while done < len(pairs):
             part = pairs[done : done + self._batch]
             try:
-                prediction = self._predicted(arguments, canvas, [region for region, _ in part])
+                prediction = self._predict(arguments, canvas, [region for region, _ in part])
             except torch.OutOfMemoryError as error:
-                self._halve(len(part), error)
+                if len(part) == 1:
+                    raise OutOfMemory(
+                        f"out of memory on {self._device}, even with one window of {self._tile} at a time. "
+                        "Use a smaller `tile`, or close other programs."
+                    ) from error
+                self._batch = len(part) // 2
+                log.warning("out of memory on %s: %d windows at a time from here on.", self._device, self._batch)
                 continue
             if done == 0:
                 total = canvas.new_zeros(len(canvas), prediction.shape[2], *canvas.shape[-2:], dtype=torch.float32)
@@ -160,54 +144,44 @@ class _Run:
             self._check(prediction, done, len(pairs))
         return total.to(prediction.dtype)
 
-    def _predicted(self, arguments: Arguments, canvas: torch.Tensor, regions: list[Region]) -> torch.Tensor:
-        """For each row of the canvas and each region: (rows, regions, channels, height, width)."""
+    def _predict(self, arguments: Arguments, canvas: torch.Tensor, regions: list[Region]) -> torch.Tensor:
+        """The predictions for regions of every row of the canvas: (rows, regions, channels, height, width)."""
         call = self._kind.windowed(arguments, self._cut(canvas, regions), len(regions))
         deferred = arguments.get("mid_block_additional_residual")
-        if isinstance(deferred, _Deferred):
-            call |= self._residuals(deferred.arguments, regions)
+        if isinstance(deferred, dict):  # as `defer` has returned it
+            call |= self._residuals(deferred, regions)
         output = self._denoiser.forward(**call | {"return_dict": False})[0]
         prediction = self._kind.prediction(output, regions[0].size)
         return prediction.reshape(len(canvas), len(regions), *prediction.shape[1:])
 
     def _residuals(self, arguments: Arguments, regions: list[Region]) -> Arguments:
-        """What the ControlNet adds to the UNet in these regions, seeing the same windows of canvas and picture."""
-        assert self._control is not None
+        """The residuals that the ControlNet adds in these regions; it sees the same windows of canvas and picture."""
+        assert self.control is not None
         sample, picture = arguments["sample"], arguments["controlnet_cond"]
         factor = picture.shape[-1] // sample.shape[-1]
-        larger = [Region(*(factor * side for side in (it.x, it.y, it.width, it.height))) for it in regions]
-        call = {name: repeated(value, len(sample), len(regions)) for name, value in arguments.items()}
+        larger = [Region(*(factor * side for side in (each.x, each.y, each.width, each.height))) for each in regions]
+        call = {name: repeat_rows(value, len(sample), len(regions)) for name, value in arguments.items()}
         call |= {"sample": self._cut(sample, regions), "controlnet_cond": self._cut(picture, larger)}
-        down, middle = self._control.forward(**call | {"return_dict": False})
+        down, middle = self.control.forward(**call | {"return_dict": False})
         return {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
 
     def _cut(self, canvas: torch.Tensor, regions: list[Region]) -> torch.Tensor:
-        """The regions of every row, on the device that computes: all of the first row, then all of the second."""
+        """The regions of every row, on the computing device: all of the first row, then all of the second."""
         return torch.stack([crop(canvas, region) for region in regions], 1).flatten(0, 1).to(self._device)
 
-    def _halve(self, together: int, error: torch.OutOfMemoryError) -> None:
-        if together == 1:
-            raise OutOfMemory(
-                f"out of memory on {self._device}, even with one window of {self._cuts.tile} at a time. "
-                "Choose a smaller --tile, or close other programs."
-            ) from error
-        self._batch = together // 2
-        log.warning("out of memory on %s: %d windows at a time from here on.", self._device, self._batch)
+    def _grid(self, canvas: torch.Tensor, step: int) -> Grid:
+        size = Size(canvas.shape[-1], canvas.shape[-2])
+        even = grid(size, self._tile, self._overlap, self._align)
+        return even if step % 2 == 0 else even.stagger()
 
     def _check(self, prediction: torch.Tensor, done: int, total: int) -> None:
         if not prediction.isfinite().all():
-            raise EngineError(
-                f"step {self._step + 1}: the denoiser predicts NaN or infinity in {_name(prediction.dtype)}. "
-                "Use --precision fp32, or bf16 where the device has it."
+            raise NotFinite(
+                f"step {self._step + 1}: the denoiser predicts NaN or infinity in {dtype_name(prediction.dtype)}. "
+                "Set `precision` to fp32, or to bf16 where the device has it."
             )
         if self._progress is not None:
             self._progress(self._step, done, total)
-
-    def _count_step(self, timestep: float) -> None:
-        """A step may call the denoiser more than once, for guidance; all of them use the same windows."""
-        if timestep != self._seen:
-            self._seen = timestep
-            self._step += 1
 
 
 def crop(canvas: torch.Tensor, region: Region) -> torch.Tensor:
@@ -215,19 +189,9 @@ def crop(canvas: torch.Tensor, region: Region) -> torch.Tensor:
     return canvas[..., region.y : region.y + region.height, region.x : region.x + region.width]
 
 
-def _denoiser(pipeline: DiffusionPipeline) -> torch.nn.Module:
+def denoiser_of(pipeline: DiffusionPipeline) -> torch.nn.Module:
+    """The transformer or the UNet of a pipeline. Raises ModelError when it has neither."""
     denoiser: torch.nn.Module | None = getattr(pipeline, "transformer", None) or getattr(pipeline, "unet", None)
     if denoiser is None:
-        raise ModelError(f"{type(pipeline).__name__}: has neither a UNet nor a transformer. Use another model.")
+        raise ModelError(f"{type(pipeline).__name__}: there is neither a UNet nor a transformer. Use another model.")
     return denoiser
-
-
-def _control(pipeline: DiffusionPipeline) -> torch.nn.Module | None:
-    control: torch.nn.Module | None = getattr(pipeline, "controlnet", None)
-    if control is not None and type(control).__name__ != "ControlNetModel":
-        raise ModelError(f"{type(control).__name__}: this kind of control cannot be computed in windows. Leave it out.")
-    return control
-
-
-def _name(dtype: torch.dtype) -> str:
-    return next(name for name, known in PRECISIONS.items() if known == dtype)

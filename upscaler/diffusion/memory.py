@@ -1,39 +1,42 @@
 """How a diffusion model fits into an amount of memory: its precision, its place, its windows and tiles.
 
-What networks hold while they compute was counted, with real sizes but without computing, for one row of a batch: the
-UNets of Stable Diffusion 1.5, SDXL, x4 and x2 (26, 16, 15 and 14 numbers for each channel of their first block and each
+The activation values that networks hold were counted for real sizes, without computing, for one row of a batch: the
+UNets of Stable Diffusion 1.5, SDXL, x4 and x2 (26, 16, 15 and 14 values for each channel of their first block and each
 cell of latents); transformers of FLUX.1, FLUX.2 klein, Z-Image, SD3 and Sana (17, 22, 16, 13, 11 for each channel and
 token); decoders of VAEs (6, and 6.5 with deep compression, for each channel of their last block and each pixel).
 """
 
 from __future__ import annotations
 
-import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal, TypeAlias
+from pathlib import PurePosixPath
+from typing import Any, Final, Literal, TypeAlias
 
 import torch
 from diffusers import DiffusionPipeline
-from safetensors import SafetensorError, safe_open
 
 from ..device import SHARE, free_memory, pick_precision
-from ..errors import ModelError, PlanError
-from .load import Source
+from ..errors import PlanError
+from .load import Source, read_shapes
 
 Offload: TypeAlias = Literal["none", "model", "group"]
+"""The weights that wait in the machine's memory until they are needed: none, those of whole parts, of single layers."""
+
+OFFLOADS: Final[tuple[Offload, ...]] = ("none", "model", "group")
+"""In order of decreasing use of the device's memory."""
 
 SLACK = 1.25
 """Allocators round up, and convolutions need room to work in."""
 
 CPU_SLACK = 2.5
-"""Its convolutions copy what they are given into another order: of what was counted, the UNets of Stable Diffusion 1.5
-and x4 and the VAE took 1.4 to 2.5 times as much."""
+"""The slack on a CPU, whose convolutions copy their input into another order: the UNets of Stable Diffusion 1.5 and x4
+and the VAE took 1.4 to 2.5 times the memory that was counted."""
 
 GPU_SHARE = 0.9
-"""Of the free memory of a GPU that is used unless told otherwise: the slack is reckoned already."""
+"""Share of the free memory of a GPU that is used unless told otherwise; slack is counted apart."""
 
 CONTEXT = 600_000_000
 """Bytes that a GPU's driver and libraries take, whatever is computed."""
@@ -42,37 +45,36 @@ GUIDED = 2
 """Rows of a batch for each window: one with the text, one without."""
 
 WINDOWS = (1.0, 0.75, 0.5)
-"""Sizes of windows that are tried, as shares of what the model was trained on."""
+"""Sizes of windows that are tried, as shares of the size that the model was trained on."""
 
 MOST_WINDOWS = 16
-"""Together, beyond which no GPU gains anything."""
+"""Windows in a batch, beyond which no GPU gains anything."""
 
 VAE_TILES = (512, 384, 256, 192, 128, 96, 64, 48, 32, 24, 16)
-"""Cells of latents a side."""
+"""Sizes of tiles that are tried, in cells of latents a side."""
 
 VAE_HALO = 13
-"""Cells that a tile needs around it, with the VAE of Stable Diffusion."""
+"""Cells that a tile needs around it with the VAE of Stable Diffusion."""
 
 VAE_SAMPLES = 9 * 32**2
-"""Cells that a VAE sees at once to learn the statistics of a canvas, whatever its tiles."""
+"""Cells that a VAE sees at once when it learns the statistics of a canvas, whatever its tiles are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What of a model decides how much memory it takes."""
+    """The facts about a model that decide how much memory it takes."""
 
     name: str
     parameters: Mapping[str, int]
-    """Of each part."""
+    """Parameters of each part, by its name."""
     largest: int
     """Parameters of the largest layer."""
     denoiser_numbers: float
-    """That the denoiser holds for a cell of latents and a row of a batch."""
+    """Activation values that the denoiser holds for a cell of latents and a row of a batch."""
     vae_numbers: float
-    """That the VAE holds for a cell of latents."""
+    """Activation values that the VAE holds for a cell of latents."""
     window: int
     """Cells of latents a side that it was trained on."""
-    is_convolutional: bool
     upcasts: bool
     """Whether its VAE is computed in float32 where float16 is asked for."""
 
@@ -84,28 +86,26 @@ class Placement:
     device: torch.device
     dtype: torch.dtype
     offload: Offload
-    """What waits in the machine's memory until it is needed: nothing, whole parts, single layers."""
     window: int
-    """Cells of latents a side of what is denoised at once."""
+    """Cells of latents a side that are denoised at once."""
     batch: int
-    """Windows that are denoised together."""
+    """Windows that are denoised as one batch."""
     vae_tile: int
-    """Cells of latents a side of what the VAE computes at once."""
-    channels_last: bool
+    """Cells of latents a side that the VAE computes at once."""
     budget: int
     """Bytes that all this was made to fit into."""
 
 
-def facts(source: Source, control: Source | None = None) -> Facts:
-    """What the headers and configurations of a pipeline's files say, with those of its ControlNet. Raises ModelError
-    for a file that is damaged."""
+def read_facts(source: Source, control: Source | None = None) -> Facts:
+    """Reads the headers and configurations of a pipeline's files, and of its ControlNet's. Raises ModelError for a file
+    that is damaged."""
     sizes = _sizes(source) + ([] if control is None else [("controlnet", size) for _, size in _sizes(control)])
-    parameters: dict[str, int] = {}
+    parameters: Counter[str] = Counter()
     for part, size in sizes:
-        parameters[part] = parameters.get(part, 0) + size
-    vae = _config(source, "vae")
-    unet, transformer = _config(source, "unet"), _config(source, "transformer")
+        parameters[part] += size
+    vae, unet, transformer = (source.config(part) for part in ("vae", "unet", "transformer"))
     numbers = _unet_numbers(unet) if unet else _transformer_numbers(transformer)
+    side = (unet or transformer).get("sample_size") or 128
     blocks = vae.get("block_out_channels") or vae.get("decoder_block_out_channels") or [128] * 4
     return Facts(
         source.name,
@@ -113,42 +113,42 @@ def facts(source: Source, control: Source | None = None) -> Facts:
         max(size for _, size in sizes),
         numbers * (1 if control is None else 1.5),
         7 * blocks[0] * 4 ** (len(blocks) - 1),
-        _side(unet or transformer),
-        bool(unet),
+        int(side if isinstance(side, int) else min(side)),
         bool(vae.get("force_upcast")),
     )
 
 
 def place(facts: Facts, device: torch.device, budget: int | None = None, precision: str = "auto") -> Placement:
-    """The best that fits: whole windows first, then all parts on the device, then many windows and large tiles.
+    """The best placement that fits: whole windows first, then all parts on the device, then many windows, large tiles.
 
-    `budget` is in bytes of the device's memory, by default what is free; the CPU's counts the weights too. Raises
-    PlanError when nothing fits, or for a precision that does not exist.
+    `budget` is in bytes of the device's memory, weights included, by default the free ones. Raises PlanError
+    when nothing fits, or for a precision that does not exist.
     """
-    budget = _free(device) if budget is None else budget
+    if budget is None:
+        has_its_own = device.type in ("cuda", "xpu")
+        budget = int(free_memory(device) / SHARE * GPU_SHARE) if has_its_own else free_memory(device)
     dtype = _dtype(device, precision)
-    shares_memory = device.type in ("cpu", "mps")
-    offloads: tuple[Offload, ...] = ("none",) if shares_memory else ("none", "model", "group")
-    smallest = Placement(device, dtype, offloads[-1], 0, 1, VAE_TILES[-1], facts.is_convolutional, budget)
+    offloads = OFFLOADS[:1] if device.type in ("cpu", "mps") else OFFLOADS
+    smallest = Placement(device, dtype, offloads[-1], 0, 1, VAE_TILES[-1], budget)
     for share in WINDOWS:
         window = max(int(facts.window * share) // 8 * 8, 8)
         for offload in offloads:
             placement = replace(smallest, offload=offload, window=window)
-            if needed(facts, placement) > budget:
+            if memory_needed(facts, placement) > budget:
                 continue
             batches = range(1, 2 if device.type == "cpu" else MOST_WINDOWS + 1)
-            batch = max(it for it in batches if needed(facts, replace(placement, batch=it)) <= budget)
-            tile = next(it for it in VAE_TILES if needed(facts, replace(placement, vae_tile=it)) <= budget)
+            batch = max(count for count in batches if memory_needed(facts, replace(placement, batch=count)) <= budget)
+            tile = next(side for side in VAE_TILES if memory_needed(facts, replace(placement, vae_tile=side)) <= budget)
             return replace(placement, batch=batch, vae_tile=tile)
-    least = needed(facts, replace(smallest, window=window))
+    least = memory_needed(facts, replace(smallest, window=window))
     raise PlanError(
-        f"{facts.name}: needs at least {least / 1e9:.1f} GB on {device}, and {budget / 1e9:.1f} GB may be used. "
-        "Allow more with --memory, or choose a smaller model."
+        f"{facts.name}: at least {least / 1e9:.1f} GB are needed on {device}, and {budget / 1e9:.1f} GB may be used. "
+        "Allow more `memory`, or choose a smaller model."
     )
 
 
-def needed(facts: Facts, placement: Placement) -> int:
-    """Bytes of the device's memory that a model takes at most, so placed: its weights, and what it computes with."""
+def memory_needed(facts: Facts, placement: Placement) -> int:
+    """Bytes of the device's memory that a model in this place takes at most, for its weights and its computing."""
     size, on_cpu = placement.dtype.itemsize, placement.device.type == "cpu"
     vae_size = 4 if facts.upcasts and placement.dtype == torch.float16 else size
     cells = placement.batch * GUIDED * placement.window**2
@@ -167,9 +167,9 @@ def needed(facts: Facts, placement: Placement) -> int:
     return int(most) + (0 if on_cpu else CONTEXT)
 
 
-def applied(pipeline: DiffusionPipeline, placement: Placement) -> DiffusionPipeline:
-    """The pipeline, loaded in the placement's precision, put into its place. CUDA is held to the budget."""
-    if placement.channels_last:
+def put_in_place(pipeline: DiffusionPipeline, placement: Placement) -> DiffusionPipeline:
+    """Puts a pipeline that was loaded in the placement's precision into its place, and holds CUDA to the budget."""
+    if getattr(pipeline, "unet", None) is not None:  # the others are not convolutional
         for part in ("unet", "vae", "controlnet"):
             if getattr(pipeline, part, None) is not None:
                 getattr(pipeline, part).to(memory_format=torch.channels_last)
@@ -188,13 +188,8 @@ def applied(pipeline: DiffusionPipeline, placement: Placement) -> DiffusionPipel
     return pipeline
 
 
-def _free(device: torch.device) -> int:
-    has_its_own = device.type in ("cuda", "xpu")
-    return int(free_memory(device) / SHARE * GPU_SHARE) if has_its_own else free_memory(device)
-
-
 def _dtype(device: torch.device, precision: str) -> torch.dtype:
-    """bfloat16 where there is hardware for it: it has the range of float32, so that nothing becomes infinite."""
+    """The precision; "auto" prefers bfloat16 where there is hardware for it, because nothing overflows its range."""
     if precision != "auto":
         return pick_precision(precision, device, half=True, bfloat16=True)
     dtype = pick_precision("auto", device, half=False, bfloat16=True)
@@ -202,55 +197,31 @@ def _dtype(device: torch.device, precision: str) -> torch.dtype:
 
 
 def _unet_numbers(config: Mapping[str, Any]) -> float:
-    """With attention in the first block, that and its feed-forward are what takes most."""
+    """Returns how many activation values a UNet holds for each latent cell; its first block's attention has most."""
     is_attentive = "CrossAttn" in config["down_block_types"][0]
     return float((27 if is_attentive else 17) * config["block_out_channels"][0])
 
 
 def _transformer_numbers(config: Mapping[str, Any]) -> float:
-    """Of a cell. Flux packs two by two cells into the channels of a token, others into a patch."""
+    """Returns the same of a transformer. Flux packs two by two cells into a token's channels, others into a patch."""
     width = config.get("dim") or config.get("num_attention_heads", 24) * config.get("attention_head_dim", 128)
     packs = "Flux" in config.get("_class_name", "")
     patch = 2 if packs else (config.get("patch_size") or (config.get("all_patch_size") or [2])[0])
     return float(23 * width / patch**2)
 
 
-def _side(config: Mapping[str, Any]) -> int:
-    side = config.get("sample_size") or 128
-    return int(side if isinstance(side, int) else min(side))
-
-
-def _config(source: Source, part: str) -> dict[str, Any]:
-    """Empty for a part that a model has not."""
-    path = source.folder / part / "config.json"
-    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return config
-
-
 def _sizes(source: Source) -> list[tuple[str, int]]:
-    """The part and the number of parameters of each layer's weights; a pickle, which is not opened, counts as one."""
+    """The part and the number of parameters of each layer; a pickle, which is not opened, counts as one layer."""
     if source.file is not None:
-        return [(_part_in_file(name), size) for name, size in _header(source.file)]
-    assert source.choice is not None
+        parts = {"model": "unet", "first_stage_model": "vae", "vae": "vae"}  # as CompVis and Stability AI name them
+        shapes = read_shapes(source.file).items()
+        return [(parts.get(name.partition(".")[0], "text_encoder"), math.prod(shape)) for name, shape in shapes]
+    assert source.weights is not None
     found = []
-    for name in source.choice.weights:
+    for name in source.weights.weights:
         part, path = PurePosixPath(name).parent.name, source.folder / name
         if path.suffix == ".safetensors":
-            found += [(part, size) for _, size in _header(path)]
+            found += [(part, math.prod(shape)) for shape in read_shapes(path).values()]
         elif path.suffix == ".bin":
             found.append((part, path.stat().st_size // 2))
     return found
-
-
-def _header(path: Path) -> list[tuple[str, int]]:
-    try:
-        with safe_open(path, "np") as file:
-            return [(name, math.prod(file.get_slice(name).get_shape())) for name in file.keys()]  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path}: cannot be read as safetensors ({error}). Get it again.") from error
-
-
-def _part_in_file(name: str) -> str:
-    """Of a weight in a single file, by the names that CompVis and Stability AI use."""
-    first = name.partition(".")[0]
-    return {"model": "unet", "first_stage_model": "vae", "vae": "vae"}.get(first, "text_encoder")

@@ -1,4 +1,4 @@
-"""Puts another `forward` into a module for a while, beneath whatever hooks offloading has put around it."""
+"""Replaces the `forward` of a module for a while, beneath whatever hooks offloading has put around it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 
 class Inner:
-    """What a module itself does when called, its hooks left out; stays what it is while `replaced`."""
+    """The `forward` of a module without its hooks; `replace_forward` does not change it."""
 
     def __init__(self, module: torch.nn.Module) -> None:
         self._module = module
@@ -19,17 +19,17 @@ class Inner:
         self.forward: Callable[..., Any] = getattr(module, _slot(module))
 
     def arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Those given to a call, by the names that `forward` gives them."""
+        """The arguments of a call by the names that `forward` gives them."""
         bound = self._signature.bind(self._module, *args, **kwargs).arguments
         return dict(list(bound.items())[1:])
 
 
 @contextmanager
-def replaced(module: torch.nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
-    """While open, calls of the module are answered by `forward`; afterwards all is as it was.
+def replace_forward(module: torch.nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+    """Context manager: inside it, `forward` answers the calls of the module; afterwards everything is as before.
 
     accelerate's hooks wrap `_old_forward` and are made anew after every call of a pipeline, which moves what they wrap
-    from there to `forward` and back. So ours may leave by another door than it came in.
+    from there to `forward` and back. So the replacement may be found in the other place at the end.
     """
     slot = _slot(module)
     inherited = slot not in vars(module)

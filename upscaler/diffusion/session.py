@@ -1,87 +1,177 @@
-"""A VAE while it is used: where it computes, with what precision, and with which statistics of the canvas."""
+"""A VAE while it is used: on its device, in its precision, with statistics of a canvas, which is computed from top to
+bottom and never exists as a whole."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
+from torch import nn
 
-from ..device import PRECISIONS
+from ..device import dtype_name
 from ..errors import EngineError, OutOfMemory
-from ..tiling import Region
+from ..tiling import Region, Size
 from .coders import Part
-from .groupnorm import Statistics, from_samples, from_tiles, frozen
+from .patch import replace_forward
+from .windows import Grid, axis_weights
 
 log = logging.getLogger("upscaler")
 
 TOGETHER = 14
-"""Samples run as one batch: of 24x24 latents, they take about the memory of a tile of 64 latents with its halo."""
+"""Samples that are run as one batch: with 24x24 latents each, they take as much memory as a tile of 64 latents with its
+halo, about."""
 
 GOLDEN = (5**0.5 - 1) / 2
 
+SMALLEST = 8
+"""Cells of a side below which a tile is not halved to save memory, because most of it is halo."""
+
+Rows: TypeAlias = Callable[[int, int], torch.Tensor]
+"""Gives the rows first..last-1 of a canvas, (1, channels, rows, width). Ranges are asked for in ascending order."""
+
+
+def rows_of_tensor(canvas: torch.Tensor) -> Rows:
+    """The rows of a canvas that exists as a tensor."""
+    return lambda first, last: canvas[..., first:last, :]
+
+
+class Stream:
+    """The rows of a canvas that comes in pieces from the top; rows above the last range asked for are dropped."""
+
+    def __init__(self, pieces: Iterator[torch.Tensor]) -> None:
+        self._pieces = pieces
+        self._rows = next(pieces)
+        self._top = 0
+
+    def __call__(self, first: int, last: int) -> torch.Tensor:
+        """See `Rows`."""
+        self._rows = self._rows[..., first - self._top :, :]
+        self._top = first
+        while self._rows.shape[-2] < last - first:
+            self._rows = torch.cat([self._rows, next(self._pieces)], -2)
+        return self._rows[..., : last - first, :]
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Mean and variance of each group of channels, float64 (groups,), over so many values."""
+
+    count: int
+    mean: torch.Tensor
+    variance: torch.Tensor
+
 
 class Session:
-    """Computes a VAE in parts: tensors go to its device and come back from there. Made by `opened`."""
+    """Computes a VAE in parts: tensors go to its device and come back from there. `close` ends it."""
 
     def __init__(self, vae: Any) -> None:
         hook = getattr(vae, "_hf_hook", None)
-        if hook is not None:  # of offloading, which expects this before any other method than `forward`
+        if hook is not None:  # accelerate's offload hook must be called by hand before methods other than `forward`
             hook.pre_forward(vae)
         self._vae = vae
         self._device = torch.device(getattr(hook, "execution_device", None) or next(vae.parameters()).device)
         self._dtype: torch.dtype = vae.dtype
-        self._statistics: Statistics = {}
+        self._before = self._dtype
+        self._statistics: dict[nn.GroupNorm, Moments] = {}
         self._too_large: dict[Part, int] = {}
 
     def run(self, part: Part, values: torch.Tensor) -> torch.Tensor:
-        """The part's result, its norms using what has been learnt. Raises OutOfMemory, EngineError."""
+        """The part's result, its norms using the statistics learnt, so that a pixel does not depend on the tile it is
+        computed in. Raises OutOfMemory, EngineError."""
         if values.numel() >= self._too_large.get(part, values.numel() + 1):
-            raise OutOfMemory("as much did not fit before")
-        known = {norm: self._statistics[norm] for norm in part.norms if norm in self._statistics}
+            raise OutOfMemory("a tensor of this size did not fit before.")
         try:
-            with frozen(known):
-                return self.safely(lambda: part.run(self.there(values)))
+            with ExitStack() as stack:
+                for norm in part.norms:
+                    if norm in self._statistics:
+                        stack.enter_context(replace_forward(norm, partial(_normalise, norm, self._statistics[norm])))
+                return self.run_with_fp32_retry(lambda: part.run(self.to_device(values)))
         except OutOfMemory:
             log.warning("out of memory on %s in the VAE: smaller tiles from here on.", self._device)
             self._too_large[part] = values.numel()
             raise
 
-    def learn_from_samples(
-        self, parts: Sequence[Part], samples: Sequence[torch.Tensor], together: int = TOGETHER
-    ) -> None:
-        """Statistics for the norms of parts in a row, from samples of what the first of them is given."""
+    def learn(self, parts: Sequence[Part], samples: Sequence[torch.Tensor], together: int = TOGETHER) -> None:
+        """Learns statistics for the norms of parts in a row, pooled over samples of the input of the first of them.
 
-        def run(values: torch.Tensor) -> None:
-            for part in parts:
-                values = part.run(values)
+        While they are measured, every batch is normalised by its own moments, so each has samples from everywhere.
+        """
+        found: dict[nn.GroupNorm, list[Moments]] = {}
 
-        norms = [norm for part in parts for norm in part.norms]
+        def measure(norm: nn.GroupNorm, values: torch.Tensor) -> torch.Tensor:
+            grouped = values.float().reshape(len(values), norm.num_groups, -1)
+            variance, mean = torch.var_mean(grouped, (0, 2), correction=0)
+            own = Moments(len(values) * grouped.shape[2], mean.double().cpu(), variance.double().cpu())
+            found.setdefault(norm, []).append(own)
+            return _normalise(norm, own, values)
+
+        def compute() -> torch.Tensor:
+            found.clear()
+            with ExitStack() as stack:
+                for norm in (norm for part in parts for norm in part.norms):
+                    stack.enter_context(replace_forward(norm, partial(measure, norm)))
+                for batch in _spread(samples, together):
+                    values = self.to_device(batch)
+                    for part in parts:
+                        values = part.run(values)
+            pooled = {norm: _pool(moments) for norm, moments in found.items()}
+            self._statistics |= pooled
+            return torch.cat([torch.cat([known.mean, known.variance]) for known in pooled.values()])
+
         try:
-            self._learn(lambda: from_samples(norms, run, map(self.there, _spread(samples, together))))
+            self.run_with_fp32_retry(compute)
         except OutOfMemory:
             if together == 1:
                 raise
             log.warning("out of memory on %s in the VAE: taking %d samples together.", self._device, together // 2)
-            self.learn_from_samples(parts, samples, together // 2)
+            self.learn(parts, samples, together // 2)
 
-    def learn_from_tiles(self, part: Part, tiles: Callable[[], Iterable[tuple[torch.Tensor, Region]]]) -> None:
-        """Statistics for the norms of a part, from all that it is given."""
+    def run_in_tiles(self, rows: Rows, size: Size, part: Part, tile: int) -> Iterator[torch.Tensor]:
+        """The part's result on a canvas, as rows that cover it once. Tiles are computed with a halo, which is cut off.
 
-        def there() -> Iterator[tuple[torch.Tensor, Region]]:
-            return ((self.there(tile), own) for tile, own in tiles())
+        The canvas's sides and `tile` are multiples of `part.down`. A tile that does not fit into memory is halved.
+        """
+        for y in range(0, size.height, tile):
+            height, top = min(tile, size.height - y), max(y - part.halo, 0)
+            strip = rows(top, min(y + height + part.halo, size.height))
+            regions = [Region(x, y - top, min(tile, size.width - x), height) for x in range(0, size.width, tile)]
+            yield torch.cat([self._tile(strip, region, part) for region in regions], -1)
 
-        self._learn(lambda: from_tiles(part.norms, part.run, there))
+    def run_in_windows(self, rows: Rows, windows: Grid, part: Part) -> Iterator[torch.Tensor]:
+        """The part's result in overlapping windows of a canvas, joined by their weights, as rows that cover it once."""
+        carried: torch.Tensor | None = None
+        starts, columns = windows.y.starts, axis_weights(windows.x)
+        for index, weights in enumerate(axis_weights(windows.y)):
+            strip = rows(starts[index], starts[index] + windows.y.window)
+            total = torch.zeros(0)
+            for x, column in zip(windows.x.starts, columns, strict=True):
+                result = self.run(part, strip[..., x : x + windows.x.window])
+                if x == 0:
+                    total = torch.zeros(*result.shape[:-1], windows.x.length)
+                total[..., x : x + windows.x.window] += result.float() * (weights[:, None] * column)
+            if carried is not None:
+                total[..., : carried.shape[-2], :] += carried
+            finished = (*starts[1:], windows.y.length)[index] - starts[index]
+            yield total[..., :finished, :].to(strip.dtype)
+            carried = total[..., finished:, :]
 
-    def there(self, values: torch.Tensor) -> torch.Tensor:
-        """The tensor where the VAE is, as precise as it is."""
+    def close(self) -> None:
+        """Restores the VAE's former precision."""
+        if self._dtype != self._before:
+            nn.Module.to(self._vae, self._before)  # the method of diffusers would log advice on loading
+
+    def to_device(self, values: torch.Tensor) -> torch.Tensor:
+        """The tensor on the VAE's device, in its precision."""
         return values.to(self._device, self._dtype)
 
-    def safely(self, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
-        """The result on the CPU; if it is not finite, the VAE goes on in float32. Raises OutOfMemory, EngineError."""
+    def run_with_fp32_retry(self, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """Returns the result on the CPU; if not finite, continues in float32. Raises OutOfMemory, EngineError."""
         try:
             with torch.no_grad():
                 result = compute()
@@ -93,36 +183,56 @@ class Session:
         if result.isfinite().all():
             return result.cpu()
         if self._dtype == torch.float32:
-            raise EngineError("the VAE gives NaN or infinity, in float32 too: its file is damaged. Fetch it again.")
-        name = next(name for name, dtype in PRECISIONS.items() if dtype == self._dtype)
-        log.warning("the VAE gives NaN or infinity in %s: computed again in fp32.", name)
+            raise EngineError("the VAE gives NaN or infinity, in float32 too. Its file is damaged: fetch it again.")
+        log.warning("the VAE gives NaN or infinity in %s. It is computed again in fp32.", dtype_name(self._dtype))
         self._vae.float()
         self._dtype = torch.float32
-        return self.safely(compute)
+        return self.run_with_fp32_retry(compute)
 
-    def _learn(self, measure: Callable[[], Statistics]) -> None:
-        def compute() -> torch.Tensor:
-            found = measure()
-            self._statistics |= found
-            return torch.cat([torch.cat([known.mean, known.variance]) for known in found.values()])
-
-        self.safely(compute)
-
-
-@contextmanager
-def opened(vae: Any) -> Iterator[Session]:
-    """A session with the VAE, which afterwards has its precision back."""
-    before = vae.dtype
-    try:
-        yield Session(vae)
-    finally:
-        if vae.dtype != before:
-            torch.nn.Module.to(vae, before)  # that of diffusers logs advice on loading
+    def _tile(self, strip: torch.Tensor, region: Region, part: Part) -> torch.Tensor:
+        """The result for a region of a strip, computed with a halo as far as there are rows and columns."""
+        halo = part.halo
+        x, y = max(region.x - halo, 0), max(region.y - halo, 0)
+        tile = strip[..., y : region.y + region.height + halo, x : region.x + region.width + halo]
+        try:
+            result = self.run(part, tile)
+        except OutOfMemory:
+            if max(region.width, region.height) < 2 * max(SMALLEST, part.down):
+                raise
+            half = -(-max(region.width, region.height) // (2 * part.down)) * part.down
+            if region.width > region.height:
+                along, rest = -1, replace(region, x=region.x + half, width=region.width - half)
+                first = replace(region, width=half)
+            else:
+                along, rest = -2, replace(region, y=region.y + half, height=region.height - half)
+                first = replace(region, height=half)
+            return torch.cat([self._tile(strip, each, part) for each in (first, rest)], along)
+        own = replace(region, x=region.x - x, y=region.y - y)
+        x, y, width, height = (side * part.up // part.down for side in (own.x, own.y, own.width, own.height))
+        return result[..., y : y + height, x : x + width]
 
 
 def _spread(samples: Sequence[torch.Tensor], together: int) -> list[torch.Tensor]:
-    """Batches of samples, given row by row, each from all over the canvas: as the golden ratio spreads them."""
+    """Batches of samples, which come row by row: each batch is from all over the canvas, spread by the golden ratio."""
     order = sorted(range(len(samples)), key=lambda index: index * GOLDEN % 1)
     count = -(-len(samples) // together)
     ends = [index * len(samples) // count for index in range(count + 1)]
     return [torch.cat([samples[index] for index in order[first:last]]) for first, last in pairwise(ends)]
+
+
+def _pool(parts: Sequence[Moments]) -> Moments:
+    """Moments of all parts together: the mean of their variances, and the variance of their means."""
+    count = sum(part.count for part in parts)
+    mean = sum((part.mean * (part.count / count) for part in parts), torch.zeros(()))
+    spread = ((part.variance + (part.mean - mean) ** 2) * (part.count / count) for part in parts)
+    return Moments(count, mean, sum(spread, torch.zeros(())))
+
+
+def _normalise(norm: nn.GroupNorm, known: Moments, values: torch.Tensor) -> torch.Tensor:
+    """Applies the norm with these moments, as a batch norm in evaluation whose channels share those of their group."""
+    each = values.shape[1] // norm.num_groups
+    mean, variance, weight, bias = (
+        data.to(values.device, torch.float32)
+        for data in (known.mean.repeat_interleave(each), known.variance.repeat_interleave(each), norm.weight, norm.bias)
+    )
+    return nn.functional.batch_norm(values, mean, variance, weight, bias, eps=norm.eps)

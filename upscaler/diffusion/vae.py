@@ -1,26 +1,26 @@
 """Decodes latents to pixels and encodes pixels to latents in tiles that leave no seams, for canvases of any size.
 
 What could make a tile differ from the same place of the whole is its border, its statistics, and its attention. Tiles
-have a halo as wide as the network sees; group norms use statistics of the canvas, frozen for all tiles (after Tiled
+have a halo as wide as the network sees; group norms use statistics of samples of the canvas, for all tiles (after Tiled
 VAE, github.com/pkuliyi2015/multidiffusion-upscaler-for-automatic1111); and the middle block, in which every cell
 attends to every other, is computed at once while the canvas is small, and in overlapping windows beyond.
 
 | VAE | in tiles |
 |---|---|
 | AutoencoderTiny (TAESD) | equal to the whole: it has neither norms nor attention |
-| AutoencoderKL (SD, SDXL, x4, x2, Flux, SD3, Z-Image), AutoencoderKLFlux2; exact | equal to the whole |
-| the same, not exact | statistics are pooled over samples: the whole canvas may change its tones, no tile its own |
-| the same, beyond MIDDLE x MIDDLE latents | and attention reaches as far as a window of MIDDLE latents |
-| any other, beyond a tile | diffusers' own tiles, or all at once where it has none: seams may show, and it is said |
+| AutoencoderKL (SD, SDXL, x4, x2, Flux, SD3, Z-Image), Flux2 | the tone may differ slightly, in all tiles alike |
+| the same, beyond MIDDLE x MIDDLE latents | and attention reaches no further than a window of MIDDLE latents |
+| any other, beyond a tile | diffusers' own tiles: seams may show, and a warning says so |
 
-In memory are, of a canvas: its latents; rows of features between the parts, of MIDDLE and a tile with its halo
-together, on the CPU, in the VAE's own precision; a row of tiles of the result. Exact statistics need all features.
+Memory holds, of a canvas: its latents; rows of features between the parts, of MIDDLE and a tile with its halo
+together, on the CPU, in the VAE's own precision; a row of tiles of the result.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -29,98 +29,102 @@ import torch
 from ..arrays import FloatArray, PixelArray, to_float
 from ..tiling import Band, Size
 from .coders import Coder, Part, decoder, encoder, is_divisible
-from .session import Session, opened
-from .stream import Rows, Stream, in_tiles, in_windows, present, tiles
+from .session import Rows, Session, Stream, rows_of_tensor
 from .windows import grid
 
 log = logging.getLogger("upscaler")
 
 MIDDLE = 128
-"""Latents a side up to which a middle block is computed at once, and of its windows beyond: attention costs the fourth
-power of it."""
+"""Up to this many latents a side the middle block runs on the whole canvas; larger canvases use windows of this size,
+because attention costs the fourth power of the side."""
 
 SAMPLE = 24
-"""Latents a side of a sample for statistics. What counts is that much of the canvas is seen: smaller samples have too
-much border, larger ones are too few for the same memory."""
+"""Latents a side of a sample for statistics. Much of the canvas should be seen: smaller samples have too much border,
+larger ones are too few for the same memory."""
 
 SAMPLES = 6
-"""Along a side, or as many as it takes to see all of it; more on canvases of which that would be under half."""
+"""Samples along a side, or as many as it takes to see all of it; more where these would see less than half of it."""
 
 MOST_SAMPLES = 12
-"""Along a side of even the largest canvas."""
+"""Samples along a side of even the largest canvas."""
 
 
-def decode(vae: Any, latents: torch.Tensor, *, tile: int, exact: bool = False) -> Iterator[Band]:
+def decode(vae: Any, latents: torch.Tensor, *, tile: int) -> Iterator[Band]:
     """Latents (1, channels, height, width), scaled as pipelines give them, to bands of pixels, float32, 0..1.
 
-    `tile` is in latents, its halo not counted; a tile for which there is no memory is computed in halves. What half
-    precision turns into NaN or infinity is computed in float32, with a warning. Raises OutOfMemory, and EngineError
-    when float32 gives no numbers either.
+    `tile` is in latents, without its halo; a tile that does not fit into memory is computed in halves. A result that is
+    NaN or infinity in half precision is computed in float32, with a warning. Raises OutOfMemory, and EngineError when
+    float32 gives NaN or infinity too.
     """
-    values = _unscaled(vae.config, latents.float().cpu())
+    shift, scale = _shift_and_scale(vae.config)
+    values = latents.float().cpu() / scale + shift
     y = 0
-    with opened(vae) as session:
+    with closing(Session(vae)) as session:
         if is_divisible(vae):
             size = Size(values.shape[-1], values.shape[-2])
-            pieces = _computed(decoder(vae), present(values), size, tile, exact, session)
+            pieces = _compute(decoder(vae), rows_of_tensor(values), size, tile, session)
         else:
             fits = max(values.shape[-2:]) <= tile
-            pieces = iter([_undivided(vae, lambda: vae.decode(session.there(values)).sample, session, fits)])
+            pieces = iter([_compute_whole(vae, lambda: vae.decode(session.to_device(values)).sample, session, fits)])
         for piece in pieces:
             rows = (piece[0].float() / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).numpy()
             yield Band(y, rows)
             y += len(rows)
 
 
-def encode(vae: Any, pixels: FloatArray | PixelArray, *, tile: int, exact: bool = False) -> torch.Tensor:
+def encode(vae: Any, pixels: FloatArray | PixelArray, *, tile: int) -> torch.Tensor:
     """A picture (height, width, 3), which may be a file mapped into memory, to latents (1, channels, height, width).
 
     They are the mode of the VAE's distribution, scaled, float32, on the CPU. The picture is extended by reflection to
-    sides that the VAE can reduce. `tile` and what is raised: as for `decode`.
+    sides that the VAE can reduce. `tile` and errors are as for `decode`.
     """
-    with opened(vae) as session:
+    own = Size(pixels.shape[1], pixels.shape[0])
+    with closing(Session(vae)) as session:
         if is_divisible(vae):
             coder = encoder(vae)
-            size = _extended(pixels, coder.head.down)
-            pieces = _computed(coder, _pixel_rows(pixels, size), size, tile, exact, session)
+            size = own.round_up(coder.head.down)
+            pieces = _compute(coder, _pixel_rows(pixels, size), size, tile, session)
         else:
-            size = _extended(pixels, vae.spatial_compression_ratio)
+            size = own.round_up(vae.spatial_compression_ratio)
             values = _pixel_rows(pixels, size)(0, size.height)
             fits = max(values.shape[-2:]) <= tile * vae.spatial_compression_ratio
-            pieces = iter([_undivided(vae, lambda: _latents(vae.encode(session.there(values))), session, fits)])
-        return _scaled(vae.config, torch.cat(list(pieces), -2).float())
+
+            def compute() -> torch.Tensor:
+                encoded = vae.encode(session.to_device(values))
+                latents: torch.Tensor = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded[0]
+                return latents
+
+            pieces = iter([_compute_whole(vae, compute, session, fits)])
+        shift, scale = _shift_and_scale(vae.config)
+        return (torch.cat(list(pieces), -2).float() - shift) * scale
 
 
-def _computed(coder: Coder, rows: Rows, size: Size, tile: int, exact: bool, session: Session) -> Iterator[torch.Tensor]:
-    """What an encoder or decoder makes of a canvas, from top to bottom."""
+def _compute(coder: Coder, rows: Rows, size: Size, tile: int, session: Session) -> Iterator[torch.Tensor]:
+    """The result of an encoder or decoder for a canvas, as rows from top to bottom."""
     inner = Size(size.width // coder.head.down, size.height // coder.head.down)
-    whole = max(inner.width, inner.height)
-    windows = grid(inner, max(whole, MIDDLE) if exact else MIDDLE, MIDDLE // 4)
+    windows = grid(inner, MIDDLE, MIDDLE // 4)
     head_tile = tile * coder.head.down
     if coder.middle and coder.tail and windows.count > 1:
         samples = _samples(rows, size, coder.head.down)
-        session.learn_from_samples((coder.head, coder.middle, coder.tail), samples)
+        session.learn((coder.head, coder.middle, coder.tail), samples)
     else:
-        _learn(coder.head, rows, size, head_tile, exact, session)
-    pieces = in_tiles(rows, size, coder.head, head_tile, session.run)
+        _learn(coder.head, rows, size, head_tile, session)
+    pieces = session.run_in_tiles(rows, size, coder.head, head_tile)
     if coder.middle is None or coder.tail is None:
         yield from pieces
         return
     if windows.count > 1:
-        features: Rows = Stream(in_windows(Stream(pieces), windows, coder.middle, session.run))
+        features: Rows = Stream(session.run_in_windows(Stream(pieces), windows, coder.middle))
     else:
-        features = present(session.run(coder.middle, torch.cat(list(pieces), -2)))
-        _learn(coder.tail, features, inner, tile, exact, session)
-    yield from in_tiles(features, inner, coder.tail, tile, session.run)
+        features = rows_of_tensor(session.run(coder.middle, torch.cat(list(pieces), -2)))
+        _learn(coder.tail, features, inner, tile, session)
+    yield from session.run_in_tiles(features, inner, coder.tail, tile)
 
 
-def _learn(part: Part, rows: Rows, size: Size, tile: int, exact: bool, session: Session) -> None:
-    """Statistics for the norms of a part, unless it sees the whole canvas as one tile and needs none."""
+def _learn(part: Part, rows: Rows, size: Size, tile: int, session: Session) -> None:
+    """Learns statistics for the norms of a part, unless it sees the whole canvas as one tile and needs none."""
     if part.norms and max(size.width, size.height) > tile:
-        if exact:
-            session.learn_from_tiles(part, lambda: tiles(rows, size, part, tile))
-        else:
-            session.learn_from_samples((part,), _samples(rows, size, part.down))
+        session.learn((part,), _samples(rows, size, part.down))
 
 
 def _samples(rows: Rows, size: Size, cell: int) -> list[torch.Tensor]:
@@ -141,33 +145,19 @@ def _places(length: int, side: int, cell: int) -> list[int]:
     return [int(min(max(middle - side / 2, 0), max(length - side, 0))) // cell * cell for middle in middles]
 
 
-def _undivided(vae: Any, compute: Callable[[], torch.Tensor], session: Session, fits: bool) -> torch.Tensor:
-    """The result of a VAE that is built in another way: of a canvas no larger than a tile at once, of a larger one in
-    the tiles diffusers has for it, if any."""
+def _compute_whole(vae: Any, compute: Callable[[], torch.Tensor], session: Session, fits: bool) -> torch.Tensor:
+    """The result of a VAE that is built in another way: at once for a canvas no larger than a tile, in diffusers' own
+    tiles for a larger one."""
     if fits:
-        return session.safely(compute)
+        return session.run_with_fp32_retry(compute)
     name = type(vae).__name__
-    if not hasattr(vae, "use_tiling"):
-        log.warning("%s: this kind of VAE cannot be computed in tiles; large pictures need much memory.", name)
-        return session.safely(compute)
-    log.warning("%s: this kind of VAE cannot be computed in tiles without seams; large pictures may show them.", name)
+    log.warning("%s: this kind of VAE cannot be computed in tiles without seams. Large pictures may show them.", name)
     before = vae.use_tiling
     vae.enable_tiling()
     try:
-        return session.safely(compute)
+        return session.run_with_fp32_retry(compute)
     finally:
         vae.use_tiling = before
-
-
-def _latents(encoded: Any) -> torch.Tensor:
-    """What `encode` of any VAE of diffusers returns, as latents."""
-    latents: torch.Tensor = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded[0]
-    return latents
-
-
-def _extended(pixels: FloatArray | PixelArray, factor: int) -> Size:
-    height, width = pixels.shape[:2]
-    return Size(-(-width // factor) * factor, -(-height // factor) * factor)
 
 
 def _pixel_rows(pixels: FloatArray | PixelArray, size: Size) -> Rows:
@@ -184,22 +174,11 @@ def _pixel_rows(pixels: FloatArray | PixelArray, size: Size) -> Rows:
     return rows
 
 
-def _scaled(config: Any, latents: torch.Tensor) -> torch.Tensor:
-    """From the VAE's latents to those a pipeline works with; those of Flux.2 are left as the VAE has them."""
-    shift, scale = _shift_and_scale(config, latents)
-    return (latents - shift) * scale
-
-
-def _unscaled(config: Any, latents: torch.Tensor) -> torch.Tensor:
-    shift, scale = _shift_and_scale(config, latents)
-    return latents / scale + shift
-
-
-def _shift_and_scale(config: Any, latents: torch.Tensor) -> tuple[torch.Tensor | float, torch.Tensor | float]:
-    """Some VAEs have a mean and a deviation for every channel, some one shift for all, most only a factor."""
+def _shift_and_scale(config: Any) -> tuple[torch.Tensor | float, torch.Tensor | float]:
+    """What pipelines subtract from a VAE's latents, and then multiply them with: some VAEs have a mean and a deviation
+    for every channel, some one shift for all channels, most only a factor, Flux.2's nothing."""
     factor = getattr(config, "scaling_factor", None) or 1.0
     mean, deviation = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
     if mean is None or deviation is None:
         return getattr(config, "shift_factor", None) or 0.0, factor
-    shape = (1, latents.shape[1], 1, 1)
-    return torch.tensor(mean).reshape(shape), factor / torch.tensor(deviation).reshape(shape)
+    return torch.tensor(mean).reshape(1, -1, 1, 1), factor / torch.tensor(deviation).reshape(1, -1, 1, 1)

@@ -17,7 +17,7 @@ from ..errors import PlanError
 from ..tiling import Region, Size
 
 MARGIN = 2
-"""Cells at the edge of a window that count for nothing: there the network has seen the zeros beyond it."""
+"""Cells at the edge of a window that have no weight, because there the network has seen the zeros beyond it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +25,16 @@ class Axis:
     """The windows along one direction of a canvas, all of one length."""
 
     length: int
-    """Of the canvas."""
+    """Cells of the canvas."""
     window: int
-    """Of every window."""
+    """Cells of every window."""
     starts: tuple[int, ...]
     """Ascending multiples of `align`; the first is 0, the last `length - window`."""
     align: int
     """Cells from one place where a window may begin to the next."""
 
-    def between(self) -> Axis:
-        """Windows half a step further, and one more of them; itself where windows share a half as it is."""
+    def stagger(self) -> Axis:
+        """Returns windows shifted by half a step, and one more; the same windows if they share a half already."""
         steps = [after - before for before, after in pairwise(self.starts)]
         if all(2 * step <= self.window for step in steps):
             return self
@@ -57,25 +57,25 @@ class Grid:
     def count(self) -> int:
         return len(self.x.starts) * len(self.y.starts)
 
-    def between(self) -> Grid:
-        """The grid for every other step, whose windows lie where those of this one meet.
+    def stagger(self) -> Grid:
+        """Returns the grid shifted by half a step; it is used at every second step so that joins do not coincide.
 
         Measured with a denoiser whose windows differ by their means, beside a hard cut: windows that share a quarter
-        leave a largest step of 0.08, taken in turns with those in between 0.035, which is the picture's own; so do
-        windows that share a half, at 1.6 times the cost of taking turns.
+        leave a largest step of 0.08, and 0.035, which is the picture's own, if they alternate with shifted ones; so do
+        windows that share a half, at 1.6 times the cost of alternating.
         """
-        return Grid(self.x.between(), self.y.between())
+        return Grid(self.x.stagger(), self.y.stagger())
 
     def regions(self) -> Iterator[Region]:
-        """Row by row, each row from left to right."""
+        """Yields the windows row by row, each row from left to right."""
         for y in self.y.starts:
             for x in self.x.starts:
                 yield Region(x, y, self.x.window, self.y.window)
 
     def weights(self) -> Iterator[torch.Tensor]:
-        """Those of each window, in the order of `regions`: float32, (window height, window width), within 0..1.
+        """The weights of each window, in the order of `regions`: float32 (window height, window width), 0..1.
 
-        At every cell of the canvas they sum to one.
+        They sum to one at every cell of the canvas.
         """
         columns = axis_weights(self.x)
         for row in axis_weights(self.y):
@@ -84,45 +84,39 @@ class Grid:
 
 
 def grid(size: Size, tile: int, overlap: int, align: int = 1) -> Grid:
-    """The fewest windows of at most `tile` cells that overlap by at least `overlap`, spread evenly.
+    """Returns the fewest windows of at most `tile` cells that overlap by at least `overlap`, spread evenly.
 
-    Raises PlanError for windows that would hardly get on beside such an overlap.
+    Raises PlanError for windows that are hardly larger than the overlap.
     """
     if tile - overlap < 2 * align:
-        raise PlanError(f"windows of {tile}: too small for an overlap of {overlap}. Use {overlap + 2 * align} or more.")
+        raise PlanError(
+            f"windows of {tile} are too small for an overlap of {overlap}. Use {overlap + 2 * align} or more."
+        )
     return Grid(*(_axis(length, tile, overlap, align) for length in (size.width, size.height)))
 
 
 @cache
 def axis_weights(axis: Axis) -> torch.Tensor:
     """Float32, (windows, window): raised cosines across the overlaps there are, 0 at the margins, summing to one."""
-    ramps = [_ramps(axis, index) for index in range(len(axis.starts))]
+    ramps = torch.ones(len(axis.starts), axis.window)
+    for index, (before, after) in enumerate(pairwise(axis.starts)):
+        rise = _rise(axis.window, before + axis.window - after)
+        ramps[index] *= rise.flip(0)
+        ramps[index + 1] *= rise
     total = torch.zeros(axis.length)
     for start, ramp in zip(axis.starts, ramps, strict=True):
         total[start : start + axis.window] += ramp
-    shares = [total[start : start + axis.window] for start in axis.starts]
-    return torch.stack([ramp / share for ramp, share in zip(ramps, shares, strict=True)])
+    return ramps / torch.stack([total[start : start + axis.window] for start in axis.starts])
 
 
 def _axis(length: int, tile: int, overlap: int, align: int) -> Axis:
-    """Windows begin at multiples of `align`, where the network's own reductions begin; so their length gives way."""
+    """Windows begin at multiples of `align`, as the network's own reductions do, so their length is adjusted."""
     if length <= tile:
         return Axis(length, length, (0,), align)
     window = tile - (tile - length) % align
     places = (length - window) // align
     steps = math.ceil(places / ((window - overlap) // align))
     return Axis(length, window, tuple(round(index * places / steps) * align for index in range(steps + 1)), align)
-
-
-def _ramps(axis: Axis, index: int) -> torch.Tensor:
-    """Weights of one window before they are made to sum to one; 1 where it is alone."""
-    weights = torch.ones(axis.window)
-    start = axis.starts[index]
-    if index > 0:
-        weights *= _rise(axis.window, axis.starts[index - 1] + axis.window - start)
-    if index < len(axis.starts) - 1:
-        weights *= _rise(axis.window, start + axis.window - axis.starts[index + 1]).flip(0)
-    return weights
 
 
 def _rise(window: int, overlap: int) -> torch.Tensor:

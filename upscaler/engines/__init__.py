@@ -1,24 +1,21 @@
 """What computes: networks and the plain filter in tiles, diffusion models on canvases; what to do when that fails."""
 
-from .ahead import Ahead, ahead
-from .base import CanvasEngine, CanvasPlan, Engine, EngineInfo, is_canvas
-from .channels import adapted
-from .load import engine_for
-from .loaded import Loaded
+from .base import Engine, EngineInfo, ImageEngine, ImagePlan, is_image_engine
+from .composite import adapt_channels, reduce_channels
+from .pool import EngineOptions, EnginePool, check_share, engine_for
 from .retry import run
-from .strength import Tempered
 
 __all__ = [
-    "Ahead",
-    "CanvasEngine",
-    "CanvasPlan",
     "Engine",
     "EngineInfo",
-    "Loaded",
-    "Tempered",
-    "adapted",
-    "ahead",
+    "EngineOptions",
+    "EnginePool",
+    "ImageEngine",
+    "ImagePlan",
+    "adapt_channels",
+    "check_share",
     "engine_for",
-    "is_canvas",
+    "is_image_engine",
+    "reduce_channels",
     "run",
 ]

@@ -1,4 +1,4 @@
-"""The contracts between the pipeline and whatever computes tiles, or whole canvases."""
+"""The contracts between the pipeline and whatever computes tiles, or whole pictures."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from ..arrays import FloatArray, PixelArray
-from ..tiling import Band, Budget, Needs, Size
+from ..tiling import Band, Budget, Size, TileRequirements
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
+
+
+CPU_MEMORY = 8 * 2**30
+"""Bytes that tiles take at most on a CPU without being told: more makes nothing faster and disturbs other programs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,15 +22,20 @@ class EngineInfo:
     """Facts about an engine that the plan and the checks need."""
 
     name: str
-    needs: Needs
+    needs: TileRequirements
     channels: Literal[1, 3] = 3
-    """1: takes grey tiles only, colour goes through it a channel at a time."""
+    """1 for an engine that takes grey tiles only; colour goes through it a channel at a time."""
     device: str = "cpu"
     precision: str = "fp32"
     keeps_tone: bool = True
     """Whether a tile's result, shrunk, must look like the tile. False for networks that relight or dehaze."""
     free_memory: int = 2**31
     """Bytes that may be spent on tiles."""
+
+    @property
+    def tile_memory(self) -> int:
+        """Bytes that tiles take unless it is said how many they may take."""
+        return self.free_memory if self.device != "cpu" else min(self.free_memory, CPU_MEMORY)
 
 
 class Engine(Protocol):
@@ -36,28 +45,29 @@ class Engine(Protocol):
     def info(self) -> EngineInfo: ...
 
     def run(self, tiles: FloatArray) -> FloatArray:
-        """float32, 0..1, (tiles, height, width, `info.channels`) to the same at `info.needs.scale` times the size.
+        """Enlarges tiles, float32, 0..1, (tiles, height, width, `info.channels`), `info.needs.scale` times.
 
-        Raises OutOfMemory when there was too little; any other exception means that the tiles could not be computed.
+        Raises OutOfMemory when there is too little memory; any other exception means that they cannot be computed.
         """
         ...
 
-    def safer(self) -> Engine | None:
-        """The same network computed more carefully (fp32, then on the CPU, then by plain kernels); None at the end."""
+    def fallback(self) -> Engine | None:
+        """Returns the same network computed more carefully (fp32, then on the CPU, then by plain kernels), or None if
+        there is no more careful way."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class CanvasPlan:
-    """How a picture is computed as a whole: all windows of its canvas, at every step."""
+class ImagePlan:
+    """How a picture is computed as a whole: all windows, at every step."""
 
     size: Size
-    """Of the picture."""
+    """Size of the picture."""
     scale: int
     tile: Size
-    """Of every window, in pixels of the picture."""
+    """Size of every window in pixels of the picture."""
     window: int
-    """The same in cells of the canvas, latents mostly, were the canvas large enough."""
+    """Side of a window in cells, which are latents mostly, if the picture is large enough."""
     overlap: int
     """Cells that neighbouring windows share at least."""
     windows: int
@@ -72,26 +82,26 @@ class CanvasPlan:
         return self.windows * self.steps
 
 
-class CanvasEngine(Protocol):
-    """Computes whole pictures, for none of their tiles stands alone: what is denoised is the canvas. One at a time, and
-    may be called from several threads."""
+class ImageEngine(Protocol):
+    """Computes whole pictures: all windows are denoised together, and no tile stands alone. Computes one picture at a
+    time, and may be called from several threads."""
 
     @property
     def info(self) -> EngineInfo: ...
 
-    def plan(self, size: Size, budget: Budget) -> CanvasPlan:
-        """How a picture of that size would be computed. Raises PlanError when it cannot be so."""
+    def plan(self, size: Size, budget: Budget) -> ImagePlan:
+        """Plans how a picture of that size is computed. Raises PlanError when it cannot be computed so."""
         ...
 
-    def run(self, pixels: PixelArray, plan: CanvasPlan, progress: Callable[[int], None]) -> Iterator[Band]:
-        """Bands of the enlarged picture, from top to bottom, with the channels of `pixels`, (height, width, 1 or 3).
+    def run(self, pixels: PixelArray, plan: ImagePlan, progress: Callable[[int], None]) -> Iterator[Band]:
+        """Yields bands of the enlarged picture, top to bottom, with the channels of `pixels`, (height, width, 1 or 3).
 
-        `progress` is told how many more of `plan.count` are done; what it raises ends the run. Raises EngineError when
-        it cannot be computed, OutOfMemory when there was too little.
+        `progress` takes how many more of `plan.count` are done; an exception from it ends the run. Raises EngineError
+        when the picture cannot be computed, OutOfMemory when there is too little memory.
         """
         ...
 
 
-def is_canvas(engine: Engine | CanvasEngine) -> TypeIs[CanvasEngine]:
-    """Which of the two contracts an engine meets."""
+def is_image_engine(engine: Engine | ImageEngine) -> TypeIs[ImageEngine]:
+    """Whether an engine computes whole pictures."""
     return hasattr(engine, "plan")

@@ -1,4 +1,4 @@
-"""The weights of a network on disk: read without running anything they contain, two of them mixed where asked for."""
+"""The weights of a network on disk: read without running anything they contain, and two of them mixed on request."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from ..catalog import sha256_of
-from ..errors import ModelError
+from ..catalog import weights_sha256
+from ..errors import ModelError, first_line
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
@@ -28,41 +28,42 @@ class Checkpoint:
     file: Path
     other: Path | None = None
     share: float = 1.0
-    """Of `file`, 0..1; the rest is `other`'s."""
+    """Share of `file` in the weights, 0..1; the rest is `other`'s."""
 
     @property
     def key(self) -> str:
-        """The same for the same weights: what is measured of a network is remembered under it."""
-        parts = [sha256_of(self.file)]
+        """A text that is the same for the same weights; measurements of a network are kept under it."""
+        parts = [weights_sha256(self.file)]
         if self.other is not None:
-            parts += [sha256_of(self.other), f"{self.share:.3f}"]
+            parts += [weights_sha256(self.other), f"{self.share:.3f}"]
         return "-".join(parts)
 
     def load(self) -> ImageModelDescriptor[torch.nn.Module]:
-        """The network, float32 on the CPU. Raises ModelError when a file holds none that can be used here."""
-        network = _network(self.file, weights(self.file))
+        """Loads the network, float32 on the CPU. Raises ModelError when a file holds none that can be used here."""
+        network = _network(self.file, read_weights(self.file))
         if self.other is None or self.share == 1:
             return network
-        other = _network(self.other, weights(self.other))
+        other = _network(self.other, read_weights(self.other))
         state, added = network.model.state_dict(), other.model.state_dict()
         if {name: value.shape for name, value in state.items()} != {name: value.shape for name, value in added.items()}:
             raise ModelError(
-                f"{self.other}: is not of the same architecture as {self.file.name}. They cannot be mixed."
+                f"{self.other}: its architecture is not that of {self.file.name}, so they cannot be mixed. "
+                "Choose another file."
             )
-        network.model.load_state_dict(mixed(state, added, self.share))
+        network.model.load_state_dict(mix_weights(state, added, self.share))
         return network
 
 
-def mixed(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], share: float) -> dict[str, torch.Tensor]:
-    """`share` of the weights of one network and the rest of another's, whose names and shapes are the same."""
+def mix_weights(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], share: float) -> dict[str, torch.Tensor]:
+    """Mixes weights of the same names and shapes: `share` of the first network, and the rest of the other."""
     return {
         name: torch.lerp(other[name], value, share) if value.is_floating_point() else value
         for name, value in one.items()
     }
 
 
-def weights(file: Path) -> dict[str, torch.Tensor]:
-    """The tensors in a file, by name, out of whatever wrapping their trainer put around them.
+def read_weights(file: Path) -> dict[str, torch.Tensor]:
+    """Reads the tensors in a file by name, out of whatever wrapping their trainer put around them.
 
     Raises ModelError when it is missing, broken, or would have to be run to be read: pickles go through PyTorch's
     unpickler for weights only, TorchScript programs are refused.
@@ -90,7 +91,7 @@ def _tensors(content: Any) -> dict[str, torch.Tensor]:
 
 def save(checkpoint: Checkpoint, path: Path, about: dict[str, str]) -> None:
     """Writes the weights of a checkpoint of one file as safetensors, `about` in its header. Raises OSError."""
-    plain = {name: value.contiguous().clone() for name, value in weights(checkpoint.file).items()}
+    plain = {name: value.contiguous().clone() for name, value in read_weights(checkpoint.file).items()}
     save_file(plain, path, about)
 
 
@@ -100,25 +101,30 @@ def _network(file: Path, state: dict[str, Any]) -> ImageModelDescriptor[torch.nn
     try:
         network = spandrel.ModelLoader(device="cpu").load_from_state_dict(state)
     except spandrel.UnsupportedModelError as error:
-        raise ModelError(f"{file}: holds no network of a known architecture.") from error
+        raise ModelError(
+            f"{file}: the file holds no network of a known architecture. See upscaler models for others."
+        ) from error
     except Exception as error:
         raise ModelError(f"{file}: {_reason(error)}") from error
     if not isinstance(network, spandrel.ImageModelDescriptor):
-        raise ModelError(f"{file}: is a network for filling masked holes, not for enlarging pictures.")
+        raise ModelError(
+            f"{file}: the network is for filling masked holes, not for enlarging pictures. Choose another."
+        )
     if network.purpose == "FaceSR":
-        raise ModelError(f"{file}: is a network for cropped faces, not for whole pictures.")
+        raise ModelError(f"{file}: the network is for cropped faces, not for whole pictures. Choose another.")
     return network.eval()
 
 
 def _reason(error: Exception) -> str:
     text = str(error)
     if "TorchScript" in text:
-        return "is a TorchScript program, which would have to be run to be read. Save its state dict as .safetensors."
+        return "a TorchScript program would have to be run to be read. Save its state dict as .safetensors."
     if "loading state_dict" in text:
-        return "holds weights that do not fit the architecture they look like. Get a complete file."
+        return "the weights do not fit the architecture they look like. Get a complete file."
     if "Weights only load failed" in text:
-        found = re.search(r"GLOBAL ([\w.]+)", text)
-        if found:
-            return f"refers to {found[1]}, which is no weight; nothing of it was run. Get a file of weights only."
-        return "cannot be read as a network: it is no checkpoint, or holds more than weights; nothing of it was run."
-    return f"cannot be read as a network ({(text.splitlines() or [type(error).__name__])[0]})."
+        if found := re.search(r"GLOBAL ([\w.]+)", text):
+            return (
+                f"the file contains code ({found[1]}), not only weights; nothing was run. Get a file of weights only."
+            )
+        return "the file cannot be read as a network: it is not a checkpoint, or more than weights; nothing was run."
+    return f"the file cannot be read as a network ({first_line(error)})."

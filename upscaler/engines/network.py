@@ -1,4 +1,7 @@
-"""Any network that spandrel loads, as an engine."""
+"""Any network that spandrel loads, as an engine: tried out, brought to its device, and computed there.
+
+The module is a little longer than others, because what is learnt at the first try decides how everything else is done.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,18 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import torch
 
 from ..arrays import FloatArray
-from ..device import PRECISIONS, free_memory, pick_device, pick_precision
-from ..errors import ModelError, OutOfMemory, PlanError, UpscalerError
-from ..tiling import RAMP, Needs
+from ..device import dtype_name, free_memory, pick_device, pick_precision
+from ..errors import ModelError, OutOfMemory, PlanError, UpscalerError, first_line
+from ..tiling import RAMP, TileRequirements
 from .base import Engine, EngineInfo
-from .probe import Cuts, Trial, measure_cuts, remembered, sample, try_out
+from .probe import TilingProfile, Trial, measure_tiling, remembered, sample, try_out
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
@@ -43,7 +46,7 @@ HALF_ERROR = 0.02
 """Root mean square of what half precision may change in the result of a sample: five 8-bit levels."""
 
 HALF_ERROR_ANYWHERE = 0.25
-"""And at most at any pixel."""
+"""The most that half precision may change at any pixel of it."""
 
 
 class Weights(Protocol):
@@ -55,197 +58,174 @@ class Weights(Protocol):
         ...
 
     def load(self) -> ImageModelDescriptor[torch.nn.Module]:
-        """The network, float32 on the CPU, each time anew."""
+        """Loads the network, float32 on the CPU, each time anew."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
-    """A way to compute: not every network works in each."""
+class Computation:
+    """A network on its device, and how it is computed there. May be called from several threads."""
 
-    dtype: torch.dtype
+    network: ImageModelDescriptor[torch.nn.Module]
+    layout: torch.memory_format
+    device: torch.device
+    dtype: torch.dtype = torch.float32
+    """The number format. Not every network works in each."""
     autocast: bool = False
-    """Weights stay float32; PyTorch chooses the type of each operation."""
+    """Whether weights stay float32, and PyTorch chooses the type of each operation."""
+    is_stochastic: bool = True
+    """Whether the network draws random numbers, as far as is known."""
+    plain: bool = False
+    """Whether oneDNN's kernels are avoided."""
+
+    def __call__(self, batch: torch.Tensor) -> torch.Tensor:
+        """Computes (tiles, channels, height, width), float32 0..1 on the CPU; the result is enlarged and stays on the
+        device."""
+        with (
+            torch.inference_mode(),
+            _same_noise(self.device) if self.is_stochastic else nullcontext(),
+            _plain_kernels() if self.plain else nullcontext(),
+            torch.autocast(self.device.type, self.dtype) if self.autocast else nullcontext(),
+        ):
+            dtype = torch.float32 if self.autocast else self.dtype
+            # A copy, because some networks write into what they are given.
+            copy = batch.to(device=self.device, dtype=dtype, memory_format=self.layout, copy=True)
+            result: torch.Tensor = self.network(copy)
+        return result
 
 
 class NetworkEngine:
-    """One network on one device in one precision. Holds no state between calls."""
+    """One network on one device in one precision. Holds no state between calls.
 
-    def __init__(
-        self,
+    engine = NetworkEngine.load(Checkpoint(file), name="photo", device="cuda")
+    larger = engine.run(tiles)
+    """
+
+    def __init__(self, weights: Weights, computation: Computation, profile: TilingProfile, info: EngineInfo) -> None:
+        """`weights` are those of `computation.network`, from which a fallback is loaded; `load` finds out the rest."""
+        self.info = info
+        self._weights = weights
+        self._computation = computation
+        self._profile = profile
+        self._lock = threading.Lock()
+        self._fallback: Engine | None = None
+
+    @classmethod
+    def load(
+        cls,
         weights: Weights,
         *,
         name: str,
         device: str | None = None,
         precision: str = "auto",
         reach: int | None = None,
-        cuts: Cuts | None = None,
+        profile: TilingProfile | None = None,
+        keeps_tone: bool | None = None,
         plain: bool = False,
-    ) -> None:
-        """`reach` in source pixels: what is known of `cuts`; with neither they are measured. `plain` computes without
-        oneDNN's kernels.
+    ) -> NetworkEngine:
+        """Loads a network, tries it out and brings it to its device.
 
-        Raises ModelError when the file holds no network that can be used here, PlanError for device and precision.
+        `reach` in source pixels is what is known of `profile`; with neither, it is measured. `keeps_tone`: see
+        `EngineInfo`; None asks the architecture's purpose. `plain` avoids oneDNN's kernels.
+
+        Raises ModelError when there is no network that can be used here, PlanError for device and precision.
         """
-        self._weights = weights
-        self._name = name
-        self._plain = plain
-        self._device = pick_device(device)
-        self._lock = threading.Lock()
-        self._safer: Engine | None = None
-        self._network = weights.load().eval()
-        network = self._network
-        channels = _channels(network, name)
-        trial = self._tried_out(sample(channels, network.size_requirements.minimum))
-        self._draws = trial.draws
-        half, bfloat16 = ((not trial.looks_up and it) for it in (network.supports_half, network.supports_bfloat16))
-        self._dtype = pick_precision(precision, self._device, half, bfloat16)
-        grid = _multiple(network)
-        self._cuts = cuts or (
-            remembered(weights.key, lambda: measure_cuts(self._on_cpu, channels, network.scale, grid))
-            if reach is None
-            else Cuts(reach)
+        place = pick_device(device)
+        network = weights.load().eval()
+        if (pair := (network.input_channels, network.output_channels)) not in ((1, 1), (3, 3)):
+            raise ModelError(
+                f"{name}: the network takes {pair[0]} channels and gives {pair[1]}; 1 to 1 and 3 to 3 are supported. "
+                "Choose another one."
+            )
+        channels: Literal[1, 3] = 1 if network.input_channels == 1 else 3
+        minimum = network.size_requirements.minimum
+        on_cpu, trial = _try_layouts(network, name, sample(channels, minimum), plain)
+        half, bfloat16 = (
+            not trial.uses_grid_sample and it for it in (network.supports_half, network.supports_bfloat16)
         )
-        self._way = self._prepare(trial, precision)
-        memory = trial.bytes_per_pixel * (1.0 if self._way.autocast else self._way.dtype.itemsize / 4)
-        on_cpu = self._device.type == "cpu"
-        discouraged = network.tiling.name == "DISCOURAGED"
-        as_wholes = discouraged or not self._cuts.is_local
-        self.info = EngineInfo(
-            name=self._name,
-            needs=Needs(
-                scale=network.scale,
-                reach=self._cuts.reach,
-                multiple=int(np.lcm(self._cuts.multiple, grid)),
-                minimum=max(network.size_requirements.minimum, 1),
-                ramp=WIDE_RAMP if as_wholes else RAMP,
-                bytes_per_pixel=memory * 1.2,
-                fast_pixels=CPU_CACHE / memory if on_cpu and not as_wholes else 2.0**62,
-                batch_pixels=0 if on_cpu or not self._cuts.together else GPU_BATCH,
-                divisible=network.tiling.name != "INTERNAL",
-            ),
+        wanted = pick_precision(precision, place, half, bfloat16)
+        dtypes = [wanted, torch.float32] if precision == "auto" else [wanted]
+        known = profile or (None if reach is None else TilingProfile(reach))
+        found = known or remembered(
+            weights.key, lambda: measure_tiling(on_cpu, channels, network.scale, _multiple(network))
+        )
+        computation = _move_to_device(on_cpu, weights, name, place, dtypes, trial)
+        info = EngineInfo(
+            name=name,
+            needs=_requirements(computation, found, trial),
             channels=channels,
-            device=str(self._device),
-            precision=next(name for name, dtype in PRECISIONS.items() if dtype == self._way.dtype),
-            keeps_tone=network.purpose == "SR",
-            free_memory=free_memory(self._device),
+            device=str(place),
+            precision=dtype_name(computation.dtype),
+            keeps_tone=network.purpose == "SR" if keeps_tone is None else keeps_tone,
+            free_memory=free_memory(place),
         )
-        if as_wholes and cuts is None:  # a safer version, which is given its cuts, need not say it again
-            reason = "its makers advise against tiles" if discouraged else "it looks at the whole of a tile at once"
-            log.warning("%s: %s; its tiles are large and widely blended.", self._name, reason)
+        if profile is None and _differ_as_wholes(network, found):  # a fallback need not say it again
+            is_discouraged = network.tiling.name == "DISCOURAGED"
+            reason = "its makers advise against tiles" if is_discouraged else "it looks at the whole of a tile at once"
+            log.warning("%s: %s; its tiles are large and widely blended.", name, reason)
+        return cls(weights, computation, found, info)
 
     def run(self, tiles: FloatArray) -> FloatArray:
         """See `Engine.run`."""
+        device = self._computation.device
         try:
-            if self._cuts.together:
-                return self._result(tiles)
-            return np.concatenate([self._result(tiles[index : index + 1]) for index in range(len(tiles))])
-        except torch.OutOfMemoryError as error:
-            _empty_cache(self._device)
-            raise OutOfMemory(str(error)) from error
+            if self._profile.is_batchable:
+                return self._compute(tiles)
+            return np.concatenate([self._compute(tiles[index : index + 1]) for index in range(len(tiles))])
         except RuntimeError as error:
-            if "can't allocate memory" in str(error) or "out of memory" in str(error).lower():
-                _empty_cache(self._device)
-                raise OutOfMemory(str(error)) from error
-            raise
-
-    def _result(self, tiles: FloatArray) -> FloatArray:
-        return _to_numpy(self._compute(torch.from_numpy(tiles).permute(0, 3, 1, 2), self._way))
-
-    def safer(self) -> Engine | None:
-        """float32 on the same device, float32 on the CPU, the CPU without oneDNN."""
-        with self._lock:
-            if self._safer is None and not self._plain:
-                exact = self._way.dtype == torch.float32
-                on_cpu = self._device.type == "cpu"
-                self._safer = NetworkEngine(
-                    self._weights,
-                    name=self._name,
-                    device="cpu" if exact else str(self._device),
-                    precision="fp32",
-                    cuts=self._cuts,
-                    plain=exact and on_cpu,
-                )
-            return self._safer
-
-    def _tried_out(self, tile: torch.Tensor) -> Trial:
-        """Of a tile, in float32 on the CPU, in the layout that is fastest if the network can be computed so."""
-        for layout in (torch.channels_last, torch.contiguous_format):
-            self._layout = layout
-            try:
-                self._network.model.to(memory_format=layout)
-                return try_out(self._on_cpu, tile)
-            except UpscalerError:
+            text = str(error)
+            is_told = "can't allocate memory" in text or "out of memory" in text.lower()
+            if not (is_told or isinstance(error, torch.OutOfMemoryError)):
                 raise
-            except Exception as error:  # whatever a network raises whose author never tried this
-                if layout == torch.contiguous_format:
-                    reason = (str(error).splitlines() or [type(error).__name__])[0]
-                    raise ModelError(
-                        f"{self._name}: does not run at first try ({reason}). Check model and device."
-                    ) from error
-                log.debug("%s: cannot be computed with channels last (%s).", self._name, error)
-        raise AssertionError
+            if device.type != "cpu":
+                getattr(torch, device.type).empty_cache()
+            raise OutOfMemory(str(error)) from error
 
-    def _prepare(self, trial: Trial, precision: str) -> _Way:
-        """Brings the network to the device in the first way that gives the result of the trial there.
+    def fallback(self) -> Engine | None:
+        """Returns the network in float32 on the same device, then on the CPU, then without oneDNN."""
+        computation = self._computation
+        with self._lock:
+            if self._fallback is None and not computation.plain:
+                is_exact = computation.dtype == torch.float32
+                self._fallback = NetworkEngine.load(
+                    self._weights,
+                    name=self.info.name,
+                    device="cpu" if is_exact else str(computation.device),
+                    precision="fp32",
+                    profile=self._profile,
+                    keeps_tone=self.info.keeps_tone,
+                    plain=is_exact and computation.device.type == "cpu",
+                )
+            return self._fallback
 
-        Raises PlanError when the precision that was asked for does not, ModelError when none does.
-        """
-        dtypes = [self._dtype, torch.float32] if precision == "auto" else [self._dtype]
-        for way in (way for dtype in dtypes for way in _ways(dtype)):
-            self._network.model.to(self._device, torch.float32 if way.autocast else way.dtype)
-            if self._device.type == "cpu" and way.dtype == torch.float32:
-                return way
-            try:
-                difference = (self._compute(trial.tile, way).float().cpu() - trial.result).abs()
-                if difference.square().mean().sqrt() < HALF_ERROR and difference.max() < HALF_ERROR_ANYWHERE:
-                    return way
-                log.debug("%s: is wrong if computed with %s.", self._name, way)
-            except torch.OutOfMemoryError as error:
-                raise OutOfMemory(f"{self._name}: does not fit into the memory of {self._device}.") from error
-            except Exception as error:  # as above
-                log.debug("%s: cannot be computed with %s (%s).", self._name, way, error)
-            self._network = self._weights.load().eval()  # whose weights are not rounded
-            self._network.model.to(memory_format=self._layout)
-        if torch.float32 in dtypes:
-            raise ModelError(f"{self._name}: cannot be computed on {self._device}. Use --device cpu.")
-        raise PlanError(f"--precision {precision}: this model cannot be computed so. Use auto or fp32.")
-
-    def _compute(self, batch: torch.Tensor, way: _Way) -> torch.Tensor:
-        """(tiles, channels, height, width) on the CPU to the same on the device, enlarged."""
-        with (
-            torch.inference_mode(),
-            _same_noise(self._device) if self._draws else nullcontext(),
-            _plain_kernels() if self._plain else nullcontext(),
-            torch.autocast(self._device.type, way.dtype) if way.autocast else nullcontext(),
-        ):
-            dtype = torch.float32 if way.autocast else way.dtype
-            # A copy, because some networks write into what they are given.
-            copy = batch.to(device=self._device, dtype=dtype, memory_format=self._layout, copy=True)
-            result: torch.Tensor = self._network(copy)
-        return result
-
-    def _on_cpu(self, batch: torch.Tensor) -> torch.Tensor:
-        """float32 on the CPU, before the network is brought to its device."""
-        with (
-            torch.inference_mode(),
-            _same_noise(torch.device("cpu")),
-            _plain_kernels() if self._plain else nullcontext(),
-        ):
-            result: torch.Tensor = self._network(batch.clone(memory_format=self._layout))
-        return result
+    def _compute(self, tiles: FloatArray) -> FloatArray:
+        result = self._computation(torch.from_numpy(tiles).permute(0, 3, 1, 2))
+        pixels: FloatArray = result.permute(0, 2, 3, 1).float().contiguous().cpu().numpy()
+        return pixels
 
 
-def _ways(dtype: torch.dtype) -> list[_Way]:
-    """The fastest first."""
-    return [_Way(dtype)] if dtype == torch.float32 else [_Way(dtype), _Way(dtype, autocast=True)]
+def _requirements(computation: Computation, profile: TilingProfile, trial: Trial) -> TileRequirements:
+    """What a network asks of its tiles on its device."""
+    network = computation.network
+    memory = trial.bytes_per_pixel * (1.0 if computation.autocast else computation.dtype.itemsize / 4)
+    is_on_cpu = computation.device.type == "cpu"
+    as_wholes = _differ_as_wholes(network, profile)
+    return TileRequirements(
+        scale=network.scale,
+        reach=profile.reach,
+        multiple=int(np.lcm(profile.multiple, _multiple(network))),
+        minimum=max(network.size_requirements.minimum, 1),
+        ramp=WIDE_RAMP if as_wholes else RAMP,
+        bytes_per_pixel=memory * 1.2,
+        fast_pixels=CPU_CACHE / memory if is_on_cpu and not as_wholes else 2.0**62,
+        batch_pixels=0 if is_on_cpu or not profile.is_batchable else GPU_BATCH,
+        divisible=network.tiling.name != "INTERNAL",
+    )
 
 
-def _channels(network: ImageModelDescriptor[torch.nn.Module], name: str) -> Literal[1, 3]:
-    ways = network.input_channels, network.output_channels
-    if ways not in ((1, 1), (3, 3)):
-        raise ModelError(f"{name}: takes {ways[0]} channels and gives {ways[1]}; 1 to 1 and 3 to 3 are supported.")
-    return 1 if ways[0] == 1 else 3
+def _differ_as_wholes(network: ImageModelDescriptor[torch.nn.Module], profile: TilingProfile) -> bool:
+    """Whether tiles may differ from each other everywhere, and not only where they were cut."""
+    return network.tiling.name == "DISCOURAGED" or not profile.is_local
 
 
 def _multiple(network: ImageModelDescriptor[torch.nn.Module]) -> int:
@@ -253,15 +233,70 @@ def _multiple(network: ImageModelDescriptor[torch.nn.Module]) -> int:
     return int(np.lcm(needs.multiple_of, WINDOW if needs.minimum >= 8 else 1))
 
 
-def _to_numpy(result: torch.Tensor) -> FloatArray:
-    """(tiles, channels, height, width) of any type on any device to float32 (tiles, height, width, channels)."""
-    pixels: FloatArray = result.permute(0, 2, 3, 1).float().contiguous().cpu().numpy()
-    return pixels
+def _try_layouts(
+    network: ImageModelDescriptor[torch.nn.Module], name: str, tile: torch.Tensor, plain: bool
+) -> tuple[Computation, Trial]:
+    """Computes one tile in float32 on the CPU, in the layout that is fastest if the network can be computed in it.
+
+    Raises ModelError when it cannot be computed in any.
+    """
+    for layout in (torch.channels_last, torch.contiguous_format):
+        computation = Computation(network, layout, torch.device("cpu"), plain=plain)
+        try:
+            network.model.to(memory_format=layout)
+            trial = try_out(computation, tile)
+            return replace(computation, is_stochastic=trial.is_stochastic), trial
+        except UpscalerError:
+            raise
+        except Exception as error:  # whatever a network raises whose author never tried this
+            if layout == torch.contiguous_format:
+                raise ModelError(
+                    f"{name}: the network does not run at first try ({first_line(error)}). Check model and device."
+                ) from error
+            log.debug("%s: cannot be computed with channels last (%s).", name, error)
+    raise AssertionError
+
+
+def _move_to_device(
+    computation: Computation, weights: Weights, name: str, device: torch.device, dtypes: list[torch.dtype], trial: Trial
+) -> Computation:
+    """Brings a network to a device, in the first of the precisions that gives the result of the trial there.
+
+    Each is tried for all operations, then with autocast.
+
+    Raises PlanError when the precision that was asked for does not, ModelError when none does.
+    """
+    network = computation.network
+    modes = [(dtype, autocast) for dtype in dtypes for autocast in (False, True)]
+    for dtype, autocast in (mode for mode in modes if mode != (torch.float32, True)):
+        network.model.to(device, torch.float32 if autocast else dtype)
+        moved = replace(computation, network=network, device=device, dtype=dtype, autocast=autocast)
+        mode = f"{dtype_name(dtype)}{' and autocast' if autocast else ''}"
+        if device.type == "cpu" and dtype == torch.float32:
+            return moved
+        try:
+            difference = (moved(trial.tile).float().cpu() - trial.result).abs()
+            if difference.square().mean().sqrt() < HALF_ERROR and difference.max() < HALF_ERROR_ANYWHERE:
+                return moved
+            log.debug("%s: is wrong if computed with %s.", name, mode)
+        except torch.OutOfMemoryError as error:
+            raise OutOfMemory(
+                f"{name}: the network does not fit into the memory of {device}. Choose a smaller model."
+            ) from error
+        except Exception as error:  # as in _try_layouts
+            log.debug("%s: cannot be computed with %s (%s).", name, mode, error)
+        network = weights.load().eval()  # whose weights are not rounded
+        network.model.to(memory_format=computation.layout)
+    if torch.float32 in dtypes:
+        raise ModelError(f"{name}: the network cannot be computed on {device}. Use another `device`, such as cpu.")
+    raise PlanError(
+        "this model cannot be computed so. Use auto or fp32.", argument="precision", value=dtype_name(dtypes[0])
+    )
 
 
 @contextmanager
 def _same_noise(device: torch.device) -> Iterator[None]:
-    """What a network draws at random is the same for every tile, or their edges would not meet."""
+    """Lets a network draw the same random numbers for every tile, or the edges of tiles would not meet."""
     on_device = device.type in ("cuda", "xpu")
     with torch.random.fork_rng([device] if on_device else [], device_type=device.type if on_device else "cuda"):
         torch.manual_seed(0)
@@ -270,17 +305,8 @@ def _same_noise(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def _plain_kernels() -> Iterator[None]:
-    """Without oneDNN; the switch is one for the whole process, and slower for whoever computes meanwhile, not wrong."""
+    """Switches oneDNN off. The switch is one for the whole process: other threads get slower meanwhile, not wrong."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with torch.backends.mkldnn.flags(enabled=False):
             yield
-
-
-def _empty_cache(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-    elif device.type == "xpu":
-        torch.xpu.empty_cache()
-    elif device.type == "mps":
-        torch.mps.empty_cache()

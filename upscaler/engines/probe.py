@@ -1,16 +1,14 @@
-"""Measures what a network file does not say: memory for each pixel, how a cut changes the result, whether tiles can be
-run together."""
+"""Measures what a network's file does not say: memory for each pixel, how a cut changes the result, and whether tiles
+can be run together."""
 
 from __future__ import annotations
 
 import functools
 import json
 import logging
-import os
 import weakref
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -20,12 +18,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from ..arrays import FloatArray, to_float
-from ..catalog import home, models
+from ..catalog import models
+from ..files import atomic_write, cache_dir
 
 log = logging.getLogger("upscaler")
 
 Function = Callable[[torch.Tensor], torch.Tensor]
 """float32, 0..1, (tiles, channels, height, width), to the same enlarged."""
+
+CACHE = "tiling.json"
+"""The file of profiles that have been measured, in the cache folder."""
 
 HALF_A_LEVEL = 0.5 / 255
 
@@ -42,38 +44,39 @@ PRIMES = (127, 61, 31, 17, 13, 11, 5, 3, 1)
 """A cut lies at a prime multiple of the grid that is tried, so that it does not fall on a coarser one by chance."""
 
 LAST_CUT = 192
-"""Cuts lie at most so far to the right."""
+"""Cuts lie at most this far to the right."""
 
 FAR = slice(-64, -16)
 """Columns from the end of the picture that are far from any cut, and not at the end itself."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cuts:
+class TilingProfile:
     """How results change where a picture is cut. Lengths are source pixels."""
 
     reach: int
-    """Distance from a cut over which they change by more than half an 8-bit level."""
+    """The effective receptive field, as a radius: the distance from a cut over which results change by more than half
+    an 8-bit level."""
     multiple: int = 1
     """Cuts must lie at multiples of this, so that windows and strides fall as they would in the whole picture."""
     is_local: bool = True
-    """False: something is seen of the whole tile at once, so that results change wherever the cut is."""
-    together: bool = True
+    """False if the network sees something of the whole tile at once, so that results change wherever the cut is."""
+    is_batchable: bool = True
     """Whether several tiles at once give what they give one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A tile and its result, and what was seen of the computation."""
+    """A tile and its result, and what was observed during the computation."""
 
     tile: torch.Tensor
     result: torch.Tensor
     bytes_per_pixel: float
-    """Alive at once for each source pixel, in float32."""
-    looks_up: bool
-    """Pixels by their coordinates, for which half precision has too few digits: it moves them."""
-    draws: bool
-    """Random numbers."""
+    """Bytes alive at once for each source pixel, in float32."""
+    uses_grid_sample: bool
+    """Whether pixels are looked up by coordinates, for which half precision has too few digits: it would move them."""
+    is_stochastic: bool
+    """Whether the network draws random numbers."""
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -108,24 +111,24 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def try_out(function: Function, tile: torch.Tensor) -> Trial:
-    """Computes one tile in float32 and watches."""
+    """Computes one tile in float32 and observes memory and operations."""
     with _Watch() as watch, torch.inference_mode():
         result = function(tile)
     return Trial(
         tile,
         result,
         bytes_per_pixel=watch.peak / (tile.shape[2] * tile.shape[3]),
-        looks_up=any("grid_sampler" in name for name in watch.operations),
-        draws=any("rand" in name or "normal_" in name for name in watch.operations),
+        uses_grid_sample=any("grid_sampler" in name for name in watch.operations),
+        is_stochastic=any("rand" in name or "normal_" in name for name in watch.operations),
     )
 
 
 def sample(channels: int, minimum: int) -> torch.Tensor:
-    """A tile to try a network with, which is not square: float32, 0..1, (1, channels, height, width)."""
+    """Returns a tile to try a network with, which is not square: float32, 0..1, (1, channels, height, width)."""
     return _strip(max(STRIP, minimum), max(STRIP, minimum) + 32, channels)
 
 
-def measure_cuts(function: Function, channels: int, scale: int, multiple: int) -> Cuts:
+def measure_tiling(function: Function, channels: int, scale: int, multiple: int) -> TilingProfile:
     """Cuts a drawn picture at multiples of ever coarser grids until nothing changes any more far from the cut.
 
     If it always does, the network is not local: the finest grid that does about as well as any will do, and the reach
@@ -148,11 +151,17 @@ def measure_cuts(function: Function, channels: int, scale: int, multiple: int) -
     is_local = settles and reach <= at - 16
     if not is_local:
         reach = _last_above(max(HALF_A_LEVEL, 1.5 * float(right[FAR].max())), right[:at])
-    return Cuts(reach, grid, is_local, _runs_together(function, picture))
+    tiles = picture[..., :STRIP], picture[..., -STRIP:]
+    try:
+        both = function(torch.cat(tiles))
+        is_batchable = all(float((function(tile) - both[i]).abs().max()) < HALF_A_LEVEL for i, tile in enumerate(tiles))
+    except Exception:  # whatever a network raises that was written for one picture at a time
+        is_batchable = False
+    return TilingProfile(reach, grid, is_local, is_batchable)
 
 
 def _last_above(limit: float, change: torch.Tensor) -> int:
-    """How many columns there are up to the last one that changes more."""
+    """Counts the columns up to the last one that changes by more than `limit`."""
     columns = torch.nonzero(change > limit)
     return int(columns[-1]) + 1 if len(columns) else 0
 
@@ -161,50 +170,38 @@ def _cut(grid: int) -> int:
     return next(grid * prime for prime in PRIMES if grid * prime <= LAST_CUT or prime == 1)
 
 
-def remembered(key: str, measure: Callable[[], Cuts]) -> Cuts:
-    """The cuts of the network of that key: measured once, and written down beside the weights."""
-    known = _known(key)
-    if known is not None:
+def remembered(key: str, measure: Callable[[], TilingProfile]) -> TilingProfile:
+    """Returns the profile of the network of that key, which is measured once and kept in the cache folder."""
+    if (known := known_profile(key)) is not None:
         return known
     log.info("measuring how the tiles of this network must overlap; this is done once.")
-    cuts = measure()
-    _write_json(_memory(), {**_read_json(_memory()), key: cuts})
-    return cuts
+    profile = measure()
+    text = json.dumps({name: asdict(each) for name, each in {**_read_cache(), key: profile}.items()})
+    try:
+        atomic_write(cache_dir() / CACHE, lambda temporary: temporary.write_text(text))
+    except OSError:  # it is measured again the next time
+        log.debug("%s: cannot be written.", cache_dir() / CACHE)
+    return profile
 
 
-def known_reach(key: str) -> int | None:
-    """What the catalog says of the network of that key, or what was measured of it here; None if nothing was."""
-    known = _known(key)
-    return None if known is None else known.reach
-
-
-def _known(key: str) -> Cuts | None:
+def known_profile(key: str) -> TilingProfile | None:
+    """Returns what the catalog records for the network of that key, or what was measured here; else None."""
     recorded = {model.download.sha256: model.reach for model in models() if model.download is not None}
     reach = recorded.get(key)
-    return _read_json(_memory()).get(key) if reach is None else Cuts(reach)
+    return _read_cache().get(key) if reach is None else TilingProfile(reach)
 
 
 def _change(result: torch.Tensor, right: torch.Tensor, scale: int) -> torch.Tensor:
-    """The greatest difference in each source column: float32, (width,)."""
+    """Returns the greatest difference in each source column: float32, (width,)."""
     return (result - right).abs().amax(dim=(0, 1, 2)).reshape(-1, scale).amax(dim=1)
 
 
-def _runs_together(function: Function, picture: torch.Tensor) -> bool:
-    tiles = picture[..., :STRIP], picture[..., -STRIP:]
-    try:
-        both = function(torch.cat(tiles))
-    except Exception:  # whatever a network raises that was written for one picture at a time
-        return False
-    return all(float((function(tile) - both[i]).abs().max()) < HALF_A_LEVEL for i, tile in enumerate(tiles))
-
-
 def _strip(height: int, width: int, channels: int) -> torch.Tensor:
-    return torch.from_numpy(_picture(height, width)).permute(2, 0, 1)[None, :channels].contiguous()
+    """Draws noise with the spectrum of photographs and compresses it as a JPEG file of medium quality.
 
-
-def _picture(height: int, width: int) -> FloatArray:
-    """Noise with the spectrum of photographs, as a JPEG file of middling quality leaves it: of all that was tried, what
-    carries a cut farthest through Real-ESRGAN x4plus (about 100 pixels; photographs 58 to 98, clean noise 51 to 81)."""
+    Of the pictures tried, it carries a cut farthest through Real-ESRGAN x4plus (about 100 pixels; photographs 58 to 98,
+    clean noise 51 to 81).
+    """
     random = np.random.default_rng(1)
     rows, columns = np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None, :]
     spectrum = np.maximum(np.hypot(rows, columns), 1 / width) ** -1.3
@@ -218,27 +215,14 @@ def _picture(height: int, width: int) -> FloatArray:
     picture = np.stack([0.5 + 0.18 * (grey + 0.15 * noise()) for _ in range(3)], axis=2)
     whole = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
     encoded = cv2.imencode(".jpg", whole, [cv2.IMWRITE_JPEG_QUALITY, 75])[1]
-    return to_float(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8))
+    pixels = to_float(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8))
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None, :channels].contiguous()
 
 
-def _memory() -> Path:
-    return home() / "cuts.json"
-
-
-def _read_json(file: Path) -> dict[str, Cuts]:
-    """What is written there; nothing of what was written otherwise."""
+def _read_cache() -> dict[str, TilingProfile]:
+    """Reads the profiles in the cache file; none if it is missing or has another form."""
     try:
-        return {str(key): Cuts(**value) for key, value in json.loads(file.read_text()).items()}
+        content = json.loads((cache_dir() / CACHE).read_text())
+        return {str(key): TilingProfile(**value) for key, value in content.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
-
-
-def _write_json(file: Path, content: dict[str, Cuts]) -> None:
-    """Whole or not at all; a cache that cannot be written is none."""
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({key: asdict(cuts) for key, cuts in content.items()}))
-        temporary.replace(file)
-    except OSError:
-        log.debug("%s: cannot be written.", file)

@@ -6,23 +6,25 @@ import numpy as np
 
 from ..arrays import FloatArray
 from ..picture import resize
-from ..tiling import Needs, Size
+from ..tiling import Size, TileRequirements
 from .base import Engine, EngineInfo
 
 REACH = 4
-"""Source pixels on which a pixel of an enlargement depends, to either side."""
+"""Source pixels to either side on which a pixel of an enlargement depends."""
 
 
 class ResampleEngine:
     """Enlarges by a whole factor without any network."""
 
     def __init__(self, scale: int = 4) -> None:
-        self.info = EngineInfo("lanczos", Needs(scale, reach=REACH, bytes_per_pixel=32.0 * scale**2, fast_pixels=2**18))
+        self.info = EngineInfo(
+            "lanczos", TileRequirements(scale, reach=REACH, bytes_per_pixel=32.0 * scale**2, fast_pixels=2**18)
+        )
 
     def run(self, tiles: FloatArray) -> FloatArray:
         count, height, width, _ = tiles.shape
         size = Size(width, height).scaled(self.info.needs.scale)
         return np.stack([resize(tiles[index], size) for index in range(count)])
 
-    def safer(self) -> Engine | None:
+    def fallback(self) -> Engine | None:
         return None

@@ -1,7 +1,7 @@
 """Runs batches of tiles so that only right results come out: each is checked, a wrong one computed more carefully.
 
 Out of memory halves the batch, then the tile (a tile too large is computed as a grid of smaller ones, which gives the
-same pixels). A tile that fails or looks wrong is computed alone, then by ever safer versions of the engine. What still
+same pixels). A tile that fails or looks wrong is computed alone, then by the engine's fallbacks. A tile that still
 fails ends the job. Every such step is logged as a warning.
 """
 
@@ -20,12 +20,13 @@ from .verify import Fault, agree, fault, is_stale
 
 log = logging.getLogger("upscaler")
 
-PATIENCE = 3
-"""Tiles mended by a safer engine before it takes over; odd but confirmed ones before resemblance is not asked for."""
+FALLBACK_AFTER = 3
+"""Tiles that only a fallback could compute before it takes over; also odd but confirmed tiles before results need no
+longer resemble their sources."""
 
 
 def run(engine: Engine, batches: Iterable[Batch]) -> Iterator[Tile]:
-    """Every tile of every batch, computed and checked, in order.
+    """Computes and checks every tile of every batch, and yields them in order.
 
     Raises EngineError, with the tile's place and what was tried; OutOfMemory when the smallest tile is still too large.
     """
@@ -35,7 +36,7 @@ def run(engine: Engine, batches: Iterable[Batch]) -> Iterator[Tile]:
 
 
 class _Runner:
-    """One run: the engine in use, which may be replaced by a safer one, and what was learnt on the way."""
+    """One run: the engine in use, which a fallback may replace, and what was learnt on the way."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -64,7 +65,7 @@ class _Runner:
             first = part.stop
 
     def _shrink(self, together: int, tile: Size, error: Exception) -> None:
-        """After out of memory: fewer tiles together, then smaller ones, then another device."""
+        """Goes on after running out of memory: with fewer tiles together, then smaller ones, then on another device."""
         device = self._engine.info.device
         if together > 1:
             self._limit = together // 2
@@ -76,26 +77,22 @@ class _Runner:
             self._engine = Subdivided(whole, side, tile)
             log.warning("out of memory on %s: tiles of %d pixels from here on.", device, side)
         except PlanError:
-            safer = whole.safer()
-            while safer is not None and safer.info.device == device:
-                safer = safer.safer()
-            if safer is None:
+            fallback = whole.fallback()
+            while fallback is not None and fallback.info.device == device:
+                fallback = fallback.fallback()
+            if fallback is None:
                 raise OutOfMemory(
                     f"out of memory on {device}, even with tiles of {side * 2} pixels. "
                     "Close other programs, or choose a smaller model."
                 ) from error
-            log.warning(
-                "out of memory on %s, even with tiles of %d pixels: going on on %s.",
-                device,
-                side * 2,
-                safer.info.device,
-            )
-            self._engine = safer
+            place = fallback.info.device
+            log.warning("out of memory on %s, even with tiles of %d pixels: going on on %s.", device, side * 2, place)
+            self._engine = fallback
 
     def _checked(
         self, region: Region, source: FloatArray, result: FloatArray | None, problem: Exception | None
     ) -> FloatArray:
-        """The result if nothing is wrong with it, else that of a more careful computation."""
+        """Returns the result if nothing is wrong with it, and else that of a more careful computation."""
         found = self._fault(self._engine.info, source, result, problem)
         if found is None:
             assert result is not None
@@ -107,20 +104,31 @@ class _Runner:
         engine: Engine | None = self._engine
         while engine is not None:
             tried.append(f"{engine.info.precision} on {engine.info.device}")
-            again, problem = _attempt(engine, source)
+            again: FloatArray | None = None
+            problem = None
+            try:
+                again = engine.run(source[None])[0]
+            except Exception as error:
+                problem = error
             found = self._fault(engine.info, source, again, problem)
             if found is None:
                 assert again is not None
-                self._count_mended(engine)
+                if engine is not self._engine:
+                    self._mended += 1
+                    if self._mended == FALLBACK_AFTER:
+                        log.warning("going on in %s on %s.", engine.info.precision, engine.info.device)
+                        self._engine = engine
                 return again
-            safer = engine.safer()
+            fallback = engine.fallback()
             if again is not None and not found.certain:
-                another_way = engine is not self._engine or safer is None
-                if another_way and doubtful is not None and agree(doubtful, again):
-                    self._count_odd()
+                another_way = engine is not self._engine or fallback is None
+                if another_way and doubtful is not None and agree(doubtful, again):  # the network means it
+                    self._odd += 1
+                    if self._odd == FALLBACK_AFTER:
+                        log.warning("this model's results do not resemble their sources: no longer checked for that.")
                     return again
                 doubtful = again
-            engine = safer
+            engine = fallback
         raise EngineError(f"{place} cannot be computed: {found.reason}. Tried {', '.join(tried)}.") from problem
 
     def _fault(
@@ -131,23 +139,9 @@ class _Runner:
         if is_stale(source, result, self._previous):
             return Fault("its result is the one of the tile before", True)
         found = fault(source, result, info.needs.scale, info.keeps_tone)
-        if found is not None and not found.certain and self._odd >= PATIENCE:
+        if found is not None and not found.certain and self._odd >= FALLBACK_AFTER:
             return None
         return found
-
-    def _count_odd(self) -> None:
-        """An odd result that a second computation confirmed: the network means it."""
-        self._odd += 1
-        if self._odd == PATIENCE:
-            log.warning("this model's results do not resemble their sources: no longer checked for that.")
-
-    def _count_mended(self, engine: Engine) -> None:
-        """A tile that only a safer engine could compute; when there are several, it goes on with all others."""
-        if engine is not self._engine:
-            self._mended += 1
-            if self._mended == PATIENCE:
-                log.warning("going on in %s on %s.", engine.info.precision, engine.info.device)
-                self._engine = engine
 
 
 class Subdivided:
@@ -162,19 +156,12 @@ class Subdivided:
         self._plan = plan(tile, whole.info.needs, Budget(whole.info.free_memory, tile=side, batch=1), border=0)
 
     def run(self, tiles: FloatArray) -> FloatArray:
-        return np.stack([self._joined(tile) for tile in tiles])
+        return np.stack([self._run(tile) for tile in tiles])
 
-    def safer(self) -> Engine | None:
-        safer = self.whole.safer()
-        return None if safer is None else Subdivided(safer, self.side, self._tile)
+    def fallback(self) -> Engine | None:
+        fallback = self.whole.fallback()
+        return None if fallback is None else Subdivided(fallback, self.side, self._tile)
 
-    def _joined(self, tile: FloatArray) -> FloatArray:
+    def _run(self, tile: FloatArray) -> FloatArray:
         parts = (Tile(batch.regions[0], self.whole.run(batch.pixels)[0]) for batch in cut(tile, self._plan))
         return np.concatenate([band.pixels for band in blend(parts, self._plan)])
-
-
-def _attempt(engine: Engine, source: FloatArray) -> tuple[FloatArray | None, Exception | None]:
-    try:
-        return engine.run(source[None])[0], None
-    except Exception as error:
-        return None, error

@@ -16,10 +16,10 @@ FLAT = 1e-4
 """Standard deviation under which a result is flat."""
 
 NOT_FLAT = 0.02
-"""Standard deviation above which a source is not: five 8-bit levels, more than noise that a network may remove."""
+"""Standard deviation above which a source is not flat: five 8-bit levels, more than noise that a network may remove."""
 
 TONE = 0.06
-"""Root mean square of the blocks' differences that is always allowed: fifteen 8-bit levels."""
+"""Root mean square difference of the blocks that is always allowed: fifteen 8-bit levels."""
 
 CONTRAST = 0.5
 """Further difference allowed, as a share of the source's own contrast. Unrelated content differs by 1.4 times it."""
@@ -31,11 +31,11 @@ class Fault:
 
     reason: str
     certain: bool
-    """False: it merely looks wrong. If a second, different computation agrees, it is what the network does."""
+    """False if the result merely looks wrong. If a second, different computation agrees, the network means it."""
 
 
 def fault(source: FloatArray, result: FloatArray, scale: int, keeps_tone: bool) -> Fault | None:
-    """Compares a source tile, (height, width, channels), with its result; None if nothing is wrong.
+    """Compares a source tile, (height, width, channels), with its result. Returns None if nothing is wrong.
 
     Networks that do not keep the tone are compared after their brightness and contrast have been matched.
     """
@@ -48,7 +48,7 @@ def fault(source: FloatArray, result: FloatArray, scale: int, keeps_tone: bool) 
     if _is_flat(result) and _contrast(source) > NOT_FLAT:
         return Fault("its result is one flat colour", True)
     if not keeps_tone:
-        theirs = _matched(theirs, ours)
+        theirs = _match(theirs, ours)
     difference = float(np.sqrt(np.mean((theirs - ours) ** 2)))
     if difference > TONE + CONTRAST * float(ours.std(axis=(0, 1)).mean()):
         return Fault(f"its result does not resemble its source (difference {difference:.2f} of 1)", False)
@@ -69,7 +69,7 @@ def agree(one: FloatArray, other: FloatArray) -> bool:
 
 
 def _blocks(pixels: FloatArray) -> FloatArray:
-    """Means of BLOCKS x BLOCKS parts, (rows, columns, channels). Not finite where a pixel is not."""
+    """Returns means of BLOCKS x BLOCKS parts, (rows, columns, channels). They are not finite where a pixel is not."""
     rows, columns = (np.linspace(0, side, min(BLOCKS, side) + 1).astype(int) for side in pixels.shape[:2])
     # Not by a matrix product, though it is faster: the threads it leaves spinning slow the network down by a third.
     strips = [pixels[first:last].mean(axis=0) for first, last in pairwise(rows)]
@@ -78,7 +78,7 @@ def _blocks(pixels: FloatArray) -> FloatArray:
 
 
 def _contrast(pixels: FloatArray) -> float:
-    """Standard deviation over the tile, of the channel where it is greatest."""
+    """Returns the standard deviation over the tile, in the channel where it is greatest."""
     return float(pixels.std(axis=(0, 1)).max())
 
 
@@ -86,8 +86,8 @@ def _is_flat(pixels: FloatArray) -> bool:
     return float(np.ptp(pixels[::9, ::7], axis=(0, 1)).max()) < 100 * FLAT and _contrast(pixels) < FLAT
 
 
-def _matched(blocks: FloatArray, to: FloatArray) -> FloatArray:
-    """Blocks with the mean and contrast of others."""
+def _match(blocks: FloatArray, to: FloatArray) -> FloatArray:
+    """Gives blocks the mean and contrast of others."""
     spread = blocks.std(axis=(0, 1)) + 1e-6
     matched: FloatArray = (blocks - blocks.mean(axis=(0, 1))) / spread * to.std(axis=(0, 1)) + to.mean(axis=(0, 1))
     return matched

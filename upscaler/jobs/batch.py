@@ -1,146 +1,88 @@
-"""Many files to many outcomes: one bad picture is one reported failure, the others are done.
+"""Many files to many outcomes: one bad picture is one reported failure, the others are made.
 
-Which files, and what their results are called, is `output`'s; what was done by an earlier run, `ledger`'s; what is done
-with a picture, `maker`'s; how work is given to other processes and machines, `crew`'s.
+`inputs.discover` finds the files and names their results; `tracker` knows what an earlier run has made; `stages` say
+what is done with one picture; `workers.dispatch` gives work to other processes and machines.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import asdict, replace
+from collections.abc import Generator, Iterable
+from contextlib import ExitStack, closing
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..codecs import Output
-from ..errors import PlanError
-from ..pipeline import Reading, Upscaler
+from ..inputs.discover import Job
+from ..pipeline import Pipeline, Reading
 from ..target import Target
-from . import crew, line
-from .crew import Workers
-from .ledger import Ledger
-from .maker import OVERHEAD, Maker, Progress, Report, Task, Work, prepare, read
+from . import pipelining
 from .manifest import Manifest
-from .outcome import Choice, Outcome
-from .output import Job, collect
-from .storage import is_folder, located
+from .outcome import Outcome, SelectionRules
+from .stages import FileStages, ProgressFactory, Stages
+from .tracker import JobTracker
+from .workers import dispatch
+from .workers.messages import WorkerOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["prepare", "read", "run", "run_folder"]
-
 
 def run(
-    upscaler: Upscaler,
-    jobs: Iterable[Job],
+    pipeline: Pipeline,
+    jobs: Iterable[Job[Path]],
     target: Target,
     *,
     folder: Path | None = None,
-    choice: Choice | None = None,
-    workers: Workers | None = None,
-    progress: Progress | None = None,
+    choice: SelectionRules | None = None,
+    workers: WorkerOptions | None = None,
+    progress: ProgressFactory | None = None,
     dry_run: bool = False,
     **reading: Unpack[Reading],
 ) -> Generator[Outcome]:
-    """Makes the pictures: one is read and others are written while one is computed. `reading`: as of `codecs.decode`.
+    """Makes the pictures: one is read and others are written while one is computed. `reading`: see `codecs.decode`.
 
     With `folder`, the output folder, a manifest is kept there: what is done already, from the same input with the same
     settings, is not done again, nor is what failed for the input's own fault, unless `choice` says so. With `workers`,
     others do the work, and there is no progress within pictures. A `dry_run` computes and writes nothing.
 
     Failures are outcomes, not exceptions. Raises ModelError and PlanError all the same when no picture could be made:
-    it is the model, the device, the tile or the scale, and the rest would fail the same way; EngineError when there are
-    no workers left; and OutputError when the disk is full, or the manifest cannot be kept.
+    the model, the device, the tile or the scale is at fault, and the rest would fail the same way; EngineError when
+    there are no workers left; and OutputError when the disk is full, or the manifest cannot be kept.
 
     One parameter more than eight, for what a user may ask of a job.
     """
-    choice = choice or Choice()
-    manifest = None if folder is None or dry_run else Manifest(folder)
-    try:
-        settings = {} if manifest is None else {**upscaler.settings, "target": asdict(target), **_kept(reading)}
-        ledger = Ledger(manifest, settings, choice)
-        maker = Maker(upscaler, target, reading, choice, None if manifest is None else manifest.parts, progress)
+    rules = choice or SelectionRules()
+    with ExitStack() as stack:
+        manifest = None
+        settings: dict[str, Any] = {}
+        if folder is not None and not dry_run:
+            manifest = stack.enter_context(closing(Manifest(folder)))
+            accept_damaged = bool(reading.get("accept_damaged", False))
+            settings = {**pipeline.settings, "target": asdict(target), "accept_damaged": accept_damaged}
+        tracker = JobTracker(manifest, lambda _: settings, rules)
+        stages = FileStages(
+            pipeline=pipeline,
+            target=target,
+            parts=None if manifest is None else manifest.parts,
+            workspace=reading.get("workspace"),
+            progress=progress,
+            reading=reading,
+            rules=rules,
+        )
         if dry_run:
-            maker = maker if workers is None else replace(maker, upscaler=upscaler.on(workers.first))
-            yield from (_looked_at(ledger, maker, job) for job in jobs)
-            return
-        outcomes = _in_line(ledger, maker, jobs) if workers is None else crew.run(workers, ledger, maker, jobs)
-        with closing(outcomes):
-            yield from outcomes
-    finally:
-        if manifest is not None:
-            manifest.close()
+            stages = stages if workers is None else stages.on(workers.first)
+            yield from (tracker.finish(stages.guard(stages.read, tracker.start(job))).outcome() for job in jobs)
+        else:
+            yield from run_stages(stages, tracker, jobs, workers)
 
 
-def run_folder(
-    upscaler: Upscaler,
-    source: str | Path,
-    output: str | Path,
-    *,
-    scale: float | None = None,
-    target: Target | None = None,
-    writing: Output | None = None,
-    devices: Sequence[str] = (),
-    cluster: str | None = None,
-    choice: Choice | None = None,
-    progress: Progress | None = None,
-    **reading: Unpack[Reading],
-) -> Iterator[Outcome]:
-    """Every picture below a folder, into another; either may be at a URL. `writing` says how; its path is not used.
-    `devices` and `cluster`: see `Workers`. Raises as `run`, and PlanError when there is nothing to do.
-
-    More than eight parameters, for what a user may ask of a job.
-    """
-    if not is_folder(located(source)):
-        raise PlanError(f"{source}: is not a folder. For one picture, call the Upscaler.")
-    found = collect([str(source)], f"{output}{os.sep}", writing or Output(Path()), "")
-    yield from run(
-        upscaler,
-        found.jobs,
-        target or Target(scale=scale),
-        folder=found.folder,
-        choice=choice,
-        workers=Workers(tuple(devices), cluster) if devices or cluster else None,
-        progress=progress,
-        **reading,
-    )
-
-
-def _in_line(ledger: Ledger, maker: Maker, jobs: Iterable[Job]) -> Generator[Outcome]:
-    """In this process."""
-
-    def settled(work: Work) -> Work | Outcome:
-        return work if work.report is None else ledger.settle(work.task, work.report)
-
-    stages: line.Stages[Work | Outcome] = line.Stages(
-        read=lambda item: item if isinstance(item, Outcome) else settled(maker.read(item)),
-        compute=lambda items: map(settled, maker.compute([item for item in items if isinstance(item, Work)])),
-        write=lambda item: item if isinstance(item, Outcome) else settled(maker.write(item)),
-        alike=lambda item: (None, 1) if isinstance(item, Outcome) else item.alike,
-    )
-    admitted = (Work(item) if isinstance(item, Task) else item for item in map(ledger.admit, jobs))
-    items = line.run(admitted, stages, lambda item: isinstance(item, Outcome), _bytes)
-    with closing(items):
-        for item in items:
-            assert isinstance(item, Outcome)
-            yield item
-
-
-def _looked_at(ledger: Ledger, maker: Maker, job: Job) -> Outcome:
-    """As far as a dry run goes."""
-    item = ledger.admit(job)
-    if isinstance(item, Outcome):
-        return item
-    work = maker.read(Work(item))
-    return ledger.settle(item, work.report or Report(estimate=work.estimate, seconds=work.seconds))
-
-
-def _bytes(item: Work | Outcome) -> int:
-    return OVERHEAD if isinstance(item, Outcome) else item.bytes
-
-
-def _kept(reading: Reading) -> dict[str, object]:
-    """What of the ways of reading changes a result."""
-    return {"accept_damaged": bool(reading.get("accept_damaged", False))}
+def run_stages(
+    stages: Stages, tracker: JobTracker, jobs: Iterable[Job[Any]], workers: WorkerOptions | None
+) -> Generator[Outcome]:
+    """Takes all jobs through the stages, in this process or in those of the workers. Raises as `run`."""
+    if workers is not None:
+        yield from dispatch.run(workers, tracker, stages, jobs)
+        return
+    with closing(pipelining.run(stages, map(tracker.start, jobs), tracker.finish)) as tasks:
+        for task in tasks:
+            yield task.outcome()

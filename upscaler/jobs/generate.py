@@ -1,270 +1,259 @@
-"""Prompts to pictures, generated and enlarged: one that cannot be made is one reported failure, the others are made.
+"""Prompts to pictures, generated and enlarged; and back, from the recipe in a picture to the models that made it.
 
-Which pictures, and what they are called, is `wishes`'s; what was done by an earlier run, `manifest`'s.
+Which pictures there are, and what they are called, is decided by `prompts`.
 """
 
 from __future__ import annotations
 
-import json
-import time
-from collections import abc
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from .. import codecs, recipe
-from ..codecs import Output
-from ..errors import ModelError, PlanError
-from ..picture import Picture
-from ..pipeline import Estimate
+from ..catalog import Model
+from ..codecs import DEFAULT_OPTIONS, EncodeOptions
+from ..diffusion.options import Diffusion
+from ..errors import ModelError, OutputError, PlanError
+from ..files import sha256
+from ..inputs.discover import Job
+from ..pipeline import Pipeline
 from ..recipe import Recipe
+from ..target import Paper, Target
+from ..text2image.parameters import GenerationParameters
+from ..text2image.text_to_image import TextToImage
 from ..tiling import Size
-from .chain import Chain, Settings, files
-from .failure import sentence
-from .maker import prepare
-from .manifest import Manifest, Row, stamp
-from .outcome import Outcome
-from .output import folder_for
-from .sheet import sheet
-from .wishes import Order
+from .batch import run_stages
+from .contact_sheet import make_sheet
+from .manifest import Manifest
+from .outcome import Outcome, SelectionRules
+from .stages import ProgressFactory, Stages, prepare
+from .task import Task
+from .tracker import JobTracker
+from .workers.messages import WorkerOptions
 
-Progress = Callable[[str, int, int], None]
-"""Called as steps, and then tiles, are done: the picture's name, how many, of how many in all."""
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 WAITING = 512 * 2**20
 """Bytes of generated pictures that wait to be enlarged, at most: then the models change places."""
 
-PATIENCE = 600.0
+SWAP_MODELS_AFTER = 600.0
 """Seconds of generating after which they do so, too: more is not lost when a run is killed."""
-
-ANY = Size(1, 1)
-"""Fits into every format."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
-    """One picture on its way."""
+class GenerateJob:
+    """The models that make pictures from prompts, one of them in memory at a time, and the size that is asked for."""
 
-    order: Order
-    row: Row
-    """What the manifest shall hold of it."""
-    seconds: float = 0.0
-    picture: Picture | None = None
-    """As it was generated, then as it is enlarged."""
-    recipe: Recipe | None = None
-    estimate: Estimate | None = None
-    outcome: Outcome | None = None
+    generator: TextToImage
+    upscaler: Pipeline | None
+    """None: pictures stay as they are generated."""
+    target: Target
+    keeps_original: bool = False
+    """Whether what is generated is also written, as NAME_original."""
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that both models are asked for, as JSON can hold it. Fetches their files and loads neither."""
+        enlarging = None
+        if self.upscaler is not None:
+            model = recipe.reference(self.upscaler.model)
+            enlarging = {**self.upscaler.settings, "model": model, "target": asdict(self.target)}
+        return {"generator": self.generator.requested_settings, "upscaler": enlarging}
+
+    def outputs(self, job: Job[Any]) -> tuple[Path, ...]:
+        """All files that a picture becomes, its output first."""
+        return (job.output, original_of(job.output)) if self.keeps_original else (job.output,)
 
 
 def run(
-    chain: Chain,
-    orders: Sequence[Order],
+    request: GenerateJob,
+    jobs: Sequence[Job[GenerationParameters]],
     *,
     folder: Path | None = None,
-    grid: Output | None = None,
+    grid: Path | None = None,
+    options: EncodeOptions = DEFAULT_OPTIONS,
     force: bool = False,
-    progress: Progress | None = None,
+    workers: WorkerOptions | None = None,
+    progress: ProgressFactory | None = None,
     workspace: Path | None = None,
-) -> abc.Generator[Outcome]:
-    """Makes the pictures: they are generated, as many as may wait, then enlarged, and so on. The source of an outcome
-    is the prompt.
+) -> Generator[Outcome]:
+    """Makes the pictures: as many are generated as may wait, then they are enlarged, and so on. Finished ones are
+    written meanwhile.
 
     With `folder`, the output folder, a manifest is kept there: what an earlier run has made with the same settings is
-    not made again, unless `force`. `grid` is where a contact sheet of all is written in the end.
+    not made again, unless `force`. `grid` is where a contact sheet of all is written in the end, with `options`. With
+    `workers`, others do the work, each with both models, and there is no progress within pictures.
 
-    Failures are outcomes, not exceptions. Raises ModelError all the same, unless a LoRA may be at fault, since the rest
-    would fail the same way; PlanError if there is but one picture, which cannot be made as it is wished; and
-    OutputError when the disk is full, or the manifest cannot be kept.
+    Raises as `batch.run`, but no ModelError where a LoRA may be at fault, and PlanError only for the only picture.
     """
-    manifest = None if folder is None else Manifest(folder)
-    try:
-        maker = _Maker(chain, chain.settings(), manifest, force, progress, workspace, len(orders) == 1)
+    with ExitStack() as stack:
+        manifest = None if folder is None else stack.enter_context(closing(Manifest(folder)))
+        settings = request.settings()
+        tracker = JobTracker(
+            manifest,
+            lambda job: {"parameters": job.source.asdict(), "files": hash_files(job.source), **settings},
+            SelectionRules(force=force),
+            request.outputs,
+        )
         if grid is not None:
-            maker.check(grid, ANY)
-        made = []
-        for outcome in _in_turns(maker, orders):
-            if outcome.error is None:
-                made.append(outcome.output)
-            yield outcome
+            tracker.check(grid, options)
+        stages = GenerateStages(
+            pipeline=request.upscaler,
+            target=request.target,
+            parts=None if manifest is None else manifest.parts,
+            workspace=workspace,
+            progress=progress,
+            generator=request.generator,
+            upscaler_settings=settings["upscaler"],
+            keeps_original=request.keeps_original,
+            has_one_picture=len(jobs) == 1,
+        )
+        made = set()
+        with closing(run_stages(stages, tracker, jobs, workers)) as outcomes:
+            for outcome in outcomes:
+                if outcome.error is None:
+                    made.add(outcome.output)
+                yield outcome
         if grid is not None and made:
-            maker.sheet(made, grid)
-    finally:
-        if manifest is not None:
-            manifest.close()
+            picture = make_sheet([job.output for job in jobs if job.output in made])
+            task = stages.guard(stages.write, Task(Job("contact sheet", grid, options), picture=picture))
+            if error := tracker.finish(task).error:
+                raise OutputError(error)
 
 
-def _in_turns(maker: _Maker, orders: Sequence[Order]) -> Iterator[Outcome]:
-    """Generates until enough is waiting, and has that enlarged."""
-    waiting: list[_Work] = []
-    for order in orders:
-        work = maker.generate(order)
-        if work.outcome is not None:
-            yield work.outcome
-            continue
-        waiting.append(work)
-        bytes = sum(work.picture.pixels.nbytes for work in waiting if work.picture is not None)
-        if bytes >= WAITING or sum(work.seconds for work in waiting) >= PATIENCE:
-            yield from maker.enlarge(waiting)
-    yield from maker.enlarge(waiting)
+@dataclass(frozen=True, kw_only=True)
+class GenerateStages(Stages):
+    """The stages of a job whose sources are prompts: pictures are generated where others are read.
 
+    The stage that computes does both, so that the generator leaves memory before the upscaler enters it, and back.
+    """
 
-@dataclass(frozen=True, slots=True)
-class _Maker:
-    """The stages of one run. Each takes a work and gives it on further done, or with its outcome."""
+    generator: TextToImage
+    upscaler_settings: Mapping[str, Any] | None
+    keeps_original: bool
+    has_one_picture: bool
+    _waiting: list[Task] = field(default_factory=list, init=False)
+    """Generated, and to be enlarged."""
 
-    chain: Chain
-    settings: Settings
-    manifest: Manifest | None
-    force: bool
-    progress: Progress | None
-    workspace: Path | None
-    is_alone: bool
-    """Whether there is but one picture."""
+    def compute(self, tasks: list[Task]) -> Iterator[Task]:
+        for task in tasks:
+            generated = self.guard(self._generate, task)
+            if generated.is_over or self.pipeline is None:
+                yield generated
+            else:
+                self._waiting.append(generated)
+        size = sum(task.picture.pixels.nbytes for task in self._waiting if task.picture is not None)
+        if size >= WAITING or sum(task.seconds for task in self._waiting) >= SWAP_MODELS_AFTER:
+            yield from self.flush()
 
-    def generate(self, order: Order) -> _Work:
-        """As far as it goes without the upscaler: to the end, if there is none."""
-        work = self._guarded(self._generate, _Work(order, _row(str(order.job.source))))
-        return work if self.chain.upscaler is not None else self._written(work)
-
-    def enlarge(self, waiting: list[_Work]) -> Iterator[Outcome]:
-        """Enlarges and writes those that wait; none does afterwards. Meanwhile the generator is not in memory."""
-        if self.chain.upscaler is None or not waiting:
+    def flush(self) -> Iterator[Task]:
+        """Enlarges what waits. Meanwhile the generator is not in memory, and afterwards the upscaler is not."""
+        if not self._waiting:
             return
-        self.chain.generator.close()
-        while waiting:
-            work = self._written(self._guarded(self._enlarge, waiting.pop(0)))
-            assert work.outcome is not None
-            yield work.outcome
-        self.chain.upscaler.close()
+        assert self.pipeline is not None
+        self.generator.close()
+        while self._waiting:
+            yield self.guard(self._enlarge, self._waiting.pop(0))
+        self.pipeline.close()
 
-    def check(self, output: Output, size: Size) -> None:
-        """Raises OutputError if a picture of that size could not be written there."""
-        folder_for(output.path)
-        codecs.check(self._replacing(output), size)
+    def on(self, device: str | None, model: Model | None = None) -> Self:
+        return replace(super().on(device, model), generator=self.generator.on(device))
 
-    def sheet(self, files: Sequence[Path], output: Output) -> None:
-        """A contact sheet, in place of that of an earlier run. Raises PictureError, OutputError."""
-        self._place(sheet(files), output, _row("contact sheet"))
+    def is_fatal(self, problem: Exception, task: Task) -> bool:
+        """A LoRA may not suit the model; the only picture fails with its error."""
+        if self.has_one_picture:
+            return isinstance(problem, ModelError | PlanError)
+        return isinstance(problem, ModelError) and not task.job.source.loras
 
-    def _written(self, work: _Work) -> _Work:
-        """With its outcome."""
-        work = self._guarded(self._write, work)
-        return work if work.outcome is not None else _done(work, None)
+    def _generate(self, task: Task) -> Task:
+        job = task.job
+        parameters = self.generator.complete(job.source)
+        assert parameters.size is not None
+        size = parameters.size
+        if self.pipeline is not None:  # an impossible size is worth knowing before anything is drawn
+            size = self.target.size(size, self.pipeline.model.scale or 1)
+        codecs.check(job.output, self.encode_options(job.options), size)
+        picture = self.generator(parameters, progress=self.progress_of(task))
+        made = recipe_of(self.generator, parameters, picture.size)
+        parts = task.parts
+        if self.keeps_original:
+            parts += self.save(recipe.embed(picture, made), original_of(job.output), job.options)
+        return replace(task, picture=picture, recipe=made, parts=parts)
 
-    def _generate(self, work: _Work) -> _Work:
-        order = work.order
-        outputs = [order.output, _original(order.output)] if self.chain.keeps_original else [order.output]
-        work = replace(work, row=replace(work.row, settings=self._row_settings(order)))
-        if not self.force and all(self._is_done(output, work.row) for output in outputs):
-            return _before(work, self._row(order.output))
-        for output in outputs:
-            self.check(output, ANY)  # that it exists already is worth knowing before the model is loaded
-        wish = self.chain.generator.completed(order.wish)
-        assert wish.size is not None
-        size = self.chain.size(wish.size)  # that it is impossible is worth knowing before it is drawn
-        for output in outputs:
-            self.check(output, size)
-        picture = self.chain.generator(wish, progress=self._reporting(order))
-        made = self.chain.recipe_of(wish, picture.size)
-        if self.chain.keeps_original:
-            self._place(recipe.written(picture, made), _original(order.output), work.row)
-        return replace(work, picture=picture, recipe=made)
+    def _enlarge(self, task: Task) -> Task:
+        assert self.pipeline is not None
+        assert task.picture is not None
+        assert task.recipe is not None
+        estimate = prepare(self.pipeline, task.picture, self.target)
+        codecs.check(task.job.output, self.encode_options(task.job.options), estimate.result)
+        made = replace(task.recipe, upscaler=self.upscaler_settings, size=estimate.result)
+        return self.enlarge(replace(task, estimate=estimate, recipe=made))
 
-    def _enlarge(self, work: _Work) -> _Work:
-        upscaler, picture, output = self.chain.upscaler, work.picture, work.order.output
-        assert upscaler is not None
-        assert picture is not None
-        assert work.recipe is not None
-        estimate = prepare(upscaler, picture, self._replacing(output), self.chain.target)
-        workspace = self.workspace or folder_for(output.path)
-        result = upscaler.make(picture, estimate, workspace=workspace, progress=self._reporting(work.order))
-        made = replace(work.recipe, upscaler=self.settings.upscaler, size=result.size)
-        return replace(work, picture=result, recipe=made, estimate=estimate)
 
-    def _write(self, work: _Work) -> _Work:
-        assert work.picture is not None
-        assert work.recipe is not None
-        row = replace(work.row, seconds=round(work.seconds, 3))
-        self._place(recipe.written(work.picture, work.recipe), work.order.output, row)
-        return work
+def original_of(output: Path) -> Path:
+    """The file of what was generated before it was enlarged."""
+    return output.with_stem(f"{output.stem}_original")
 
-    def _place(self, picture: Picture, output: Output, row: Row) -> None:
-        """Writes a picture, in place of what an earlier run has made there."""
-        output = self._replacing(output)
-        if self.manifest is None:
-            codecs.encode(picture, output)
-            return
-        part = codecs.encode_part(picture, output, self.manifest.parts)
-        row = replace(row, width=picture.size.width, height=picture.size.height, replaced_sha256=self._own_hash(output))
-        self.manifest.place(part, stamp(part), output, row)
 
-    def _row(self, output: Output) -> Row | None:
-        return None if self.manifest is None else self.manifest.row(output.path)
+def recipe_of(generator: TextToImage, parameters: GenerationParameters, size: Size) -> Recipe:
+    """The recipe of a picture as it has just been generated. `parameters` must be complete."""
+    return Recipe(
+        parameters=parameters.asdict(),
+        prompt=parameters.text,
+        negative=parameters.negative_text,
+        generator=generator.settings,
+        files=hash_files(parameters),
+        generated=size,
+        upscaler=None,
+        size=size,
+        versions=recipe.versions(),
+    )
 
-    def _is_done(self, output: Output, wanted: Row) -> bool:
-        row = self._row(output)
-        if self.manifest is None or row is None or row.settings != wanted.settings:
-            return False
-        return self.manifest.is_done(row, output.path)
 
-    def _own_hash(self, output: Output) -> str:
-        row = self._row(output)
-        return "" if self.manifest is None or row is None else self.manifest.own_hash(row, output.path)
+def hash_files(parameters: GenerationParameters) -> dict[str, str]:
+    """The hashes of the files that the parameters name. Missing files are left out: using them will report that.
 
-    def _replacing(self, output: Output) -> Output:
-        """What an earlier run has made may be replaced."""
-        return replace(output, overwrite=output.overwrite or bool(self._own_hash(output)))
+    Raises OSError for a file that cannot be read.
+    """
+    names = [lora.file for lora in parameters.loras]
+    if isinstance(parameters.image, str | Path):
+        names.append(str(parameters.image))
+    return {name: sha256(Path(name)) for name in names if Path(name).is_file()}
 
-    def _reporting(self, order: Order) -> Callable[[int, int], None] | None:
-        progress, name = self.progress, order.output.path.name
-        return None if progress is None else lambda done, total: progress(name, done, total)
 
-    def _row_settings(self, order: Order) -> str:
-        output = order.output
-        writing = {
-            "format": output.resolved().name,
-            "quality": output.quality,
-            "lossless": output.lossless,
-            "compression": output.compression,
-            "strip": output.strip,
-        }
-        asked = {"wish": order.wish.asdict(), "files": files(order.wish)}
-        return json.dumps({**asked, **asdict(self.settings), **writing}, sort_keys=True)
+def upscaler_options(made: Recipe, model: str | None = None) -> dict[str, Any]:
+    """The model and the fields of `PipelineOptions` that a recipe names; with `model`, another one, only those that
+    suit any model. Empty if the recipe names none. Raises PlanError.
 
-    def _guarded(self, stage: Callable[[_Work], _Work], work: _Work) -> _Work:
-        """A stage, unless there is an outcome, its time added; what it raises for this picture alone is an outcome."""
-        if work.outcome is not None:
-            return work
-        start, error = time.perf_counter(), None
+    Whether pickles may be loaded is not for a picture to say.
+    """
+    if made.upscaler is None:
+        return {}
+    names = ("precision", "fidelity", *(("model", "blend", "denoise") if model is None else ()))
+    options = {name: made.upscaler[name] for name in names if name in made.upscaler}
+    diffusion = made.upscaler.get("diffusion")
+    if diffusion is not None and model is None:
         try:
-            work = stage(work)
-        except Exception as problem:
-            is_shared = isinstance(problem, ModelError) and not work.order.wish.loras  # which may not suit the model
-            if is_shared or (self.is_alone and isinstance(problem, ModelError | PlanError)):
-                raise
-            error = sentence(problem, work.order.job)
-        work = replace(work, seconds=work.seconds + time.perf_counter() - start)
-        return work if error is None else _done(work, error)
+            options["diffusion"] = Diffusion(**{**diffusion, "allow_pickle": False})
+        except TypeError as error:
+            raise _unreadable(error) from error
+    return options
 
 
-def _row(source: str) -> Row:
-    """For the manifest, of what has no file as its source."""
-    return Row("", source, "", "placing", 0, 0, "")
+def target_of(made: Recipe) -> Target:
+    """The size that a recipe asks for. Raises PlanError."""
+    asked: Any = {} if made.upscaler is None else made.upscaler.get("target", {})
+    kinds = {"fit": Size, "at_least": Size, "print": Paper}
+    try:
+        frames: dict[str, Any] = {name: kind(**asked[name]) for name, kind in kinds.items() if asked.get(name)}
+        return Target(**{**asked, **frames})
+    except (TypeError, AttributeError) as error:
+        raise _unreadable(error) from error
 
 
-def _original(output: Output) -> Output:
-    return replace(output, path=output.path.with_stem(f"{output.path.stem}_original"))
-
-
-def _done(work: _Work, error: str | None) -> _Work:
-    job, made = work.order.job, work.picture if error is None else None
-    size, departure = (None, None) if made is None else (made.size, made.departure)
-    estimate = None if error else work.estimate
-    outcome = Outcome(job.source, job.output.path, error, size, work.seconds, departure, estimate=estimate)
-    return replace(work, picture=None, outcome=outcome)
-
-
-def _before(work: _Work, row: Row | None) -> _Work:
-    assert row is not None
-    job, size = work.order.job, Size(row.width, row.height)
-    return replace(work, outcome=Outcome(job.source, job.output.path, None, size, row.seconds, was_done=True))
+def _unreadable(error: Exception) -> PlanError:
+    return PlanError(
+        f"the recipe's settings of the upscaler cannot be read ({error}). Say with `model` and `scale` what you want."
+    )

@@ -1,11 +1,11 @@
-"""What is done already: a row for every picture of a job, in a database in its output folder.
+"""Remembers what is done: a row for every picture of a job, in a database in its output folder.
 
 Done means that the output is whole and was made from this input with these settings. A row is written before an output
-takes its name, with the hash it will have, and again afterwards: whenever a run is killed, the next one can tell its
-own results from other files.
+gets its name, with the hash it will have, and again afterwards: whenever a run is killed, the next one can tell its own
+results from other files.
 
-A database cannot be kept in an object store: that of an output folder at a URL lies on this machine while a job is at
-work, and in the folder when it has ended. A job that was killed can be gone on with where it ran.
+A database cannot be kept in an object store: that of an output folder at a URL lies on this machine while a job runs,
+and in the folder when it has ended. A job that was killed can be resumed on the machine where it ran.
 """
 
 from __future__ import annotations
@@ -20,22 +20,20 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from .. import catalog
-from ..catalog import sha256_of
-from ..codecs import Output
-from ..errors import ModelError, OutputError
-from . import storage
-from .storage import Remote, Seen
+from ..errors import OutputError
+from ..files import atomic_write, cache_dir, sha256
+from ..inputs import storage
+from ..inputs.storage import FileStat, Remote
 
 log = logging.getLogger("upscaler")
 
 FOLDER = ".upscaler"
-"""In the output folder: the manifest, its lock, and outputs that are not complete."""
+"""The folder in the output folder that holds the manifest, its lock, and results without their names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """A file as it is: whether it is the same later can be told from it."""
+    """A file as it was, to tell later whether it is the same."""
 
     size: int
     mtime_ns: int
@@ -46,20 +44,21 @@ class Stamp:
 class Row:
     """What became of one picture."""
 
-    output: str
-    """Relative to the output folder."""
-    source: str
-    settings: str
-    outcome: str
-    """"made", "failed", or "placing": complete, and about to take its name."""
-    source_size: int
-    source_mtime_ns: int
-    source_sha256: str
+    output: str = ""
+    """The path relative to the output folder; the manifest fills it in."""
+    source: str = ""
+    """The file's path, or the prompt."""
+    settings: str = ""
+    outcome: str = "placing"
+    """"made", "failed", or "placing": complete, and about to get its name."""
+    source_size: int = 0
+    source_mtime_ns: int = 0
+    source_sha256: str = ""
     output_size: int = 0
     output_mtime_ns: int = 0
     output_sha256: str = ""
     replaced_sha256: str = ""
-    """Of what an earlier run had made there, until this one takes its place."""
+    """The hash of an earlier run's result, until this one takes its place."""
     width: int = 0
     height: int = 0
     seconds: float = 0.0
@@ -75,20 +74,23 @@ class Manifest:
     def __init__(self, folder: Path) -> None:
         """Raises OutputError when it cannot be read or written, or when another run is at work in the folder."""
         self._folder = folder
-        own = _kept_at(folder)
+        own = folder / FOLDER
+        if isinstance(folder, Remote):
+            own = cache_dir() / "jobs" / hashlib.sha256(str(folder).encode()).hexdigest()[:16]
         self._file = own / "manifest.sqlite"
         self.parts = folder / FOLDER / "parts"
-        """A folder for outputs that are not named yet. What an earlier run has left there is gone."""
+        """A folder for results that do not have their names yet; the leftovers of an earlier run are deleted."""
         self._mutex = threading.Lock()
         self._lock = FileLock(own / "lock")
         try:
             own.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
             storage.remove(self.parts)
-            if isinstance(folder, Remote):
-                _bring(folder / FOLDER / self._file.name, self._file)
-            else:
+            if not isinstance(folder, Remote):
                 self.parts.mkdir(exist_ok=True)
+            elif not self._file.exists() and (remote := folder / FOLDER / self._file.name).exists():
+                # where a job was killed on this machine, the file that it left is newer
+                atomic_write(self._file, lambda temporary: storage.fetch(remote, temporary))
             self._database = sqlite3.connect(self._file, check_same_thread=False, isolation_level=None)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=NORMAL")
@@ -101,28 +103,27 @@ class Manifest:
             raise OutputError(f"{folder}: another run is at work in this folder. Wait for it, or stop it.") from error
         except OSError as error:
             self._lock.release()
-            raise OutputError(f"{own}: cannot be written ({error.strerror}). Choose another folder.") from error
+            raise OutputError(f"{own}: it cannot be written ({error.strerror}). Choose another folder.") from error
         except sqlite3.Error as error:
             self._lock.release()
-            raise OutputError(
-                f"{own}: holds no manifest that can be read ({error}). Remove it to begin anew."
-            ) from error
+            message = f"{own}: the manifest in there cannot be read ({error}). Remove it to begin anew."
+            raise OutputError(message) from error
 
     def close(self) -> None:
-        """Another run may begin. The folder for incomplete outputs is gone."""
+        """Lets another run begin, and deletes the folder for parts."""
         with self._mutex:
             self._database.close()
         storage.remove(self.parts)
         if isinstance(self._folder, Remote):
             try:
-                storage.send(self._file, self._folder / FOLDER / self._file.name)
+                storage.upload(self._file, self._folder / FOLDER / self._file.name)
                 self._file.unlink()
             except OSError as error:
                 log.warning("%s: the manifest stays on this machine (%s).", self._folder, error.strerror)
         self._lock.release()
 
     def row(self, output: Path) -> Row | None:
-        """What is known of an output."""
+        """Returns what is known of an output."""
         with self._mutex:
             found = self._database.execute(
                 f"SELECT {', '.join(_COLUMNS)} FROM pictures WHERE output = ?", (self._key(output),)
@@ -130,51 +131,52 @@ class Manifest:
         return None if found is None else Row(*found)
 
     def is_done(self, row: Row, output: Path) -> bool:
-        """Whether the file at `output` is, byte for byte, what the row says that was made. Notes when it was seen."""
-        seen = storage.seen(output)
-        if seen is None:
+        """Whether the file at `output` is, byte for byte, what the row says was made there. Notes its time if so."""
+        stat = storage.stat(output)
+        if stat is None:
             return False
-        if row.outcome == "made" and seen == Seen(row.output_size, row.output_mtime_ns):
+        if row.outcome == "made" and stat == FileStat(row.output_size, row.output_mtime_ns):
             return True
-        if row.outcome == "failed" or seen.size != row.output_size or _hash(output) != row.output_sha256:
+        if row.outcome == "failed" or stat.size != row.output_size or _hash(output) != row.output_sha256:
             return False
-        self._write(replace(row, outcome="made", output_mtime_ns=seen.mtime_ns, replaced_sha256=""))
+        self._write(replace(row, outcome="made", output_mtime_ns=stat.mtime_ns, replaced_sha256=""))
         return True
 
-    def own_hash(self, row: Row, output: Path) -> str:
-        """Of the file at `output`, if it was made by a run that the row tells of and so may be replaced; else empty."""
+    def own_hash(self, output: Path) -> str:
+        """Returns the hash of the file at `output` if a run has made it, so that it may be replaced; else an empty
+        text."""
+        row = self.row(output)
+        if row is None:
+            return ""
         if self.is_done(row, output):
             return row.output_sha256
         return row.replaced_sha256 if row.replaced_sha256 and _hash(output) == row.replaced_sha256 else ""
 
     def is_same(self, row: Row, source: Path) -> bool:
-        """Whether the file at `source` is what it was when the row was written. Notes when it was seen."""
-        seen = storage.seen(source)
-        if seen == Seen(row.source_size, row.source_mtime_ns):
+        """Whether the file at `source` is what it was when the row was written. Notes its time if so."""
+        stat = storage.stat(source)
+        if stat == FileStat(row.source_size, row.source_mtime_ns):
             return True
-        if seen is None or seen.size != row.source_size or _hash(source) != row.source_sha256:
+        if stat is None or stat.size != row.source_size or _hash(source) != row.source_sha256:
             return False
-        self._write(replace(row, source_mtime_ns=seen.mtime_ns))
+        self._write(replace(row, source_mtime_ns=stat.mtime_ns))
         return True
 
-    def place(self, part: Path, made: Stamp, output: Output, row: Row) -> None:
-        """Gives a complete output, of which `made` is the stamp, its name, and notes it. Raises OutputError."""
-        row = replace(row, output=self._key(output.path), output_size=made.size, output_sha256=made.sha256)
+    def place(self, part: Path, made: Stamp, output: Path, overwrite: bool, row: Row) -> None:
+        """Gives a complete result, whose stamp is `made`, its name, and notes it.
+
+        Raises OutputError, also when a file has that name and may not be overwritten.
+        """
+        row = replace(row, output=self._key(output), output_size=made.size, output_sha256=made.sha256)
         self._write(replace(row, outcome="placing"))
-        storage.place(part, output)
-        seen = storage.seen(output.path)
-        mtime_ns = 0 if seen is None else seen.mtime_ns
+        storage.place(part, output, overwrite)
+        stat = storage.stat(output)
+        mtime_ns = 0 if stat is None else stat.mtime_ns
         self._write(replace(row, outcome="made", output_mtime_ns=mtime_ns, replaced_sha256=""))
 
     def note_failure(self, output: Path, row: Row) -> None:
-        """That a picture cannot be made of this input."""
+        """Notes that a picture cannot be made of this input."""
         self._write(replace(row, output=self._key(output), outcome="failed"))
-
-    def rows(self) -> list[Row]:
-        """Everything, in order of output."""
-        with self._mutex:
-            found = self._database.execute(f"SELECT {', '.join(_COLUMNS)} FROM pictures ORDER BY output").fetchall()
-        return [Row(*values) for values in found]
 
     def _key(self, output: Path) -> str:
         return Path(os.path.relpath(output, self._folder)).as_posix()
@@ -191,31 +193,16 @@ class Manifest:
             raise OutputError(f"{self._folder / FOLDER}: the manifest cannot be written ({error}).") from error
 
 
-def stamp(file: Path) -> Stamp:
-    """Of a file as it is now. Raises OSError when it is not there, ModelError when it cannot be read."""
-    seen = os.stat(file)
-    return Stamp(seen.st_size, seen.st_mtime_ns, sha256_of(file))
+def take_stamp(file: Path) -> Stamp:
+    """Returns the stamp of a file as it is now. Raises OSError."""
+    stat = os.stat(file)
+    return Stamp(stat.st_size, stat.st_mtime_ns, sha256(file))
 
 
 def _hash(path: Path) -> str:
-    """Empty if it cannot be read."""
+    """Returns the SHA-256 of a file, which may be at a URL; empty if it cannot be read."""
     try:
-        with storage.at_hand(path) as file:
-            return sha256_of(file)
-    except (OSError, ModelError):
+        with storage.local_copy(path) as file:
+            return sha256(file)
+    except OSError:
         return ""
-
-
-def _kept_at(folder: Path) -> Path:
-    """Where the manifest of an output folder lies while a job is at work."""
-    if not isinstance(folder, Remote):
-        return folder / FOLDER
-    return catalog.home() / "jobs" / hashlib.sha256(str(folder).encode()).hexdigest()[:16]
-
-
-def _bring(remote: Remote, file: Path) -> None:
-    """The manifest from the output folder, unless a job was killed here: then what it has left is newer."""
-    if not file.exists() and remote.exists():
-        part = file.with_suffix(".part")
-        storage.fetch(remote, part)
-        part.replace(file)

@@ -1,30 +1,31 @@
-"""Which pictures of a job are made, what became of each, and how that is said."""
+"""Which pictures of a job are made, what became of each, and one line that says what making one takes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..engines import CanvasPlan
+from ..engines import ImagePlan
 from ..pipeline import Estimate
+from ..text2image.parameters import GenerationParameters
 from ..tiling import Plan, Size
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class SelectionRules:
     """Which pictures of a job are made."""
 
     force: bool = False
-    """Also those that an earlier run has made."""
+    """Makes pictures again that an earlier run has made."""
     retry_failed: bool = False
-    """Also those of which an earlier run found that they cannot be made."""
+    """Retries inputs that failed in an earlier run."""
     skip_larger_than: Size | None = None
     """Leaves out sources that are wider or higher."""
     skip_at_least: Size | None = None
     """Leaves out sources that are as wide and as high, or more."""
 
-    def against(self, size: Size) -> str | None:
-        """Why a source of that size is left out; None if it is not."""
+    def reason_to_skip(self, size: Size) -> str | None:
+        """Returns why a source of that size is left out; None if it is not."""
         largest, enough = self.skip_larger_than, self.skip_at_least
         if largest is not None and (size.width > largest.width or size.height > largest.height):
             return f"it has {size} pixels, more than {largest}"
@@ -37,26 +38,27 @@ class Choice:
 class Outcome:
     """What became of one picture."""
 
-    source: Path
+    source: Path | GenerationParameters
+    """The file, or what a generated picture was made from."""
     output: Path
     error: str | None
     """One sentence that names a file; None: the output is complete."""
     size: Size | None
-    """Of the result; None when it failed."""
+    """The size of the result; None if there is none."""
     seconds: float
-    """Of reading, computing and writing; waiting is not counted."""
-    departure: float | None = None
-    """See `Picture.departure`."""
+    """The time for reading, computing and writing, without waiting."""
+    lr_rmse: float | None = None
+    """See `Picture.lr_rmse`."""
     was_done: bool = False
-    """By an earlier run: the output is what this one would have made."""
+    """Whether an earlier run has made the output, and this one would make the same."""
     skipped: str | None = None
     """Why the source was left out."""
     estimate: Estimate | None = None
-    """What was done, or in a dry run would be; None when it failed, or was done before."""
+    """What making it took, or would take in a dry run; None if it failed, was skipped or was done before."""
 
 
-def describe(estimate: Estimate, source: str, output: str) -> str:
-    """One line: sizes, model, device, precision, passes, tiles, memory."""
+def describe_estimate(estimate: Estimate, source: str, output: str) -> str:
+    """Returns one line: sizes, model, device, precision, passes, tiles, memory."""
     info = estimate.engine
     sizes = f"{source} {estimate.source} -> {output} {estimate.result}"
     if not estimate.plans:
@@ -69,9 +71,9 @@ def describe(estimate: Estimate, source: str, output: str) -> str:
     )
 
 
-def _grid(plan: Plan | CanvasPlan) -> str:
+def _grid(plan: Plan | ImagePlan) -> str:
     together = f", {plan.batch} at a time" if plan.batch > 1 else ""
-    if isinstance(plan, CanvasPlan):
+    if isinstance(plan, ImagePlan):
         steps = "1 step" if plan.steps == 1 else f"{plan.steps} steps"
         return f"{steps} of {plan.windows} {'window' if plan.windows == 1 else 'windows'} of {plan.tile}{together}"
     return f"{plan.count} {'tile' if plan.count == 1 else 'tiles'} of {plan.tile}{together}"

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import OutputError, PlanError
-from .filter import Skipped
+from ..files import atomic_write
+from ..inputs.filters import Skipped
 from .outcome import Outcome
 
-COLUMNS = ("source", "output", "outcome", "width", "height", "seconds", "departure", "reason")
-
-_EMPTY: dict[str, object] = dict.fromkeys(COLUMNS, "")
+COLUMNS = ("source", "output", "outcome", "width", "height", "seconds", "lr_rmse", "reason")
 
 KINDS = ("made", "done before", "failed", "skipped")
 
 
 def check(path: Path) -> None:
-    """Raises PlanError when no report can be called so: worth knowing before the work is done."""
+    """Raises PlanError when no report can have that name, which is worth knowing before the work is done."""
     if path.suffix.lower() not in (".json", ".csv"):
-        raise PlanError(f"--report {path}: its name must end in .json or .csv.")
+        raise PlanError("its name must end in .json or .csv.", argument="report", value=path)
     if path.is_dir() or not path.absolute().parent.is_dir():
-        raise PlanError(f"--report {path}: cannot be written there. Name a file in a folder that exists.")
+        message = "it cannot be written there. Name a file in a folder that exists."
+        raise PlanError(message, argument="report", value=path)
 
 
 def kind(outcome: Outcome) -> str:
-    """One of KINDS."""
+    """Returns one of KINDS."""
     if outcome.error is not None:
         return "failed"
     if outcome.skipped is not None:
@@ -37,7 +38,7 @@ def kind(outcome: Outcome) -> str:
 
 
 def summary(outcomes: Sequence[Outcome], skipped: int, seconds: float) -> str:
-    """One line: how many of each kind, and how long it took in all and for each picture that was made."""
+    """Returns one line: how many of each kind, and the time in all and for each picture that was made."""
     counts = Counter(map(kind, outcomes))
     counts["skipped"] += skipped
     said = ", ".join(f"{counts[name]} {name}" for name in KINDS if counts[name])
@@ -46,21 +47,21 @@ def summary(outcomes: Sequence[Outcome], skipped: int, seconds: float) -> str:
 
 
 def write(path: Path, outcomes: Sequence[Outcome], skipped: Sequence[Skipped]) -> None:
-    """A row for every picture, as JSON or CSV by the suffix; whole, or not at all. Raises OutputError."""
+    """Writes a row for every picture, as JSON or CSV by the suffix; whole, or not at all. Raises OutputError."""
     rows = [_row(outcome) for outcome in outcomes]
-    rows += [{**_EMPTY, "source": str(item.path), "outcome": "skipped", "reason": item.reason} for item in skipped]
-    part = path.with_name(f".{path.name}.part")
+    blank: dict[str, object] = dict.fromkeys(COLUMNS, "")
+    rows += [{**blank, "source": str(item.path), "outcome": "skipped", "reason": item.reason} for item in skipped]
+    text = io.StringIO(newline="")
+    if path.suffix.lower() == ".csv":
+        table = csv.DictWriter(text, COLUMNS)
+        table.writeheader()
+        table.writerows(rows)
+    else:
+        json.dump(rows, text, indent=1)
+    content = text.getvalue().encode("utf-8", "backslashreplace")
     try:
-        with part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-            if path.suffix.lower() == ".csv":
-                table = csv.DictWriter(file, COLUMNS)
-                table.writeheader()
-                table.writerows(rows)
-            else:
-                json.dump(rows, file, indent=1)
-        part.replace(path)
+        atomic_write(path, lambda temporary: temporary.write_bytes(content))
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise OutputError(f"{path}: the report cannot be written ({error.strerror}).") from error
 
 
@@ -73,6 +74,6 @@ def _row(outcome: Outcome) -> dict[str, object]:
         "width": size.width if size else "",
         "height": size.height if size else "",
         "seconds": round(outcome.seconds, 3),
-        "departure": "" if outcome.departure is None else round(outcome.departure, 3),
+        "lr_rmse": "" if outcome.lr_rmse is None else round(outcome.lr_rmse, 3),
         "reason": outcome.error or outcome.skipped or "",
     }

@@ -1,9 +1,22 @@
-"""What a picture is while it is in the program: pixels, colour profile, metadata. Knows nothing of file formats."""
+"""A picture in memory: pixels, colour profile, metadata. Nothing here knows file formats."""
 
 from .alpha import bleed, within_source
-from .canvas import allocate
+from .canvas import allocate, strips
 from .metadata import Metadata
+from .noise import Wear, jpeg_quality, measure_wear
 from .picture import Picture
 from .resample import resize, support
 
-__all__ = ["Metadata", "Picture", "allocate", "bleed", "resize", "support", "within_source"]
+__all__ = [
+    "Metadata",
+    "Picture",
+    "Wear",
+    "allocate",
+    "bleed",
+    "jpeg_quality",
+    "measure_wear",
+    "resize",
+    "strips",
+    "support",
+    "within_source",
+]

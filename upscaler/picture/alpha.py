@@ -1,4 +1,4 @@
-"""Transparency: colour for pixels that have none, and an enlarged alpha channel without halos."""
+"""Transparency: fills the colour of transparent pixels, and keeps an enlarged alpha channel free of halos."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SPREADS = (3, 7, 15, 31, 63)
 """Widths in pixels of the averages that fill transparent places, the nearest colours first."""
 
 HALO = SPREADS[-1] // 2 + 1
-ROWS = 512
+STRIP_ROWS = 512
 
 
 def bleed(colour: PixelArray, alpha: PixelArray, workspace: Path | None = None) -> PixelArray:
-    """The colour with its fully transparent pixels filled from the nearest visible ones.
+    """Fills fully transparent pixels with the colour of the nearest visible ones.
 
     Files hold anything there, black mostly, and a network would draw it into the visible edge. `colour` is (height,
     width, 1 or 3), `alpha` (height, width, 1); farther than HALO pixels from anything visible, colours stay.
@@ -29,11 +29,11 @@ def bleed(colour: PixelArray, alpha: PixelArray, workspace: Path | None = None) 
         return colour
     filled = allocate(colour.shape, colour.dtype, workspace)
     height = colour.shape[0]
-    for y in range(0, height, ROWS):
-        first, last = max(y - HALO, 0), min(y + ROWS + HALO, height)
+    for y in range(0, height, STRIP_ROWS):
+        first, last = max(y - HALO, 0), min(y + STRIP_ROWS + HALO, height)
         part = _bleed(to_float(colour[first:last]), to_float(alpha[first:last]))
-        part = part[y - first : y - first + ROWS]
-        filled[y : y + ROWS] = np.rint(part * np.iinfo(colour.dtype).max)
+        part = part[y - first : y - first + STRIP_ROWS]
+        filled[y : y + STRIP_ROWS] = np.rint(part * np.iinfo(colour.dtype).max)
     return filled
 
 

@@ -1,5 +1,8 @@
-"""The EXIF block, corrected in place: what is not understood stays where it is, so that MakerNotes, which count places
-from the beginning of the block, remain readable. Knows nothing of the files that carry it."""
+"""Corrects EXIF blocks in place, whatever file carries them.
+
+All that is not understood stays where it is, so that MakerNotes, which count from the beginning of the block, remain
+readable.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,18 @@ THUMBNAIL, THUMBNAIL_BYTES = 0x0201, 0x0202
 
 
 class Entry(NamedTuple):
-    """One row of a directory: 12 bytes at `at`, the last four of which are its value or say where that is."""
+    """One row of a directory: 12 bytes at `at`, the last four of which are its value or the offset of it."""
 
     kind: int
     at: int
 
 
-def put_right(block: bytes, size: Size, dpi: tuple[float, float] | None = None) -> bytes | None:
-    """The block for upright pixels of `size`: orientation 1, the new size, `dpi` where it states another one, and no
-    thumbnail, which shows the old picture. Tags that are absent are not added. None: it is not an EXIF block."""
+def correct_exif(block: bytes, size: Size, dpi: tuple[float, float] | None = None) -> bytes | None:
+    """Corrects a block for upright pixels of `size`; returns None if it is not an EXIF block.
+
+    It gets orientation 1, the new size, and `dpi` if it states another one. The thumbnail, which shows the old picture,
+    is removed. Tags that are absent are not added.
+    """
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
     if order is None:
         return None
@@ -39,7 +45,7 @@ def put_right(block: bytes, size: Size, dpi: tuple[float, float] | None = None) 
         if dpi is not None:
             _set_resolution(data, order, main, dpi)
         _drop_thumbnail(data, order, first)
-    except struct.error:  # it ends too early, or leads out of itself
+    except struct.error:  # the block ends too early, or an offset leads out of it
         return None
     return bytes(data)
 
@@ -68,7 +74,7 @@ def _set(data: bytearray, order: str, entries: dict[int, Entry], values: dict[in
 
 
 def _set_resolution(data: bytearray, order: str, entries: dict[int, Entry], dpi: tuple[float, float]) -> None:
-    """Only if it differs: the numbers of a camera are left as they were written."""
+    """Replaces the resolution if it differs: the numbers of a camera stay as they were written."""
     tags = (X_RESOLUTION, Y_RESOLUTION)
     if not all(tag in entries and entries[tag].kind == RATIONAL for tag in tags):
         return
@@ -86,7 +92,7 @@ def _set_resolution(data: bytearray, order: str, entries: dict[int, Entry], dpi:
 
 
 def _drop_thumbnail(data: bytearray, order: str, first: int) -> None:
-    """Ends the chain of directories after the first; the second describes the thumbnail, and both are blotted out."""
+    """Ends the chain of directories after the first; the second describes the thumbnail, and both are zeroed."""
     (count,) = struct.unpack_from(order + "H", data, first)
     link = first + 2 + 12 * count
     if link + 4 > len(data):  # a block that leaves out the end of its chain

@@ -1,4 +1,4 @@
-"""What a file says about its picture beside the pixels, and what must be put right once the pixels have changed."""
+"""The metadata of a picture, and their correction once the pixels have changed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ..tiling import Size
-from .exif import put_right
+from .exif import correct_exif
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +24,18 @@ class Metadata:
     comments: Mapping[str, str] = field(default_factory=dict)
     """Keyed texts of a PNG."""
 
-    def put_right(self, size: Size) -> Metadata:
-        """For pixels that are upright and of `size`: orientation 1, the new size, no thumbnail of the old picture. An
-        EXIF block that is none is left out."""
-        exif = None if self.exif is None else put_right(self.exif, size, self.dpi)
-        xmp = None if self.xmp is None else _corrected_xmp(self.xmp, size)
+    def correct(self, size: Size) -> Metadata:
+        """Corrects the blocks for upright pixels of `size`: orientation 1, the new size, no old thumbnail.
+
+        An invalid EXIF block is left out.
+        """
+        exif = None if self.exif is None else correct_exif(self.exif, size, self.dpi)
+        xmp = None if self.xmp is None else _correct_xmp(self.xmp, size)
         return replace(self, exif=exif, xmp=xmp)
 
 
-def _corrected_xmp(xmp: bytes, size: Size) -> bytes:
-    """Corrected as text, so that everything else stays byte for byte."""
+def _correct_xmp(xmp: bytes, size: Size) -> bytes:
+    """Replaces values in the text, so that everything else stays byte for byte."""
     values = {
         b"tiff:Orientation": b"1",
         b"tiff:ImageWidth": b"%d" % size.width,

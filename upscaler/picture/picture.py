@@ -1,4 +1,4 @@
-"""The picture: what decoding gives, what the pipeline passes on, what encoding takes and a library user receives."""
+"""The picture, which decoding returns, the pipeline passes on, encoding takes and a library user receives."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arrays import PixelArray
+from ..arrays import PixelArray, to_float
 from ..errors import PictureError
 from ..tiling import Size
 from .metadata import Metadata
@@ -32,13 +32,16 @@ class Picture:
     """ICC profile of the pixel values; None means sRGB."""
     metadata: Metadata = field(default_factory=Metadata)
     format: str | None = None
-    """Name of the format it was read from, such as "JPEG"."""
+    """The name of the format it was read from, such as "JPEG"; None if it was not read from a file."""
     name: str = "picture"
-    """How messages call it."""
-    departure: float | None = None
-    """Of a result that a model made: the root mean square of what it differs from its source when each source pixel is
-    compared with the mean of those it became, in 8-bit levels, before the resizing to the exact size; of several
-    passes the largest. None for others."""
+    """Its name in messages."""
+    lr_rmse: float | None = None
+    """RMSE, in 8-bit levels, between the source and the result downscaled to its size by area averaging.
+
+    It is taken before the result is resized to its exact size, and is the largest of several passes. None for pictures
+    that no model made."""
+    jpeg_quality: int | None = None
+    """Quality, 1 to 100, that the quantisation tables of its JPEG file tell; None when there are none."""
 
     @property
     def size(self) -> Size:
@@ -49,28 +52,33 @@ class Picture:
         return self.pixels.shape[2] in (2, 4)
 
     @property
+    def colour(self) -> PixelArray:
+        """The pixels without transparency: a view, (height, width, 1 or 3)."""
+        return self.pixels[:, :, :-1] if self.has_alpha else self.pixels
+
+    @property
     def depth(self) -> int:
         """Bits a sample: 8 or 16."""
         return 8 * self.pixels.itemsize
 
     def save(self, path: str | os.PathLike[str], **options: Any) -> None:
-        """Writes a file, whole or not at all; the suffix decides the format. `options` are those of `codecs.Output`:
-        quality, lossless, compression, strip, overwrite.
+        """Writes a file, whole or not at all; the suffix decides the format.
 
+        `options` are the fields of `codecs.EncodeOptions`: format, quality, lossless, compression, strip, overwrite.
         Raises OutputError when the file exists (and not `overwrite`), or cannot be written.
         """
-        from ..codecs import Output, encode
+        from ..codecs import EncodeOptions, encode
 
-        encode(self, Output(Path(path), **options))
+        encode(self, Path(path), EncodeOptions(**options))
 
     def to_numpy(self) -> PixelArray:
-        """A copy of `pixels`; grey without alpha comes as (height, width)."""
+        """Returns a copy of `pixels`; grey without alpha is (height, width)."""
         pixels: Any = np.array(self.pixels)
         result: PixelArray = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
         return result
 
     def to_pil(self) -> PIL.Image.Image:
-        """A Pillow image: L, LA, RGB or RGBA, with the profile in its info; 16-bit pixels are rounded to 8."""
+        """Returns a Pillow image, L, LA, RGB or RGBA, with the profile in its info; 16-bit pixels are rounded to 8."""
         import PIL.Image
 
         pixels = self.pixels
@@ -82,18 +90,16 @@ class Picture:
         return image
 
     def to_tensor(self) -> torch.Tensor:
-        """A torch tensor: float32, 0..1, (channels, height, width)."""
+        """Returns a torch tensor: float32, 0..1, (channels, height, width)."""
         import torch
-
-        from ..arrays import to_float
 
         return torch.from_numpy(np.ascontiguousarray(to_float(self.pixels).transpose(2, 0, 1)))
 
     @staticmethod
     def from_array(array: Any, name: str = "array") -> Picture:
-        """From (height, width) or (height, width, 1 to 4 channels): uint8, uint16, or floats 0..1 (kept as 16 bit).
+        """Makes a picture from (height, width) or (height, width, 1 to 4 channels).
 
-        Raises PictureError for any other shape, kind or range.
+        Values are uint8, uint16, or floats 0..1, which become 16 bit. Raises PictureError for anything else.
         """
         array = np.asarray(array)
         pixels = array[:, :, None] if array.ndim == 2 else array
@@ -115,9 +121,9 @@ class Picture:
 
     @staticmethod
     def from_tensor(tensor: torch.Tensor, name: str = "tensor") -> Picture:
-        """From a torch tensor (channels, height, width), or (1, channels, height, width): uint8 or floats 0..1.
+        """Makes a picture from a torch tensor (channels, height, width) or (1, channels, height, width).
 
-        Raises PictureError as `from_array` does.
+        Values are uint8 or floats 0..1. Raises PictureError as `from_array` does.
         """
         tensor = tensor.detach().cpu()
         array: Any = tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()

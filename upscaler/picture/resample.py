@@ -19,8 +19,10 @@ def support(source: int, target: int) -> int:
 
 
 def resize(pixels: FloatArray, size: Size, box: tuple[float, float, float, float] | None = None) -> FloatArray:
-    """(height, width, channels) at the given size; `box` is the part of the source to take: left, top, right, bottom in
-    source pixels, fractions allowed. Values may overshoot 0..1 a little beside edges."""
+    """Resizes (height, width, channels) to `size`; values may overshoot 0..1 a little beside edges.
+
+    `box` is the part of the source to take: left, top, right, bottom in source pixels, fractions allowed.
+    """
     planes = [
         np.asarray(
             Image.fromarray(np.ascontiguousarray(pixels[:, :, channel])).resize(

@@ -3,6 +3,20 @@
 from .blend import Band, blend
 from .cut import Batch, Tile, cut
 from .geometry import Region, Size
-from .plan import RAMP, Axis, Budget, Needs, Plan, plan
+from .plan import RAMP, Axis, Budget, Plan, TileRequirements, plan
 
-__all__ = ["RAMP", "Axis", "Band", "Batch", "Budget", "Needs", "Plan", "Region", "Size", "Tile", "blend", "cut", "plan"]
+__all__ = [
+    "RAMP",
+    "Axis",
+    "Band",
+    "Batch",
+    "Budget",
+    "Plan",
+    "Region",
+    "Size",
+    "Tile",
+    "TileRequirements",
+    "blend",
+    "cut",
+    "plan",
+]

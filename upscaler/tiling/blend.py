@@ -1,8 +1,8 @@
 """Joins computed tiles into bands of finished rows.
 
 Tiles come row by row. Across the ramp that two tiles share, the earlier one gives way to the later one:
-earlier + w * (later - earlier). Where both agree the result is their value exactly, everywhere else tiles are copied;
-no buffer of weights exists, and no more than one row of tiles is held.
+earlier + w * (later - earlier), where w rises as a raised cosine. Where both agree the result is their value exactly,
+everywhere else tiles are copied; no buffer of weights exists, and no more than one row of tiles is held.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import numpy as np
 from ..arrays import FloatArray
 from .cut import Tile
 from .plan import Axis, Plan
-from .window import ramp
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +25,18 @@ class Band:
     pixels: FloatArray
 
 
-ROWS = 64
-"""Of the result, joined at a time: few enough to stay in the processor's cache until they have become whole numbers."""
+STRIP_ROWS = 64
+"""Rows of the result that are joined at a time: few enough to stay in the processor's cache until they have become
+whole numbers."""
 
 
 def blend(tiles: Iterable[Tile], plan: Plan) -> Iterator[Band]:
-    """Computed tiles, in the order of `plan.regions()`, as bands from top to bottom that cover every row once.
+    """Joins computed tiles, in the order of `plan.regions()`, to bands from top to bottom that cover every row once.
 
     Bands may be views of the tiles; the tiles are not changed.
     """
     source = iter(tiles)
-    window = ramp(plan.y.ramp * plan.scale)[:, None, None]
+    window = _ramp(plan.y, plan.scale)[:, None, None]
     carried: FloatArray | None = None
     for row in range(len(plan.y.starts)):
         owned = _owned(plan.y, row, plan.scale)
@@ -45,32 +45,32 @@ def blend(tiles: Iterable[Tile], plan: Plan) -> Iterator[Band]:
         shared = 0
         if carried is not None:
             shared = len(carried)
-            yield from _inside(y, _mixed(carried, _joined(parts, slice(shared), plan), window), plan)
+            yield from _inside(y, _mix(carried, _join(parts, slice(shared), plan), window), plan)
         finished = len(parts[0])
         if row < len(plan.y.starts) - 1:
             finished -= len(window)
-        for first in range(shared, finished, ROWS):
-            rows = slice(first, min(first + ROWS, finished))
-            yield from _inside(y + first, _joined(parts, rows, plan), plan)
-        carried = _joined(parts, slice(finished, None), plan).copy()
+        for first in range(shared, finished, STRIP_ROWS):
+            rows = slice(first, min(first + STRIP_ROWS, finished))
+            yield from _inside(y + first, _join(parts, rows, plan), plan)
+        carried = _join(parts, slice(finished, None), plan).copy()
         del parts  # or two rows of tiles would be held while the next one fills
 
 
 def _inside(y: int, pixels: FloatArray, plan: Plan) -> Iterator[Band]:
-    """The rows, from `y` on, that lie in the picture and not in its border; none perhaps."""
+    """Yields the rows, from `y` on, that lie in the picture and not in its border, if there are any."""
     first = max(-y, 0)
     part = pixels[first : max(plan.size.height * plan.scale - y, 0)]
     if len(part):
         yield Band(y + first, part)
 
 
-def _joined(tiles: list[FloatArray], rows: slice, plan: Plan) -> FloatArray:
-    """The same rows of the tiles of one row of the plan, side by side, at the width of the picture."""
+def _join(tiles: list[FloatArray], rows: slice, plan: Plan) -> FloatArray:
+    """Joins the same rows of the tiles of one row of the plan, side by side, at the width of the picture."""
     left = plan.x.starts[0]
     inside = slice(-left * plan.scale, (plan.size.width - left) * plan.scale)
     if len(tiles) == 1:
         return tiles[0][rows, inside]
-    window = ramp(plan.x.ramp * plan.scale)[None, :, None]
+    window = _ramp(plan.x, plan.scale)[None, :, None]
     shared = window.shape[1]
     height, _, channels = tiles[0][rows].shape
     joined = np.empty((height, (plan.x.starts[-1] + plan.x.tile - left) * plan.scale, channels), np.float32)
@@ -79,19 +79,28 @@ def _joined(tiles: list[FloatArray], rows: slice, plan: Plan) -> FloatArray:
         first, last = ((edge - left) * plan.scale for edge in plan.x.owned(column))
         if column > 0:
             both = joined[:, first : first + shared]
-            both[:] = _mixed(both, pixels[:, :shared], window)
+            both[:] = _mix(both, pixels[:, :shared], window)
             first, pixels = first + shared, pixels[:, shared:]
         joined[:, first:last] = pixels
     return joined[:, inside]
 
 
-def _mixed(earlier: FloatArray, later: FloatArray, weight: FloatArray) -> FloatArray:
+def _ramp(axis: Axis, scale: int) -> FloatArray:
+    """Returns the later tile's weights at the pixels of a ramp: float32, (pixels,), within 0..1, without a kink at its
+    ends; the earlier tile has the rest."""
+    length = axis.ramp * scale
+    position = ((np.arange(length) + 0.5) / max(length, 1)).astype(np.float32)
+    weights: FloatArray = (0.5 - 0.5 * np.cos(np.pi * position)).astype(np.float32)
+    return weights
+
+
+def _mix(earlier: FloatArray, later: FloatArray, weight: FloatArray) -> FloatArray:
     result: FloatArray = earlier + weight * (later - earlier)
     return result
 
 
 def _owned(axis: Axis, index: int, scale: int) -> slice:
-    """The part of computed tile `index` that it owns, in pixels of the result."""
+    """Returns the part of computed tile `index` that it owns, in pixels of the result."""
     first, last = axis.owned(index)
     start = axis.starts[index]
     return slice((first - start) * scale, (last - start) * scale)

@@ -31,7 +31,7 @@ class Batch:
 
 
 def cut(pixels: PixelArray | FloatArray, plan: Plan) -> Iterator[Batch]:
-    """The tiles of `plan`, in its order and batches; integer pixels become float32, 0..1."""
+    """Yields the tiles of `plan`, in its order and batches; integer pixels become float32, 0..1."""
     regions = list(plan.regions())
     for first in range(0, len(regions), plan.batch):
         group = tuple(regions[first : first + plan.batch])
@@ -51,7 +51,7 @@ def _read(pixels: PixelArray | FloatArray, region: Region) -> FloatArray:
 
 
 def _mirror(start: int, count: int, length: int) -> NDArray[np.intp]:
-    """Indices start..start+count with those outside 0..length reflected back, as often as needed, edges not doubled."""
+    """Returns indices start..start+count, those outside 0..length reflected as often as needed, edges not doubled."""
     period = max(2 * (length - 1), 1)
     folded = np.abs(np.arange(start, start + count)) % period
     return np.minimum(folded, period - folded) if length > 1 else np.zeros(count, np.intp)

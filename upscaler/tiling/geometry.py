@@ -19,6 +19,10 @@ class Size:
     def scaled(self, factor: int) -> Size:
         return Size(self.width * factor, self.height * factor)
 
+    def round_up(self, multiple: int) -> Size:
+        """The smallest size that is no smaller, and whose sides are divisible by a number."""
+        return Size(-(-self.width // multiple) * multiple, -(-self.height // multiple) * multiple)
+
     def __str__(self) -> str:
         return f"{self.width}x{self.height}"
 

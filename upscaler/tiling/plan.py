@@ -27,12 +27,12 @@ TILE_OVERHEAD = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
+class TileRequirements:
     """What an engine asks of its tiles. Lengths are source pixels."""
 
     scale: int
     reach: int
-    """Distance over which a cut changes the result by more than half an 8-bit level."""
+    """Distance from a cut over which the result changes; see `TilingProfile.reach`."""
     multiple: int = 1
     """Width, height and position of a tile must be divisible by this."""
     minimum: int = 1
@@ -45,7 +45,7 @@ class Needs:
     batch_pixels: int = 0
     """Tiles are run together up to so many source pixels."""
     divisible: bool = True
-    """False: the engine must see the whole picture at once."""
+    """False if the engine must see the whole picture at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +67,16 @@ class Axis:
     """The tiles along one direction. All numbers are source pixels; 0 is the first pixel of the picture."""
 
     length: int
-    """Of the picture."""
+    """Length of the picture."""
     tile: int
-    """Of every tile."""
+    """Length of every tile."""
     starts: tuple[int, ...]
     """Ascending; negative inside the reflected border."""
     ramp: int
     """Width of the blend between neighbours, at the middle of their overlap."""
 
     def owned(self, index: int) -> tuple[int, int]:
-        """First and last+1 source pixel that tile `index` contributes to, ramps and borders included."""
+        """Returns the half-open range of source pixels that tile `index` contributes to, ramps and borders included."""
         first = self.starts[0] if index == 0 else self._ramp_start(index)
         if index == len(self.starts) - 1:
             return first, self.starts[-1] + self.tile
@@ -92,15 +92,15 @@ class Plan:
     """The grid of equal tiles over one picture, and how many are run together."""
 
     size: Size
-    """Of the picture."""
+    """Size of the picture."""
     scale: int
     x: Axis
     y: Axis
     batch: int
     memory: int
     """Bytes expected for a batch of tiles and a row of results."""
-    room: int = 1
-    """Tiles of this size that may be run together, where other pictures have some."""
+    max_batch: int = 1
+    """Most tiles in one batch, even across pictures."""
 
     @property
     def tile(self) -> Size:
@@ -111,14 +111,14 @@ class Plan:
         return len(self.x.starts) * len(self.y.starts)
 
     def regions(self) -> Iterator[Region]:
-        """Row by row, each row from left to right: the order in which `blend` wants the tiles."""
+        """Yields regions row by row, each row from left to right: the order in which `blend` takes the tiles."""
         for y in self.y.starts:
             for x in self.x.starts:
                 yield Region(x, y, self.x.tile, self.y.tile)
 
 
-def plan(size: Size, needs: Needs, budget: Budget, border: int = BORDER) -> Plan:
-    """The cheapest grid that stays within the budget: least pixels computed twice, tiles no larger than is fast.
+def plan(size: Size, needs: TileRequirements, budget: Budget, border: int = BORDER) -> Plan:
+    """Plans the cheapest grid within the budget: few pixels computed twice, tiles no larger than is fast.
 
     Raises PlanError when `budget.tile` is too small for the overlap, or the engine cannot work in tiles at all.
     """
@@ -143,27 +143,30 @@ def plan(size: Size, needs: Needs, budget: Budget, border: int = BORDER) -> Plan
         return too_large, memory(x, y, 1) if too_large else tiles * (pixels * slowdown + TILE_OVERHEAD)
 
     x, y = min(((x, y) for x in columns for y in rows), key=lambda pair: cost(*pair))
-    room = budget.batch or max(1, needs.batch_pixels // (x.tile * y.tile))
-    while budget.batch is None and room > 1 and memory(x, y, room) > budget.memory:
-        room //= 2
-    batch = min(room, len(x.starts) * len(y.starts))
-    return Plan(size, needs.scale, x, y, batch, memory(x, y, batch), room)
+    max_batch = budget.batch or max(1, needs.batch_pixels // (x.tile * y.tile))
+    while budget.batch is None and max_batch > 1 and memory(x, y, max_batch) > budget.memory:
+        max_batch //= 2
+    batch = min(max_batch, len(x.starts) * len(y.starts))
+    return Plan(size, needs.scale, x, y, batch, memory(x, y, batch), max_batch)
 
 
-def _choices(length: int, border: int, overlap: int, smallest: int, needs: Needs, budget: Budget) -> list[Axis]:
-    """Every way to cover one direction that is worth looking at: one tile, and grids of ever smaller ones."""
+def _choices(
+    length: int, border: int, overlap: int, smallest: int, needs: TileRequirements, budget: Budget
+) -> list[Axis]:
+    """Lists every way to cover one direction that is worth comparing: one tile, and grids of ever smaller ones."""
     covered = max(_up(length + 2 * border, needs.multiple), _up(needs.minimum, needs.multiple))
     whole = Axis(length, covered, (-border,), 0)
     if not needs.divisible:
         if budget.tile is not None and budget.tile < length:
-            raise PlanError(f"--tile {budget.tile}: this model must see the whole picture. Leave it out.")
+            raise PlanError("this model must see the whole picture. Leave it out.", argument="tile", value=budget.tile)
         return [whole]
     largest = LARGEST_TILE
     if budget.tile is not None:
         if budget.tile < smallest and covered > budget.tile:
             raise PlanError(
-                f"--tile {budget.tile}: too small for this model, whose tiles overlap by {overlap} pixels. "
-                f"Use {smallest} or more."
+                f"too small for this model, whose tiles overlap by {overlap} pixels. Use {smallest} or more.",
+                argument="tile",
+                value=budget.tile,
             )
         largest = budget.tile // needs.multiple * needs.multiple
     axes = [whole] if covered <= largest else []
@@ -182,7 +185,7 @@ def _choices(length: int, border: int, overlap: int, smallest: int, needs: Needs
 
 
 def _ladder(smallest: int, largest: int, multiple: int) -> list[int]:
-    """Tile sides to try, from the smallest to the largest, finely at first and then in steps of about 6 %."""
+    """Lists tile sides to try, from the smallest to the largest, finely at first and then in steps of about 6 %."""
     sides = [smallest]
     while sides[-1] < largest:
         sides.append(min(_up(max(sides[-1] + 16, round(sides[-1] * 1.06)), multiple), largest))

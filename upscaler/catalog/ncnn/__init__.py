@@ -2,57 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...arrays import FloatArray
 from ...errors import ModelError
-from .compact import compact
-from .graph import Graph, read_graph
-from .rrdbnet import rrdbnet
-from .span import span
-from .upcunet import upcunet
-from .walk import Blob, Walk
+from .architectures import ARCHITECTURES
+from .graph import read_graph
+from .walk import Walk
 from .weights import read_weights
 
-__all__ = ["Converted", "pair", "read"]
+__all__ = ["Converted", "find_pair", "read"]
 
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """What a graph and its weights amount to."""
+    """A network that was read from a graph and its weights."""
 
     architecture: str
     """"RRDBNet", "SRVGGNetCompact", "SPAN" or "UpCunet"."""
     weights: dict[str, FloatArray]
     """The state dict of the published PyTorch network, float32."""
     scale: int
-    """Of the network itself."""
+    """The scale of the network itself."""
     result_scale: int
-    """Of what the graph gives: smaller than `scale` where it ends with a reduction, which no state dict can hold."""
+    """The scale of the graph's result: smaller if it ends with a reduction, which no state dict can hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Architecture:
-    name: str
-    sign: str
-    """A kind of layer that none of those below it has."""
-    follow: Callable[[Walk], Blob]
-
-
-_ARCHITECTURES = (
-    _Architecture("UpCunet", "Deconvolution", upcunet),
-    _Architecture("SPAN", "Swish", span),
-    _Architecture("RRDBNet", "Concat", rrdbnet),
-    _Architecture("SRVGGNetCompact", "Convolution", compact),
-)
-
-
-def pair(file: Path) -> tuple[Path, Path]:
-    """Graph and weights, x.param and x.bin, of which `file` is one. Raises ModelError when the other is missing."""
+def find_pair(file: Path) -> tuple[Path, Path]:
+    """Returns graph and weights, x.param and x.bin, one of which is `file`. Raises ModelError if one is missing."""
     if file.name.lower().endswith(".param.bin"):
-        raise ModelError(f"{file}: is a graph in ncnn's binary form. Give the text form, {file.stem}, and its weights.")
+        raise ModelError(
+            f"{file}: this is a graph in ncnn's binary form. Give the text form, {file.stem}, and its weights."
+        )
     param, bin = file.with_suffix(".param"), file.with_suffix(".bin")
     missing = next((half for half in (param, bin) if not half.is_file()), None)
     if missing is not None:
@@ -61,21 +43,17 @@ def pair(file: Path) -> tuple[Path, Path]:
 
 
 def read(param: Path, bin: Path) -> Converted:
-    """The network that a text graph and its weights make up; nothing of them is run.
+    """Reads the network of a text graph and its weights; nothing of them is run.
 
     It is compared with its architecture layer by layer, so that the checkpoint computes what the graph computes. Raises
     ModelError naming what is broken, or what no known architecture computes.
     """
     graph = read_graph(param)
-    architecture = _architecture(graph)
-    walk = Walk(graph, read_weights(graph, bin), architecture.name)
-    network = architecture.follow(walk)
-    result = walk.end(network)
-    return Converted(architecture.name, walk.weights, walk.scale(network), walk.scale(result))
-
-
-def _architecture(graph: Graph) -> _Architecture:
     kinds = {layer.kind for layer in graph.layers}
     if "Convolution" not in kinds:
-        raise ModelError(f"{graph.file}: has no convolution, so it is no network for enlarging pictures.")
-    return next(known for known in _ARCHITECTURES if known.sign in kinds)
+        raise ModelError(f"{graph.file}: it has no convolution, so it is not a network for enlarging pictures.")
+    name, follow = next(known for sign, known in ARCHITECTURES.items() if sign in kinds)
+    walk = Walk(graph, read_weights(graph, bin), name)
+    network = follow(walk)
+    result = walk.end(network)
+    return Converted(name, walk.weights, walk.scale(network), walk.scale(result))

@@ -25,7 +25,7 @@ _MAX_BYTES = 1 << 24
 """More than any network for enlarging pictures needs for its graph."""
 
 _ARRAYS = -23300
-"""What the number of an array is subtracted from."""
+"""The number of a parameter that is an array is subtracted from this one."""
 
 _HINTS = (30, 31)
 """Parameters of any layer that change nothing of its result: the size to expect, and what not to accelerate with."""
@@ -100,12 +100,13 @@ PARAMETERS: dict[str, dict[str, tuple[int, Value | str]]] = {
     },
     "Crop": {"starts": (9, ()), "ends": (10, ()), "axes": (11, ())},
 }
-"""Of each kind of layer that can be read, by name: number, and default, which may be the value of another one."""
+"""For each kind of layer that can be read, its parameters by name: number, and default or the name of another parameter
+whose value is the default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One operation: what it takes, the one blob it gives, and its parameters, all of them."""
+    """One operation: what it takes, the one blob it gives, and all of its parameters."""
 
     kind: str
     name: str
@@ -122,12 +123,6 @@ class Layer:
         assert not isinstance(value, tuple)
         return value
 
-    def numbers(self, name: str) -> tuple[float, ...]:
-        """A parameter that is an array."""
-        value = self.parameters[name]
-        assert isinstance(value, tuple)
-        return value
-
 
 @dataclass(frozen=True, slots=True)
 class Graph:
@@ -137,38 +132,33 @@ class Graph:
     layers: tuple[Layer, ...]
     input: str
     input_width: float
-    """0 stands for any, as in `input_height`."""
+    """0, here and in `input_height`, stands for any."""
     input_height: float
     output: str
 
 
 def complete(kind: str, parameters: Mapping[str, Value]) -> dict[str, Value]:
-    """All parameters of a kind of layer, from those that are not at their default."""
+    """Returns all parameters of a kind of layer, given those that differ from their default."""
     values: dict[str, Value] = {}
     for name, (_, default) in PARAMETERS[kind].items():
         values[name] = parameters.get(name, values[default] if isinstance(default, str) else default)
     return values
 
 
-def spoken(name: str) -> str:
-    """The name of a parameter in a sentence."""
-    return name.replace("_", " ")
-
-
-def whole(file: Path, layer: Layer, name: str) -> int:
-    """A parameter that counts something: 1 or more. Raises ModelError."""
+def read_count(file: Path, layer: Layer, name: str) -> int:
+    """Returns a parameter that counts something: 1 or more. Raises ModelError."""
     value = layer.number(name)
     if value % 1 or not 1 <= value < 1 << 31:
-        raise ModelError(f"{file}: {layer} has {spoken(name)} {value:g}. {DAMAGED}")
+        raise ModelError(f"{file}: {layer} has {name.replace('_', ' ')} {value:g}. {DAMAGED}")
     return int(value)
 
 
 def read_graph(file: Path) -> Graph:
-    """The graph in a text file. Raises ModelError when it is none, is broken, or has layers that are not known here."""
+    """Reads the graph in a text file. Raises ModelError when it is not one, is broken, or has unknown layers."""
     layers: list[Layer] = []
     inputs: list[Layer] = []
     source: dict[str, str] = {}
-    """Of every blob so far, the blob that it is a copy of, or itself."""
+    """Maps every blob so far to the blob that it is a copy of, or to itself."""
     for line in _lines(file):
         layer, outputs = _layer(file, line)
         if not source.keys() >= set(layer.inputs):
@@ -183,13 +173,13 @@ def read_graph(file: Path) -> Graph:
         if layer.kind == "Input":
             inputs.append(layer)
         else:
-            layers += _apart(file, layer)
+            layers += _split_activation(file, layer)
     taken = {blob for layer in layers for blob in layer.inputs}
     results = [layer.output for layer in layers if layer.output not in taken]
     if len(inputs) != 1 or len(results) != 1:
         raise ModelError(
-            f"{file}: takes {len(inputs)} pictures and gives {len(results)}. Only a network that takes one and gives "
-            "one can be imported."
+            f"{file}: it takes {len(inputs)} pictures and gives {len(results)}. Only a network that takes one "
+            "and gives one can be imported."
         )
     width, height = inputs[0].number("width"), inputs[0].number("height")
     return Graph(file, tuple(layers), inputs[0].output, width, height, results[0])
@@ -203,21 +193,23 @@ def _lines(file: Path) -> list[str]:
     except OSError as error:
         raise ModelError(f"{file}: cannot be read ({error.strerror}).") from error
     if content.startswith(_BINARY_MAGIC):
-        raise ModelError(f"{file}: is a graph in ncnn's binary form, which cannot be imported. Give the text form.")
+        raise ModelError(
+            f"{file}: this is a graph in ncnn's binary form, which cannot be imported. Give the text form."
+        )
     try:
         lines = [line for line in content.decode().splitlines() if line.strip()]
     except UnicodeDecodeError as error:
-        raise ModelError(f"{file}: is no graph of ncnn: it is no text.") from error
+        raise ModelError(f"{file}: this is not a graph of ncnn: it is not a text.") from error
     if len(lines) < 2 or lines[0].strip() != _MAGIC:
-        raise ModelError(f"{file}: is no graph of ncnn: it does not begin with {_MAGIC}.")
+        raise ModelError(f"{file}: this is not a graph of ncnn: it does not begin with {_MAGIC}.")
     announced = lines[1].split()[0]
     if announced != str(len(lines) - 2):
-        raise ModelError(f"{file}: announces {announced} layers and holds {len(lines) - 2}. {DAMAGED}")
+        raise ModelError(f"{file}: it announces {announced} layers and holds {len(lines) - 2}. {DAMAGED}")
     return lines[2:]
 
 
 def _layer(file: Path, line: str) -> tuple[Layer, list[str]]:
-    """A layer as its line has it, and all that it gives."""
+    """Reads the line of a layer; returns the layer and the names of all that it gives."""
     try:
         kind, name, takes, gives, *rest = line.split()
         inputs, outputs = rest[: int(takes)], rest[int(takes) : int(takes) + int(gives)]
@@ -225,19 +217,19 @@ def _layer(file: Path, line: str) -> tuple[Layer, list[str]]:
         if not line.replace("\t", " ").isprintable() or len(inputs) != int(takes) or len(outputs) != int(gives):
             raise ValueError
     except ValueError as error:
-        raise ModelError(f"{file}: {line[:60]!r} is no layer of a graph. {DAMAGED}") from error
+        raise ModelError(f"{file}: {line[:60]!r} is not a layer of a graph. {DAMAGED}") from error
     if kind not in PARAMETERS:
         raise ModelError(
-            f"{file}: has a layer of the kind {kind}, which none of the networks that can be imported has. {INSTEAD}"
+            f"{file}: it has a layer of the kind {kind}, which no network that can be imported has. {INSTEAD}"
         )
     if not outputs or (kind != "Split" and len(outputs) > 1) or (kind == "Split" and len(inputs) != 1):
         raise ModelError(f"{file}: {kind} {name} takes {len(inputs)} blobs and gives {len(outputs)}. {DAMAGED}")
-    parameters = _named(file, f"{kind} {name}", kind, numbers)
+    parameters = _name_parameters(file, f"{kind} {name}", kind, numbers)
     return Layer(kind, name, tuple(inputs), outputs[0], complete(kind, parameters)), outputs
 
 
 def _parameter(field: str) -> tuple[int, Value]:
-    """Number and value from 0=3, 1=0.2,1.0 or, as arrays were written at first, -23301=2,0.2,1.0."""
+    """Reads number and value from 0=3, 1=0.2,1.0 or, as arrays were written at first, -23301=2,0.2,1.0."""
     number, value = field.split("=")
     values = tuple(map(_value, value.split(",")))
     if int(number) > _ARRAYS:
@@ -248,15 +240,15 @@ def _parameter(field: str) -> tuple[int, Value]:
 
 
 def _value(text: str) -> float:
-    """A number as it was before it was rounded to float32, so that it can be compared."""
+    """Reads a number as it was before it was rounded to float32, so that it can be compared."""
     value = float(text)
     if not math.isfinite(value):
         raise ValueError
     return value if value.is_integer() else float(f"{value:.6g}")
 
 
-def _named(file: Path, layer: str, kind: str, numbers: Mapping[int, Value]) -> dict[str, Value]:
-    """The parameters of a layer by name, arrays where arrays belong."""
+def _name_parameters(file: Path, layer: str, kind: str, numbers: Mapping[int, Value]) -> dict[str, Value]:
+    """Maps the parameters of a layer to their names, and makes arrays where arrays belong."""
     known = {number: (name, isinstance(default, tuple)) for name, (number, default) in PARAMETERS[kind].items()}
     values: dict[str, Value] = {}
     for number, value in numbers.items():
@@ -269,16 +261,16 @@ def _named(file: Path, layer: str, kind: str, numbers: Mapping[int, Value]) -> d
     return values
 
 
-def _apart(file: Path, layer: Layer) -> list[Layer]:
-    """The layer, and after it, as a layer of its own, the activation that is fused into it."""
+def _split_activation(file: Path, layer: Layer) -> list[Layer]:
+    """Splits a layer from the activation that is fused into it, which becomes a layer of its own."""
     if not layer.parameters.get("activation"):
         return [layer]
     activation = layer.number("activation")
     between = f"{layer.output} before activation"  # no blob has this name: it has spaces
     bare = complete(layer.kind, {**layer.parameters, "activation": 0, "slope": ()})
     after: dict[str, Value] = {}
-    slope = layer.numbers("slope")
-    if activation == 2 and len(slope) == 1:
+    slope = layer.parameters["slope"]
+    if activation == 2 and isinstance(slope, tuple) and len(slope) == 1:
         after["slope"] = slope[0]
     elif activation not in (1, 4):
         raise ModelError(f"{file}: {layer} has an activation {activation:g}, which is not known here. {INSTEAD}")

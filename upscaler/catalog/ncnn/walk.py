@@ -10,7 +10,7 @@ import numpy as np
 
 from ...arrays import FloatArray
 from ...errors import ModelError
-from .graph import INSTEAD, Graph, Layer, Value, complete, spoken, whole
+from .graph import INSTEAD, Graph, Layer, Value, complete, read_count
 from .weights import Weights
 
 ADD, SUBTRACT, MULTIPLY = range(3)
@@ -25,7 +25,7 @@ _NEAREST, _BICUBIC = 1, 3
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """What a layer gives."""
+    """The result of a layer."""
 
     name: str
     channels: int
@@ -42,11 +42,11 @@ class Walk:
 
     def __init__(self, graph: Graph, stored: Weights, architecture: str) -> None:
         self.weights: dict[str, FloatArray] = {}
-        """Those gathered so far, by the architecture's names."""
+        """The weights gathered so far, by the architecture's names."""
         self._graph, self._stored, self._architecture = graph, stored, architecture
         self._layers = {(layer.kind, layer.inputs): layer for layer in graph.layers}
         first = next(layer for layer in graph.layers if layer.kind == "Convolution")
-        folds = (whole(graph.file, layer, "factor") ** 2 for layer in graph.layers if layer.kind == "Reorg")
+        folds = (read_count(graph.file, layer, "factor") ** 2 for layer in graph.layers if layer.kind == "Reorg")
         self.input = Blob(graph.input, stored[first.output][0].shape[1] // next(folds, 1), 1.0)
 
     def count(self, kind: str, **parameters: Value) -> int:
@@ -56,7 +56,7 @@ class Walk:
         )
 
     def has(self, kind: str, *inputs: Blob) -> bool:
-        """Whether a layer of that kind takes these."""
+        """Whether a layer of that kind takes these blobs."""
         return (kind, tuple(blob.name for blob in inputs)) in self._layers
 
     def step(self, kind: str, *inputs: Blob, **parameters: Value) -> Blob:
@@ -67,27 +67,27 @@ class Walk:
         return Blob(layer.output, inputs[0].channels, inputs[0].zoom)
 
     def convolution(self, x: Blob, name: str, kernel: int = 3, stride: int = 1, padding: int | None = None) -> Blob:
-        """Padded by default so that its result is as large as `x`."""
+        """A convolution, padded by default so that its result is as large as `x`."""
         margin = (kernel - 1) // 2 if padding is None else padding
         parameters = {"kernel": kernel, "stride": stride, "padding": margin}
-        return self._convolved("Convolution", x, name, parameters, 1 / stride)
+        return self._convolve("Convolution", x, name, parameters, 1 / stride)
 
     def deconvolution(self, x: Blob, name: str, kernel: int, stride: int, padding: int = 0) -> Blob:
         """A transposed convolution, whose weights PyTorch has as (in, out, height, width)."""
         parameters = {"kernel": kernel, "stride": stride, "padding": padding}
-        result = self._convolved("Deconvolution", x, name, parameters, stride)
+        result = self._convolve("Deconvolution", x, name, parameters, stride)
         self.weights[f"{name}.weight"] = self.weights[f"{name}.weight"].swapaxes(0, 1).copy()
         return result
 
     def dense(self, x: Blob, name: str) -> Blob:
         """A convolution of 1x1 of a single pixel."""
-        return self._convolved("InnerProduct", x, name, {}, 1)
+        return self._convolve("InnerProduct", x, name, {}, 1)
 
     def leaky(self, x: Blob, slope: float) -> Blob:
         return self.step("ReLU", x, slope=slope)
 
     def prelu(self, x: Blob, name: str) -> Blob:
-        """Slopes by channel; a ReLU, leaky or not, has the same one for all."""
+        """A PReLU, which has a slope for each channel; a ReLU, leaky or not, has the same one for all."""
         if self.has("ReLU", x):
             layer = self._layer("ReLU", (x,), {}, free=("slope",))
             slopes = np.array([layer.number("slope")], np.float32)
@@ -110,7 +110,7 @@ class Walk:
         return self.step("BinaryOp", x, y, operation=ADD)
 
     def concat(self, *parts: Blob) -> Blob:
-        """By channels; nothing need be there to join one."""
+        """The parts joined by channels; one part needs no layer."""
         if len(parts) == 1:
             return parts[0]
         layer = self._layer("Concat", parts, {})
@@ -123,7 +123,7 @@ class Walk:
         return Blob(layer.output, values.size, 1), values
 
     def nearest(self, x: Blob, factor: float) -> Blob:
-        """Enlarged by repeating pixels; by 1, nothing need be there."""
+        """Enlargement by repeating pixels; a factor of 1 needs no layer."""
         if factor == 1 and not self.has("Interp", x):
             return x
         layer = self._layers.get(("Interp", (x.name,)))
@@ -138,11 +138,11 @@ class Walk:
         return Blob(layer.output, x.channels, x.zoom * factor)
 
     def shuffle(self, x: Blob) -> Blob:
-        """Channels turned into pixels; nothing need be there where that is one each."""
+        """Channels turned into pixels; one pixel for each channel needs no layer."""
         if not self.has("PixelShuffle", x):
             return x
         layer = self._layer("PixelShuffle", (x,), {}, free=("factor",))
-        factor = whole(self._graph.file, layer, "factor")
+        factor = read_count(self._graph.file, layer, "factor")
         if x.channels % factor**2:
             self.refuse(f"{layer} makes {factor}x{factor} pixels of {x.channels} channels")
         return Blob(layer.output, x.channels // factor**2, x.zoom * factor)
@@ -150,7 +150,7 @@ class Walk:
     def unshuffle(self, x: Blob) -> Blob:
         """Pixels turned into channels."""
         layer = self._layer("Reorg", (x,), {}, free=("factor",))
-        factor = whole(self._graph.file, layer, "factor")
+        factor = read_count(self._graph.file, layer, "factor")
         return Blob(layer.output, x.channels * factor**2, x.zoom / factor)
 
     def end(self, x: Blob) -> Blob:
@@ -159,7 +159,7 @@ class Walk:
             layer = self._layer("Interp", (x,), {"filter": _BICUBIC}, free=("factor_x", "factor_y"))
             factors = {layer.number("factor_x"), layer.number("factor_y")}
             if len(factors) > 1 or max(factors) > 1:
-                self.refuse(f"{layer} is no reduction of all that {self._architecture} gives")
+                self.refuse(f"{layer} is not a reduction of all that {self._architecture} gives")
             x = Blob(layer.output, x.channels, round(x.zoom * max(factors), 4))
         if x.name != self._graph.output:
             self.refuse(f"{self._architecture} ends with {self._maker(x)}, and this graph goes on")
@@ -180,7 +180,7 @@ class Walk:
     def _layer(
         self, kind: str, inputs: Sequence[Blob], parameters: Mapping[str, Value], free: Collection[str] = ()
     ) -> Layer:
-        """The layer of that kind that takes these and has these parameters; those in `free` may be anything."""
+        """The layer of that kind that takes `inputs` and has `parameters`; those named in `free` may be anything."""
         names = tuple(blob.name for blob in inputs)
         commutes = parameters.get("operation") in (ADD, MULTIPLY)
         layer = self._layers.get((kind, names)) or (self._layers.get((kind, names[::-1])) if commutes else None)
@@ -190,11 +190,11 @@ class Walk:
         expected = complete(kind, parameters)
         for name, value in layer.parameters.items():
             if name not in free and value != expected[name]:
-                wanted = f"{self._architecture} has {_spoken(expected[name])}"
-                self.refuse(f"{layer} has {spoken(name)} {_spoken(value)} where {wanted}")
+                wanted = f"{self._architecture} has {_value_in_words(expected[name])}"
+                self.refuse(f"{layer} has {name.replace('_', ' ')} {_value_in_words(value)} where {wanted}")
         return layer
 
-    def _convolved(self, kind: str, x: Blob, name: str, parameters: Mapping[str, Value], zoom: float) -> Blob:
+    def _convolve(self, kind: str, x: Blob, name: str, parameters: Mapping[str, Value], zoom: float) -> Blob:
         layer = self._layer(kind, (x,), parameters, free=("outputs", "bias", "size"))
         weight, bias = self._stored[layer.output]
         if weight.shape[1] != x.channels:
@@ -211,5 +211,5 @@ class Walk:
         return ", ".join(takers[:3]) or "nothing"
 
 
-def _spoken(value: Value) -> str:
+def _value_in_words(value: Value) -> str:
     return ", ".join(f"{number:g}" for number in value) or "none" if isinstance(value, tuple) else f"{value:g}"

@@ -13,53 +13,57 @@ import numpy as np
 
 from ...arrays import FloatArray
 from ...errors import ModelError
-from .graph import DAMAGED, INSTEAD, Graph, Layer, whole
+from .graph import DAMAGED, INSTEAD, Graph, Layer, read_count
 
 Weights: TypeAlias = dict[str, tuple[FloatArray, ...]]
-"""By the blob that a layer gives: weight and bias of a convolution, slopes of a PReLU, values of a constant."""
+"""Weight and bias of a convolution, slopes of a PReLU or values of a constant, by the blob that the layer gives."""
 
 _FLOAT32 = 0
 _FLOAT16 = 0x01306B47
 
 
 def read_weights(graph: Graph, file: Path) -> Weights:
-    """The weights of every layer that has some, float32; those of convolutions (out, in, height, width).
+    """Reads the weights of every layer that has some, as float32; those of convolutions are (out, in, height, width).
 
     Raises ModelError when they are not stored as floats, or are not this graph's.
     """
-    stock = _Stock(graph, file)
+    reader = _Reader(graph, file)
     weights: Weights = {}
     for layer in graph.layers:
         if layer.kind in ("Convolution", "Deconvolution", "InnerProduct"):
-            weights[layer.output] = _convolution(stock, layer)
+            weights[layer.output] = _convolution(reader, layer)
         elif layer.kind == "PReLU":
-            weights[layer.output] = (stock.plain(layer, whole(graph.file, layer, "count")),)
+            weights[layer.output] = (reader.read_float32(layer, read_count(graph.file, layer, "count")),)
         elif layer.kind == "MemoryData":
             sides = (side for side in ("width", "height", "depth", "channels") if layer.number(side))
-            weights[layer.output] = (stock.plain(layer, math.prod(whole(graph.file, layer, side) for side in sides)),)
-    stock.close()
+            weights[layer.output] = (
+                reader.read_float32(layer, math.prod(read_count(graph.file, layer, side) for side in sides)),
+            )
+    reader.check_end()
     return weights
 
 
-def _convolution(stock: _Stock, layer: Layer) -> tuple[FloatArray, FloatArray]:
-    """Weight and bias (zeros where there is none); those of an InnerProduct as of a convolution of 1x1."""
+def _convolution(reader: _Reader, layer: Layer) -> tuple[FloatArray, FloatArray]:
+    """Reads weight and bias (zeros if there is none); an InnerProduct counts as a convolution of 1x1."""
     if layer.parameters.get("int8"):
-        raise ModelError(f"{stock.graph}: {layer} computes with 8-bit integers, which cannot be imported. {INSTEAD}")
-    size, outputs = whole(stock.graph, layer, "size"), whole(stock.graph, layer, "outputs")
+        raise ModelError(f"{reader.graph}: {layer} computes with 8-bit integers, which cannot be imported. {INSTEAD}")
+    size, outputs = read_count(reader.graph, layer, "size"), read_count(reader.graph, layer, "outputs")
     is_dense = layer.kind == "InnerProduct"
-    height, width = (1, 1) if is_dense else (whole(stock.graph, layer, side) for side in ("kernel_height", "kernel"))
+    height, width = (
+        (1, 1) if is_dense else (read_count(reader.graph, layer, side) for side in ("kernel_height", "kernel"))
+    )
     inputs, rest = divmod(size, outputs * height * width)
     if rest or not inputs or layer.number("bias") not in (0, 1):
         raise ModelError(
-            f"{stock.graph}: {layer} has {size} weights for {outputs} filters of {width}x{height}, and bias "
+            f"{reader.graph}: {layer} has {size} weights for {outputs} filters of {width}x{height}, and bias "
             f"{layer.number('bias'):g}. {DAMAGED}"
         )
-    weight = stock.flagged(layer, size).reshape(outputs, inputs, height, width)
-    bias = stock.plain(layer, outputs) if layer.number("bias") else np.zeros(outputs, np.float32)
+    weight = reader.read_flagged(layer, size).reshape(outputs, inputs, height, width)
+    bias = reader.read_float32(layer, outputs) if layer.number("bias") else np.zeros(outputs, np.float32)
     return weight, bias
 
 
-class _Stock:
+class _Reader:
     """The content of a file of weights, taken from its front."""
 
     def __init__(self, graph: Graph, file: Path) -> None:
@@ -69,41 +73,42 @@ class _Stock:
         except OSError as error:
             raise ModelError(f"{file}: cannot be read ({error.strerror}).") from error
 
-    def flagged(self, layer: Layer, count: int) -> FloatArray:
-        """The next values of a layer, stored as the flag in front of them says: float32 (count,)."""
+    def read_flagged(self, layer: Layer, count: int) -> FloatArray:
+        """Takes the next values of a layer, stored as the flag in front of them says: float32 (count,)."""
         flag = int.from_bytes(self._take(layer, 4), "little")
         if flag == _FLOAT32:
-            return self.plain(layer, count)
+            return self.read_float32(layer, count)
         if flag != _FLOAT16:
             raise ModelError(
-                f"{self.file}: holds the weights of {layer} neither as float32 nor as float16 (0x{flag:08X}). It is "
+                f"{self.file}: it holds the weights of {layer} neither as float32 nor as float16 (0x{flag:08X}). It is "
                 f"quantised, or does not belong to {self.graph.name}. {INSTEAD}"
             )
         content = self._take(layer, (2 * count + 3) // 4 * 4)
-        return self._sound(layer, np.frombuffer(content, "<f2", count).astype(np.float32))
+        return self._check(layer, np.frombuffer(content, "<f2", count).astype(np.float32))
 
-    def plain(self, layer: Layer, count: int) -> FloatArray:
-        """The next values of a layer, stored as float32: float32 (count,)."""
-        return self._sound(layer, np.frombuffer(self._take(layer, 4 * count), "<f4").astype(np.float32))
+    def read_float32(self, layer: Layer, count: int) -> FloatArray:
+        """Takes the next values of a layer, stored as float32: float32 (count,)."""
+        return self._check(layer, np.frombuffer(self._take(layer, 4 * count), "<f4").astype(np.float32))
 
-    def close(self) -> None:
-        """Raises ModelError when something is left over."""
+    def check_end(self) -> None:
+        """Checks that all was read. Raises ModelError when something is left over."""
         if left := len(self._content) - self._at:
             raise ModelError(
-                f"{self.file}: holds {left} bytes more than {self.graph.name} describes. They do not belong together."
+                f"{self.file}: it holds {left} bytes more than {self.graph.name} describes. They do not "
+                "belong together."
             )
 
     def _take(self, layer: Layer, size: int) -> bytes:
         left = len(self._content) - self._at
         if size > left:
             raise ModelError(
-                f"{self.file}: ends within the weights of {layer}: {size} bytes are wanted, {left} are left. It is cut "
-                f"off, or does not belong to {self.graph.name}."
+                f"{self.file}: it ends within the weights of {layer}: {size} bytes are wanted, {left} are left. "
+                f"It is cut off, or does not belong to {self.graph.name}."
             )
         self._at += size
         return self._content[self._at - size : self._at]
 
-    def _sound(self, layer: Layer, values: FloatArray) -> FloatArray:
+    def _check(self, layer: Layer, values: FloatArray) -> FloatArray:
         if not np.isfinite(values).all():
             raise ModelError(f"{self.file}: the weights of {layer} are not all numbers. {DAMAGED}")
         return values

@@ -1,0 +1,20 @@
+"""The contracts of engines."""
+
+from upscaler.engines import EngineInfo, is_image_engine
+from upscaler.engines.base import CPU_MEMORY
+from upscaler.engines.resample import ResampleEngine
+from upscaler.tiling import TileRequirements
+
+
+def info(device: str, memory: int) -> EngineInfo:
+    return EngineInfo("any", TileRequirements(4, reach=1), device=device, free_memory=memory)
+
+
+def test_tiles_take_no_more_of_a_processors_memory_than_makes_them_faster() -> None:
+    assert info("cpu", 2**40).tile_memory == CPU_MEMORY
+    assert info("cpu", 2**20).tile_memory == 2**20
+    assert info("cuda:0", 2**40).tile_memory == 2**40
+
+
+def test_an_engine_of_tiles_is_not_one_of_whole_pictures() -> None:
+    assert not is_image_engine(ResampleEngine())

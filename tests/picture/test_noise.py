@@ -1,0 +1,70 @@
+"""What is measured of noise and compression, on photographs whose noise and compression are known."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from tests.pictures import SAMPLES, sample
+from upscaler.arrays import PixelArray
+from upscaler.codecs import decode
+from upscaler.picture import measure_wear
+
+PHOTOS = ("astronaut.jpg", "coffee.jpg", "chelsea.png")
+
+
+def clean(name: str) -> PixelArray:
+    """A photograph as it is among the samples, reduced from a larger one."""
+    return np.uint8(np.rint(255 * sample(name)))
+
+
+def noisy(name: str, deviation: float, channels: int) -> PixelArray:
+    pixels = clean(name)
+    noise = np.random.default_rng(0).normal(0, deviation, (*pixels.shape[:2], channels))
+    return np.uint8(np.clip(np.rint(pixels + noise), 0, 255))
+
+
+def saved(pixels: PixelArray, quality: int) -> bytes:
+    file = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("name", [*PHOTOS, "text.png", "lineart.png", "logo.png", "camera.jpg"])
+def test_nothing_is_removed_from_a_clean_picture(name: str) -> None:
+    picture = decode(SAMPLES / name)
+    assert measure_wear(picture.colour, picture.jpeg_quality).strength == 0
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_noise_of_five_levels_is_found_and_more_noise_is_more(name: str, channels: int) -> None:
+    strengths = [measure_wear(noisy(name, deviation, channels)).strength for deviation in (5, 10, 20)]
+    assert strengths[0] > 0
+    assert strengths == sorted(strengths)
+    assert strengths[-1] == 1
+
+
+@pytest.mark.parametrize("quality", [10, 30, 50, 60, 75, 90, 95])
+def test_a_jpeg_file_tells_its_quality(quality: int) -> None:
+    picture = decode(saved(clean("coffee.jpg"), quality))
+    assert picture.jpeg_quality is not None
+    assert abs(picture.jpeg_quality - quality) <= (1 if quality >= 20 else 5)
+    assert (measure_wear(picture.colour, picture.jpeg_quality).strength > 0) == (quality < 82)
+
+
+@pytest.mark.parametrize("name", PHOTOS[:2])
+def test_blocks_of_a_jpeg_that_became_a_png_are_found_wherever_they_begin(name: str) -> None:
+    pixels = np.asarray(PIL.Image.open(io.BytesIO(saved(clean(name), 30))))
+    assert measure_wear(pixels).strength > 0
+    assert measure_wear(pixels[3:, 5:]).strength > 0
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 200, 3), (7, 5, 1), (9, 9, 3)])
+def test_pictures_of_any_size_can_be_measured(shape: tuple[int, int, int]) -> None:
+    flat = measure_wear(np.full(shape, 100, np.uint8))
+    assert flat.strength == 0
+    assert 0 <= measure_wear(np.random.default_rng(0).integers(0, 65536, shape, np.uint16)).strength <= 1

@@ -1,0 +1,160 @@
+"""The public facade: `Upscaler` and `upscale`. Pictures from text are `text2image.text_to_image`'s."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .codecs import DEFAULT_OPTIONS, EncodeOptions, Source
+from .diffusion.options import Diffusion
+from .errors import PlanError
+from .picture import Picture
+from .pipeline import Estimate, Pipeline, PipelineOptions, Reading
+from .progress import ProgressCallback
+from .target import Target
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .jobs.outcome import Outcome, SelectionRules
+    from .jobs.stages import ProgressFactory
+
+
+class Upscaler:
+    """Enlarges pictures with one model, which is loaded at the first call and kept. May be used from several threads.
+
+    with Upscaler("photo") as upscaler:
+        picture = upscaler("photo.jpg")                   # by the model's own scale, 4
+        picture = upscaler("photo.jpg", 2.5)              # 2.5 times as wide and as high
+        picture = upscaler("photo.jpg", target=Target(width=3840))
+        picture.save("large.jpg", quality=90)
+        upscaler.estimate("photo.jpg", 8).memory          # bytes; nothing is computed
+        for outcome in upscaler.batch("photos/", "large/", scale=2):
+            outcome.source, outcome.error or outcome.size
+    """
+
+    def __init__(
+        self,
+        model: str = "photo",
+        *,
+        device: str | None = None,
+        precision: str = "auto",
+        tile: int | None = None,
+        batch: int | None = None,
+        overlap: int | None = None,
+        blend: float = 1.0,
+        fidelity: float | None = None,
+        denoise: float | None = None,
+        memory: int | None = None,
+        workspace: str | Path | None = None,
+        diffusion: Diffusion | None = None,
+    ) -> None:
+        """`model` is a name of the catalog, a file or a URL; the other arguments are fields of `PipelineOptions`.
+
+        Raises ModelError for an unknown model, PlanError for a number out of its range or one that does not suit the
+        model.
+        """
+        options = PipelineOptions(
+            device=device,
+            precision=precision,
+            tile=tile,
+            batch=batch,
+            overlap=overlap,
+            blend=blend,
+            fidelity=fidelity,
+            denoise=denoise,
+            memory=memory,
+            workspace=None if workspace is None else Path(workspace),
+            diffusion=diffusion,
+        )
+        self._pipeline = Pipeline(model, options)
+
+    def __call__(
+        self,
+        source: Source,
+        scale: float | None = None,
+        *,
+        target: Target | None = None,
+        progress: ProgressCallback | None = None,
+        **reading: Unpack[Reading],
+    ) -> Picture:
+        """Enlarges a picture by `scale` or to `target` (default: the model's own scale).
+
+        `source` is a path, bytes, a Pillow image, an array or tensor (see `Picture.from_array`, `from_tensor`), or a
+        Picture. The result keeps the source's profile and metadata; saving it corrects what they say of the size.
+        `reading`: accept_damaged, max_pixels, workspace and name, see `codecs.decode`.
+
+        Raises PictureError, PlanError, ModelError, EngineError and OutputError; nothing unfinished is left.
+        """
+        return self._pipeline.run(source, target or Target(scale=scale), progress=progress, **reading)
+
+    def estimate(self, source: Source, scale: float | None = None, *, target: Target | None = None) -> Estimate:
+        """Returns what `self(source, …)` would take: sizes, tiles, memory. Loads the model. Raises PlanError."""
+        return self._pipeline.estimate(source, target or Target(scale=scale))
+
+    def batch(
+        self,
+        source: str | Path,
+        output: str | Path,
+        *,
+        scale: float | None = None,
+        target: Target | None = None,
+        writing: EncodeOptions = DEFAULT_OPTIONS,
+        devices: Sequence[str] = (),
+        cluster: str | None = None,
+        choice: SelectionRules | None = None,
+        progress: ProgressFactory | None = None,
+        **reading: Unpack[Reading],
+    ) -> Iterator[Outcome]:
+        """Enlarges every picture of a folder into another folder with the same tree; either may be at a URL.
+
+        Yields one outcome for each picture as it is done, failures included. `writing` says how results are written;
+        for `devices` and `cluster` see `WorkerOptions`. Raises as `jobs.batch.run`, and PlanError when there is nothing
+        to do. More than eight parameters, for what a user may ask of a job.
+        """
+        from .inputs.discover import find_jobs
+        from .inputs.storage import is_folder, parse_location
+        from .jobs.batch import run
+        from .jobs.workers.messages import WorkerOptions
+
+        if not is_folder(parse_location(source)):
+            raise PlanError(f"{source}: is not a folder. For one picture, call the Upscaler.")
+        found = find_jobs([str(source)], f"{output}{os.sep}", writing, "")
+        yield from run(
+            self._pipeline,
+            found.jobs,
+            target or Target(scale=scale),
+            folder=found.folder,
+            choice=choice,
+            workers=WorkerOptions(tuple(devices), cluster) if devices or cluster else None,
+            progress=progress,
+            **reading,
+        )
+
+    def close(self) -> None:
+        """Frees the model. A later call loads it again."""
+        self._pipeline.close()
+
+    def __enter__(self) -> Upscaler:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def upscale(
+    source: Source,
+    scale: float | None = None,
+    *,
+    model: str = "photo",
+    device: str | None = None,
+    precision: str = "auto",
+    **options: Any,
+) -> Picture:
+    """Enlarges one picture: `Upscaler(model, device=…, precision=…)(source, scale, **options)`.
+
+    For several pictures keep an `Upscaler`, since this function loads the model at each call.
+    """
+    return Upscaler(model, device=device, precision=precision)(source, scale, **options)

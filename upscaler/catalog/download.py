@@ -1,0 +1,172 @@
+"""Fetches files of weights from the web: whole and checked, or not at all.
+
+Pooch would neither resume nor try again. The caller decides whether anything may be fetched.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from ..errors import ModelError
+from ..files import sha256
+from ..progress import ProgressCallback
+from .http import Broken, Part, Refused, Wrong, receive
+
+log = logging.getLogger("upscaler")
+
+PAUSES = (1.0, 2.0, 4.0, 8.0)
+"""Seconds before the second, third … attempt at an address; counted anew whenever bytes were gained."""
+
+LONGEST_PAUSE = 60.0
+"""Seconds up to which a server's Retry-After is obeyed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file on the web."""
+
+    urls: tuple[str, ...]
+    """Tried in order."""
+    size: int | None
+    """Bytes; None: not known."""
+    sha256: str | None
+    """Lower-case hexadecimal digits; None: not known, as for URLs that a user typed."""
+    name: str | None = None
+    """The file's name, if the URL does not say it."""
+
+    @property
+    def filename(self) -> str:
+        """The name, or the last part of the first URL's path, made fit for any file system; "model" if it is empty."""
+        path = re.split("[?#]", self.urls[0], maxsplit=1)[0].partition("://")[2].partition("/")[2] if self.urls else ""
+        name = self.name or unquote(path.rpartition("/")[2])
+        return re.sub(r"[^\w.+()\- ]", "_", name).strip(". ") or "model"
+
+
+def is_offline() -> bool:
+    """Whether UPSCALER_OFFLINE forbids fetching."""
+    return os.environ.get("UPSCALER_OFFLINE", "0") not in ("", "0")
+
+
+def fetch(download: Download, path: Path, progress: ProgressCallback | None = None) -> str:
+    """Downloads to `path`, unless the right file is there already; returns its SHA-256. Raises ModelError.
+
+    The folder that UPSCALER_MIRROR names is tried first if the hash is known. What has arrived is kept beside `path`,
+    as .part, so that a later call goes on from there. `progress` counts bytes, resumed ones included. The file .lock,
+    which makes other processes wait, is left behind: were it deleted, two of them could be let in.
+    """
+    try:
+        if not _is_right(path, download):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _lock(path):
+                if not _is_right(path, download):
+                    return _replace(path, download, progress)
+    except (OSError, NotImplementedError) as error:  # NotImplementedError: a file system without locks
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(
+            f"{path}: cannot be written ({reason}). Make room, or set UPSCALER_HOME to a folder that can."
+        ) from error
+    return str(download.sha256)
+
+
+def weights_sha256(path: Path) -> str:
+    """The SHA-256 of a model's file in lower-case hexadecimal digits. Raises ModelError."""
+    try:
+        return sha256(path)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}).") from error
+
+
+def _is_right(path: Path, download: Download) -> bool:
+    return download.sha256 is not None and path.is_file() and weights_sha256(path) == download.sha256
+
+
+def _lock(path: Path) -> AbstractContextManager[object]:
+    """Makes other threads and processes that want the same file wait."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(f"{path}.lock")
+    try:
+        return lock.acquire(timeout=0)
+    except Timeout:
+        log.warning("%s: it is being fetched already; waiting.", path.name)
+        return lock.acquire()
+
+
+def _replace(path: Path, download: Download, progress: ProgressCallback | None) -> str:
+    """Fills the part and renames it. If that fails the part stays, unless it is of no use to a later call."""
+    beside = path.with_name(f"{path.name}.part")
+    try:
+        with beside.open("r+b" if beside.exists() else "w+b") as file:
+            part = Part(beside, file, download.size, download.sha256)
+            _fill(part, path, download, progress)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        if beside.is_file() and (download.sha256 is None or not beside.stat().st_size):
+            beside.unlink()
+    return part.sha256
+
+
+def _fill(part: Part, path: Path, download: Download, progress: ProgressCallback | None) -> None:
+    """Fills the part from the first address that has the file. Raises ModelError when none has it.
+
+    A mirror comes first, but only if the hash is known: otherwise it could send anything.
+    """
+    urls, advice = download.urls, ""
+    if download.sha256 is not None:
+        advice = ", set UPSCALER_MIRROR to the address of a folder that has it"
+        if mirror := os.environ.get("UPSCALER_MIRROR"):
+            urls = (f"{mirror.rstrip('/')}/{quote(download.filename)}", *urls)
+    for url in urls:
+        if not re.match("https?://[^/]", url, re.IGNORECASE):
+            raise ModelError(f"{url}: this address cannot be fetched. It must begin with https:// or http://.")
+    failures = []
+    for url in urls:
+        host = url.split("/")[2].rpartition("@")[2]
+        try:
+            return _fill_from(url, part, progress, f"{download.filename}: {host}")
+        except Refused as error:
+            log.info("%s: %s: %s.", download.filename, host, error)
+            failures.append(f"{host}: {error}")
+    source = download.urls[0] if download.urls else "it"
+    raise ModelError(
+        f"{download.filename}: cannot be fetched ({'; '.join(failures) or 'no address is known'}). "
+        f"Check the connection and the proxy{advice}, or get {source} in another way and save it as {path}."
+    )
+
+
+def _fill_from(url: str, part: Part, progress: ProgressCallback | None, subject: str) -> None:
+    """Sends requests as long as they bring something, and checks the whole file. Raises Refused.
+
+    If it is wrong and was begun at another address, it is fetched anew.
+    """
+    begun_elsewhere, failures, most = part.size > 0, 0, part.size
+    if part.full_size is not None and part.size >= part.full_size and not part.is_right:
+        part.clear()
+    while not part.is_right:
+        try:
+            receive(url, part, progress)
+            if part.full_sha256 is None or part.is_right:
+                return
+            raise Wrong(f"it sends another file, of SHA-256 {part.sha256[:12]}… instead of {part.full_sha256[:12]}…")
+        except Wrong as error:
+            part.clear()
+            if not begun_elsewhere:
+                raise Refused(str(error)) from error
+            begun_elsewhere, failures, most = False, 0, 0
+        except Broken as error:
+            failures = 1 if part.size > most else failures + 1
+            most = max(most, part.size)
+            if failures > len(PAUSES):
+                raise Refused(str(error)) from error
+            pause = max(PAUSES[failures - 1], min(error.wait, LONGEST_PAUSE))
+            log.warning("%s: %s. Trying again in %g s.", subject, error, pause)
+            time.sleep(pause)

@@ -1,0 +1,153 @@
+"""Reads and searches the models that have a name: those of `models/catalog.toml`, and imported ones."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urldefrag, urlsplit
+
+from ..errors import ModelError, first_line
+from ..files import cache_dir
+from . import diffusers_layout, store
+from .download import Download
+from .model import KINDS, Model, Package, Repository, Sampling
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+NCNN = (".param", ".bin")
+"""A pair of files: the graph and its weights."""
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", *NCNN)
+"""Suffixes of files that are taken for networks."""
+
+REPOSITORY = re.compile(r"(?P<id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>\w[\w./-]*))?", re.ASCII)
+"""A repository of the hub, with or without a revision."""
+
+
+def find(name: str) -> Model:
+    """The model of that name or alias, in that file, or at that URL (with #sha256=… if the hash is known).
+
+    A diffusion model may also be in a folder, or in a repository of the hub: owner/name, or owner/name@revision.
+    Upper case, hyphens, underscores and spaces make no difference in a name. Raises ModelError, which suggests the most
+    similar name.
+    """
+    if "://" in name:
+        return _at_url(name)
+    known = {normalize_name(word): model for model in reversed(models()) for word in (model.name, *model.aliases)}
+    if normalize_name(name) in known:
+        return known[normalize_name(name)]
+    path = Path(name)
+    if path.is_dir():
+        index = diffusers_layout.index_of(path)
+        if index is None:
+            raise ModelError(
+                f"{path}: this is a folder without a diffusion model in it (there is no {diffusers_layout.INDEX})."
+            )
+        return Model(path.resolve().name, diffusers_layout.read(index).kind, file=path)
+    if path.suffix.lower() in SUFFIXES:
+        if not path.is_file():
+            raise ModelError(f"{name}: no such file.")
+        if path.suffix.lower() in NCNN:
+            return store.from_ncnn(path)
+        return Model(path.stem, diffusers_layout.kind_of_file(path), file=path)
+    if repository := REPOSITORY.fullmatch(name):
+        return _in_repository(Repository(repository["id"], repository["revision"]))
+    near = difflib.get_close_matches(normalize_name(name), known, 1)
+    hint = f"Did you mean {near[0]}?" if near else "See upscaler models list."
+    raise ModelError(
+        f"{name}: no model has this name, and there is no such file of a network ({', '.join(SUFFIXES)}). {hint}"
+    )
+
+
+def models() -> tuple[Model, ...]:
+    """The models of the catalog, of the user's own catalog (`catalog.toml` in `cache_dir()`), and imported ones.
+
+    Raises ModelError when the user's own catalog cannot be read.
+    """
+    own = cache_dir() / "catalog.toml"
+    return *_read_published(), *(_read(own) if own.is_file() else ()), *store.imported_models()
+
+
+@functools.cache
+def _read_published() -> tuple[Model, ...]:
+    """The models that come with this package: inside it when it was installed from a wheel, else beside it."""
+    package = Path(__file__).parent.parent
+    places = (package / "models" / "catalog.toml", package.parent / "models" / "catalog.toml")
+    return _read(next(place for place in places if place.is_file()))
+
+
+def _read(file: Path) -> tuple[Model, ...]:
+    try:
+        with file.open("rb") as content:
+            blocks = tomllib.load(content).get("model", [])
+        return tuple(_model(block, file.parent) for block in blocks)
+    except KeyError as error:
+        raise ModelError(f"{file}: a block has no {error}. Each needs a name, and a sha256 for its url.") from error
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ModelError(f"{file}: cannot be read as a catalog ({first_line(error)}). Correct or remove it.") from error
+
+
+def _model(block: dict[str, Any], folder: Path) -> Model:
+    """Reads an entry. Raises KeyError for a missing key, ValueError for an unknown kind, TypeError for a wrong type."""
+    if block.get("kind", "network") not in KINDS:
+        raise ValueError(f"{block['name']}: its kind {block['kind']!r} is not one of {', '.join(KINDS)}")
+    texts = ("kind", "architecture", "purpose", "licence", "author", "home", "notes", "knows")
+    names = ("denoise_with", "enlarge_with", "generator")
+    facts = ("scale", "reach", "commercial", "denoise", "keeps_tone", "memory", "diffusers")
+    urls = tuple(block.get("urls", ())) or ((block["url"],) if "url" in block else ())
+    download = None
+    if urls or "filename" in block:
+        download = Download(urls, block.get("size"), block["sha256"], block.get("filename"))
+    return Model(
+        block["name"],
+        **{key: block[key] for key in (*texts, *names, *facts) if key in block},
+        aliases=tuple(block.get("aliases", ())),
+        file=folder / block["embedded"] if "embedded" in block else None,
+        download=download,
+        repository=Repository(**block["repository"]) if "repository" in block else None,
+        package=Package(**block["package"]) if "package" in block else None,
+        sampling=Sampling(**block["sampling"]) if "sampling" in block else None,
+    )
+
+
+def _in_repository(repository: Repository) -> Model:
+    """The catalog's model of that repository, perhaps in another revision; else a model of its own."""
+    for model in models():
+        if model.repository is not None and model.repository.id == repository.id:
+            if repository.revision is None:
+                return model
+            return replace(model, repository=replace(model.repository, revision=repository.revision, size=None))
+    model = Model(repository.id, "diffusion", repository=repository)
+    folder = store.find_local(model)
+    index = diffusers_layout.index_of(folder) if folder is not None else None
+    return model if index is None else replace(model, kind=diffusers_layout.read(index).kind)
+
+
+def _at_url(text: str) -> Model:
+    """The catalog's model with that address, so that its hash is known; else a model of its own."""
+    url, fragment = urldefrag(text)
+    for model in models():
+        if model.download is not None and url in model.download.urls:
+            return model
+    sha256 = fragment.removeprefix("sha256=").lower() if fragment else None
+    if sha256 is not None and (len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef")):
+        raise ModelError(f"{text}: what follows # is not a hash. Write #sha256= and 64 hexadecimal digits.")
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise ModelError(f"{text}: only http and https addresses can be fetched.")
+    download = Download((url,), None, sha256)
+    if Path(download.filename).suffix.lower() not in SUFFIXES:
+        raise ModelError(f"{text}: this is not the address of a file of a network ({', '.join(SUFFIXES)}).")
+    return Model(Path(download.filename).stem, download=download)
+
+
+def normalize_name(name: str) -> str:
+    """Returns a name in the form in which names are compared: in lower case, with hyphens."""
+    return name.lower().replace("_", "-").replace(" ", "-")

@@ -1,0 +1,181 @@
+"""Prompts for pipelines: weights and any length where the text encoders are CLIP's, a check of the length elsewhere.
+
+CLIP sees 77 tokens at a time. Longer prompts are encoded in chunks that are joined, and embeddings are multiplied by
+the weights of their words, as in AUTOMATIC1111's Stable Diffusion web UI. The web UI rescales to the
+earlier mean; this module rescales to the earlier norm, because the mean may be about zero, as it is with SDXL.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import re
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from transformers import CLIPTextModel, CLIPTextModelWithProjection
+
+from ..errors import PlanError
+from .pipelines import traits
+
+log = logging.getLogger("upscaler")
+
+WEIGHTED = re.compile(r"\(([^()]+):([0-2](?:\.\d*)?|\.\d+)\)", re.ASCII)
+"""A part of a prompt and its weight, up to 2.99; other brackets are text."""
+
+LONGEST = 10**6
+"""Tokens: more than any model sees."""
+
+SHOWN = 60
+"""Characters of what would be lost of a prompt that an error shows at most."""
+
+Chunk: TypeAlias = list[tuple[int, float]]
+"""As many tokens as an encoder sees at a time, with their weights."""
+
+ENCODERS = ("", "_2", "_3", "_4")
+"""Endings of the names of a pipeline's tokenizers and text encoders."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Words of a prompt that have one weight."""
+
+    text: str
+    weight: float = 1.0
+
+
+def split_weights(prompt: str) -> list[Part]:
+    """The parts of a prompt, split where weights begin and end: "a (red:1.3) boat" has three."""
+    found, done = [], 0
+    for match in WEIGHTED.finditer(prompt):
+        found += [Part(prompt[done : match.start()]), Part(match[1], float(match[2]))]
+        done = match.end()
+    found.append(Part(prompt[done:]))
+    return [part for part in found if part.text.strip()] or [Part("")]
+
+
+def text_arguments(pipeline: Any, name: str, prompt: str, negative: str) -> dict[str, Any]:
+    """The arguments that tell a pipeline a prompt, and a negative one unless it is empty.
+
+    Raises PlanError for a prompt of which the model would see only the beginning.
+    """
+    takes = inspect.signature(type(pipeline).__call__).parameters
+    is_known = ("pooled_prompt_embeds" in takes) == (traits(pipeline).pooled is not None)
+    if is_known and "negative_prompt_embeds" in takes and (encoders := _clip_encoders(pipeline)):
+        return _embed(pipeline, encoders, prompt, negative)
+    call: dict[str, Any] = {"prompt": _plain_text(pipeline, name, prompt, "prompt")}
+    if negative and "negative_prompt" in takes:
+        call["negative_prompt"] = _plain_text(pipeline, name, negative, "negative prompt")
+    return call
+
+
+def unknown_words(pipeline: Any, prompt: str) -> list[str]:
+    """The words that no tokenizer of the pipeline knows even in pieces; a model of a small vocabulary ignores them."""
+    tokenizers = _tokenizers(pipeline)
+    words = dict.fromkeys(re.findall(r"[^\W\d_]+", " ".join(part.text for part in split_weights(prompt))))
+    return [
+        word
+        for word in words
+        if tokenizers and all(own.unk_token_id in own(word, add_special_tokens=False).input_ids for own in tokenizers)
+    ]
+
+
+def _tokenizers(pipeline: Any) -> list[Any]:
+    found = [getattr(pipeline, f"tokenizer{ending}", None) for ending in ENCODERS]
+    return [tokenizer for tokenizer in found if tokenizer is not None]
+
+
+def _clip_encoders(pipeline: Any) -> list[tuple[Any, Any]]:
+    """Tokenizers and text encoders, if all are CLIP's and feed a UNet; else none."""
+    pairs = [
+        (getattr(pipeline, f"tokenizer{ending}"), encoder)
+        for ending in ENCODERS
+        if (encoder := getattr(pipeline, f"text_encoder{ending}", None)) is not None
+    ]
+    are_clip = all(isinstance(encoder, CLIPTextModel | CLIPTextModelWithProjection) for _, encoder in pairs)
+    return pairs if are_clip and getattr(pipeline, "unet", None) is not None else []
+
+
+def _embed(pipeline: Any, encoders: list[tuple[Any, Any]], prompt: str, negative: str) -> dict[str, Any]:
+    """Both prompts as embeddings of one length, equal to those that the pipeline itself makes of short prompts."""
+    texts = [[_tokenize(tokenizer, split_weights(text)) for tokenizer, _ in encoders] for text in (prompt, negative)]
+    most = max(len(chunks) for text in texts for chunks in text)
+    (text, pooled), (other, other_pooled) = (_encode(pipeline, encoders, chunks, most) for chunks in texts)
+    if not negative and getattr(pipeline.config, "force_zeros_for_empty_prompt", False):
+        other, other_pooled = torch.zeros_like(other), None if pooled is None else torch.zeros_like(pooled)
+    call = {"prompt_embeds": text, "negative_prompt_embeds": other}
+    if pooled is None or other_pooled is None:
+        return call
+    return call | {"pooled_prompt_embeds": pooled, "negative_pooled_prompt_embeds": other_pooled}
+
+
+def _encode(
+    pipeline: Any, encoders: list[tuple[Any, Any]], text: list[list[Chunk]], most: int
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Embeddings (1, tokens, width) of `most` chunks by all encoders side by side, and the pooled output (1, width) of
+    the last encoder that has one, for the first chunk; None where the pipeline takes none."""
+    found, pooled, outputs = [], None, traits(pipeline)
+    for (tokenizer, encoder), chunks in zip(encoders, text, strict=True):
+        ids, weights = torch.tensor(chunks + _tokenize(tokenizer, []) * (most - len(chunks))).unbind(-1)
+        ids = ids.long().to(pipeline._execution_device)
+        output = encoder(ids, output_hidden_states=outputs.layer is not None)
+        if outputs.pooled is not None and hasattr(output, outputs.pooled):
+            pooled = output[outputs.pooled][:1]
+        hidden = output.last_hidden_state if outputs.layer is None else output.hidden_states[outputs.layer]
+        found.append(_apply_weights(hidden, weights).reshape(1, -1, hidden.shape[-1]))
+    return torch.cat(found, -1), pooled
+
+
+def _apply_weights(hidden: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Embeddings (chunks, tokens, width), multiplied by the weights (chunks, tokens) and scaled to the same norm."""
+    if (weights == 1).all():
+        return hidden
+    full = hidden.float()
+    changed = full * weights.to(full.device)[:, :, None]
+    result: torch.Tensor = (changed * (full.norm() / changed.norm())).to(hidden.dtype)
+    return result
+
+
+def _tokenize(tokenizer: Any, parts: list[Part]) -> list[Chunk]:
+    """One chunk or more, each with its begin and end, filled up with padding."""
+    length = tokenizer.model_max_length
+    own = [
+        (token, part.weight)
+        for part in parts
+        for token in tokenizer(part.text, add_special_tokens=False, truncation=False, verbose=False).input_ids
+    ]
+    chunks = []
+    for start in range(0, max(len(own), 1), length - 2):
+        chunk = [(tokenizer.bos_token_id, 1.0), *own[start : start + length - 2], (tokenizer.eos_token_id, 1.0)]
+        chunks.append(chunk + [(tokenizer.pad_token_id, 1.0)] * (length - len(chunk)))
+    return chunks
+
+
+def _plain_text(pipeline: Any, name: str, prompt: str, what: str) -> str:
+    """The prompt without weights, which is logged. Raises PlanError if the pipeline would cut it: the tokenizer that
+    sees most counts."""
+    if WEIGHTED.search(prompt):
+        log.warning("%s: this model knows no weights of words; those in the prompt are left out.", name)
+    prompt = WEIGHTED.sub(r"\1", prompt)
+    longest = inspect.signature(type(pipeline).__call__).parameters.get("max_sequence_length")
+    most = longest.default if longest else LONGEST
+    tokenizer = max(_tokenizers(pipeline), key=lambda each: min(each.model_max_length, most))
+    ids = tokenizer(prompt, add_special_tokens=False, truncation=False, verbose=False).input_ids
+    room = min(tokenizer.model_max_length, most) - _count_added(tokenizer)
+    if len(ids) > room:
+        lost = tokenizer.decode(ids[room:], skip_special_tokens=True).strip()
+        shown = lost if len(lost) <= SHOWN else f"{lost[:SHOWN]}…"
+        raise PlanError(
+            f"the {what} has {len(ids)} tokens, {name} sees {room}, and this would be lost: {shown}. Shorten it."
+        )
+    return prompt
+
+
+def _count_added(tokenizer: Any) -> int:
+    """Tokens before and after a prompt: special ones, or those of the conversation that some models make of it."""
+    if not getattr(tokenizer, "chat_template", None):
+        return int(tokenizer.num_special_tokens_to_add())
+    nothing = [{"role": "user", "content": ""}]
+    added = tokenizer.apply_chat_template(nothing, tokenize=False, add_generation_prompt=True, enable_thinking=False)
+    return len(tokenizer(added, add_special_tokens=False).input_ids)

@@ -1,0 +1,238 @@
+"""The engines that one model needs: which ones follows from its kind; each is loaded at its first use and kept."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from .. import catalog
+from ..catalog import Model, fetch_model
+from ..diffusion.options import Diffusion
+from ..errors import ModelError, PlanError
+from .base import Engine, ImageEngine, is_image_engine
+from .composite import Blended, Chain
+from .resample import ResampleEngine
+
+NETWORK: Final = "photo"
+"""The model that enlarges before a generator refines, unless the catalog names another."""
+
+CLEANER: Final = "clean"
+"""The model that takes out noise and compression before another one enlarges."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """How a model is computed. Raises PlanError for a number out of its range."""
+
+    device: str | None = None
+    """"cuda", "cuda:1", "xpu", "mps" or "cpu". None takes the best there is."""
+    precision: str = "auto"
+    """"auto", "fp32", "fp16" or "bf16". "auto" is fp32 for 16-bit pictures, and else the fastest that device and model
+    support."""
+    blend: float = 1.0
+    """Share of the network in the result, 0..1; the rest is a plain filter's."""
+    denoise: float | Literal["auto"] | None = None
+    """How much noise, grain and compression is removed before a network enlarges, 0..1. "auto" removes as much as the
+    picture has; see `picture.noise`. None is what the catalog says of the model: "auto" or 0; and 1 for networks that
+    denoise by themselves and leave the amount to be chosen."""
+    memory: int | None = None
+    """Bytes for the tiles, and for the model too if it is a diffusion model. None takes what is free."""
+    diffusion: Diffusion | None = None
+    """What a diffusion model is asked for."""
+
+    def __post_init__(self) -> None:
+        check_share("blend", self.blend)
+        if self.denoise != "auto":
+            check_share("denoise", self.denoise)
+
+
+def check_share(argument: str, value: float | None) -> None:
+    """Raises PlanError for a number that is not within 0..1. None is within."""
+    if value is not None and not 0 <= value <= 1:
+        raise PlanError("the value must be between 0 and 1.", argument=argument, value=f"{value:g}")
+
+
+class EnginePool:
+    """The engine that enlarges, and the one that refines. May be used from several threads."""
+
+    def __init__(self, model: Model, options: EngineOptions) -> None:
+        """Raises PlanError for options that do not suit the model."""
+        self._model = model
+        self._options = options
+        self._engines: dict[str, Engine | ImageEngine] = {}
+        self._lock = threading.Lock()
+        is_diffusion, diffusion = model.facts.takes_diffusion, options.diffusion
+        if options.denoise is not None and is_diffusion:
+            raise PlanError(
+                f"{model.name} is a diffusion model, and only networks can be told how much to denoise. "
+                "Use `creativity`.",
+                argument="denoise",
+                value=options.denoise,
+            )
+        if options.blend != 1 and is_diffusion:
+            raise PlanError(
+                f"{model.name} is a diffusion model, and only networks can be blended. Use `creativity`.",
+                argument="blend",
+                value=f"{options.blend:g}",
+            )
+        if diffusion is not None and not is_diffusion:
+            raise PlanError(
+                f"{model.name} is a network and takes no prompt, steps or seed. Choose a diffusion model, such as "
+                "sd-x4 or refine."
+            )
+        if is_diffusion and not model.facts.refines and diffusion is not None and diffusion.control is not None:
+            raise PlanError(
+                f"{model.name} enlarges by itself and takes no ControlNet. Use refine, or a generator.",
+                argument="control",
+                value=diffusion.control,
+            )
+
+    @property
+    def models(self) -> list[Model]:
+        """The models whose files are needed."""
+        diffusion = self._options.diffusion
+        needed = [self._network if self.refines else self._model, self._mixed_in, self._cleaner]
+        if self.refines:
+            control = diffusion.control if diffusion else None
+            needed += [self._generator, catalog.find(control) if control else None]
+        return [model for model in needed if model is not None]
+
+    @property
+    def identities(self) -> list[str]:
+        """Hashes of the weights of `models`; see `catalog.fingerprint`. Fetches what is missing."""
+        diffusion = self._options.diffusion
+        pickles = diffusion is not None and diffusion.allow_pickle
+        return [catalog.fingerprint(model, pickles) for model in self.models if model.facts.loader is not None]
+
+    @property
+    def refines(self) -> bool:
+        """Whether a generator refines what a network has enlarged."""
+        return self._model.facts.refines
+
+    @property
+    def denoise(self) -> float | Literal["auto"]:
+        """How much is removed before the network enlarges: a share, or as much as the picture has."""
+        if self._cleaner is None:
+            return 0.0
+        chosen = self._options.denoise
+        return self._network.denoise if chosen is None else chosen
+
+    def enlarging(self, depth: int, denoise: float = 0.0) -> Engine | ImageEngine:
+        """The engine that enlarges pictures of `depth` bits, after removing the share `denoise` of their noise.
+
+        Half precision has too few digits for 65,536 levels.
+        """
+        if self._model.facts.takes_diffusion and not self.refines:
+            return self._kept("image", lambda: self._image_engine(self._model))
+        precision = self._options.precision
+        if precision == "auto" and depth == 16:
+            precision = "fp32"
+        engine = self._kept(precision, lambda: self._tile_engine(precision))
+        if denoise == 0:
+            return engine
+        assert not is_image_engine(engine)
+        cleaner = self._kept(
+            f"{CLEANER} {precision}", lambda: engine_for(catalog.find(CLEANER), self._options.device, precision)
+        )
+        assert not is_image_engine(cleaner)
+        return Chain(cleaner if denoise == 1 else Blended(cleaner, denoise), engine)
+
+    def refining(self) -> ImageEngine:
+        """The generator, for models that refine."""
+        engine = self._kept("image", lambda: self._image_engine(self._generator))
+        assert is_image_engine(engine)
+        return engine
+
+    def clear(self) -> None:
+        """Frees all engines."""
+        with self._lock:
+            self._engines.clear()
+
+    @property
+    def _network(self) -> Model:
+        return catalog.find(self._model.enlarge_with or NETWORK) if self.refines else self._model
+
+    @property
+    def _generator(self) -> Model:
+        return catalog.find(self._model.generator) if self._model.generator else self._model
+
+    @property
+    def _mixed_in(self) -> Model | None:
+        """The model whose weights are mixed with the network's, so that it denoises less."""
+        if self._options.denoise in (None, "auto", 1) or self._model.denoise_with is None:
+            return None
+        return catalog.find(self._model.denoise_with)
+
+    @property
+    def _cleaner(self) -> Model | None:
+        """The model that cleans, if this one may need it: a diffusion model or one that denoises by itself does not."""
+        options, network = self._options, self._network
+        if network.facts.takes_diffusion or network.denoise_with is not None or network.name == CLEANER:
+            return None
+        wanted = network.denoise if options.denoise is None else options.denoise
+        return None if wanted == 0 else catalog.find(CLEANER)
+
+    def _kept(self, name: str, make: Callable[[], Engine | ImageEngine]) -> Engine | ImageEngine:
+        with self._lock:
+            if name not in self._engines:
+                self._engines[name] = make()
+            return self._engines[name]
+
+    def _tile_engine(self, precision: str) -> Engine:
+        options = self._options
+        share = options.denoise if isinstance(options.denoise, float | int) and self._mixed_in else 1.0
+        engine = engine_for(self._network, options.device, precision, self._mixed_in, share)
+        return engine if options.blend == 1 else Blended(engine, options.blend)
+
+    def _image_engine(self, model: Model) -> ImageEngine:
+        """Loads a diffusion model, one that enlarges or a generator that refines, fetched if need be.
+
+        Raises ModelError, PlanError, OutOfMemory.
+        """
+        try:
+            from .diffusion import DiffusionEngine, ImageToImage
+        except (ImportError, OSError) as error:
+            raise ModelError(f"torch or diffusers cannot be loaded ({error}). See upscaler doctor.") from error
+        kind = ImageToImage if model.facts.generates else DiffusionEngine
+        options = self._options
+        return kind(
+            model,
+            options.diffusion or Diffusion(),
+            device=options.device,
+            precision=options.precision,
+            memory=options.memory,
+        )
+
+
+def engine_for(
+    model: Model,
+    device: str | None = None,
+    precision: str = "auto",
+    other: Model | None = None,
+    share: float = 1.0,
+) -> Engine:
+    """Loads the engine of a network, whose file is fetched if need be, or of the plain filter, which needs no torch.
+
+    With `other`, `share` of the weights are the model's and the rest are the other's. Raises ModelError when a file
+    cannot be fetched or used, PlanError for a device or precision that is not available.
+    """
+    if model.facts.loader is None:
+        return ResampleEngine()
+    file = fetch_model(model)
+    mixed = None if other is None else fetch_model(other)
+    try:
+        from .checkpoint import Checkpoint
+        from .network import NetworkEngine
+    except (ImportError, OSError) as error:
+        raise ModelError(f"torch or spandrel cannot be loaded ({error}). See upscaler doctor.") from error
+    reach = model.reach if mixed is None else None
+    return NetworkEngine.load(
+        Checkpoint(file, mixed, share),
+        name=model.name,
+        device=device,
+        precision=precision,
+        reach=reach,
+        keeps_tone=model.keeps_tone,
+    )

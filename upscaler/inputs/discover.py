@@ -1,0 +1,263 @@
+"""From what the user typed to pairs of source and output: files, folders, globs, URLs.
+
+Which files of folders are taken is decided by `filters`, what results are called by `naming`. Only the first bytes of
+files are read, and at URLs nothing.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from ..codecs import DEFAULT_OPTIONS, EncodeOptions, by_suffix, looks_like_picture
+from ..errors import OutputError, PlanError
+from . import storage
+from .filters import EXCLUDED, Filter, Skipped, compile_patterns
+from .naming import Naming, format_of, names_file, without_suffix
+from .storage import Remote, parse_location
+
+Source = TypeVar("Source")
+
+
+@dataclass(frozen=True, slots=True)
+class Job(Generic[Source]):
+    """One picture to be made."""
+
+    source: Source
+    """A file's path, or what else a picture is made from; messages name it by its text."""
+    output: Path
+    options: EncodeOptions = DEFAULT_OPTIONS
+    problem: str | None = None
+    """One sentence that says why it cannot be made, where that is known beforehand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs(Generic[Source]):
+    """All pictures of a run, and what was found beside them."""
+
+    jobs: tuple[Job[Source], ...]
+    skipped: tuple[Skipped, ...] = ()
+    folder: Path | None = None
+    """The folder into which all results go; None: beside their sources, or into one file."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A file that was found, and the folder from which its place in the output folder is counted."""
+
+    path: Path
+    root: Path
+    problem: str | None = None
+
+
+def find_jobs(
+    inputs: Iterable[str],
+    output: str | None,
+    options: EncodeOptions,
+    tag: str,
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    name: str | None = None,
+    scale: float | None = None,
+) -> Jobs[Path]:
+    """Returns the jobs for files, folders (searched recursively) and glob patterns; what is named twice is done once.
+
+    `output` is a file for a single picture, else a folder: it mirrors an input folder, or several of them under their
+    own names. None writes beside each source, with `tag` after its name, and leaves results of earlier runs alone. Both
+    may be URLs, the output then of a folder. `options` say how files are written. Hidden files and links to folders are
+    left out. An input that does not exist becomes a job, which fails.
+
+    `include` and `exclude` are shell patterns, in any case of letters, for what is found in folders and by globs: for
+    bare names, and for paths from the folder that was named, with slashes, which * matches too. A folder that is
+    excluded is not entered. `name` is a template for `Naming`, in place of the source's name and `tag`, and `scale` is
+    the value of its field of that name.
+
+    Raises PlanError when there is nothing to do, when the output, a pattern or the template cannot be meant so, when
+    two sources would become one file, or a result would take the place of a source.
+    """
+    inputs = list(inputs)
+    if "" in inputs or output == "":
+        raise PlanError("an empty name: no file or folder has it. Check the variable that it came from.")
+    naming = Naming(name if name is not None else f"{{stem}}{tag if output is None else ''}{{suffix}}", scale)
+    filter = Filter(compile_patterns("include", include), compile_patterns("exclude", exclude))
+    found, skipped = _search_all(inputs, output, filter)
+    if output is None:
+        if remote := next((item.path for item in found if isinstance(item.path, Remote)), None):
+            raise PlanError(f"{remote}: results are not written beside sources at a URL. Name a folder with `output`.")
+        results = _earlier_results(found, skipped, naming)
+        skipped += [Skipped(item.path, "a result of an earlier run") for item in found if item in results]
+        found = [item for item in found if item not in results]
+    if not found:
+        filtered = " that `include` and `exclude` leave" if include or exclude else ""
+        raise PlanError(f"{', '.join(inputs)}: there is no picture in there{filtered}.")
+    folder = None
+    if output is not None and names_file(output, inputs, len(found), options.format):
+        if name is not None:
+            raise PlanError(
+                f"the result has its name already, {output}. Leave out one of them.", argument="name", value=repr(name)
+            )
+        jobs = [Job(item.path, Path(output), options, item.problem) for item in found]
+    else:
+        folder = None if output is None else parse_location(output)
+        jobs = [_make_job(item, folder, options, naming) for item in found]
+    if options.format is None and name is None:
+        jobs = _tell_apart(jobs)
+    _refuse_losses(jobs, "" if name is None else ", or change `name`")
+    return Jobs(tuple(jobs), tuple(skipped), folder)
+
+
+def expand(text: str) -> list[Path]:
+    """Returns the file or folder of that name or URL, else what the glob pattern matches, else the name as it is."""
+    if os.path.lexists(text) or "://" in text:
+        return [parse_location(text)]
+    return [Path(match) for match in sorted(glob.glob(text, recursive=True))] or [Path(text)]
+
+
+def folder_for(output: Path) -> Path:
+    """Returns the nearest folder above an output that exists.
+
+    Raises OutputError when no file can be made in it, which is worth knowing before a picture is computed.
+    """
+    folder = next(folder for folder in output.absolute().parents if os.path.lexists(folder))
+    if os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK):
+        return folder
+    reason = "allows no new files" if os.path.isdir(folder) else "is not a folder"
+    raise OutputError(f"{output}: it cannot be written, for {folder} {reason}. Choose another folder.")
+
+
+def _search_all(inputs: list[str], output: str | None, filter: Filter) -> tuple[list[_Found], list[Skipped]]:
+    """Returns what is found and what is left alone, each file once."""
+    items = {item: os.path.abspath(item.path) for item in _search(inputs, output, filter)}
+    unique: dict[str, _Found] = {}
+    for item, place in items.items():
+        if isinstance(item, _Found):
+            unique.setdefault(place, item)
+    left = [item for item, place in items.items() if isinstance(item, Skipped) and place not in unique]
+    return list(unique.values()), left
+
+
+def _search(inputs: list[str], output: str | None, filter: Filter) -> Iterator[_Found | Skipped]:
+    own = None if output is None else os.path.realpath(output)
+    expanded = [(path, text) for text in dict.fromkeys(inputs) for path in expand(text)]
+    folders = {os.path.realpath(path) for path, _ in expanded if storage.is_folder(path)}
+    if len(expanded) > 1:
+        folders.discard(str(own))
+    for path, text in expanded:
+        named, is_folder = path == parse_location(text), os.path.realpath(path) in folders or os.path.isdir(path)
+        # a filter counts from the folder up to which a pattern holds only names
+        base = path if named else Path(*takewhile(lambda part: not glob.has_magic(part), Path(text).parts[:-1]))
+        left_out = filter.folder(path, base) if is_folder else None
+        if is_folder and os.path.realpath(path) not in folders:
+            yield Skipped(path, "the output folder")
+        elif left_out:
+            yield left_out
+        elif is_folder:
+            above = Path(os.path.abspath(path)).parent
+            search = _at_url if isinstance(path, Remote) else _below
+            yield from search(path, above if len(folders) > 1 else path, base, own, filter)
+        elif not named:
+            yield filter.file(path, base) or _classify(path, base)
+        else:
+            yield _Found(path, path.parent)
+
+
+def _below(folder: Path, root: Path, base: Path, own: str | None, filter: Filter) -> Iterator[_Found | Skipped]:
+    """Yields every file below a folder, in order of name, without hidden ones and without `own`, the output folder.
+
+    `base` is the folder from which the filter counts.
+    """
+    errors: list[OSError] = []
+    for place, folders, files in os.walk(folder, onerror=errors.append):
+        visible = sorted(name for name in folders if not name.startswith("."))
+        folders.clear()
+        for path in (Path(place, name) for name in visible):
+            if path.is_symlink():
+                yield Skipped(path, "a link to a folder")
+            elif os.path.realpath(path) == own:
+                yield Skipped(path, "the output folder")
+            elif left_out := filter.folder(path, base):
+                yield left_out
+            else:
+                folders.append(path.name)
+        for path in (Path(place, name) for name in sorted(files) if not name.startswith(".")):
+            yield filter.file(path, base) or _classify(path, root)
+    for error in errors:
+        path = Path(error.filename)
+        yield _Found(path, root, f"{path}: the folder cannot be read ({error.strerror}).")
+
+
+def _at_url(folder: Path, root: Path, base: Path, own: str | None, filter: Filter) -> Iterator[_Found | Skipped]:
+    """Does the same as `_below`, by names alone: looking into each file would be a request."""
+    inner = f"{own}{os.sep}" if own is not None and own != os.path.realpath(folder) else None
+    try:
+        for path in storage.walk(folder):
+            if inner is not None and os.path.realpath(path).startswith(inner):
+                yield Skipped(path, "in the output folder")
+            elif not any(part.startswith(".") for part in path.relative_to(folder).parts):
+                picture = _Found(path, root) if by_suffix(path.suffix) else Skipped(path, "not a picture")
+                yield filter.file(path, base) or picture
+    except OSError as error:
+        yield _Found(folder, root, f"{folder}: the folder cannot be read ({error.strerror}).")
+
+
+def _classify(path: Path, root: Path) -> _Found | Skipped:
+    """Takes a file that nobody named if it looks like a picture, or if nobody can tell."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        return Skipped(path, "not a file")
+    return _Found(path, root) if looks_like_picture(path) else Skipped(path, "not a picture")
+
+
+def _earlier_results(found: list[_Found], skipped: list[Skipped], naming: Naming) -> set[_Found]:
+    """Returns files named like the result of another: a second run must not enlarge what the first has made."""
+    paths = [item.path for item in found] + [item.path for item in skipped if item.reason == EXCLUDED]
+    sources = {without_suffix(path) for path in paths}
+    return {item for item in found if not sources.isdisjoint(naming.sources_of(item.path))}
+
+
+def _make_job(item: _Found, output: Path | None, options: EncodeOptions, naming: Naming) -> Job[Path]:
+    """Puts the result beside its source, or at the same place in the output folder; in its source's format if need
+    be."""
+    format, folder = options.format or format_of(item.path), item.path.parent
+    if output is not None:
+        folder = output / os.path.relpath(folder, item.root)
+    return Job(item.path, folder / naming.name(item.path, format), replace(options, format=format), item.problem)
+
+
+def _tell_apart(jobs: list[Job[Path]]) -> list[Job[Path]]:
+    """Renames the one that changes its format to `a.gif.png` where `a.gif` and `a.png` would both become `a.png`."""
+    taken = Counter(os.path.realpath(job.output) for job in jobs)
+    result = []
+    for job in jobs:
+        path, suffix = job.output, job.output.suffix
+        if taken[os.path.realpath(path)] > 1 and job.source.suffix.lower() != suffix.lower():
+            path = path.with_name(f"{path.name.removesuffix(suffix)}{job.source.suffix}{suffix}")
+        result.append(replace(job, output=path))
+    return result
+
+
+def _refuse_losses(jobs: list[Job[Path]], alternative: str) -> None:
+    """Raises PlanError when a result would replace another, or a source: its own, or one still to be read.
+
+    `alternative` ends the advice with what else the user may change.
+    """
+    sources = {os.path.realpath(job.source): job.source for job in jobs}
+    outputs: dict[str, Path] = {}
+    for job in jobs:
+        place = os.path.realpath(job.output)
+        other = outputs.setdefault(place, job.source)
+        if other != job.source:
+            raise PlanError(
+                f"{other} and {job.source}: both would become {job.output}. Rename one of them{alternative}."
+            )
+        if place in sources and (isinstance(job.output, Remote) or os.path.lexists(place)):
+            which = "its own result" if sources[place] == job.source else f"the result of {job.source}"
+            raise PlanError(
+                f"{sources[place]}: it would be overwritten by {which}. Choose another folder{alternative}."
+            )

@@ -1,0 +1,211 @@
+"""Files wherever they are: on this machine, or at a URL that fsspec reaches, as those of object stores are.
+
+Which files are made, and what they are called, is decided by `discover`.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import posixpath
+import shutil
+import stat as modes
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import codecs
+from ..errors import OutputError, PlanError, first_line
+
+if TYPE_CHECKING:
+    LocalPath = Path
+else:
+    LocalPath = type(Path())  # before Python 3.12 only this can be inherited from
+
+
+@dataclass(frozen=True, slots=True)
+class FileStat:
+    """A file as it was seen: one of another size or time may be another."""
+
+    size: int
+    mtime_ns: int
+
+
+class Remote(LocalPath):
+    """A file or folder at a URL, such as s3://bucket/folder.
+
+    It is taken apart and joined like any path. Of the methods that look at files, only those defined here work; for
+    everything else there are the functions of this module.
+    """
+
+    def __str__(self) -> str:
+        scheme, colon, rest = super().__str__().replace(os.sep, "/").partition(":/")
+        return f"{scheme}://{rest.lstrip('/')}" if colon else scheme
+
+    def absolute(self) -> Remote:
+        return self
+
+    def is_dir(self, **_: Any) -> bool:
+        """Always False: who asks means a file, and in an object store a folder may have the same name."""
+        return False
+
+    def exists(self, **_: Any) -> bool:
+        return stat(self) is not None
+
+
+def parse_location(text: str | os.PathLike[str]) -> Path:
+    """Returns the path that a user names, a Remote if it is a URL other than file://.
+
+    Raises PlanError when no package here reaches such URLs.
+    """
+    text = os.fspath(text)
+    if "://" not in text:
+        return Path(text)
+    if text.startswith("file://"):
+        return Path(text.removeprefix("file://"))
+    remote = Remote(text)
+    try:
+        _system(remote)
+    except (ImportError, ValueError) as error:
+        raise PlanError(
+            f"{text}: it cannot be reached ({first_line(error)}). Install 'upscaler[cluster]', and what fsspec needs "
+            "for such URLs, on every machine of the job."
+        ) from error
+    return remote
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder. At a URL that is whatever is not a file: there may be only names that begin alike."""
+    return stat(path) is None if isinstance(path, Remote) else os.path.isdir(path)
+
+
+def stat(path: Path) -> FileStat | None:
+    """Returns size and time of a file; None when it is not there. Raises OSError when a URL cannot be reached."""
+    if not isinstance(path, Remote):
+        try:
+            found = os.stat(path)
+        except (OSError, ValueError):
+            return None
+        return FileStat(found.st_size, found.st_mtime_ns) if modes.S_ISREG(found.st_mode) else None
+    with _reaching(path):
+        system, name = _system(path)
+        try:
+            about = system.info(name)
+        except FileNotFoundError:
+            return None
+        if about["type"] != "file":
+            return None
+        try:
+            when = about.get("LastModified") or system.modified(name)  # S3 would be asked once more
+            changed = int(when.timestamp() * 1000) * 10**6
+        except NotImplementedError:
+            changed = time.time_ns()  # never the same again
+        return FileStat(-1 if about["size"] is None else about["size"], changed)
+
+
+@contextmanager
+def local_copy(path: Path) -> Iterator[Path]:
+    """Gives the file itself, or a copy of a remote one, which is deleted afterwards. Raises OSError."""
+    if not isinstance(path, Remote):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="upscaler-") as folder:
+        copy = Path(folder, path.name)
+        fetch(path, copy)
+        yield copy
+
+
+def fetch(remote: Remote, file: Path) -> None:
+    """Downloads a file. Raises OSError."""
+    with _reaching(remote):
+        system, name = _system(remote)
+        system.get_file(name, str(file))
+
+
+def upload(file: Path, remote: Remote) -> None:
+    """Uploads a file, which replaces what is there. Raises OSError."""
+    with _reaching(remote):
+        system, name = _system(remote)
+        _make_folder(*_system(remote.parent))
+        system.put_file(str(file), name)
+
+
+def place(part: Path, final: Path, overwrite: bool = False) -> None:
+    """Gives a complete file its name; the part is gone afterwards, whatever happens. Raises OutputError, OSError.
+
+    Not atomic on object stores: a file created between check and move is overwritten.
+    """
+    if not isinstance(final, Remote):
+        codecs.place(part, final, overwrite)
+        return
+    try:
+        if not overwrite and final.exists():
+            raise OutputError(f"{final}: exists already. Use `overwrite` to replace it.")
+        with _reaching(final):
+            system, name = _system(final)
+            _make_folder(*_system(final.parent))
+            system.mv(_system(part)[1], name)
+    except BaseException:
+        remove(part)
+        raise
+
+
+def remove(path: Path) -> None:
+    """Removes a file, or a folder with all that is in it, if it is there and can be removed."""
+    if isinstance(path, Remote):
+        system, name = _system(path)
+        try:
+            system.rm(name, recursive=True)
+        except Exception:
+            return  # what is left does no harm
+        finally:
+            _make_folder.cache_clear()
+    elif path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """Yields every file below a folder, in order of name. Raises OSError."""
+    with _reaching(folder):
+        system, name = _system(folder)
+        try:
+            found = system.find(name)
+        except FileNotFoundError:
+            return
+    root = "/" + name.strip("/")
+    for file in sorted(found):
+        yield folder / posixpath.relpath("/" + file.lstrip("/"), root)
+
+
+def _system(path: Path) -> tuple[Any, str]:
+    """Returns the fsspec file system that reaches a path, and the path's name there."""
+    import fsspec
+
+    system, name = fsspec.core.url_to_fs(str(path), use_listings_cache=False)
+    return system, str(name)
+
+
+@functools.lru_cache(1000)
+def _make_folder(system: Any, name: str) -> None:
+    """Makes a folder, once: in object stores that is a request, and does nothing."""
+    system.makedirs(name, exist_ok=True)
+
+
+@contextmanager
+def _reaching(path: Path) -> Iterator[None]:
+    """Turns whatever the package for such URLs raises into an OSError that names the URL."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
+    except OSError as error:
+        raise OSError(error.errno or errno.EIO, error.strerror or first_line(error), str(path)) from error
+    except Exception as error:
+        raise OSError(errno.EIO, first_line(error), str(path)) from error

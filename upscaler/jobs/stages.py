@@ -1,0 +1,203 @@
+"""The stages that make one picture, in this process or in a worker's: read, compute, write.
+
+Whether a picture is to be made, and what name its result gets, is decided by `tracker`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from .. import codecs, recipe
+from ..catalog import Model
+from ..codecs import EncodeOptions
+from ..errors import ModelError, PictureError, PlanError
+from ..files import sha256
+from ..inputs import storage
+from ..inputs.discover import folder_for
+from ..inputs.storage import Remote
+from ..picture import Picture
+from ..pipeline import Estimate, Pipeline, Reading
+from ..progress import ProgressCallback
+from ..target import Target
+from ..tiling import Tile
+from .manifest import Stamp, take_stamp
+from .outcome import SelectionRules, describe_estimate
+from .task import Part, Task
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+log = logging.getLogger("upscaler")
+
+ProgressFactory: TypeAlias = "Callable[[str], ProgressCallback]"
+"""Called with a picture's name when its computation begins; what it returns counts tiles, or steps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stages(ABC):
+    """What is done with every picture of a job. Each stage returns the task with what it has added, or over.
+
+    What is wrong with one picture ends its task. Stages raise what would fail the other pictures, too: ModelError,
+    PlanError, and OutputError when the disk is full. They can be sent to other processes.
+    """
+
+    pipeline: Pipeline | None
+    """What enlarges; None leaves pictures as they are."""
+    target: Target
+    parts: Path | None
+    """A folder for results that do not have their names yet; None writes them under their names, and hashes nothing."""
+    workspace: Path | None = None
+    progress: ProgressFactory | None = None
+
+    def read(self, task: Task) -> Task:
+        """Reads the source. May raise what is wrong with it: call it by `guard`."""
+        return task
+
+    @abstractmethod
+    def compute(self, tasks: list[Task]) -> Iterator[Task]:
+        """Makes the result of one task, or of several with the same `batch_key`; may keep them back until `flush`."""
+
+    def flush(self) -> Iterator[Task]:
+        """Makes the results of the tasks that `compute` has kept back."""
+        return iter(())
+
+    def write(self, task: Task) -> Task:
+        """Writes the result. Raises as `read`."""
+        assert task.picture is not None
+        picture = task.picture if task.recipe is None else recipe.embed(task.picture, task.recipe)
+        parts = (*task.parts, *self.save(picture, task.job.output, task.job.options))
+        return task.end(is_made=True, parts=parts, size=picture.size, lr_rmse=picture.lr_rmse)
+
+    def on(self, device: str | None, model: Model | None = None) -> Self:
+        """The same for another device, with nothing loaded; `model` is the pipeline's, from another place."""
+        return replace(self, pipeline=None if self.pipeline is None else self.pipeline.on(device, model))
+
+    def save(self, picture: Picture, output: Path, options: EncodeOptions) -> tuple[Part, ...]:
+        """Writes a file: a part, or where there is no folder for parts, the output itself. Raises OutputError."""
+        if self.parts is None:
+            codecs.encode(picture, output, options)
+            return ()
+        options = self.encode_options(options)
+        if not isinstance(self.parts, Remote):
+            file = codecs.encode_part(picture, output, options, self.parts)
+            return (Part(file, take_stamp(file), output, picture.size),)
+        with tempfile.TemporaryDirectory(prefix="upscaler-") as folder:
+            file = codecs.encode_part(picture, output, options, Path(folder))
+            storage.upload(file, self.parts / file.name)
+            return (Part(self.parts / file.name, take_stamp(file), output, picture.size),)
+
+    def encode_options(self, options: EncodeOptions) -> EncodeOptions:
+        """Parts replace nothing; the tracker, which names them, has checked that and will check it again."""
+        return options if self.parts is None else replace(options, overwrite=True)
+
+    def enlarge(self, task: Task, tile: Tile | None = None) -> Task:
+        """Runs the pipeline as `task.estimate` says."""
+        assert self.pipeline is not None
+        assert task.picture is not None
+        result = self.pipeline.run(
+            task.picture,
+            estimate=task.estimate,
+            tile=tile,
+            progress=self.progress_of(task),
+            workspace=self.workspace_of(task),
+        )
+        return replace(task, picture=result)
+
+    def workspace_of(self, task: Task) -> Path | None:
+        """The folder for a large picture while it is computed: the output's, unless that is at a URL."""
+        output = task.job.output
+        return self.workspace or (None if isinstance(output, Remote) else folder_for(output))
+
+    def progress_of(self, task: Task) -> ProgressCallback | None:
+        """The callback for one picture."""
+        source, output = task.job.source, task.job.output
+        return None if self.progress is None else self.progress(str(source if isinstance(source, Path) else output))
+
+    def guard(self, stage: Callable[[Task], Task], task: Task) -> Task:
+        """Calls a stage and adds its time. What the stage raises for this picture alone ends the task."""
+        if task.is_over:
+            return task
+        start = time.perf_counter()
+        try:
+            task = stage(task)
+        except Exception as problem:
+            if self.is_fatal(problem, task):
+                raise
+            task = task.fail(problem)
+        return replace(task, seconds=task.seconds + time.perf_counter() - start)
+
+    def is_fatal(self, problem: Exception, task: Task) -> bool:
+        """Whether other pictures would fail the same way."""
+        return isinstance(problem, ModelError | PlanError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileStages(Stages):
+    """The stages of a job whose sources are files."""
+
+    pipeline: Pipeline
+    reading: Reading
+    rules: SelectionRules
+
+    def compute(self, tasks: list[Task]) -> Iterator[Task]:
+        if tasks[0].batch_key[0] is None:
+            yield from (self.guard(self.enlarge, task) for task in tasks)
+            return
+        start = time.perf_counter()
+        pictures = [task.picture for task in tasks if task.picture is not None]
+        estimates = [task.estimate for task in tasks if task.estimate is not None]
+        tiles = self.pipeline.compute_tiles(pictures, estimates)
+        share = (time.perf_counter() - start) / len(tasks)
+        for task, tile in zip(tasks, tiles, strict=True):
+            yield self.guard(partial(self.enlarge, tile=tile), replace(task, seconds=task.seconds + share))
+
+    def read(self, task: Task) -> Task:
+        job = task.job
+        reading: Reading = {**self.reading, "workspace": self.workspace_of(task)}
+        try:
+            with storage.local_copy(job.source) as file:
+                if file != job.source:
+                    reading["name"] = str(job.source)
+                if self.parts is not None and (stat := storage.stat(job.source)) is not None:
+                    with suppress(OSError):  # decoding will report it
+                        task = replace(task, stamp=Stamp(stat.size, stat.mtime_ns, sha256(file)))
+                picture = read(file, **reading)
+            if reason := self.rules.reason_to_skip(picture.size):
+                return task.end(skipped=reason)
+            estimate = prepare(self.pipeline, picture, self.target)
+            codecs.check(job.output, self.encode_options(job.options), estimate.result)
+        except PictureError as error:
+            return task.fail(error, is_own_fault=True)
+        log.info("%s", describe_estimate(estimate, str(job.source), str(job.output)))
+        return replace(task, estimate=estimate, picture=picture, size=estimate.result)
+
+
+def read(source: Path, **reading: Unpack[Reading]) -> Picture:
+    """Decodes a file. Raises PictureError, also for pipes and devices, which can be read only once."""
+    if os.path.exists(source) and not os.path.isfile(source) and not os.path.isdir(source):
+        raise PictureError(f"{source}: is a pipe or a device, not a file. Write - and feed it to standard input.")
+    return codecs.decode(source, **reading)
+
+
+def prepare(pipeline: Pipeline, picture: Picture, target: Target) -> Estimate:
+    """Returns what making the picture takes.
+
+    Raises PictureError when this picture cannot become as large as is asked; ModelError and PlanError when none can.
+    """
+    try:
+        return pipeline.estimate(picture, target)
+    except PlanError as error:
+        if target.is_scale:
+            raise
+        pipeline.estimate(picture, Target(scale=1))  # raises, too, unless the size is what is wrong
+        raise PictureError(f"{picture.name}: {error}") from error

@@ -1,0 +1,109 @@
+"""Decides which pictures of a job are to be made, gives results their names, and remembers both in the manifest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .. import codecs
+from ..codecs import EncodeOptions
+from ..errors import PictureError
+from ..inputs import storage
+from ..inputs.discover import Job, folder_for
+from ..inputs.storage import Remote
+from ..tiling import Size
+from .manifest import Manifest, Row, Stamp
+from .outcome import SelectionRules
+from .task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class JobTracker:
+    """Starts and finishes the tasks of a job; may be used from several threads.
+
+    Without a manifest nothing is remembered. `start` and `finish` raise OutputError when the disk is full, or the
+    manifest cannot be kept.
+    """
+
+    manifest: Manifest | None
+    settings: Callable[[Job[Any]], dict[str, Any]]
+    """What the result of a job depends on beside its source's file and the way of writing, as JSON can hold it; called
+    only with a manifest."""
+    rules: SelectionRules
+    outputs: Callable[[Job[Any]], Sequence[Path]] = lambda job: (job.output,)
+    """All files that a job makes, its output first."""
+
+    def start(self, job: Job[Any]) -> Task:
+        """Returns the task, which is over if there is nothing to do."""
+        try:
+            return self._start(job)
+        except Exception as problem:
+            return Task(job).fail(problem)
+
+    def finish(self, task: Task) -> Task:
+        """Gives the results of a task their names, and notes what became of it."""
+        try:
+            if self.manifest is not None:
+                self._note(self.manifest, task)
+        except Exception as problem:
+            return task.fail(problem)
+        return task
+
+    def check(self, output: Path, options: EncodeOptions) -> None:
+        """Raises OutputError if nothing can be written there, or if there is a file that no earlier run has made."""
+        if not isinstance(output, Remote):
+            folder_for(output)
+        may_replace = options.overwrite or (self.manifest is not None and bool(self.manifest.own_hash(output)))
+        codecs.check(output, replace(options, overwrite=may_replace), Size(1, 1))
+
+    def _start(self, job: Job[Any]) -> Task:
+        if job.problem is not None:
+            raise PictureError(job.problem)
+        stat = storage.stat(job.source) if isinstance(job.source, Path) else None
+        settings = ""
+        if self.manifest is not None:
+            settings = json.dumps({**self.settings(job), **job.options.settings(job.output)}, sort_keys=True)
+            if made := self._find_made(self.manifest, job, settings):
+                return made
+        for output in self.outputs(job):
+            self.check(output, job.options)  # that it exists already is worth knowing before the source is read
+        return Task(job, settings, 0 if stat is None else stat.size)
+
+    def _find_made(self, manifest: Manifest, job: Job[Any], settings: str) -> Task | None:
+        """The task as an earlier run has done it, if that still holds. Raises PictureError if it has failed."""
+        rows = {output: manifest.row(output) for output in self.outputs(job)}
+        row = rows[job.output]
+        if self.rules.force or row is None or row.settings != settings:
+            return None
+        if isinstance(job.source, Path) and not manifest.is_same(row, job.source):
+            return None
+        if all(
+            each is not None and each.settings == settings and manifest.is_done(each, output)
+            for output, each in rows.items()
+        ):
+            return Task(job, seconds=row.seconds, size=Size(row.width, row.height), was_done=True)
+        if row.outcome == "failed" and not self.rules.retry_failed:
+            raise PictureError(row.error)
+        return None
+
+    def _note(self, manifest: Manifest, task: Task) -> None:
+        stamp = task.stamp or Stamp(-1, 0, "")  # it could not be hashed, and will seem to have changed
+        row = Row(
+            source=str(task.job.source),
+            settings=task.settings,
+            source_size=stamp.size,
+            source_mtime_ns=stamp.mtime_ns,
+            source_sha256=stamp.sha256,
+            seconds=round(task.seconds, 3),
+            error=task.error or "",
+        )
+        if task.is_own_fault and task.stamp is not None:
+            manifest.note_failure(task.job.output, row)
+        for part in task.parts:
+            replaced = manifest.own_hash(part.output)
+            made = replace(row, width=part.size.width, height=part.size.height, replaced_sha256=replaced)
+            may_replace = task.job.options.overwrite or bool(replaced)
+            manifest.place(part.file, part.stamp, part.output, may_replace, made)

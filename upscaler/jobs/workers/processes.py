@@ -1,0 +1,153 @@
+"""Workers on this machine: a process for each device."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from multiprocessing import connection
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+
+from ..stages import Stages
+from ..task import Task
+from .messages import Died, Event, Message
+from .worker import serve
+
+SHUTDOWN_TIMEOUT = 3.0
+"""Seconds in which workers must unwind, so that they leave no files; then they are killed."""
+
+
+class Processes:
+    """A `WorkerPool`. The processes are spawned, not forked: torch and CUDA do not survive a fork.
+
+    A spawned process imports the main module of the program, so what a script does belongs below
+    `if __name__ == "__main__":`.
+    """
+
+    def __init__(self, devices: Sequence[str], stages: Stages) -> None:
+        """Raises PlanError when a device is not on this machine."""
+        self._devices = _resolve(devices)
+        self._stages = replace(stages, progress=None)
+        self._level = logging.getLogger("upscaler").getEffectiveLevel()
+        self._workers: dict[int, tuple[SpawnProcess, Connection]] = {}
+
+    @property
+    def size(self) -> int:
+        return len(self._devices)
+
+    def start(self, worker: int) -> None:
+        device = self._devices[worker]
+        threads = None
+        if device == "cpu":
+            processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            threads = max(processors // self._devices.count("cpu"), 1)
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_run_worker, args=(theirs, threads), name=f"upscaler on {device}", daemon=True)
+        with _signals_blocked():
+            process.start()
+        theirs.close()
+        self._workers[worker] = process, ours
+        self.put(worker, (self._stages.on(device), self._level))
+
+    def put(self, worker: int, task: object) -> None:
+        with suppress(OSError):  # if the process is gone, that will be an event
+            self._workers[worker][1].send(task)
+
+    def wait(self, timeout: float | None) -> Event | None:
+        numbers = {ours: number for number, (_, ours) in self._workers.items()}
+        for ready in connection.wait(list(numbers), timeout):
+            assert isinstance(ready, Connection)
+            number = numbers[ready]
+            try:
+                return number, ready.recv()
+            except (EOFError, OSError):  # also in the middle of a message
+                ready.close()
+                return number, Died(_explain_end(self._workers.pop(number)[0]))
+        return None
+
+    def close(self) -> None:
+        for number, (process, _) in self._workers.items():
+            self.put(number, None)
+            process.terminate()
+        end = time.monotonic() + SHUTDOWN_TIMEOUT
+        for process, ours in self._workers.values():
+            process.join(max(end - time.monotonic(), 0))
+            process.kill()
+            process.join()
+            ours.close()
+        self._workers.clear()
+
+
+def _run_worker(parent: Connection, threads: int | None) -> None:
+    """The main function of the process, which ends at once when its parent was killed: nobody wants its results."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    if threads is not None:
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # torch is not loaded yet, and will heed it
+    mutex = threading.Lock()
+
+    def tell(message: Message) -> None:
+        try:
+            with mutex:
+                parent.send(message)
+        except OSError:
+            os._exit(1)
+
+    def receive_tasks() -> Iterator[Task | None]:
+        try:
+            while True:
+                if not parent.poll():
+                    yield None
+                task = parent.recv()
+                if task is None:
+                    return
+                yield task
+        except (EOFError, OSError):
+            os._exit(1)
+
+    stages, level = parent.recv()
+    serve(stages, receive_tasks(), level, tell)
+
+
+def _explain_end(process: SpawnProcess) -> str:
+    process.join()
+    code = process.exitcode or 0
+    if code >= 0:
+        return f"it ended with code {code}"
+    hint = ", as the system does when memory runs out" if -code == signal.SIGKILL else ""
+    return f"it was ended by {signal.Signals(-code).name}{hint}"
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Processes that are started inside never receive a Ctrl-C, which is for their parent."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # it would be started inside, and unblock the signals
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _resolve(names: Sequence[str]) -> tuple[str, ...]:
+    """Returns a device for each worker. Loads torch, unless all are the CPU."""
+    if all(name == "cpu" for name in names):
+        return tuple(names)
+    from ...device import devices, pick_device
+
+    if "all" in names:
+        return tuple(str(device) for device in devices() if device.type != "cpu") or ("cpu",)
+    return tuple(str(pick_device(name)) for name in names)

@@ -1,0 +1,59 @@
+"""The work of a worker, wherever it is: tasks in, messages out.
+
+How they come and go is for `processes` and `ray_cluster`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from ...errors import EngineError, UpscalerError, describe
+from .. import pipelining
+from ..stages import Stages
+from ..task import Task
+from .messages import Failed, Finished, LogRecord, Message, Ready
+
+log = logging.getLogger("upscaler")
+
+
+def serve(stages: Stages, tasks: Iterable[Task | None], level: int, tell: Callable[[Message], None]) -> None:
+    """Makes pictures until there are no more tasks; None says that there is none at the moment.
+
+    `tell` is called from several threads, also with what the package logs at `level` or above. The stage that finishes
+    a picture calls it, not the consumer of the pipeline, which gets an item only when the next one arrives.
+    """
+    _log_to(tell, level)
+    tell(Ready())
+
+    def finish(task: Task) -> Task:
+        tell(Finished(task))
+        return task
+
+    def fail(error: Exception) -> None:
+        if not isinstance(error, UpscalerError):
+            log.debug("traceback:", exc_info=error)
+            error = EngineError(describe(error, "a worker"))
+        tell(Failed(error))
+
+    with suppress(Exception):  # Failed has told of it
+        for _ in pipelining.run(stages, tasks, finish, fail):
+            pass
+
+
+class _TellingHandler(logging.Handler):
+    """Sends records as they would be printed."""
+
+    def __init__(self, tell: Callable[[Message], None]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._tell(LogRecord(record.name, record.levelno, self.format(record)))
+
+
+def _log_to(tell: Callable[[Message], None], level: int) -> None:
+    logging.getLogger().handlers[:] = [_TellingHandler(tell)]
+    logging.getLogger("upscaler").setLevel(level)
+    logging.captureWarnings(True)

@@ -1,0 +1,1 @@
+"""Pictures from text: parameters, styles, sizes, and `TextToImage`, which draws them."""
