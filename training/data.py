@@ -127,7 +127,7 @@ class Pool:
     """Pairs at hand, of which the oldest are replaced as new ones are made: making a pair takes about as long as
     learning from it once, so each is seen several times, each time another part of it, turned or mirrored.
 
-    A third picture beside source and truth, as large as the truth, is the teacher's result.
+    What else there is beside source and truth is as large as one of the two, such as the teacher's result.
     """
 
     def __init__(
@@ -167,7 +167,8 @@ class Pool:
         pictures = [each[which % self._count] for each in self._pictures]
         room = pictures[0].shape[-1] - side + 1
         parts = []
-        for picture, scale in zip(pictures, (1, SCALE, SCALE), strict=False):
+        for picture in pictures:
+            scale = picture.shape[-1] // pictures[0].shape[-1]
             low, far = scale * (top % room), scale * (left % room)
             part = picture[:, low : low + scale * side, far : far + scale * side]
             turned = torch.rot90(part, turn % 4, (1, 2))
