@@ -60,7 +60,7 @@ def test_filters_do_not_hold_for_what_is_named() -> None:
 
 
 def test_filters_that_leave_nothing_say_so() -> None:
-    with pytest.raises(PlanError, match=r"^in: there is no picture in there that `include` and `exclude` leave\.$"):
+    with pytest.raises(PlanError, match=r"^in: there is no picture in there that passes `include` and `exclude`\.$"):
         find_jobs(["in"], None, PLAIN, TAG, include=["*.tif"])
 
 

@@ -95,7 +95,7 @@ def find_jobs(
         skipped += [Skipped(item.path, "a result of an earlier run") for item in found if item in results]
         found = [item for item in found if item not in results]
     if not found:
-        filtered = " that `include` and `exclude` leave" if include or exclude else ""
+        filtered = " that passes `include` and `exclude`" if include or exclude else ""
         raise PlanError(f"{', '.join(inputs)}: there is no picture in there{filtered}.")
     folder = None
     if output is not None and names_file(output, inputs, len(found), options.format):

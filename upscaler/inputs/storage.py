@@ -30,7 +30,7 @@ else:
 
 @dataclass(frozen=True, slots=True)
 class FileStat:
-    """A file as it was seen: one of another size or time may be another."""
+    """A file as it was seen: a changed size or time may mean changed content."""
 
     size: int
     mtime_ns: int
@@ -51,7 +51,7 @@ class Remote(LocalPath):
         return self
 
     def is_dir(self, **_: Any) -> bool:
-        """Always False: who asks means a file, and in an object store a folder may have the same name."""
+        """Always False: callers here expect a file, and in an object store a folder may have the same name."""
         return False
 
     def exists(self, **_: Any) -> bool:
