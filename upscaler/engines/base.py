@@ -67,7 +67,7 @@ class ImagePlan:
     tile: Size
     """Size of every window in pixels of the picture."""
     window: int
-    """Side of a window in cells, which are latents mostly, if the picture is large enough."""
+    """Largest side of a window in cells, which are usually latents."""
     overlap: int
     """Cells that neighbouring windows share at least."""
     windows: int

@@ -38,7 +38,7 @@ class Blended:
 class Chain:
     """An engine that gives each tile to one engine after the other; nothing is rounded in between.
 
-    What the engines do to a cut adds up, so the reach of the whole is the sum of their reaches.
+    Each engine widens the zone that a cut spoils, so the reach of the whole is the sum of their reaches.
     """
 
     def __init__(self, first: Engine, then: Engine) -> None:

@@ -40,7 +40,7 @@ GPU_BATCH = 2**20
 """Source pixels run together on a GPU: enough to fill it."""
 
 WIDE_RAMP = 32
-"""Source pixels over which tiles are blended that may differ as wholes."""
+"""Source pixels over which tiles are blended that may differ everywhere, not only near their edges."""
 
 HALF_ERROR = 0.02
 """Root mean square of what half precision may change in the result of a sample: five 8-bit levels."""
@@ -54,7 +54,7 @@ class Weights(Protocol):
 
     @property
     def key(self) -> str:
-        """The same for the same weights."""
+        """A key that identifies the weights."""
         ...
 
     def load(self) -> ImageModelDescriptor[torch.nn.Module]:
@@ -285,12 +285,12 @@ def _move_to_device(
             ) from error
         except Exception as error:  # as in _try_layouts
             log.debug("%s: cannot be computed with %s (%s).", name, mode, error)
-        network = weights.load().eval()  # whose weights are not rounded
+        network = weights.load().eval()  # again, since the weights above were rounded
         network.model.to(memory_format=computation.layout)
     if torch.float32 in dtypes:
         raise ModelError(f"{name}: the network cannot be computed on {device}. Use another `device`, such as cpu.")
     raise PlanError(
-        "this model cannot be computed so. Use auto or fp32.", argument="precision", value=dtype_name(dtypes[0])
+        "its results are wrong in this precision. Use auto or fp32.", argument="precision", value=dtype_name(dtypes[0])
     )
 
 

@@ -49,7 +49,7 @@ class EngineOptions:
 
 
 def check_share(argument: str, value: float | None) -> None:
-    """Raises PlanError for a number that is not within 0..1. None is within."""
+    """Raises PlanError for a number that is not within 0..1. None is allowed."""
     if value is not None and not 0 <= value <= 1:
         raise PlanError("the value must be between 0 and 1.", argument=argument, value=f"{value:g}")
 

@@ -35,7 +35,7 @@ STRIP = 64
 """Height in source pixels of the picture on which cuts are measured."""
 
 WIDTH = 384
-"""Its width."""
+"""Width in source pixels of the picture on which cuts are measured."""
 
 GRIDS = (1, 2, 4, 8, 16, 32, 48, 64, 112, 128)
 """Distances between places to cut that are tried: strides and windows in use are 2 to 64, 12 and 7."""
@@ -131,8 +131,8 @@ def sample(channels: int, minimum: int) -> torch.Tensor:
 def measure_tiling(function: Function, channels: int, scale: int, multiple: int) -> TilingProfile:
     """Cuts a drawn picture at multiples of ever coarser grids until nothing changes any more far from the cut.
 
-    If it always does, the network is not local: the finest grid that does about as well as any will do, and the reach
-    is where the change has come down to what remains everywhere.
+    If something always changes, the network is not local. It gets the finest grid whose remaining change is close to
+    the smallest, and as its reach the distance at which the change falls to that.
     """
     picture = _strip(STRIP, WIDTH, channels)
     whole = function(picture)

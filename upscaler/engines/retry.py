@@ -21,8 +21,8 @@ from .verify import Fault, agree, fault, is_stale
 log = logging.getLogger("upscaler")
 
 FALLBACK_AFTER = 3
-"""Tiles that only a fallback could compute before it takes over; also odd but confirmed tiles before results need no
-longer resemble their sources."""
+"""After this many tiles that needed a fallback, it computes all. After this many odd results that a second computation
+confirmed, results need no longer resemble their sources."""
 
 
 def run(engine: Engine, batches: Iterable[Batch]) -> Iterator[Tile]:
@@ -122,7 +122,7 @@ class _Runner:
             fallback = engine.fallback()
             if again is not None and not found.certain:
                 another_way = engine is not self._engine or fallback is None
-                if another_way and doubtful is not None and agree(doubtful, again):  # the network means it
+                if another_way and doubtful is not None and agree(doubtful, again):  # this is what the network does
                     self._odd += 1
                     if self._odd == FALLBACK_AFTER:
                         log.warning("this model's results do not resemble their sources: no longer checked for that.")

@@ -31,7 +31,7 @@ class Fault:
 
     reason: str
     certain: bool
-    """False if the result merely looks wrong. If a second, different computation agrees, the network means it."""
+    """False if it merely looks wrong. If a second, different computation agrees, it is what the network does."""
 
 
 def fault(source: FloatArray, result: FloatArray, scale: int, keeps_tone: bool) -> Fault | None:

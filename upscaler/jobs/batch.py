@@ -48,8 +48,6 @@ def run(
     Failures are outcomes, not exceptions. Raises ModelError and PlanError all the same when no picture could be made:
     the model, the device, the tile or the scale is at fault, and the rest would fail the same way; EngineError when
     there are no workers left; and OutputError when the disk is full, or the manifest cannot be kept.
-
-    One parameter more than eight, for what a user may ask of a job.
     """
     rules = choice or SelectionRules()
     with ExitStack() as stack:

@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 WAITING = 512 * 2**20
-"""Bytes of generated pictures that wait to be enlarged, at most: then the models change places."""
+"""Bytes of generated pictures that wait, at most; then the upscaler replaces the generator in memory."""
 
 SWAP_MODELS_AFTER = 600.0
-"""Seconds of generating after which they do so, too: more is not lost when a run is killed."""
+"""Seconds of generating after which it does so at the latest, which limits what a killed run loses."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from ..inputs.storage import FileStat, Remote
 log = logging.getLogger("upscaler")
 
 FOLDER = ".upscaler"
-"""The folder in the output folder that holds the manifest, its lock, and results without their names."""
+"""The folder in the output folder that holds the manifest, its lock, and finished files under temporary names."""
 
 
 @dataclass(frozen=True, slots=True)

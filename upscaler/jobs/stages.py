@@ -1,6 +1,6 @@
 """The stages that make one picture, in this process or in a worker's: read, compute, write.
 
-Whether a picture is to be made, and what name its result gets, is decided by `tracker`.
+`inputs.discover` chooses a result's name; `tracker` decides whether to make it, and renames the finished file.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ OVERHEAD = 4 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A complete result that does not have its name yet."""
+    """A finished file under a temporary name."""
 
     file: Path
     stamp: Stamp

@@ -1,4 +1,4 @@
-"""Decides which pictures of a job are to be made, gives results their names, and remembers both in the manifest."""
+"""Decides which pictures of a job to make, renames finished files, and notes both in the manifest."""
 
 from __future__ import annotations
 

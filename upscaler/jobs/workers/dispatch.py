@@ -30,10 +30,10 @@ MOST_TASKS = 16
 """Tasks that a worker has at most, or small pictures would come too slowly."""
 
 MOST_BYTES = 4 * 2**20
-"""Bytes of their sources after which it gets no more, or at the end of a job some would wait for others for long."""
+"""Bytes of sources after which a worker gets no more, or at the end of a job the others would wait for it."""
 
 FEWEST_TASKS = 3
-"""Tasks that it has all the same: one is read, one computed, one written."""
+"""Tasks that it has at least: one is read, one computed, one written."""
 
 SHARES = 2
 """Times that a worker is given tasks at least, in a job that has enough of them: whoever is ready first must not take
