@@ -12,6 +12,8 @@ from queue import SimpleQueue
 from .stages import Stages
 from .task import Task
 
+OnError = Callable[[Exception], None]
+
 WAITING = 256 * 2**20
 """Bytes of pixels that wait between two stages at most, or one picture."""
 
@@ -89,18 +91,12 @@ class BoundedQueue:
 
 
 def run(
-    stages: Stages,
-    tasks: Iterable[Task | None],
-    settle: Callable[[Task], Task],
-    on_error: Callable[[Exception], None] = lambda _: None,
+    stages: Stages, tasks: Iterable[Task | None], settle: Callable[[Task], Task], on_error: OnError = lambda _: None
 ) -> Generator[Task]:
     """Yields every task that is over, as `settle` returns it. The stage that has ended a task calls that, at once.
 
-    `tasks` may yield None before it blocks, to say that there is no task at the moment. Computing is done in the
-    caller's thread, the rest in threads of their own. Whatever a stage raises is given to `on_error`, at once and in
-    its thread; it ends the run and is raised here, as soon as what was being written has been written.
-    More than sixty lines, for the stages share what ends them.
-    """
+    `tasks` may yield None before it blocks. Computing is done in the caller's thread, the rest in threads of their own.
+    What a stage raises is given to `on_error` at once; it is raised here when what was being written is written."""
     ready, waiting = BoundedQueue(), BoundedQueue()
     done: SimpleQueue[Task] = SimpleQueue()
     failures: list[BaseException] = []
@@ -143,11 +139,10 @@ def run(
             ended.wait()
         while not done.empty():
             yield done.get()
-    except Cancelled:
-        pass  # a failure of another thread, raised below
     except Exception as error:
-        on_error(error)
-        raise
+        if not isinstance(error, Cancelled):  # which comes of a failure in another thread, raised below
+            on_error(error)
+            raise
     finally:
         ready.stop()
         waiting.stop()
@@ -158,10 +153,7 @@ def run(
 
 
 def _start(
-    stage: Callable[[], None],
-    failures: list[BaseException],
-    on_error: Callable[[Exception], None],
-    queues: Iterable[BoundedQueue],
+    stage: Callable[[], None], failures: list[BaseException], on_error: OnError, queues: Iterable[BoundedQueue]
 ) -> threading.Event:
     """Starts a thread; the event is set at its end. (Joining it would not do: CPython 3.11 takes a thread for ended
     when joining it is interrupted.)"""
