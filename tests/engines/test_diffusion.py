@@ -242,7 +242,7 @@ def test_a_run_that_is_interrupted_leaves_the_model_as_it_was(folders: dict[str,
     ("options", "words"),
     [
         ({"blend": 0.5}, "blend=0.5: .* is a diffusion model, .* Use `creativity`"),
-        ({"denoise": 0.5}, "leaves no choice"),
+        ({"denoise": 0.5}, "is a diffusion model"),
     ],
 )
 def test_what_is_for_networks_is_refused(folders: dict[str, str], options: dict[str, float], words: str) -> None:
