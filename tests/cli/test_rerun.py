@@ -35,6 +35,7 @@ def test_rerun_changes_what_is_asked_and_nothing_else(run: Run, drawing: tuple[s
         "larger.png": ("--scale", "3"),
         "other.png": ("--seed", "6"),
         "plain.png": ("--no-upscale",),
+        "scenes.png": ("--generator", "scenes"),
         "wide.png": ("--aspect", "2:1", "--size", "64x64"),
     }
     for name, options in changes.items():
@@ -46,6 +47,7 @@ def test_rerun_changes_what_is_asked_and_nothing_else(run: Run, drawing: tuple[s
         "larger.png": (216, 192),
         "other.png": (144, 128),
         "plain.png": (72, 64),
+        "scenes.png": (144, 128),
     }
     assert not np.array_equal(first, codecs.decode("other.png").pixels)
     done = run("info", "other.png")

@@ -200,7 +200,8 @@ class GeneratorOptions(Group, panel="Model"):
         """Fetches and loads nothing yet. `defaults`: arguments of `TextToImage` for what was not given."""
         from ..text2image.text_to_image import TextToImage
 
-        name = self.generator or defaults.pop("model", None)
+        before = defaults.pop("model", None)
+        name = self.generator or before
         settings = {**defaults, **hardware.arguments(), "safety_checker": not self.no_safety_checker}
         with _blame("generator", name):
             return TextToImage(name, **settings, allow_pickle=fetching.allow_pickle, offline=fetching.offline or None)
