@@ -6,12 +6,10 @@ See tests/commands.py, which makes them again when they are meant to be others.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from tests.cli.conftest import Run
 from tests.commands import DATA, Command, make_pictures, read
@@ -23,12 +21,7 @@ LEVEL = {"uint8": 1, "uint16": 257}
 """What processors may differ by: one of 255."""
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
