@@ -31,6 +31,8 @@ PIECE, SIDE = 64, 48
 """Source pixels of pieces and of the parts that are learned from."""
 POOR, CLEAN = 6, 2
 """Parts of a step. A quarter is clean, so that clean sources keep their texture."""
+CLEAN_PAGES = 0.3
+"""Share of clean parts that are drawn. With a tenth, two letters of a hundred could not be read after 1,840 steps."""
 POOL, FRESH = 768, 2
 """Clean pieces at hand, and new ones a step."""
 RATE = 4e-4
@@ -81,7 +83,7 @@ def main() -> None:
     rival = Descent(loss.judge, HASTE * arguments.rate) if arguments.judged else None
     sitting = Sitting(Descent(network, arguments.rate, warmup=60, average=0.995), arguments.out, rival)
     files = photographs(arguments.photos, held_out=False)
-    clean = WornPieces(files, PIECE, enlarged=True, is_clean=True)
+    clean = WornPieces(files, PIECE, enlarged=True, is_clean=True, pages=CLEAN_PAGES)
     fresh = endless(clean, FRESH, arguments.workers, arguments.seed + sitting.descent.steps)
     pools = poor_pool(arguments.labelled), Pool.made(as_taught(fresh), POOL, torch.device("cpu"))
     sources, wanted = held_out(arguments.photos)

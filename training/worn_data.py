@@ -22,7 +22,7 @@ from .pages import page
 from .wear import dark, dimmed, untouched, worn
 
 PAGES = 0.1
-"""Share of pieces that are drawn."""
+"""Share of pieces that are drawn, where nothing else is asked for."""
 GREY = 0.06
 """Share of pieces that are made grey, so that grey stays grey."""
 DIM = 0.07
@@ -37,12 +37,22 @@ Triple = tuple[torch.Tensor, ...]
 class WornPieces(IterableDataset[Triple]):
     """Endless pieces whose sources are `side` pixels wide and high."""
 
-    def __init__(self, files: Sequence[Path], side: int, *, enlarged: bool, is_clean: bool | None = None) -> None:
-        """`enlarged`: with the truth, four times as wide and high. `is_clean`: only clean sources, or only others."""
+    def __init__(
+        self,
+        files: Sequence[Path],
+        side: int,
+        *,
+        enlarged: bool,
+        is_clean: bool | None = None,
+        pages: float = PAGES,
+    ) -> None:
+        """`enlarged`: with the truth, four times as wide and high. `is_clean`: only clean sources, or only others.
+        `pages`: the share of pieces that are drawn."""
         self._photographs = [read(file) for file in files]
         self._side = side
         self._enlarged = enlarged
         self._is_clean = is_clean
+        self._pages = pages
 
     def __iter__(self) -> Iterator[Triple]:
         worker = get_worker_info()
@@ -54,7 +64,7 @@ class WornPieces(IterableDataset[Triple]):
     def piece(self, random: Random) -> Triple:
         """One of them, by chance."""
         side = self._side * (SCALE if self._enlarged else 1)
-        truth = page(side, random) if random.random() < PAGES else self._photograph(side, random)
+        truth = page(side, random) if random.random() < self._pages else self._photograph(side, random)
         if random.random() < GREY:
             truth = np.asarray(Image.fromarray(truth).convert("L").convert("RGB"))
         is_dim = random.random() < DIM
