@@ -20,7 +20,7 @@ from .options_in_text import sentence, with_options
 
 
 def main() -> NoReturn:
-    """The console script."""
+    """Runs the command in `sys.argv` and exits with its code; this is the console script."""
     interrupt.install()
     _fill_closed_streams()
     arguments = [_as_path(word) for word in sys.argv[1:]]
@@ -30,7 +30,7 @@ def main() -> NoReturn:
 
 
 def _run(arguments: list[str]) -> int:
-    """Runs a command and returns its exit code; whatever it raises is said on standard error."""
+    """Runs a command and returns its exit code. Writes whatever it raises to standard error as one sentence."""
     try:
         import typer
 
@@ -63,7 +63,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _flush(code: int) -> int:
-    """Writes standard output to its end and returns the exit code. That its reader has gone is not reported."""
+    """Flushes standard output and returns `code`, or 1 if only the flush failed. A closed pipe is not reported."""
     if sys.stdout is None:
         return code
     try:
@@ -90,15 +90,15 @@ def _fail(text: str, code: int) -> int:
 
 
 def _as_path(word: str) -> str:
-    """The argument, made a path if a file has this name: globs give names that begin with a dash like options."""
+    """Puts "./" before a word that begins with a dash if a file has this name: globs may give such names."""
     return f"./{word}" if word.startswith("-") and Path(word).suffix and os.path.lexists(word) else word
 
 
 def _fill_closed_streams() -> None:
-    """Opens a null device for each standard stream that is closed, and lets streams take text that cannot be encoded.
+    """Opens the null device for each closed standard stream, and makes output escape what it cannot encode.
 
-    A closed stream leaves its number to the next file that is opened, and messages of libraries would be written into
-    that picture.
+    Otherwise the next file that is opened gets the number of the closed stream, and libraries write their messages
+    into that picture.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         continue

@@ -1,6 +1,6 @@
-"""What a person sees: messages on standard error, results and tables on standard output, progress bars.
+"""Writes all that the user sees: messages to standard error, results and tables to standard output, progress bars.
 
-The commands decide what is said.
+The commands choose the words.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ FOREIGN = ("py.warnings", "pyvips", "PIL")
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 WIDEST = 500
-"""The width of tables in a file or a pipe, in letters."""
+"""The width of tables in a file or a pipe, in characters."""
 
 LONGEST_NAME = 32
-"""The letters of a picture's name that stand before its bar."""
+"""The most characters of a picture's name that are shown before its bar."""
 
 
 class _ThroughBars(logging.Handler):
@@ -48,7 +48,7 @@ class _ThroughBars(logging.Handler):
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether a standard stream is open and shown on a terminal."""
+    """Returns whether a standard stream is open and shown on a terminal."""
     return stream is not None and stream.isatty()
 
 
@@ -65,7 +65,7 @@ def show(text: str) -> None:
 
 
 def set_up_logging(quiet: bool, verbose: bool) -> None:
-    """Shows warnings; only errors if `quiet`; everything, warnings of libraries included, if `verbose`."""
+    """Sets up logging to show warnings; only errors if `quiet`; everything, also of libraries, if `verbose`."""
     logging.captureWarnings(True)
     for name in ("upscaler", *FOREIGN):
         log = logging.getLogger(name)
@@ -78,7 +78,7 @@ def set_up_logging(quiet: bool, verbose: bool) -> None:
 def table(columns: Sequence[str] | None, rows: Iterable[Sequence[str]]) -> None:
     """Writes a table to standard output, a row a line unless the terminal is too narrow. Its first column never wraps.
 
-    `columns`: the heads of the columns; None for a table of labels and texts, without the labels that have no text.
+    `columns`: the headings; None for a table of labels and texts, which leaves out labels without a text.
     """
     result = Table(box=None, pad_edge=False, show_header=columns is not None)
     for index, column in enumerate(columns or ("", "")):
@@ -96,8 +96,8 @@ def table(columns: Sequence[str] | None, rows: Iterable[Sequence[str]]) -> None:
 class Bars:
     """A bar for the tiles of the present picture and, above it, if there are several, one for the pictures of the run.
 
-    The bar of the run counts parts of pictures, so that its time left is worth something from the start. Without a
-    terminal only one bar is drawn, and seldom: a log cannot move its cursor.
+    The bar of the run counts fractions of pictures, so that its estimate of the time left is useful from the start.
+    Without a terminal only one bar is drawn, and seldom, because each drawing adds a line to a log.
     """
 
     def __init__(self, names: Sequence[str], visible: bool) -> None:
@@ -110,7 +110,7 @@ class Bars:
         self._finished = 0
 
     def progress(self, name: str) -> ProgressCallback:
-        """The callback for one picture, of which a path may be the name."""
+        """Returns the callback for one picture. Of a name that is a path, the last part is shown."""
         return lambda done, total: self.tiles(Path(name).name, done, total or 0)
 
     def tiles(self, name: str, done: int, total: int) -> None:
@@ -151,7 +151,7 @@ class Bars:
 
 @contextmanager
 def download_bar(name: str, visible: bool) -> Iterator[ProgressCallback]:
-    """A bar that appears when a download begins; yields the callback that takes the bytes so far and in all."""
+    """Yields a callback for a download, which takes the bytes so far and in all; a bar appears at its first call."""
     begin = partial(tqdm, desc=_escape(name), unit="B", unit_scale=True, leave=False, disable=not visible)
     bar: tqdm[Any] | None = None
     with ExitStack() as stack:

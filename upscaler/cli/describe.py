@@ -22,18 +22,18 @@ HASH = 12
 
 
 def pieces(model: Model) -> tuple[Model, ...]:
-    """The network and the generator that a model consists of, or the model itself. Raises ModelError."""
+    """Returns the network and the generator that a model consists of, or the model itself. Raises ModelError."""
     names = [name for name in (model.enlarge_with, model.generator) if name is not None]
     return tuple(catalog.find(name) for name in names) or (model,)
 
 
 def is_here(model: Model) -> bool:
-    """Whether all files of a model are on this machine."""
+    """Returns whether all files of a model are on this machine."""
     return all(piece.facts.loader is None or catalog.find_local(piece) is not None for piece in pieces(model))
 
 
 def about_model(model: Model) -> list[tuple[str, str]]:
-    """Returns all facts about a model; its file tells more if it is on this machine."""
+    """Returns all facts about a model, and more of them if its file is on this machine."""
     download, repo, sampling = model.download, model.repository, model.sampling
     here = catalog.find_local(model)
     known = [
@@ -69,12 +69,12 @@ def about_model(model: Model) -> list[tuple[str, str]]:
 
 
 def licence(model: Model) -> str:
-    """The name of the licence, and whether it forbids commercial use."""
+    """Returns the name of the licence, with "no commercial use" if it forbids that."""
     return f"{model.licence}, no commercial use" if model.commercial is False else model.licence
 
 
 def size_of(model: Model) -> str:
-    """The size of the download, or of the file on this machine; empty if neither is known."""
+    """Returns the size of the download or of the file on this machine, as "64.0 MiB"; empty if neither is known."""
     if model.repository is not None:
         return f"{model.repository.size / 1e9:.1f} GB" if model.repository.size else ""
     here = catalog.find_local(model)
@@ -83,7 +83,7 @@ def size_of(model: Model) -> str:
 
 
 def _network_facts(model: Model) -> list[tuple[str, str]]:
-    """Facts that only the weights tell."""
+    """Loads a network and returns the facts that only its weights tell."""
     from ..engines.checkpoint import Checkpoint
     from ..engines.probe import known_profile
 
@@ -121,7 +121,7 @@ def about_picture(picture: Picture) -> list[tuple[str, str]]:
 
 
 def about_recipe(made: Recipe) -> list[tuple[str, str]]:
-    """Returns the parameters of a recipe first, then its models, then the versions of the libraries."""
+    """Returns the facts in a recipe: its parameters, then its models, then the versions of the libraries."""
     told = ("prompt", "negative", "size", "image" if made.parameters.get("image") else "strength")
     parameters = {name: value for name, value in made.parameters.items() if name not in told}
     enlarged: dict[str, Any] = {} if made.upscaler is None else {"enlarged to": str(made.size), **made.upscaler}

@@ -17,7 +17,7 @@ def doctor() -> None:
     show(f"upscaler {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
     table(("library", "version"), [(name, _version(name)) for name in LIBRARIES])
     broken = False
-    for part in (_show_devices, _show_room, _show_formats, _show_models):
+    for part in (_show_devices, _show_memory, _show_formats, _show_models):
         show("")
         try:
             part()
@@ -40,7 +40,7 @@ def _show_devices() -> None:
     table(("device", "what it is", "precision", "memory for tiles", ""), rows)
 
 
-def _show_room() -> None:
+def _show_memory() -> None:
     import psutil
 
     ram, disk = psutil.virtual_memory(), shutil.disk_usage(".").free
@@ -64,7 +64,7 @@ def _show_models() -> None:
 
 
 def cure(error: Exception) -> str:
-    """The advice for a library that does not load.
+    """Returns advice for a library that does not load, as a sentence without its full stop.
 
     OpenCV's wheel for desktops replaces the one for servers when another package asks for it, and needs the libraries
     of a display.

@@ -1,4 +1,4 @@
-"""Pictures from file to file, and what is said of them; pictures from or to a pipe are in `stream`."""
+"""Enlarges pictures from file to file, and reports on them; pictures from or to a pipe are in `stream`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MENTIONED = 20
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a command asks for: what is done with every picture, and what is said of it."""
+    """The request of a command: what is done with every picture, and what is printed about it."""
 
     inputs: list[str]
     output: OutputOptions
@@ -69,9 +69,9 @@ def follow(
     job: JobOptions,
     messages: MessageOptions,
 ) -> None:
-    """Runs a job under progress bars and says what became of each picture; failures only if a folder is watched.
+    """Runs a job with progress bars and prints a line for each picture; for a failure only if folders are watched.
 
-    To `outcomes` they are added with errors in terms of options, and no estimates: there may be ten thousand of them.
+    Adds to `outcomes` what it was given, with errors in terms of options, and without estimates to spare memory.
     """
     bars = Bars(names, messages.shows_bars and not messages.dry_run)
     with closing(bars), closing(run_job(progress=bars.progress)) as made:
@@ -92,9 +92,9 @@ def follow(
 
 @contextmanager
 def sum_up(skipped: Sequence[Skipped], job: JobOptions, messages: MessageOptions) -> Iterator[list[Outcome]]:
-    """Yields a list for outcomes; says in the end what failed and how many were made, and writes the report.
+    """Yields a list to be filled with outcomes, then prints the failures and a summary, and writes the report.
 
-    Raises SystemExit(1) when a picture failed; all failures have been said by then, however it ends.
+    Raises SystemExit(1) when a picture failed. Failures are printed also when the block ends by an exception.
     """
     start = time.perf_counter()
     outcomes: list[Outcome] = []
@@ -102,7 +102,7 @@ def sum_up(skipped: Sequence[Skipped], job: JobOptions, messages: MessageOptions
         yield outcomes
     finally:
         failed = sum(outcome.error is not None for outcome in outcomes)
-        if not job.watch:  # else they have been said
+        if not job.watch:  # else they have been printed already
             _say_failures(outcomes)
         if messages.dry_run and failed and len(outcomes) > 1:
             say(f"{failed} of {len(outcomes)} pictures failed.")
@@ -121,7 +121,7 @@ def _say_failures(outcomes: Iterable[Outcome]) -> None:
 
 
 def _watch(request: Request) -> Iterator[Jobs[Path]]:
-    """The jobs that are there now, and those that arrive, for ever. Raises PlanError unless folders go to a folder."""
+    """Yields the jobs that exist, then for ever those that arrive. Raises PlanError unless folders go to a folder."""
     output = request.output.output
     folders = [Path(text) for text in request.inputs]
     if output is None or not all(map(os.path.isdir, folders)):
@@ -133,7 +133,7 @@ def _watch(request: Request) -> Iterator[Jobs[Path]]:
         try:
             return _find(request, f"{output}{os.sep}").jobs
         except PlanError as error:
-            logging.getLogger("upscaler").info("%s", error)  # there is no picture yet, mostly
+            logging.getLogger("upscaler").info("%s", error)  # in most cases there is no picture yet
             return ()
 
     if not request.messages.quiet:
@@ -161,7 +161,7 @@ def _find(request: Request, output: str | None) -> Jobs[Path]:
 
 
 def _say_skipped(skipped: tuple[Skipped, ...], verbose: bool) -> None:
-    """Says why files are skipped: with `verbose` for each, else for the first MENTIONED of a reason."""
+    """Prints why files are skipped: for each if `verbose`, else for the first MENTIONED of each reason."""
     for reason in dict.fromkeys(item.reason for item in skipped):
         paths = [item.path for item in skipped if item.reason == reason]
         for path in paths if verbose else paths[:MENTIONED]:

@@ -1,4 +1,4 @@
-"""`upscaler generate`: pictures from text, and what is said of them."""
+"""`upscaler generate`: makes pictures from text and reports on them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def make(
     grid: Path | None = None,
     **run_options: Any,
 ) -> None:
-    """Runs the job and says what became of each picture. Raises SystemExit(1) when one failed."""
+    """Runs the job and prints the outcome of each picture. Raises SystemExit(1) when one failed."""
     from ..jobs.generate import run
     from .files import follow, sum_up
 
@@ -92,7 +92,7 @@ def make(
 
 
 def _grid(jobs: Jobs[GenerationParameters], writing: EncodeOptions) -> Path:
-    """The file of the contact sheet. Raises PlanError when there is only one picture, or one has this name."""
+    """Returns the path of the contact sheet. Raises PlanError if there is only one picture, or one has this name."""
     from ..codecs import writable
 
     if len(jobs.jobs) == 1:

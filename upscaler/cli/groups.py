@@ -30,21 +30,21 @@ class Group:
             cls.panel = panel
 
     def arguments(self) -> dict[str, Any]:
-        """The options that were given: fields that are neither None nor a flag left out."""
+        """Returns the options that were given, by name: the fields that are neither None nor False."""
         values = {field.name: getattr(self, field.name) for field in fields(cast("Any", self))}
         return {name: value for name, value in values.items() if value is not None and value is not False}
 
 
 def option(metavar: str, help: str, *flags: str, default: Any = None, **facts: Any) -> Any:
-    """A field of a group, written as its name with hyphens, or with `flags`: in addition "-s", or "--other" instead.
+    """Declares a field of a group: an option called by the field's name with hyphens, or by a long flag in `flags`.
 
-    `facts`: other arguments of `typer.Option`.
+    Short `flags`, such as "-s", are additional names. `facts`: other arguments of `typer.Option`.
     """
     return field(default=default, metadata={"flags": flags, "facts": {"metavar": metavar, "help": help, **facts}})
 
 
 def flag(help: str, *flags: str) -> Any:
-    """A field of a group that is true if it is given, and takes no value."""
+    """Declares a field of a group that is true if its option is given, which takes no value."""
     return field(default=False, metadata={"flags": flags, "facts": {"help": help}})
 
 
@@ -101,7 +101,7 @@ class PanelCommand(TyperCommand):
 
 
 def _options(group: Any, defaults: Any) -> Iterator[inspect.Parameter]:
-    """A parameter for each field of a group, in the group's panel."""
+    """Yields a parameter for each field of a group, shown in the group's panel of the help."""
     hints = get_type_hints(group)
     for each in fields(group):
         flags = each.metadata["flags"]

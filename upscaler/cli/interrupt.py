@@ -1,6 +1,6 @@
 """Ctrl-C, termination, a closed terminal: the program unwinds once, so that nothing half-done is left.
 
-`app` says so and sets the exit code.
+`app` reports the interruption and sets the exit code.
 """
 
 from __future__ import annotations

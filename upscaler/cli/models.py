@@ -1,4 +1,4 @@
-"""`upscaler models`: the models there are; fetched, imported, removed."""
+"""`upscaler models`: lists, fetches, imports and removes models."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ app = typer.Typer(
 
 
 def _names(help: str) -> Any:
-    """An argument that names one model or several."""
+    """Declares an argument that names one model or several, with completion in shells."""
     return typer.Argument(metavar="NAME", autocompletion=complete_models(lambda kind: True), help=help)
 
 
@@ -141,7 +141,7 @@ def where(name: Annotated[str | None, _names("Name one model.")] = None) -> None
 
 
 def _find(name: str) -> Model:
-    """The model of that name. Raises PlanError, since the name is the user's."""
+    """Returns the model of that name. Raises PlanError in place of ModelError, since the user chose the name."""
     from .. import catalog
 
     try:

@@ -1,7 +1,7 @@
-"""The options of all commands, each once, in groups that know what they mean to the library.
+"""The options of all commands, each once, in groups that translate them into arguments of the library.
 
-A command takes the groups that it needs (see `groups.expand_groups`). Methods raise PlanError for values that cannot
-be. The table is over 300 lines long, since options are found and compared more easily in one place.
+A command takes the groups that it needs (see `groups.expand_groups`). Methods raise PlanError for invalid values. The
+table is over 300 lines long, since options are found and compared more easily in one place.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def complete_models(is_wanted: Callable[[str], bool]) -> Callable[[str], list[tuple[str, str]]]:
-    """A completion of names of models, each with what it is for; `is_wanted` chooses from the kinds. Loads no torch."""
+    """Returns a completion of names of models with their purposes; `is_wanted` selects kinds. It loads no torch."""
 
     def complete(incomplete: str) -> list[tuple[str, str]]:
         from .. import catalog
@@ -170,7 +170,7 @@ class ModelOptions(Group, panel="Model"):
     def upscaler(
         self, hardware: HardwareOptions, fetching: FetchOptions, diffusion: Diffusion | None, **defaults: Any
     ) -> Pipeline:
-        """Fetches and loads nothing yet. `defaults`: the model and `PipelineOptions` for what was not given."""
+        """Returns the pipeline; fetches and loads nothing yet. `defaults`: values for options that were not given."""
         from ..catalog import find
         from ..diffusion.options import Diffusion
         from ..pipeline import Pipeline, PipelineOptions
@@ -197,7 +197,7 @@ class GeneratorOptions(Group, panel="Model"):
     no_safety_checker: bool = flag("Do without the safety checker that comes with some generators.")
 
     def text_to_image(self, hardware: HardwareOptions, fetching: FetchOptions, **defaults: Any) -> TextToImage:
-        """Fetches and loads nothing yet. `defaults`: arguments of `TextToImage` for what was not given."""
+        """Returns the generator; fetches and loads nothing yet. `defaults`: values for options that were not given."""
         from ..text2image.text_to_image import TextToImage
 
         before = defaults.pop("model", None)
@@ -234,7 +234,7 @@ class RefiningOptions(Group, panel="Diffusion"):
     )
 
     def diffusion(self, base: Diffusion | None = None) -> Diffusion | None:
-        """`base` with those fields that were given; None when none was and there is no base."""
+        """Returns `base`, or the defaults, with the fields that were given; `base` if none was."""
         from ..diffusion.options import Diffusion
 
         changes = self.arguments()
@@ -289,7 +289,7 @@ class GenerationOptions(Group, panel="Prompt"):
     )
 
     def parameters(self) -> dict[str, Any]:
-        """The fields of a `GenerationParameters` that were given."""
+        """Returns the fields of `GenerationParameters` that were given."""
         from ..diffusion.options import Lora
         from ..target import parse_size
 
@@ -332,7 +332,7 @@ class HardwareOptions(Group, panel="Hardware"):
     )
 
     def arguments(self) -> dict[str, Any]:
-        """The fields of `PipelineOptions` and arguments of `TextToImage` that were given."""
+        """Returns the options that were given, except the workspace, as arguments of a pipeline or a generator."""
         from ..target import parse_memory
 
         arguments = super().arguments()
@@ -365,7 +365,7 @@ class ParallelOptions(Group, panel="Hardware"):
         return "--devices" if self.devices is not None else "--cluster" if self.cluster is not None else None
 
     def worker_options(self, hardware: HardwareOptions) -> WorkerOptions | None:
-        """None when this process does the work."""
+        """Returns the workers that were asked for; None when this process does the work."""
         from ..jobs.workers.messages import WorkerOptions
 
         if self.option is None:
@@ -419,7 +419,7 @@ class VerboseOptions(Group, panel="Messages"):
     quiet = progress = dry_run = False  # options of the groups below
 
     def set_up(self) -> None:
-        """Shows messages as they were asked for from here on."""
+        """Sets up messages as they were asked for. Raises PlanError for options that are opposites."""
         set_up_logging(self.quiet, self.verbose)
         if self.quiet and (self.verbose or self.progress):
             loud = "--verbose" if self.verbose else "--progress"
@@ -443,7 +443,7 @@ class DryRunOptions(MessageOptions):
 
 @contextmanager
 def _blame(argument: str, name: str | None) -> Iterator[None]:
-    """Makes a ModelError the fault of the option that names the model, if one was named."""
+    """Turns a ModelError into a PlanError about the argument that names the model, if one was named."""
     try:
         yield
     except ModelError as error:

@@ -1,4 +1,4 @@
-"""Turns what the library says of its arguments into what the command line says of its options.
+"""Turns messages of the library about its arguments into messages about the options of the command line.
 
 The library writes an argument between backticks ("use a smaller `tile`"), or before the message it is about
 ("tile=9: too small"). Both become options here if the command that runs has such an option; all else stays.
@@ -22,7 +22,7 @@ RENAMED = {
 """Arguments whose option has another name; the option of any other is its name with hyphens."""
 
 ARGUMENT = r"(?<![^\s(])`(?P<argument>[a-z][a-z_]*)`(?=[),;:.?!]*(?:\s|$))"
-"""A word of its own: a backtick inside a file's name begins none."""
+"""An argument between backticks that stands as a word of its own; backticks inside the name of a file do not match."""
 
 FAULT = r"(?:^|(?<=: ))(?P<fault>[a-z][a-z_]*)=(?P<value>.*?): "
 
@@ -30,25 +30,25 @@ _known: Collection[str] | None = None
 
 
 def limit_options(options: Iterable[str] | None) -> None:
-    """From now on messages name only these options; None: any."""
+    """Limits the options that messages name from now on to these; None allows any."""
     global _known  # noqa: PLW0603 - one command runs in a process
     _known = None if options is None else frozenset(options)
 
 
 def option(argument: str) -> str | None:
-    """The option that sets an argument of the library: `long_edge` is set by --long-edge; None if there is none."""
+    """Returns the option that sets an argument of the library, as --long-edge for `long_edge`; None without one."""
     name = RENAMED.get(argument, "--" + argument.replace("_", "-"))
     return name if _known is None or name in _known else None
 
 
 def with_options(text: str, names: Iterable[str] = ()) -> str:
-    """A message of the library in terms of options. `names` of files, or of whatever else it holds, are not changed."""
+    """Returns a message of the library in terms of options. Leaves `names` of files and the like in it unchanged."""
     kept = [re.escape(name) for name in sorted(names, key=len, reverse=True) if "`" in name or "=" in name]
     return re.sub("|".join([*kept, ARGUMENT, FAULT]), _renamed, text)
 
 
 def sentence(error: BaseException, names: Iterable[str] = ()) -> str:
-    """The text of an error in terms of options: "tile=9: …" becomes "--tile 9: …"."""
+    """Returns the text of an error in terms of options: "tile=9: …" becomes "--tile 9: …"."""
     if isinstance(error, PlanError) and error.argument is not None and (name := option(error.argument)) is not None:
         value = "" if error.value is None else f" {error.value}"
         return f"{name}{value}: {with_options(error.message, names)}"
@@ -56,7 +56,7 @@ def sentence(error: BaseException, names: Iterable[str] = ()) -> str:
 
 
 def in_record(record: LogRecord) -> str:
-    """The message of a record: what was filled into it is not changed, unless it is an error, or all of it."""
+    """Returns a log record's message in terms of options. Keeps arguments that are not errors or the whole of it."""
     arguments = record.args if isinstance(record.args, tuple) else ()
     if record.msg == "%s" or not arguments:
         return with_options(record.getMessage())

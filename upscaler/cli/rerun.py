@@ -1,4 +1,4 @@
-"""`upscaler rerun`: a picture made again from what it says of itself, as it was or otherwise."""
+"""`upscaler rerun`: makes a picture again from the recipe that it carries, as it was or with changes."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def rerun(
 
 
 def _recipe_of(picture: Picture) -> Recipe:
-    """Reads what made the picture from its metadata. Raises PictureError when it does not say."""
+    """Returns the recipe in the picture's metadata. Raises PictureError when there is none."""
     from .. import recipe
 
     made = recipe.read(picture)
@@ -106,7 +106,7 @@ def _say_changed(picture: Picture, made: Recipe) -> None:
 
 
 def _compare(old: Picture, new: Picture, made: Recipe, quiet: bool) -> None:
-    """Says whether both have the same pixels and, if not, what the reason may be."""
+    """Prints whether both pictures have the same pixels and, if not, what the reasons may be."""
     import numpy as np
 
     from .. import recipe

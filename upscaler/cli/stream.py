@@ -22,7 +22,7 @@ INPUT, OUTPUT = "standard input", "standard output"
 
 
 def make_streamed(request: Request) -> None:
-    """Standard input goes to standard output unless a file is named. Raises PlanError when the names make no sense."""
+    """Enlarges one picture; both ends are standard streams unless files are named. Raises PlanError for other names."""
     output = request.output.output
     source = _source(request.inputs)
     file = None if output in (None, "-") else _file(request.writing, str(output))
@@ -54,7 +54,7 @@ def make_streamed(request: Request) -> None:
 
 
 def _source(inputs: list[str]) -> Path | None:
-    """The one file that is named; None is standard input. Raises PlanError for several."""
+    """Returns the one file that is named, or None for standard input. Raises PlanError for a folder or several."""
     if inputs == ["-"]:
         return None
     paths = [] if "-" in inputs else [path for text in inputs for path in expand(text)]
@@ -79,7 +79,7 @@ def _read(source: Path | None, request: Request) -> Picture:
 
 
 def _file(writing: codecs.EncodeOptions, output: str) -> Path:
-    """The file that is named. Raises PlanError when it is a folder, or its name says no format."""
+    """Returns the path of the output. Raises PlanError when it is a folder, or when no format is named."""
     path = Path(output)
     if os.path.isdir(output) or output.endswith(("/", os.sep)):
         raise PlanError(f"{output} is a folder, and {INPUT} has no name for a file in it. Name a file.")

@@ -1,4 +1,4 @@
-"""`upscaler upscale`. What is done with files is in `files`, with pipes in `stream`."""
+"""`upscaler upscale`: turns options into a request, which `files` carries out, or `stream` for a pipe."""
 
 from __future__ import annotations
 
