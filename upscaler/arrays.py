@@ -1,4 +1,4 @@
-"""Names for the arrays that travel through the package."""
+"""Type names for the arrays that are passed through the package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PixelArray: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 def to_float(pixels: PixelArray) -> FloatArray:
-    """Integer pixels as float32, 0..1; 255 or 65535 becomes exactly 1.0."""
+    """Converts integer pixels to float32, 0..1; 255 (uint8) or 65535 (uint16) becomes exactly 1.0."""
     full = np.float32(np.iinfo(pixels.dtype).max)
     result: FloatArray = np.true_divide(pixels, full, dtype=np.float32)
     return result

@@ -1,4 +1,4 @@
-"""Which device computes, with what precision, and how much memory it has to spare."""
+"""Chooses the device that computes and its precision, and tells how much memory it has to spare."""
 
 from __future__ import annotations
 
@@ -60,17 +60,17 @@ def pick_precision(name: str, device: torch.device, half: bool, bfloat16: bool) 
 
 
 def precision_name(device: torch.device) -> str:
-    """Returns what "auto" means on a device for a network that supports every precision."""
+    """Returns the name of the precision that "auto" chooses on a device for a network that supports every one."""
     return dtype_name(pick_precision("auto", device, half=True, bfloat16=True))
 
 
 def dtype_name(dtype: torch.dtype) -> str:
-    """The name of a precision, such as "fp16" for torch.float16."""
+    """Returns the name of a precision, such as "fp16" for torch.float16."""
     return next(name for name, known in PRECISIONS.items() if known == dtype)
 
 
 def cpu_has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 in hardware (AVX-512 BF16, AMX, or Arm's BF16 extension)."""
+    """Returns whether the processor multiplies bfloat16 in hardware (AVX-512 BF16, AMX, or Arm's BF16 extension)."""
     asked = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
     if any(ask is not None and ask() for ask in asked):
         return True

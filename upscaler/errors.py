@@ -1,4 +1,4 @@
-"""The exceptions of this package, whose messages are sentences a user can act on, and other exceptions in words."""
+"""The exceptions of this package, whose messages tell a user what to do, and the wording of all other exceptions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ModelError(UpscalerError):
 
 
 class PlanError(UpscalerError):
-    """What was asked for cannot be done: an impossible size, a tile too small for the model, conflicting arguments.
+    """A request cannot be carried out: an impossible size, a tile too small for the model, conflicting arguments.
 
         raise PlanError("the tile is smaller than this model allows. Use 16 or more.", argument="tile", value=9)
 
@@ -28,7 +28,7 @@ class PlanError(UpscalerError):
     """
 
     def __init__(self, message: str, *, argument: str | None = None, value: object = None) -> None:
-        """`argument`: the name of the argument at fault, as Python callers write it; `value`: what it was."""
+        """Takes the name of the `argument` at fault, as Python callers write it, and the `value` that it had."""
         super().__init__(message)
         self.message = message
         self.argument = argument
@@ -42,7 +42,7 @@ class PlanError(UpscalerError):
 
 
 class EngineError(UpscalerError):
-    """A tile could not be computed, in none of the safer ways either."""
+    """A tile could not be computed, even after all safer ways were tried."""
 
 
 class OutOfMemory(EngineError):
@@ -54,12 +54,12 @@ class OutputError(UpscalerError):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an exception's text without its full stop; the name of its class if it has no text."""
+    """Returns the first line of an exception's text without its full stop, or its class's name if it has no text."""
     return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
 
 
 def describe(error: Exception, subject: str) -> str:
-    """One sentence for any exception, beginning with the file it is about, or with `subject` if it names none.
+    """Describes any exception in words, beginning with the file it is about, or with `subject` if it names none.
 
     The text of this package's own errors is kept; others are put into words.
     """

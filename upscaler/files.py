@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, their hashes, and the folder that is kept between runs."""
+"""Writes files whole or not at all, hashes them, and names the folder that is kept between runs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from platformdirs import user_cache_path
 
 
 def cache_dir() -> Path:
-    """The folder of everything that is kept between runs: UPSCALER_HOME, or the platform's folder for caches."""
+    """Returns the folder of files that are kept between runs: UPSCALER_HOME, or the platform's folder for caches."""
     return Path(os.environ.get("UPSCALER_HOME") or user_cache_path("upscaler", appauthor=False))
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file's content in lower-case hexadecimal digits. Raises OSError."""
+    """Returns the SHA-256 of a file's content in lower-case hexadecimal digits. Raises OSError."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         for chunk in iter(lambda: file.read(2**20), b""):
@@ -26,7 +26,7 @@ def sha256(path: Path) -> str:
 
 
 def temporary_sibling(path: Path, folder: Path | None = None) -> Path:
-    """A name that no file has yet, ending in .part, beside `path` or in `folder`. Names of any length are cut short."""
+    """Returns a random name ending in .part, beside `path` or in `folder`; of `path`'s own it holds 40 characters."""
     return (folder or path.parent) / f".{path.name[:40]}.{secrets.token_hex(4)}.part"
 
 

@@ -1,6 +1,6 @@
-"""What the files of a diffusion model in the form of diffusers are for, told from their names and from its index.
+"""Tells which files of a diffusion model in diffusers' form are needed, from their names and from the model's index.
 
-Nothing is loaded, and nothing fetched: the names may be those of a folder or of a repository.
+Nothing is loaded or fetched: the names may be those of a folder or of a repository.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from ..errors import ModelError
 from .model import Kind
 
 INDEX = "model_index.json"
-"""Names the class of a pipeline and its parts, each of which has a folder."""
+"""The file that names the class of a pipeline and its parts, each of which has a folder."""
 
 CONFIG = "config.json"
-"""Describes a single network, such as a ControlNet, and each part of a pipeline that has weights."""
+"""The file that describes a single network, such as a ControlNet, or a part of a pipeline that has weights."""
 
 AGAIN = "Fetch or save it again."
 
@@ -48,7 +48,7 @@ class WeightFiles:
     """Configurations and vocabularies, the index first."""
     weights: tuple[str, ...]
     variant: str | None
-    """The variant of the weights, of some parts at least; None if all are plain."""
+    """The variant of the weights of at least one part; None if no part has one."""
     pickled: tuple[str, ...]
     """The weights that are not safetensors."""
 
@@ -63,7 +63,7 @@ class _Weights(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What an index says."""
+    """The content of an index."""
 
     class_name: str
     parts: tuple[str, ...]
@@ -86,9 +86,9 @@ class Layout:
     def choose(self, subject: str, names: Collection[str], variant: str, allow_pickle: bool = False) -> WeightFiles:
         """Chooses, among the names of all files relative to the index, weights in one format and precision.
 
-        For each part: safetensors of the variant, else plain ones, else of another variant; pickles only where there is
-        nothing else. Raises ModelError, about `subject`, when a part is missing, or when it is a pickle and these are
-        not allowed.
+        Each part has safetensors of the variant, else those without a variant, else those of another one; pickles are
+        taken only where there is nothing else. Raises ModelError, which begins with `subject`, when a part is missing,
+        or is a pickle and pickles are not allowed.
         """
         small: list[str] = []
         weights: list[_Weights] = []
@@ -115,12 +115,12 @@ class Layout:
 
 
 def read(path: Path) -> Layout:
-    """Reads an index file, INDEX or CONFIG. Raises ModelError."""
+    """Reads an index file, INDEX or CONFIG. Raises ModelError when it is not one or cannot be read."""
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
         class_name = index["_class_name"]
         parts = {name: value for name, value in index.items() if isinstance(value, list) and value[0] is not None}
-        if not isinstance(class_name, str):  # a pair: the class comes with the files, as a program
+        if not isinstance(class_name, str):  # a pair: the class is a program among the files
             raise TypeError("its class is a program of its own")
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}).") from error
@@ -134,7 +134,7 @@ def read(path: Path) -> Layout:
 
 
 def index_of(folder: Path) -> Path | None:
-    """The index file in a folder; None if that holds no diffusion model."""
+    """Returns the index file in a folder, or None if the folder holds no diffusion model."""
     if (folder / INDEX).is_file():
         return folder / INDEX
     config = folder / CONFIG
@@ -142,14 +142,13 @@ def index_of(folder: Path) -> Path | None:
 
 
 def names_in(folder: Path) -> list[str]:
-    """The names of all files in a folder and its subfolders, as `Layout.choose` takes them."""
+    """Returns the names of all files in a folder and its direct subfolders, as `Layout.choose` takes them."""
     found = [*folder.glob("*"), *folder.glob("*/*")]
     return [file.relative_to(folder).as_posix() for file in found if file.is_file()]
 
 
 def kind_of_file(path: Path) -> Kind:
-    """The kind of a `Model` in a file of weights: a network, unless it holds a denoiser that is named as Stability AI
-    names them."""
+    """Returns the kind of a `Model` in a file of weights: "network", unless a denoiser has Stability AI's names."""
     if path.suffix.lower() != ".safetensors":
         return "network"
     try:
@@ -158,8 +157,8 @@ def kind_of_file(path: Path) -> Kind:
             first = "model.diffusion_model.input_blocks.0.0.weight"
             channels = file.get_slice(first).get_shape()[1] if first in names else 4
     except (OSError, SafetensorError):
-        return "network"  # whose loader says what is wrong
-    return "network" if not names else "diffusion" if channels == 7 else "generator"  # 7: it sees the picture
+        return "network"  # its loader says what is wrong
+    return "network" if not names else "diffusion" if channels == 7 else "generator"  # 7: it takes the picture, too
 
 
 def _best_weights(subject: str, part: str, names: list[str], variant: str) -> _Weights:

@@ -1,6 +1,6 @@
 """Fetches files of weights from the web: whole and checked, or not at all.
 
-Pooch would neither resume nor try again. The caller decides whether anything may be fetched.
+Pooch is not used: it neither resumes nor tries again. The caller decides whether anything may be fetched.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .http import Broken, Part, Refused, Wrong, receive
 log = logging.getLogger("upscaler")
 
 PAUSES = (1.0, 2.0, 4.0, 8.0)
-"""Seconds before the second, third … attempt at an address; counted anew whenever bytes were gained."""
+"""Seconds before the second, third … attempt at an address; the count begins anew whenever more bytes have arrived."""
 
 LONGEST_PAUSE = 60.0
 """Seconds up to which a server's Retry-After is obeyed."""
@@ -50,7 +50,7 @@ class Download:
 
 
 def is_offline() -> bool:
-    """Whether UPSCALER_OFFLINE forbids fetching."""
+    """Returns whether UPSCALER_OFFLINE forbids fetching."""
     return os.environ.get("UPSCALER_OFFLINE", "0") not in ("", "0")
 
 
@@ -59,7 +59,7 @@ def fetch(download: Download, path: Path, progress: ProgressCallback | None = No
 
     The folder that UPSCALER_MIRROR names is tried first if the hash is known. What has arrived is kept beside `path`,
     as .part, so that a later call goes on from there. `progress` counts bytes, resumed ones included. The file .lock,
-    which makes other processes wait, is left behind: were it deleted, two of them could be let in.
+    which makes other processes wait, is left behind: if it were deleted, two of them could fetch at the same time.
     """
     try:
         if not _is_right(path, download):
@@ -76,7 +76,7 @@ def fetch(download: Download, path: Path, progress: ProgressCallback | None = No
 
 
 def weights_sha256(path: Path) -> str:
-    """The SHA-256 of a model's file in lower-case hexadecimal digits. Raises ModelError."""
+    """Returns the SHA-256 of a model's file in lower-case hexadecimal digits. Raises ModelError if it is unreadable."""
     try:
         return sha256(path)
     except OSError as error:
@@ -100,7 +100,7 @@ def _lock(path: Path) -> AbstractContextManager[object]:
 
 
 def _replace(path: Path, download: Download, progress: ProgressCallback | None) -> str:
-    """Fills the part and renames it. If that fails the part stays, unless it is of no use to a later call."""
+    """Fills the part, renames it and returns its SHA-256. After a failure it stays if a later call can resume it."""
     beside = path.with_name(f"{path.name}.part")
     try:
         with beside.open("r+b" if beside.exists() else "w+b") as file:
@@ -144,9 +144,9 @@ def _fill(part: Part, path: Path, download: Download, progress: ProgressCallback
 
 
 def _fill_from(url: str, part: Part, progress: ProgressCallback | None, subject: str) -> None:
-    """Sends requests as long as they bring something, and checks the whole file. Raises Refused.
+    """Sends requests until the part is complete, and checks it. Raises Refused when attempts bring no more bytes.
 
-    If it is wrong and was begun at another address, it is fetched anew.
+    A wrong file that was begun at another address is fetched once more, from the start.
     """
     begun_elsewhere, failures, most = part.size > 0, 0, part.size
     if part.full_size is not None and part.size >= part.full_size and not part.is_right:

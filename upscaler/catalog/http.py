@@ -1,4 +1,4 @@
-"""One HTTP request that brings a file, or what is still missing of it, and the ways in which it can fail.
+"""Sends one HTTP request for a file, or for its missing rest, and names the ways in which that can fail.
 
 `download` decides what to do about a failure.
 """
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from requests import Response
 
 CHUNK = 2**16
-"""Bytes; at most so many are lost when a connection breaks."""
+"""Bytes that are read at once; at most so many are lost when a connection breaks."""
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 30.0
-"""Seconds for a connection to come about, and of silence after which it is given up."""
+"""Seconds to wait for a connection, and for its next bytes, before it is given up."""
 
 
 class Broken(Exception):
@@ -34,18 +34,18 @@ class Broken(Exception):
 
 
 class Refused(Exception):
-    """This address does not give the file, however often it is asked for."""
+    """This address does not give the file, however often it is asked."""
 
 
 class Wrong(Exception):
-    """What has arrived is neither the file nor the beginning of it."""
+    """The bytes that have arrived are neither the file nor its beginning."""
 
 
 class Part:
     """A file that is arriving: how much of it there is, its hash so far, and what is known of the whole."""
 
     def __init__(self, path: Path, file: BinaryIO, full_size: int | None, full_sha256: str | None) -> None:
-        """`file` is the one at `path`, open for reading and writing; its content is taken for the beginning."""
+        """Takes the file at `path`, open for reading and writing, and hashes its content, the beginning of it all."""
         self.path = path
         self.full_size = full_size
         self.full_sha256 = full_sha256
@@ -85,12 +85,12 @@ class Part:
 
 
 def receive(url: str, part: Part, report: ProgressCallback | None) -> None:
-    """Appends what is missing; begins anew if the server does not send that alone. Nothing is decoded or checked.
+    """Fetches the missing bytes of a part, or all of them if the server does not send the rest alone.
 
-    `report` is called with the bytes so far, resumed ones included, and the total if it is known. Raises Broken,
-    Refused, Wrong, OSError, and ModelError when there is no room for the file.
+    Nothing is decompressed, no hash is checked. `report` is called with the bytes so far, resumed ones included, and
+    their total if it is known. Raises Broken, Refused, Wrong, OSError, and ModelError when there is no room for them.
     """
-    import requests  # late: takes as long as the rest of the command line
+    import requests  # imported late: it takes as long as the rest of the command line
     from urllib3.exceptions import HTTPError, TimeoutError
 
     if part.full_sha256 is None and part.version is None:
@@ -124,7 +124,7 @@ def receive(url: str, part: Part, report: ProgressCallback | None) -> None:
 
 
 def _begin(response: Response, part: Part) -> int | None:
-    """Checks the head of an answer, and clears the part unless the body continues it; returns the total of bytes."""
+    """Checks the head of an answer, and clears the part unless the body continues it; returns the whole file's size."""
     status, headers = response.status_code, response.headers
     said = f"HTTP {status} {response.reason}"
     if status in (408, 429) or status >= 500:

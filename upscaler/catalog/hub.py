@@ -1,4 +1,4 @@
-"""Repositories of the hub, huggingface.co or what HF_ENDPOINT names: found on this machine, or fetched to it.
+"""Finds repositories of the hub (huggingface.co, or the address in HF_ENDPOINT) on this machine, or fetches them.
 
 They are kept in the hub's own cache, which other programs share. Weights are fetched by `download.fetch`, which resumes
 and checks hashes, to where huggingface_hub looks for them.
@@ -30,7 +30,7 @@ log = logging.getLogger("upscaler")
 
 
 def cache() -> Path:
-    """The folder of repositories: the hub's own cache, or one in UPSCALER_HOME if only that is set."""
+    """Returns the folder of repositories: the hub's own cache, or one in UPSCALER_HOME if only that is set."""
     hubs = ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")
     if os.environ.get("UPSCALER_HOME") and not any(os.environ.get(name) for name in hubs):
         return cache_dir() / "hub"
@@ -38,7 +38,7 @@ def cache() -> Path:
 
 
 def find_local(repository: Repository) -> Path | None:
-    """The folder of its files; None unless all that loading needs is on this machine."""
+    """Returns the folder of a repository's files, or None unless all that loading needs is on this machine."""
     folder = _snapshot(repository)
     try:
         if folder is not None:
@@ -51,10 +51,10 @@ def find_local(repository: Repository) -> Path | None:
 def fetch_model(
     model: Model, progress: ProgressCallback | None = None, *, offline: bool | None = None, allow_pickle: bool = False
 ) -> Path:
-    """The folder of the files of a model's repository, fetched if need be and allowed. Raises ModelError.
+    """Returns the folder of a model's repository, whose files are fetched if need be and allowed. Raises ModelError.
 
     A complete copy is used without asking the hub for a newer one. The index is fetched first, then small files, then
-    weights: so that where there are weights there is all the rest.
+    the weights, so that a folder that has weights has all the rest.
     """
     repository = model.repository
     assert repository is not None
@@ -93,7 +93,7 @@ def fetch_model(
 
 
 def configuration(repository: Repository, *, offline: bool | None = None) -> Path:
-    """The folder of its small files, some kilobytes, fetched without the weights if need be. Raises ModelError."""
+    """Returns the folder of the small files, some kilobytes, fetched without weights if need be. Raises ModelError."""
     folder = _snapshot(repository)
     index = folder and index_of(folder)
     if folder is not None and index is not None and all((folder / part).is_dir() for part in read(index).parts):
@@ -116,7 +116,7 @@ def remove(repository: Repository) -> list[Path]:
 
 
 def _begin(repository: Repository, allow_pickle: bool) -> tuple[ModelInfo, Path, WeightFiles]:
-    """Fetches the index; returns what the hub says, the folder of the files, and which of them are needed."""
+    """Fetches the index; returns the hub's list of files, the folder they belong in, and which of them are needed."""
     from huggingface_hub import HfApi, hf_hub_download
 
     info = HfApi().model_info(repository.id, revision=repository.revision, files_metadata=True)
@@ -141,7 +141,7 @@ def _add_to_snapshot(repository: Repository, folder: Path, names: Sequence[str])
 
 
 def _fetch_blob(repository: Repository, folder: Path, file: RepoSibling, progress: ProgressCallback) -> None:
-    """Fetches one file of weights. huggingface_hub fetches small ones, which it may keep without a hash."""
+    """Fetches one file of weights; small ones, for which the hub has no hash, are left to huggingface_hub."""
     if file.lfs is None:
         return
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
@@ -154,7 +154,7 @@ def _fetch_blob(repository: Repository, folder: Path, file: RepoSibling, progres
 
 
 def _snapshot(repository: Repository) -> Path | None:
-    """The folder of that revision in the cache, if there is one with an index; it may lack files."""
+    """Returns the folder of the revision in the cache, which may lack files; None if there is none with an index."""
     revision = repository.revision or "main"
     for place in (cache(), _standard_cache()):
         storage = place / f"models--{repository.id.replace('/', '--')}"
@@ -186,7 +186,7 @@ def _may_not_fetch(offline: bool | None) -> bool:
 
 @contextmanager
 def _ask_hub(repository: Repository, offline: bool | None) -> Iterator[None]:
-    """Keeps huggingface_hub silent, and turns what it raises into ModelError, as it does that fetching is forbidden."""
+    """Silences huggingface_hub and turns its exceptions into ModelError; raises it at once if fetching is forbidden."""
     if _may_not_fetch(offline):
         raise ModelError(
             f"{repository.id}: it is not on this machine, and fetching is forbidden. Run upscaler models fetch "

@@ -1,4 +1,4 @@
-"""What is known of a model before any of its files is opened."""
+"""The facts about a model that are known before any of its files is opened."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Final, Literal
 from .download import Download
 
 Kind = Literal["network", "resample", "diffusion", "generator", "refine", "control"]
-"""What a model is; KINDS says what follows from it."""
+"""The kind of a model; KINDS holds the facts about each."""
 
 
 @dataclass(frozen=True, slots=True)
 class KindFacts:
-    """What all models of one kind have in common."""
+    """The facts that all models of one kind share."""
 
     loader: Literal["spandrel", "diffusers"] | None = None
     """The library that loads its weights; None: it has no files of its own."""
@@ -26,7 +26,7 @@ class KindFacts:
     refines: bool = False
     """Whether it enlarges by drawing anew what a network has enlarged."""
     use: str = ""
-    """A word for what it is for; empty if it enlarges."""
+    """A word for its use; empty if it enlarges."""
 
 
 KINDS: Final[Mapping[Kind, KindFacts]] = {
@@ -67,7 +67,7 @@ class Repository:
     revision: str | None = None
     """A commit, branch or tag; None: the main branch."""
     variant: str = "fp16"
-    """Which files of weights are taken where there are several, such as "fp16" in half precision."""
+    """The variant of the weights that is taken where there are several, such as "fp16", which is half precision."""
     gated: bool = False
     """Whether its owner gives access only to those who have accepted conditions."""
     size: int | None = None

@@ -33,7 +33,7 @@ REPOSITORY = re.compile(r"(?P<id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>\w[\w./-]*
 
 
 def find(name: str) -> Model:
-    """The model of that name or alias, in that file, or at that URL (with #sha256=… if the hash is known).
+    """Finds the model of that name or alias, in that file, or at that URL (with #sha256=… if the hash is known).
 
     A diffusion model may also be in a folder, or in a repository of the hub: owner/name, or owner/name@revision.
     Upper case, hyphens, underscores and spaces make no difference in a name. Raises ModelError, which suggests the most
@@ -68,7 +68,7 @@ def find(name: str) -> Model:
 
 
 def models() -> tuple[Model, ...]:
-    """The models of the catalog, of the user's own catalog (`catalog.toml` in `cache_dir()`), and imported ones.
+    """Returns the models of the catalog, of the user's catalog (`catalog.toml` in `cache_dir()`), and imported ones.
 
     Raises ModelError when the user's own catalog cannot be read.
     """
@@ -78,7 +78,7 @@ def models() -> tuple[Model, ...]:
 
 @functools.cache
 def _read_published() -> tuple[Model, ...]:
-    """The models that come with this package: inside it when it was installed from a wheel, else beside it."""
+    """Reads the models that come with this package: inside it when it was installed from a wheel, else beside it."""
     package = Path(__file__).parent.parent
     places = (package / "models" / "catalog.toml", package.parent / "models" / "catalog.toml")
     return _read(next(place for place in places if place.is_file()))
@@ -96,7 +96,7 @@ def _read(file: Path) -> tuple[Model, ...]:
 
 
 def _model(block: dict[str, Any], folder: Path) -> Model:
-    """Reads an entry. Raises KeyError for a missing key, ValueError for an unknown kind, TypeError for a wrong type."""
+    """Reads a block. Raises KeyError for a missing key, ValueError for an unknown kind, TypeError for a wrong type."""
     if block.get("kind", "network") not in KINDS:
         raise ValueError(f"{block['name']}: its kind {block['kind']!r} is not one of {', '.join(KINDS)}")
     texts = ("kind", "architecture", "purpose", "licence", "author", "home", "notes", "knows")
@@ -119,7 +119,7 @@ def _model(block: dict[str, Any], folder: Path) -> Model:
 
 
 def _in_repository(repository: Repository) -> Model:
-    """The catalog's model of that repository, perhaps in another revision; else a model of its own."""
+    """Returns the catalog's model of that repository, in the revision that is asked for, or else a new model."""
     for model in models():
         if model.repository is not None and model.repository.id == repository.id:
             if repository.revision is None:
@@ -132,7 +132,7 @@ def _in_repository(repository: Repository) -> Model:
 
 
 def _at_url(text: str) -> Model:
-    """The catalog's model with that address, so that its hash is known; else a model of its own."""
+    """Returns the catalog's model with that address, whose hash is known, or else a new model."""
     url, fragment = urldefrag(text)
     for model in models():
         if model.download is not None and url in model.download.urls:

@@ -1,4 +1,4 @@
-"""Where models' files are on this machine: embedded, the user's own, imported, fetched, in an installed package."""
+"""Finds and keeps models' files on this machine: embedded, a user's own, imported, fetched, of an installed package."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ log = logging.getLogger("upscaler")
 
 
 def models_dir() -> Path:
-    """The folder of fetched models; imported and converted ones are in folders below it."""
+    """Returns the folder of fetched models; imported and converted ones are in folders below it."""
     return cache_dir() / "models"
 
 
 def find_local(model: Model) -> Path | None:
-    """A file of the model on this machine, or its folder, unchecked; None when it would have to be fetched."""
+    """Returns a file of the model on this machine, or its folder, unchecked; None if it would have to be fetched."""
     if model.repository is not None:
         return hub.find_local(model.repository)
     places = [model.file, *_own_places(model)]
@@ -41,7 +41,7 @@ def find_local(model: Model) -> Path | None:
 def fetch_model(
     model: Model, progress: ProgressCallback | None = None, *, offline: bool | None = None, allow_pickle: bool = False
 ) -> Path:
-    """Returns a file of the model that is whole and right, fetched if need be and allowed.
+    """Returns the path of the model's file, which is fetched if need be and allowed.
 
     It is sought in this order: the model's own file, the cache, an installed package (converted once), the network. A
     known hash is checked each time. For a model in a repository the folder is returned; its weights are safetensors
@@ -105,7 +105,7 @@ def keep_download(model: Model, file: Path) -> Path:
 
 
 def imported_models() -> tuple[Model, ...]:
-    """The models that `upscaler models import` has put here."""
+    """Returns the models that `upscaler models import` has put here."""
     files = sorted((models_dir() / "imported").glob("*.safetensors"))
     return tuple(
         Model(
@@ -120,12 +120,12 @@ def imported_models() -> tuple[Model, ...]:
 
 
 def imported_path(name: str) -> Path:
-    """The path of an imported model of that name, whether it exists or not."""
+    """Returns the path of an imported model of that name, whether it exists or not."""
     return models_dir() / "imported" / f"{name}.safetensors"
 
 
 def from_ncnn(file: Path) -> Model:
-    """The network in a pair of ncnn files, one of which is `file`; it is converted once. Raises ModelError."""
+    """Returns the network in a pair of ncnn files, one of which is `file`; it is converted once. Raises ModelError."""
     param, bin = ncnn.find_pair(file)
     path = _converted_path(param.stem, weights_sha256(param), weights_sha256(bin))
     if not path.is_file():
@@ -164,14 +164,14 @@ def write_weights(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def _own_places(model: Model) -> list[Path]:
-    """Where the converted file and the download of a model belong."""
+    """Returns the paths where the converted file and the download of a model belong."""
     package, target = model.package, _target(model)
     converted = [_converted_path(package.param, package.param_sha256, package.bin_sha256)] if package else []
     return converted if target is None else [*converted, target]
 
 
 def _target(model: Model) -> Path | None:
-    """The path of the model's download, whether it is there or not; None if it has none.
+    """Returns the path of the model's download, whether it is there or not; None if the model has no download.
 
     Without a known hash it is in a folder that is named after the address.
     """
@@ -184,7 +184,7 @@ def _target(model: Model) -> Path | None:
 
 
 def _from_package(name: str, package: Package) -> Path | None:
-    """The converted file; None if the package, or this version of it, is not installed."""
+    """Returns the converted file, made once; None if the package, or this version of it, is not installed."""
     converted = _converted_path(package.param, package.param_sha256, package.bin_sha256)
     if converted.is_file():
         return converted
@@ -222,7 +222,7 @@ def _scale(about: Mapping[str, str]) -> int | None:
 
 
 def _about(file: Path) -> Mapping[str, str]:
-    """The notes that the conversion has left in a file's header; empty if it cannot be read."""
+    """Returns the notes that the conversion has left in a file's header; empty if it cannot be read."""
     try:
         stat = file.stat()
         return _header(file, stat.st_size, stat.st_mtime_ns)
@@ -232,13 +232,13 @@ def _about(file: Path) -> Mapping[str, str]:
 
 @functools.lru_cache(maxsize=256)
 def _header(file: Path, size: int, mtime_ns: int) -> Mapping[str, str]:
-    """Opens a file once, until its size or time is another."""
+    """Reads the notes in a file's header, again only when its size or time has changed."""
     with safe_open(file, "np") as content:
         return content.metadata() or {}
 
 
 def _advise_manual(model: Model, target: Path | None) -> str:
-    """A sentence on how to get the file without this program."""
+    """Returns a sentence on how to get the file without this program."""
     if target is None or model.download is None:
         return "none of its files is on this machine."
     source = model.download.urls[0] if model.download.urls else model.home

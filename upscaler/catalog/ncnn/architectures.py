@@ -14,7 +14,7 @@ _CONCATS = 12
 """Concat layers in one RRDB: four in each of its three dense blocks."""
 
 _FOLDS = (1, 1 / 2, 1 / 4)
-"""What spandrel can tell from the channels of the first convolution."""
+"""Zooms before RRDBNet's first convolution that spandrel can tell from the channels of that."""
 
 _SPAN_MEAN = (0.4488, 0.4371, 0.4040)
 _SPAN_RANGE = 255.0
@@ -24,9 +24,9 @@ _CROP_AXES = (-2.0, -1.0)
 
 
 def compact(walk: Walk) -> Blob:
-    """SRVGGNetCompact, of Real-ESRGAN (Wang et al., 2021): convolutions with an activation after each but the last.
+    """Walks SRVGGNetCompact, of Real-ESRGAN (Wang et al., 2021): convolutions, with activations between them.
 
-    The channels of that become pixels, which are added to the picture.
+    The channels of the last one become pixels, which are added to the picture, enlarged by repeating its pixels.
     """
     x = walk.input
     last = 2 * walk.count("Convolution") - 2
@@ -37,9 +37,9 @@ def compact(walk: Walk) -> Blob:
 
 
 def rrdbnet(walk: Walk) -> Blob:
-    """RRDBNet, of ESRGAN (Wang et al., 2018), in the names of Real-ESRGAN: residual blocks, then doublings.
+    """Walks RRDBNet, of ESRGAN (Wang et al., 2018), with the names of Real-ESRGAN: residual blocks, then doublings.
 
-    In front, pixels may become channels.
+    Before the first convolution, blocks of pixels may become channels.
     """
     x = walk.unshuffle(walk.input) if walk.count("Reorg") else walk.input
     if x.zoom not in _FOLDS:
@@ -67,9 +67,9 @@ def _dense_block(walk: Walk, x: Blob, name: str) -> Blob:
 
 
 def span(walk: Walk) -> Blob:
-    """SPAN (Wan et al., 2023), whose convolutions are merged when it is exported: six blocks that weigh themselves.
+    """Walks SPAN (Wan et al., 2023), whose convolutions are merged at export: six blocks that weigh their own results.
 
-    Four of their results together become pixels.
+    Four of the results, joined by channels, become pixels.
     """
     x = walk.input
     if walk.count("MemoryData"):
@@ -96,7 +96,7 @@ def _span_normalise(walk: Walk, x: Blob) -> Blob:
 
 
 def _span_block(walk: Walk, x: Blob, name: str) -> tuple[Blob, Blob]:
-    """The result of a block, and that of its first convolution, activated."""
+    """Walks a block; returns its result, and that of its first convolution after the activation."""
     inner = walk.step("Swish", _merged_convolution(walk, x, f"{name}.c1_r"))
     y = walk.step("Swish", _merged_convolution(walk, inner, f"{name}.c2_r"))
     y = _merged_convolution(walk, y, f"{name}.c3_r")
@@ -105,10 +105,10 @@ def _span_block(walk: Walk, x: Blob, name: str) -> tuple[Blob, Blob]:
 
 
 def _merged_convolution(walk: Walk, x: Blob, name: str) -> Blob:
-    """A convolution that was trained as a chain of three beside one of 1x1.
+    """Walks a convolution that was trained as a chain of three beside one of 1x1.
 
-    It is written as such a chain again, of which only the middle does anything: what spandrel merges from it is exactly
-    what was stored.
+    Its weights are kept as such a chain, of which only the middle changes anything, so that spandrel merges them to
+    exactly those that were stored.
     """
     result = walk.convolution(x, f"{name}.eval_conv")
     weight, bias = walk.weights[f"{name}.eval_conv.weight"], walk.weights[f"{name}.eval_conv.bias"]
@@ -127,12 +127,12 @@ def _merged_convolution(walk: Walk, x: Blob, name: str) -> Blob:
 
 
 def _eye(outputs: int, inputs: int) -> FloatArray:
-    """The weights of a convolution of 1x1 that passes on what it takes."""
+    """Returns the weights of a 1x1 convolution that passes its channels on: float32 (outputs, inputs, 1, 1)."""
     return np.eye(outputs, inputs, dtype=np.float32)[..., None, None]
 
 
 def upcunet(walk: Walk) -> Blob:
-    """UpCunet, of Real-CUGAN: two U-shaped networks, of which the second corrects what the first enlarges.
+    """Walks UpCunet, of Real-CUGAN: two U-shaped networks, of which the second corrects what the first enlarges.
 
     A graph has neither the margin around the picture nor, for a scale of 4, the enlarged picture that is added at the
     end: the program that runs it does both, as the PyTorch network does.
@@ -184,7 +184,7 @@ def _up(walk: Walk, x: Blob, name: str) -> Blob:
 
 
 def _weigh(walk: Walk, x: Blob, name: str) -> Blob:
-    """Each channel times a weight that follows from the means of all."""
+    """Walks a multiplication of each channel by a weight that follows from the means of all channels."""
     mean = walk.step("Pooling", x, method=1, whole=1)
     weight = walk.step("ReLU", walk.dense(mean, f"{name}.seblock.conv1"))
     weight = walk.step("Sigmoid", walk.dense(weight, f"{name}.seblock.conv2"))
@@ -201,4 +201,4 @@ ARCHITECTURES: Final[dict[str, tuple[str, Callable[[Walk], Blob]]]] = {
     "Concat": ("RRDBNet", rrdbnet),
     "Convolution": ("SRVGGNetCompact", compact),
 }
-"""Typical layer: name and walk. Checked in order: the first whose typical layer is in the graph is used."""
+"""Name and walk, by typical layer. The first whose typical layer is in the graph is used."""

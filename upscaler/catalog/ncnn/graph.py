@@ -118,7 +118,7 @@ class Layer:
         return f"{self.kind} {self.name}"
 
     def number(self, name: str) -> float:
-        """A parameter that is one number."""
+        """Returns a parameter that is one number."""
         value = self.parameters[name]
         assert not isinstance(value, tuple)
         return value
@@ -126,7 +126,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Layers in an order in which they can be computed. Copies are dissolved and activations stand on their own."""
+    """Layers in an order in which they can be computed, without copies; activations are layers of their own."""
 
     file: Path
     layers: tuple[Layer, ...]
@@ -186,7 +186,7 @@ def read_graph(file: Path) -> Graph:
 
 
 def _lines(file: Path) -> list[str]:
-    """The lines of a text graph that hold its layers."""
+    """Reads the lines of a text graph that hold its layers. Raises ModelError when it is not such a graph."""
     try:
         size = file.stat().st_size
         content = file.read_bytes() if size <= _MAX_BYTES else b""
@@ -209,7 +209,7 @@ def _lines(file: Path) -> list[str]:
 
 
 def _layer(file: Path, line: str) -> tuple[Layer, list[str]]:
-    """Reads the line of a layer; returns the layer and the names of all that it gives."""
+    """Reads the line of a layer; returns the layer and the names of all of its results."""
     try:
         kind, name, takes, gives, *rest = line.split()
         inputs, outputs = rest[: int(takes)], rest[int(takes) : int(takes) + int(gives)]
@@ -229,7 +229,7 @@ def _layer(file: Path, line: str) -> tuple[Layer, list[str]]:
 
 
 def _parameter(field: str) -> tuple[int, Value]:
-    """Reads number and value from 0=3, 1=0.2,1.0 or, as arrays were written at first, -23301=2,0.2,1.0."""
+    """Reads number and value from "0=3", from "1=0.2,1.0", or from an array's old form, "-23301=2,0.2,1.0"."""
     number, value = field.split("=")
     values = tuple(map(_value, value.split(",")))
     if int(number) > _ARRAYS:
@@ -240,7 +240,7 @@ def _parameter(field: str) -> tuple[int, Value]:
 
 
 def _value(text: str) -> float:
-    """Reads a number as it was before it was rounded to float32, so that it can be compared."""
+    """Reads a finite number, rounded to six digits as it was before it became float32, so that it can be compared."""
     value = float(text)
     if not math.isfinite(value):
         raise ValueError

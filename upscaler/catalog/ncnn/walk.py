@@ -34,9 +34,9 @@ class Blob:
 
 
 class Walk:
-    """Each method names what the architecture computes next, and gives the blob that holds it.
+    """A walk along an architecture: each method finds the layer that computes its next step, and returns the result.
 
-    It raises ModelError when no layer of the graph computes just that: every parameter of a layer is compared, those
+    They raise ModelError when no layer of the graph computes just that: every parameter of a layer is compared, those
     that the method does not name with ncnn's default.
     """
 
@@ -50,44 +50,44 @@ class Walk:
         self.input = Blob(graph.input, stored[first.output][0].shape[1] // next(folds, 1), 1.0)
 
     def count(self, kind: str, **parameters: Value) -> int:
-        """How many layers of a kind there are, with these parameters."""
+        """Returns how many layers of a kind there are with these parameters."""
         return sum(
             layer.kind == kind and parameters.items() <= layer.parameters.items() for layer in self._graph.layers
         )
 
     def has(self, kind: str, *inputs: Blob) -> bool:
-        """Whether a layer of that kind takes these blobs."""
+        """Returns whether a layer of that kind takes these blobs."""
         return (kind, tuple(blob.name for blob in inputs)) in self._layers
 
     def step(self, kind: str, *inputs: Blob, **parameters: Value) -> Blob:
-        """A layer without weights, whose result has the size and the channels of what it takes."""
+        """Follows a layer without weights, whose result has the size and the channels of its inputs."""
         layer = self._layer(kind, inputs, parameters)
         if any(blob.channels != inputs[0].channels for blob in inputs):
             self.refuse(f"{layer} takes blobs of {' and '.join(str(blob.channels) for blob in inputs)} channels")
         return Blob(layer.output, inputs[0].channels, inputs[0].zoom)
 
     def convolution(self, x: Blob, name: str, kernel: int = 3, stride: int = 1, padding: int | None = None) -> Blob:
-        """A convolution, padded by default so that its result is as large as `x`."""
+        """Follows a convolution, padded by default so that with stride 1 its result is as large as `x`."""
         margin = (kernel - 1) // 2 if padding is None else padding
         parameters = {"kernel": kernel, "stride": stride, "padding": margin}
         return self._convolve("Convolution", x, name, parameters, 1 / stride)
 
     def deconvolution(self, x: Blob, name: str, kernel: int, stride: int, padding: int = 0) -> Blob:
-        """A transposed convolution, whose weights PyTorch has as (in, out, height, width)."""
+        """Follows a transposed convolution, whose weights PyTorch has as (in, out, height, width)."""
         parameters = {"kernel": kernel, "stride": stride, "padding": padding}
         result = self._convolve("Deconvolution", x, name, parameters, stride)
         self.weights[f"{name}.weight"] = self.weights[f"{name}.weight"].swapaxes(0, 1).copy()
         return result
 
     def dense(self, x: Blob, name: str) -> Blob:
-        """A convolution of 1x1 of a single pixel."""
+        """Follows an InnerProduct, which is a 1x1 convolution of a single pixel."""
         return self._convolve("InnerProduct", x, name, {}, 1)
 
     def leaky(self, x: Blob, slope: float) -> Blob:
         return self.step("ReLU", x, slope=slope)
 
     def prelu(self, x: Blob, name: str) -> Blob:
-        """A PReLU, which has a slope for each channel; a ReLU, leaky or not, has the same one for all."""
+        """Follows a PReLU, which has a slope for each channel, or a ReLU, leaky or not, which has one for all."""
         if self.has("ReLU", x):
             layer = self._layer("ReLU", (x,), {}, free=("slope",))
             slopes = np.array([layer.number("slope")], np.float32)
@@ -100,7 +100,7 @@ class Walk:
         return Blob(layer.output, x.channels, x.zoom)
 
     def add(self, x: Blob, y: Blob, share: float = 1) -> Blob:
-        """x + share·y, by one layer or by two."""
+        """Follows x + share·y, which one layer computes or two."""
         if share != 1 and self.has("BinaryOp", y):
             y, share = self.step("BinaryOp", y, operation=MULTIPLY, scalar=1, value=share), 1
         if self.has("Eltwise", x, y):
@@ -110,20 +110,20 @@ class Walk:
         return self.step("BinaryOp", x, y, operation=ADD)
 
     def concat(self, *parts: Blob) -> Blob:
-        """The parts joined by channels; one part needs no layer."""
+        """Follows the joining of parts by channels; a single part needs no layer."""
         if len(parts) == 1:
             return parts[0]
         layer = self._layer("Concat", parts, {})
         return Blob(layer.output, sum(part.channels for part in parts), parts[0].zoom)
 
     def constant(self) -> tuple[Blob, FloatArray]:
-        """The only constant of the graph, a value for each channel."""
+        """Returns the only constant of the graph and its values, float32 (channels,)."""
         layer = self._layer("MemoryData", (), {"width": 1, "height": 1}, free=("channels",))
         values = self._stored[layer.output][0]
         return Blob(layer.output, values.size, 1), values
 
     def nearest(self, x: Blob, factor: float) -> Blob:
-        """Enlargement by repeating pixels; a factor of 1 needs no layer."""
+        """Follows an enlargement by repeating pixels; a factor of 1 needs no layer."""
         if factor == 1 and not self.has("Interp", x):
             return x
         layer = self._layers.get(("Interp", (x.name,)))
@@ -138,7 +138,7 @@ class Walk:
         return Blob(layer.output, x.channels, x.zoom * factor)
 
     def shuffle(self, x: Blob) -> Blob:
-        """Channels turned into pixels; one pixel for each channel needs no layer."""
+        """Follows a PixelShuffle, which turns channels into pixels; a factor of 1 needs no layer."""
         if not self.has("PixelShuffle", x):
             return x
         layer = self._layer("PixelShuffle", (x,), {}, free=("factor",))
@@ -148,13 +148,13 @@ class Walk:
         return Blob(layer.output, x.channels // factor**2, x.zoom * factor)
 
     def unshuffle(self, x: Blob) -> Blob:
-        """Pixels turned into channels."""
+        """Follows a Reorg, which turns pixels into channels."""
         layer = self._layer("Reorg", (x,), {}, free=("factor",))
         factor = read_count(self._graph.file, layer, "factor")
         return Blob(layer.output, x.channels * factor**2, x.zoom / factor)
 
     def end(self, x: Blob) -> Blob:
-        """What the graph gives: `x`, or a bicubic reduction of it."""
+        """Returns the result of the graph, which must be `x` or a bicubic reduction of it."""
         if self.has("Interp", x):
             layer = self._layer("Interp", (x,), {"filter": _BICUBIC}, free=("factor_x", "factor_y"))
             factors = {layer.number("factor_x"), layer.number("factor_y")}
@@ -168,7 +168,7 @@ class Walk:
         return x
 
     def scale(self, x: Blob) -> int:
-        """How many times wider than the picture a result is."""
+        """Returns how many times wider than the picture a result is, a whole number."""
         if x.zoom % 1 or x.zoom < 1:
             self.refuse(f"{self._maker(x)} gives a picture {x.zoom:g} times as wide")
         return int(x.zoom)
@@ -180,7 +180,7 @@ class Walk:
     def _layer(
         self, kind: str, inputs: Sequence[Blob], parameters: Mapping[str, Value], free: Collection[str] = ()
     ) -> Layer:
-        """The layer of that kind that takes `inputs` and has `parameters`; those named in `free` may be anything."""
+        """Finds the layer of a kind that takes `inputs` and has `parameters`; those named in `free` may be anything."""
         names = tuple(blob.name for blob in inputs)
         commutes = parameters.get("operation") in (ADD, MULTIPLY)
         layer = self._layers.get((kind, names)) or (self._layers.get((kind, names[::-1])) if commutes else None)

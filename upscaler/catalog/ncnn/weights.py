@@ -58,13 +58,13 @@ def _convolution(reader: _Reader, layer: Layer) -> tuple[FloatArray, FloatArray]
             f"{reader.graph}: {layer} has {size} weights for {outputs} filters of {width}x{height}, and bias "
             f"{layer.number('bias'):g}. {DAMAGED}"
         )
-    weight = reader.read_flagged(layer, size).reshape(outputs, inputs, height, width)
+    weight = reader.read_floats(layer, size).reshape(outputs, inputs, height, width)
     bias = reader.read_float32(layer, outputs) if layer.number("bias") else np.zeros(outputs, np.float32)
     return weight, bias
 
 
 class _Reader:
-    """The content of a file of weights, taken from its front."""
+    """The content of a file of weights, which is read from its beginning on."""
 
     def __init__(self, graph: Graph, file: Path) -> None:
         self.graph, self.file, self._at = graph.file, file, 0
@@ -73,8 +73,8 @@ class _Reader:
         except OSError as error:
             raise ModelError(f"{file}: cannot be read ({error.strerror}).") from error
 
-    def read_flagged(self, layer: Layer, count: int) -> FloatArray:
-        """Takes the next values of a layer, stored as the flag in front of them says: float32 (count,)."""
+    def read_floats(self, layer: Layer, count: int) -> FloatArray:
+        """Reads the next values of a layer, float32 or float16 as the flag before them says, as float32 (count,)."""
         flag = int.from_bytes(self._take(layer, 4), "little")
         if flag == _FLOAT32:
             return self.read_float32(layer, count)
@@ -87,11 +87,11 @@ class _Reader:
         return self._check(layer, np.frombuffer(content, "<f2", count).astype(np.float32))
 
     def read_float32(self, layer: Layer, count: int) -> FloatArray:
-        """Takes the next values of a layer, stored as float32: float32 (count,)."""
+        """Reads the next values of a layer, which have no flag and are float32: float32 (count,)."""
         return self._check(layer, np.frombuffer(self._take(layer, 4 * count), "<f4").astype(np.float32))
 
     def check_end(self) -> None:
-        """Checks that all was read. Raises ModelError when something is left over."""
+        """Raises ModelError when something is left over."""
         if left := len(self._content) - self._at:
             raise ModelError(
                 f"{self.file}: it holds {left} bytes more than {self.graph.name} describes. They do not "
