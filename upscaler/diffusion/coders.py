@@ -35,12 +35,12 @@ class Coder:
 
     head: Part
     middle: Part | None = None
-    """The part with attention from every cell to every other, which is right for whole canvases, whatever its halo."""
+    """The part in which every cell attends to every other: it is exact on a whole canvas only, whatever its halo."""
     tail: Part | None = None
 
 
 def is_divisible(vae: Any) -> bool:
-    """Whether `decoder` and `encoder` know how the VAE is built: AutoencoderKL, Flux.2's, and AutoencoderTiny."""
+    """Returns whether `decoder` and `encoder` know how the VAE is built: AutoencoderKL, Flux.2's, AutoencoderTiny."""
     return isinstance(vae, AutoencoderTiny) or (
         isinstance(vae, AutoencoderKL | AutoencoderKLFlux2)
         and type(vae.encoder) is Encoder
@@ -73,7 +73,7 @@ def encoder(vae: Any) -> Coder:
 
 
 def _part(*modules: nn.Module | None) -> Part:
-    """Modules in a row, without those that a VAE does not have."""
+    """Joins modules in a row, without those that a VAE does not have."""
     row = nn.Sequential(*(module for module in modules if module is not None))
     layers = list(row.modules())  # in the order in which they are computed
     down = math.prod(layer.stride[0] for layer in layers if isinstance(layer, nn.Conv2d))

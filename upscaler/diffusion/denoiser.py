@@ -38,7 +38,7 @@ class NotFinite(EngineError):
 def tile_denoiser(
     pipeline: DiffusionPipeline, *, tile: int, overlap: int, batch: int, progress: WindowsCallback | None = None
 ) -> Iterator[None]:
-    """Context manager: inside it, a pipeline denoises its canvas in windows of `tile` latents, `batch` of them at once.
+    """Makes a pipeline denoise its canvas, inside the context, in windows of `tile` latents, `batch` of them at once.
 
     A canvas no larger than a window is left to the stock pipeline. The best `tile` is the size that the model was
     trained at, the best `overlap` a quarter of it (see `Grid.stagger`). What `progress` raises ends the call.
@@ -56,7 +56,7 @@ def tile_denoiser(
 
 
 def grid_of(pipeline: DiffusionPipeline, canvas: Size, tile: int, overlap: int) -> Grid:
-    """The windows of a canvas of latents at its first step; arguments and errors as for `tile_denoiser`."""
+    """Returns the windows of a canvas of latents at its first step; arguments and errors are as for `tile_denoiser`."""
     denoiser = denoiser_of(pipeline)
     kind = family(denoiser)
     size = Size(canvas.width // kind.cell, canvas.height // kind.cell)
@@ -64,7 +64,7 @@ def grid_of(pipeline: DiffusionPipeline, canvas: Size, tile: int, overlap: int) 
 
 
 def multiple_of(pipeline: DiffusionPipeline) -> int:
-    """The number by which the sides of a canvas of latents must be divisible. Raises ModelError."""
+    """Returns the number by which the sides of a canvas of latents must be divisible. Raises ModelError."""
     denoiser = denoiser_of(pipeline)
     kind = family(denoiser)
     return kind.cell * kind.align(denoiser)
@@ -92,7 +92,7 @@ class _Run:
         self._seen: float | None = None
 
     def denoise(self, *args: Any, **kwargs: Any) -> Any:
-        """The prediction for the whole canvas, in the form in which the denoiser itself gives it."""
+        """Returns the prediction for the whole canvas, in the form in which the denoiser itself gives it."""
         arguments = self._denoiser.arguments(args, kwargs)
         canvas = self._kind.canvas(arguments)
         step = self._kind.step(arguments)
@@ -108,7 +108,7 @@ class _Run:
         return Transformer2DModelOutput(sample=result) if arguments.get("return_dict", True) else (result,)
 
     def defer(self, *args: Any, **kwargs: Any) -> Any:
-        """The residuals of the ControlNet if the canvas is a single window, else the arguments to compute them from."""
+        """Returns the ControlNet's residuals if the canvas is one window, else the arguments to compute them from."""
         assert self.control is not None
         arguments = self.control.arguments(args, kwargs)
         if self._grid(arguments["sample"], 0).count == 1:
@@ -118,7 +118,7 @@ class _Run:
         return [arguments], arguments
 
     def _join(self, arguments: Arguments, canvas: torch.Tensor, windows: Grid) -> torch.Tensor:
-        """The weighted sum of all predictions, in float32, on the canvas's device, which may not be the denoiser's."""
+        """Sums the predictions by their weights, in float32, on the canvas's device, perhaps not the denoiser's."""
         pairs = list(zip(windows.regions(), windows.weights(), strict=True))
         total = torch.zeros(0)
         done = 0
@@ -145,7 +145,7 @@ class _Run:
         return total.to(prediction.dtype)
 
     def _predict(self, arguments: Arguments, canvas: torch.Tensor, regions: list[Region]) -> torch.Tensor:
-        """The predictions for regions of every row of the canvas: (rows, regions, channels, height, width)."""
+        """Predicts regions of every row of the canvas; returns (rows, regions, channels, height, width)."""
         call = self._kind.windowed(arguments, self._cut(canvas, regions), len(regions))
         deferred = arguments.get("mid_block_additional_residual")
         if isinstance(deferred, dict):  # as `defer` has returned it
@@ -155,7 +155,7 @@ class _Run:
         return prediction.reshape(len(canvas), len(regions), *prediction.shape[1:])
 
     def _residuals(self, arguments: Arguments, regions: list[Region]) -> Arguments:
-        """The residuals that the ControlNet adds in these regions; it sees the same windows of canvas and picture."""
+        """Returns the residuals of the ControlNet for these regions; it sees the same windows of canvas and picture."""
         assert self.control is not None
         sample, picture = arguments["sample"], arguments["controlnet_cond"]
         factor = picture.shape[-1] // sample.shape[-1]
@@ -166,7 +166,7 @@ class _Run:
         return {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
 
     def _cut(self, canvas: torch.Tensor, regions: list[Region]) -> torch.Tensor:
-        """The regions of every row, on the computing device: all of the first row, then all of the second."""
+        """Cuts regions from every row, to the computing device: all of the first row, then all of the second."""
         return torch.stack([crop(canvas, region) for region in regions], 1).flatten(0, 1).to(self._device)
 
     def _grid(self, canvas: torch.Tensor, step: int) -> Grid:
@@ -185,12 +185,12 @@ class _Run:
 
 
 def crop(canvas: torch.Tensor, region: Region) -> torch.Tensor:
-    """A view of the region in the last two dimensions."""
+    """Returns a view of the region in the last two dimensions."""
     return canvas[..., region.y : region.y + region.height, region.x : region.x + region.width]
 
 
 def denoiser_of(pipeline: DiffusionPipeline) -> torch.nn.Module:
-    """The transformer or the UNet of a pipeline. Raises ModelError when it has neither."""
+    """Returns the transformer or the UNet of a pipeline. Raises ModelError when it has neither."""
     denoiser: torch.nn.Module | None = getattr(pipeline, "transformer", None) or getattr(pipeline, "unet", None)
     if denoiser is None:
         raise ModelError(f"{type(pipeline).__name__}: there is neither a UNet nor a transformer. Use another model.")

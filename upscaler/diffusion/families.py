@@ -1,4 +1,4 @@
-"""How denoisers of diffusers are called: which argument is the canvas, and how a window takes its place.
+"""Tells how denoisers of diffusers are called: which argument is the canvas, and how a window takes its place.
 
 To add a family: a row in FAMILIES, and a subclass of `Family` if no present one describes its calls.
 """
@@ -32,33 +32,33 @@ class Family:
     """Latents along a side of one cell of the canvas."""
 
     def align(self, denoiser: Any) -> int:
-        """Cells from one place where a window may begin to the next: UNets halve the canvas at every level but the
-        last, transformers cut it into patches."""
+        """Returns the number of cells of which windows begin at multiples: UNets halve the canvas at every level but
+        the last, transformers cut it into patches."""
         blocks = getattr(denoiser.config, "block_out_channels", None)
         return 2 ** (len(blocks) - 1) if blocks else int(denoiser.config.patch_size)
 
     def canvas(self, arguments: Arguments) -> torch.Tensor:
-        """The canvas of a call."""
+        """Returns the canvas of a call."""
         canvas: torch.Tensor = arguments[self.name]
         return canvas
 
     def windowed(self, arguments: Arguments, windows: torch.Tensor, times: int) -> Arguments:
-        """The call for `times` windows of each row: all of the first row, then all of the second."""
+        """Returns the call for `times` windows of each row: all of the first row, then all of the second."""
         rows = len(arguments[self.name])
         return {name: repeat_rows(value, rows, times) for name, value in arguments.items()} | {self.name: windows}
 
     def step(self, arguments: Arguments) -> float:
-        """A number that differs from step to step."""
+        """Returns a number that differs from step to step."""
         timestep = arguments[self.timestep]
         return float(timestep.flatten()[0] if isinstance(timestep, torch.Tensor) else timestep)
 
     def prediction(self, output: Any, size: Size) -> torch.Tensor:
-        """The denoiser's output for canvases or windows of this size, as one tensor (rows, channels, height, width)."""
+        """Returns the output for canvases or windows of this size as one tensor (rows, channels, height, width)."""
         prediction: torch.Tensor = output
         return prediction
 
     def output(self, canvas: torch.Tensor) -> Any:
-        """The reverse of `prediction`: a tensor in the form of the denoiser's output."""
+        """Reverses `prediction`: returns a tensor in the form of the denoiser's output."""
         return canvas
 
 
@@ -72,7 +72,7 @@ class Tokens(Family):
         return 1
 
     def canvas(self, arguments: Arguments) -> torch.Tensor:
-        """See `Family`. Raises ModelError for other tokens than those of one canvas."""
+        """Returns the canvas of a call. Raises ModelError for other tokens than those of one canvas."""
         tokens: torch.Tensor = arguments[self.name]
         size = self._size(arguments)
         if size.pixels != tokens.shape[1]:
@@ -154,7 +154,7 @@ all of a batch, and beyond the trained extent no model has seen any.
 
 
 def family(denoiser: torch.nn.Module) -> Family:
-    """How the denoiser is called. Raises ModelError for a class that cannot be computed in windows."""
+    """Returns how the denoiser is called. Raises ModelError for a class that cannot be computed in windows."""
     for kind in type(denoiser).__mro__:
         if kind.__name__ in FAMILIES:
             return FAMILIES[kind.__name__]

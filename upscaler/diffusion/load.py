@@ -49,7 +49,7 @@ class Source:
     file: Path | None = None
 
     def config(self, part: str) -> dict[str, Any]:
-        """The configuration of a part, "" for a single network; empty for a part that the model does not have."""
+        """Returns the configuration of a part, "" for a single network; empty for a part the model does not have."""
         path = self.folder / part / CONFIG
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         return config
@@ -60,7 +60,7 @@ def load(
 ) -> DiffusionPipeline:
     """Loads the pipeline for a task, all of its weights in one precision.
 
-    `guide` is a ControlNet for "image-to-image". `safety_checker`: whether the one of a model that has one is loaded.
+    `guide` is a ControlNet for "image-to-image". `safety_checker`: whether the model's own is loaded, if it has one.
     Raises ModelError for whatever is wrong with the model, OutOfMemory when it is too large to be loaded.
     """
     target = class_for(source, task)
@@ -73,7 +73,7 @@ def load(
         more["safety_checker"] = None
     if "requires_safety_checker" in options and "safety_checker" in more:
         more["requires_safety_checker"] = False
-    if "add_watermarker" in options:  # or it would depend on what else is installed
+    if "add_watermarker" in options:  # its default depends on what else is installed
         more["add_watermarker"] = False
     pipeline = _load(source, target, dtype, more)
     pipeline.set_progress_bar_config(disable=True)
@@ -81,7 +81,7 @@ def load(
 
 
 def fetch_pipeline(model: Model, *, allow_pickle: bool = False, offline: bool | None = None) -> Source:
-    """Fetches missing files of a diffusion model, if allowed, and says where all are. Raises ModelError."""
+    """Fetches missing files of a diffusion model, if allowed, and returns where all are. Raises ModelError."""
     if model.diffusers is not None and Version(diffusers.__version__) < Version(model.diffusers):
         raise ModelError(
             f"{model.name}: diffusers {model.diffusers} or later is needed, and {diffusers.__version__} is installed. "
@@ -99,7 +99,7 @@ def fetch_pipeline(model: Model, *, allow_pickle: bool = False, offline: bool | 
 
 
 def class_for(source: Source, task: Task) -> type[DiffusionPipeline]:
-    """The class that does the task with the parts of the model, known from its index alone. Raises ModelError."""
+    """Returns the class that does the task with the model's parts, known from its index alone. Raises ModelError."""
     name = source.layout.class_name
     own = getattr(diffusers, name, None)
     if source.layout.is_network or not (isinstance(own, type) and issubclass(own, DiffusionPipeline)):
@@ -140,7 +140,7 @@ def _load(source: Source, wanted: Any, dtype: torch.dtype, more: dict[str, Any])
         raise OutOfMemory(
             f"{source.name}: the model is too large for the memory of this machine. Choose a smaller one."
         ) from error
-    except NotImplementedError as error:  # what torch says of weights that are empty because the file lacks them
+    except NotImplementedError as error:  # torch raises it for weights that are empty because the file lacks them
         raise ModelError(gaps) from error
     except Exception as error:
         raise ModelError(
@@ -171,7 +171,7 @@ def _in_folder(name: str, folder: Path, variant: str, allow_pickle: bool) -> Sou
 
 
 def _configuration(file: Path, offline: bool | None) -> Path:
-    """The folder of a repository of the same family as a single file. Raises ModelError."""
+    """Returns the folder with the configuration of a single file's family of models. Raises ModelError."""
     shapes = {name: torch.empty(shape, device="meta") for name, shape in read_shapes(file).items()}
     name = DIFFUSERS_DEFAULT_PIPELINE_PATHS[infer_diffusers_model_type(shapes)]["pretrained_model_name_or_path"]
     family = catalog.find(MOVED.get(name, name)).repository
@@ -183,7 +183,7 @@ def _configuration(file: Path, offline: bool | None) -> Path:
 
 
 def _does(target: type[DiffusionPipeline], task: TaskClass) -> bool:
-    """Whether a class has the parameters of the task, and none of those for films or for filling holes."""
+    """Returns whether a class has the parameters of the task, and none of those for films or for filling holes."""
     parameters = inspect.signature(target.__call__).parameters
     needs_image = "image" in parameters and parameters["image"].default is inspect.Parameter.empty
     makes_other = parameters.keys() & {"num_frames", "mask_image"} or (needs_image and "image" not in task.takes)
@@ -193,7 +193,7 @@ def _does(target: type[DiffusionPipeline], task: TaskClass) -> bool:
 def _control_classes(
     guide: Source, target: type[DiffusionPipeline], source: Source
 ) -> tuple[type, type[DiffusionPipeline]]:
-    """The class of a ControlNet, and the one that does with it what `target` does without one. Raises ModelError."""
+    """Returns a ControlNet's class, and the one that does with it what `target` does without. Raises ModelError."""
     class_name = guide.layout.class_name
     network = getattr(diffusers, class_name, None)
     match = re.fullmatch(r"(\w*?)(ControlNet\w*?)Model", class_name)
@@ -216,7 +216,7 @@ def _control_classes(
 
 
 def read_shapes(file: Path) -> dict[str, list[int]]:
-    """The shapes of all weights in a safetensors file, by their names. Raises ModelError."""
+    """Returns the shapes of all weights in a safetensors file, by their names. Raises ModelError."""
     try:
         with safe_open(file, "np") as content:
             return {name: content.get_slice(name).get_shape() for name in content.keys()}  # noqa: SIM118

@@ -12,7 +12,7 @@ from .options import Lora
 
 
 def add_loras(pipeline: Any, name: str, loras: tuple[Lora, ...]) -> None:
-    """Adds the changes of files to the weights of a pipeline that has none. Raises ModelError, and adds none then."""
+    """Adds LoRA files to the weights of a pipeline that has none yet. Raises ModelError, and then adds none of them."""
     if importlib.util.find_spec("peft") is None:
         raise ModelError(f"{loras[0].file}: a LoRA needs peft, which is not installed. Run pip install peft.")
     if not hasattr(pipeline, "load_lora_weights"):

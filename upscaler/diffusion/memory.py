@@ -1,4 +1,4 @@
-"""How a diffusion model fits into an amount of memory: its precision, its place, its windows and tiles.
+"""Fits a diffusion model into an amount of memory: chooses its precision, its place, its windows and tiles.
 
 The activation values that networks hold were counted for real sizes, without computing, for one row of a batch: the
 UNets of Stable Diffusion 1.5, SDXL, x4 and x2 (26, 16, 15 and 14 values for each channel of their first block and each
@@ -119,10 +119,10 @@ def read_facts(source: Source, control: Source | None = None) -> Facts:
 
 
 def place(facts: Facts, device: torch.device, budget: int | None = None, precision: str = "auto") -> Placement:
-    """The best placement that fits: whole windows first, then all parts on the device, then many windows, large tiles.
+    """Chooses what fits: above all whole windows, then all parts on the device, then many windows and large tiles.
 
-    `budget` is in bytes of the device's memory, weights included, by default the free ones. Raises PlanError
-    when nothing fits, or for a precision that does not exist.
+    `budget` is in bytes of the device's memory, weights included, by default the free ones. Raises PlanError when
+    nothing fits, or for a precision that does not exist.
     """
     if budget is None:
         has_its_own = device.type in ("cuda", "xpu")
@@ -148,7 +148,7 @@ def place(facts: Facts, device: torch.device, budget: int | None = None, precisi
 
 
 def memory_needed(facts: Facts, placement: Placement) -> int:
-    """Bytes of the device's memory that a model in this place takes at most, for its weights and its computing."""
+    """Returns the most bytes of the device's memory that a model in this place takes, for weights and computing."""
     size, on_cpu = placement.dtype.itemsize, placement.device.type == "cpu"
     vae_size = 4 if facts.upcasts and placement.dtype == torch.float16 else size
     cells = placement.batch * GUIDED * placement.window**2
@@ -168,7 +168,7 @@ def memory_needed(facts: Facts, placement: Placement) -> int:
 
 
 def put_in_place(pipeline: DiffusionPipeline, placement: Placement) -> DiffusionPipeline:
-    """Puts a pipeline that was loaded in the placement's precision into its place, and holds CUDA to the budget."""
+    """Moves a pipeline, loaded in the placement's precision, to its place, and limits CUDA's memory to the budget."""
     if getattr(pipeline, "unet", None) is not None:  # the others are not convolutional
         for part in ("unet", "vae", "controlnet"):
             if getattr(pipeline, part, None) is not None:
@@ -189,7 +189,7 @@ def put_in_place(pipeline: DiffusionPipeline, placement: Placement) -> Diffusion
 
 
 def _dtype(device: torch.device, precision: str) -> torch.dtype:
-    """The precision; "auto" prefers bfloat16 where there is hardware for it, because nothing overflows its range."""
+    """Returns the precision; "auto" prefers bfloat16 where hardware has it, because nothing overflows its range."""
     if precision != "auto":
         return pick_precision(precision, device, half=True, bfloat16=True)
     dtype = pick_precision("auto", device, half=False, bfloat16=True)
@@ -203,7 +203,7 @@ def _unet_numbers(config: Mapping[str, Any]) -> float:
 
 
 def _transformer_numbers(config: Mapping[str, Any]) -> float:
-    """Returns the same of a transformer. Flux packs two by two cells into a token's channels, others into a patch."""
+    """Returns the same for a transformer. Flux packs two by two cells into a token's channels, others into a patch."""
     width = config.get("dim") or config.get("num_attention_heads", 24) * config.get("attention_head_dim", 128)
     packs = "Flux" in config.get("_class_name", "")
     patch = 2 if packs else (config.get("patch_size") or (config.get("all_patch_size") or [2])[0])
@@ -211,7 +211,7 @@ def _transformer_numbers(config: Mapping[str, Any]) -> float:
 
 
 def _sizes(source: Source) -> list[tuple[str, int]]:
-    """The part and the number of parameters of each layer; a pickle, which is not opened, counts as one layer."""
+    """Returns part and number of parameters of each layer; a pickle, which is not opened, counts as one layer."""
     if source.file is not None:
         parts = {"model": "unet", "first_stage_model": "vae", "vae": "vae"}  # as CompVis and Stability AI name them
         shapes = read_shapes(source.file).items()

@@ -18,8 +18,8 @@ from ..progress import ProgressCallback
 
 @contextmanager
 def quiet() -> Iterator[list[str]]:
-    """Context manager: inside it, diffusers and transformers show no progress bars or messages; their warnings are
-    collected in the list."""
+    """Hides, inside the context, what diffusers and transformers would show: progress bars, and messages, of which it
+    yields the list of warnings."""
     messages: list[str] = []
     listener = logging.Handler(logging.WARNING)
     listener.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
@@ -43,7 +43,7 @@ def quiet() -> Iterator[list[str]]:
 
 @contextmanager
 def report_steps(pipeline: Any, progress: ProgressCallback | None) -> Iterator[None]:
-    """Context manager: inside it, the progress bar of the pipeline reports its steps to `progress`."""
+    """Makes a pipeline, inside the context, report its steps to `progress` in place of its progress bar."""
     if progress is None:
         yield
         return

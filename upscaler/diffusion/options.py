@@ -1,4 +1,4 @@
-"""Options of diffusion models, in a form that needs no torch; the model chooses what is None."""
+"""Options of diffusion models, in a form that needs no torch; None leaves the choice to the model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Lora:
 
     @staticmethod
     def parse(text: str) -> Lora:
-        """The LoRA that is written as "FILE" or "FILE:WEIGHT". Raises PlanError."""
+        """Reads a LoRA that is written as "FILE" or "FILE:WEIGHT". Raises PlanError for a weight out of range."""
         found = re.fullmatch(r"(.+):([+-]?(?:\d+\.?\d*|\.\d+))", text)
         return Lora(text) if found is None else Lora(found[1], float(found[2]))
 
@@ -67,8 +67,8 @@ class Diffusion:
         check_sampling(self.steps, self.guidance, self.seed)
 
     def noise(self, largest: int) -> int:
-        """Levels of noise that an upscaler adds to its source, 0 to `largest`: 20 of 350 at the default creativity, as
-        StableDiffusionUpscalePipeline has it."""
+        """Returns the level of noise that an upscaler adds to its source, 0 to `largest`: 20 of 350 at the default
+        creativity, as StableDiffusionUpscalePipeline has it."""
         return min(round(320 * self.creativity**2), largest)
 
     @property
@@ -77,7 +77,7 @@ class Diffusion:
         return round(0.1 + 0.7 * self.creativity, 6)
 
     def guidance_for(self, full: float) -> float:
-        """The guidance for a model whose own is `full`; 1, which is none, where there is no text to be guided by."""
+        """Returns the guidance for a model whose own is `full`: if not set, at most 1, which is none, without text."""
         if self.guidance is not None:
             return self.guidance
         if not (self.prompt or self.negative):

@@ -19,14 +19,14 @@ class Inner:
         self.forward: Callable[..., Any] = getattr(module, _slot(module))
 
     def arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """The arguments of a call by the names that `forward` gives them."""
+        """Returns the arguments of a call by the names that `forward` gives them."""
         bound = self._signature.bind(self._module, *args, **kwargs).arguments
         return dict(list(bound.items())[1:])
 
 
 @contextmanager
 def replace_forward(module: torch.nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
-    """Context manager: inside it, `forward` answers the calls of the module; afterwards everything is as before.
+    """Makes `forward` answer the calls of the module inside the context; afterwards everything is as before.
 
     accelerate's hooks wrap `_old_forward` and are made anew after every call of a pipeline, which moves what they wrap
     from there to `forward` and back. So the replacement may be found in the other place at the end.

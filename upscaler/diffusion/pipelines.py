@@ -50,7 +50,7 @@ class Traits:
     source: Literal["latents", "pixels"] = "latents"
     """The form in which the pipeline takes its source."""
     multiple: int | None = None
-    """By which number of pixels the sides of the source must be divisible; None: as many as its denoiser needs."""
+    """Number of pixels by which the sides of the source must be divisible; None: as many as its denoiser needs."""
     minimum: int = 1
     """Pixels that a side of the source has at least."""
 
@@ -63,7 +63,7 @@ FAMILIES: Final[dict[str, Traits]] = {
     ),
     "ZImage": Traits(unguided=0.0),
 }
-"""By the beginning of the class's name, diffusers 0.42."""
+"""Families by the beginning of the class's name, as of diffusers 0.42."""
 
 FIXED: Final = {"use_resolution_binning": False, "clean_caption": False}
 """Arguments of some pipelines that always have these values: sizes are chosen by the callers, and the effect of a
@@ -71,6 +71,6 @@ prompt must not depend on which other libraries are installed."""
 
 
 def traits(pipeline: Any) -> Traits:
-    """The row of a pipeline's family; Stable Diffusion's, which is the default, for those without one."""
+    """Returns the row of a pipeline's family, or for those without one the default, which is Stable Diffusion's."""
     name = type(pipeline).__name__
     return next((row for beginning, row in FAMILIES.items() if name.startswith(beginning)), Traits())

@@ -28,7 +28,7 @@ LONGEST = 10**6
 """Tokens: more than any model sees."""
 
 SHOWN = 60
-"""Characters of what would be lost of a prompt that an error shows at most."""
+"""Most characters of a prompt's end, which would be lost, that an error shows."""
 
 Chunk: TypeAlias = list[tuple[int, float]]
 """As many tokens as an encoder sees at a time, with their weights."""
@@ -46,7 +46,7 @@ class Part:
 
 
 def split_weights(prompt: str) -> list[Part]:
-    """The parts of a prompt, split where weights begin and end: "a (red:1.3) boat" has three."""
+    """Splits a prompt into parts where weights begin and end: "a (red:1.3) boat" has three."""
     found, done = [], 0
     for match in WEIGHTED.finditer(prompt):
         found += [Part(prompt[done : match.start()]), Part(match[1], float(match[2]))]
@@ -56,7 +56,7 @@ def split_weights(prompt: str) -> list[Part]:
 
 
 def text_arguments(pipeline: Any, name: str, prompt: str, negative: str) -> dict[str, Any]:
-    """The arguments that tell a pipeline a prompt, and a negative one unless it is empty.
+    """Returns the arguments of a pipeline's call for a prompt and for a negative one, either of which may be empty.
 
     Raises PlanError for a prompt of which the model would see only the beginning.
     """
@@ -71,7 +71,7 @@ def text_arguments(pipeline: Any, name: str, prompt: str, negative: str) -> dict
 
 
 def unknown_words(pipeline: Any, prompt: str) -> list[str]:
-    """The words that no tokenizer of the pipeline knows even in pieces; a model of a small vocabulary ignores them."""
+    """Returns the words that no tokenizer of the pipeline knows, not even in pieces; the model ignores them."""
     tokenizers = _tokenizers(pipeline)
     words = dict.fromkeys(re.findall(r"[^\W\d_]+", " ".join(part.text for part in split_weights(prompt))))
     return [
@@ -87,7 +87,7 @@ def _tokenizers(pipeline: Any) -> list[Any]:
 
 
 def _clip_encoders(pipeline: Any) -> list[tuple[Any, Any]]:
-    """Tokenizers and text encoders, if all are CLIP's and feed a UNet; else none."""
+    """Returns pairs of a tokenizer and a text encoder, if all encoders are CLIP's and feed a UNet; else none."""
     pairs = [
         (getattr(pipeline, f"tokenizer{ending}"), encoder)
         for ending in ENCODERS
@@ -98,7 +98,7 @@ def _clip_encoders(pipeline: Any) -> list[tuple[Any, Any]]:
 
 
 def _embed(pipeline: Any, encoders: list[tuple[Any, Any]], prompt: str, negative: str) -> dict[str, Any]:
-    """Both prompts as embeddings of one length, equal to those that the pipeline itself makes of short prompts."""
+    """Embeds both prompts at one length; the embeddings of short ones equal those that the pipeline itself makes."""
     texts = [[_tokenize(tokenizer, split_weights(text)) for tokenizer, _ in encoders] for text in (prompt, negative)]
     most = max(len(chunks) for text in texts for chunks in text)
     (text, pooled), (other, other_pooled) = (_encode(pipeline, encoders, chunks, most) for chunks in texts)
@@ -113,8 +113,8 @@ def _embed(pipeline: Any, encoders: list[tuple[Any, Any]], prompt: str, negative
 def _encode(
     pipeline: Any, encoders: list[tuple[Any, Any]], text: list[list[Chunk]], most: int
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Embeddings (1, tokens, width) of `most` chunks by all encoders side by side, and the pooled output (1, width) of
-    the last encoder that has one, for the first chunk; None where the pipeline takes none."""
+    """Returns embeddings (1, tokens, width) of `most` chunks by all encoders side by side, and the pooled output (1,
+    width) of the last encoder that has one, for the first chunk; None where the pipeline takes none."""
     found, pooled, outputs = [], None, traits(pipeline)
     for (tokenizer, encoder), chunks in zip(encoders, text, strict=True):
         ids, weights = torch.tensor(chunks + _tokenize(tokenizer, []) * (most - len(chunks))).unbind(-1)
@@ -128,7 +128,7 @@ def _encode(
 
 
 def _apply_weights(hidden: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Embeddings (chunks, tokens, width), multiplied by the weights (chunks, tokens) and scaled to the same norm."""
+    """Multiplies embeddings (chunks, tokens, width) by the weights (chunks, tokens), and scales to the same norm."""
     if (weights == 1).all():
         return hidden
     full = hidden.float()
@@ -138,7 +138,7 @@ def _apply_weights(hidden: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
 
 
 def _tokenize(tokenizer: Any, parts: list[Part]) -> list[Chunk]:
-    """One chunk or more, each with its begin and end, filled up with padding."""
+    """Returns one chunk or more, each with its begin and end tokens, filled up with padding."""
     length = tokenizer.model_max_length
     own = [
         (token, part.weight)
@@ -153,8 +153,8 @@ def _tokenize(tokenizer: Any, parts: list[Part]) -> list[Chunk]:
 
 
 def _plain_text(pipeline: Any, name: str, prompt: str, what: str) -> str:
-    """The prompt without weights, which is logged. Raises PlanError if the pipeline would cut it: the tokenizer that
-    sees most counts."""
+    """Removes weights from a prompt, and warns of it. Raises PlanError if the pipeline would cut the prompt: the
+    tokenizer that sees most counts."""
     if WEIGHTED.search(prompt):
         log.warning("%s: this model knows no weights of words; those in the prompt are left out.", name)
     prompt = WEIGHTED.sub(r"\1", prompt)
@@ -173,7 +173,7 @@ def _plain_text(pipeline: Any, name: str, prompt: str, what: str) -> str:
 
 
 def _count_added(tokenizer: Any) -> int:
-    """Tokens before and after a prompt: special ones, or those of the conversation that some models make of it."""
+    """Counts tokens around a prompt: special ones, or those of the conversation that some models make of it."""
     if not getattr(tokenizer, "chat_template", None):
         return int(tokenizer.num_special_tokens_to_add())
     nothing = [{"role": "user", "content": ""}]

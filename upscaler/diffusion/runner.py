@@ -49,7 +49,7 @@ class RunnerOptions:
     """The end of the error's text when memory runs out: how the user can save some."""
     precision: str = "auto"
     memory: int | None = None
-    """Bytes that the model and what it computes may take on the device; None is what is free."""
+    """Bytes that the model and what it computes may take on the device; None: all that are free."""
     control: Model | None = None
     """A ControlNet for the task "image-to-image"."""
     safety_checker: bool = True
@@ -77,7 +77,7 @@ class PipelineRunner:
     pipeline: Any = None  # while nothing is loaded
 
     def __init__(self, model: Model, options: RunnerOptions) -> None:
-        """Nothing is loaded yet."""
+        """Takes the options of the pipeline, which is loaded later, by `load`."""
         self.model = model
         self.options = options
         self.sampling = model.sampling or Sampling()
@@ -118,7 +118,7 @@ class PipelineRunner:
             self.denoiser.compile_repeated_blocks(fullgraph=True)
 
     def close(self) -> None:
-        """Lets go of the pipeline and its memory. `load` loads it again."""
+        """Releases the pipeline and its memory; `load` loads it again."""
         if self.pipeline is None:
             return
         self.pipeline, self._loras = None, ()
@@ -160,7 +160,7 @@ class PipelineRunner:
     def arguments(
         self, prompt: str, negative: str, guidance: float, steps: int, *, warns: bool = True
     ) -> dict[str, Any]:
-        """The arguments of a call that do not depend on pictures and sizes.
+        """Returns the arguments of a call that do not depend on pictures and sizes.
 
         `warns`: whether a negative prompt that has no effect is logged. Raises PlanError for a prompt of which the
         model would see only the beginning.
@@ -180,7 +180,7 @@ class PipelineRunner:
         return call | {"num_inference_steps": steps} | taken
 
     def set_loras(self, loras: tuple[Lora, ...]) -> None:
-        """Has these LoRAs, and no others, change the weights. Raises ModelError, and none do then."""
+        """Adds these LoRAs, and no others, to the weights. Raises ModelError, and then adds none."""
         if loras == self._loras:
             return
         if self._loras:
@@ -199,8 +199,8 @@ class PipelineRunner:
         windows: AbstractContextManager[None] | None = None,
         progress: ProgressCallback | None = None,
     ) -> torch.Tensor:
-        """Latents (1, channels, height, width) of a result of `size`, for `decode`. Where the VAE is none of IN_TILES
-        they are pixels already, (1, 3, height, width), 0..1.
+        """Returns latents (1, channels, height, width) of a result of `size`, for `decode`. Where the VAE is none of
+        IN_TILES they are pixels already, (1, 3, height, width), 0..1.
 
         `arguments` is called with offloading and modes as for the pipeline, and `windows` is open around the call of
         the pipeline; `progress` is told the steps. The noise depends on `seed` alone and not on the device.
@@ -235,7 +235,7 @@ class PipelineRunner:
         return result
 
     def decode(self, result: torch.Tensor) -> Iterator[Band]:
-        """The result of `run` as bands of pixels, float32, 0..1. Raises OutOfMemory and EngineError."""
+        """Yields the result of `run` as bands of pixels, float32, 0..1. Raises OutOfMemory and EngineError."""
         if self._in_tiles:
             yield from decode(self.pipeline.vae, result, tile=self.placement.vae_tile)
         else:
@@ -245,7 +245,7 @@ class PipelineRunner:
         """Returns the result of `work`, which calls `run`. After a failure the pipeline is loaded again, and `work`
         begins anew: with more of the weights off the device when memory runs out, in float32 for NaN or infinity.
 
-        This is logged and kept. Raises OutOfMemory and EngineError when nothing is left to try.
+        This is logged, and stays so. Raises OutOfMemory and EngineError when nothing is left to try.
         """
         while True:
             assert self.task is not None
@@ -275,7 +275,7 @@ class PipelineRunner:
         return "true_cfg_scale" if "true_cfg_scale" in self.takes and not self.is_told_guidance else "guidance_scale"
 
     def _idle_negative(self, guidance: float) -> str | None:
-        """Why a negative prompt would have no effect; None if it has one."""
+        """Returns why a negative prompt would have no effect; None if it has one."""
         is_told = self.is_told_guidance and self._guidance_argument == "guidance_scale"
         if "negative_prompt" not in self.takes or is_told:
             return "this model takes none"

@@ -33,11 +33,11 @@ SMALLEST = 8
 """Cells of a side below which a tile is not halved to save memory, because most of it is halo."""
 
 Rows: TypeAlias = Callable[[int, int], torch.Tensor]
-"""Gives the rows first..last-1 of a canvas, (1, channels, rows, width). Ranges are asked for in ascending order."""
+"""Returns the rows first..last-1 of a canvas, (1, channels, rows, width). Ranges are asked for in ascending order."""
 
 
 def rows_of_tensor(canvas: torch.Tensor) -> Rows:
-    """The rows of a canvas that exists as a tensor."""
+    """Returns the rows of a canvas that exists as a tensor."""
     return lambda first, last: canvas[..., first:last, :]
 
 
@@ -50,7 +50,7 @@ class Stream:
         self._top = 0
 
     def __call__(self, first: int, last: int) -> torch.Tensor:
-        """See `Rows`."""
+        """Returns the rows first..last-1, as `Rows` does."""
         self._rows = self._rows[..., first - self._top :, :]
         self._top = first
         while self._rows.shape[-2] < last - first:
@@ -60,7 +60,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Mean and variance of each group of channels, float64 (groups,), over so many values."""
+    """Mean and variance of each group of channels, float64 (groups,), over `count` values."""
 
     count: int
     mean: torch.Tensor
@@ -82,8 +82,8 @@ class Session:
         self._too_large: dict[Part, int] = {}
 
     def run(self, part: Part, values: torch.Tensor) -> torch.Tensor:
-        """The part's result, its norms using the statistics learnt, so that a pixel does not depend on the tile it is
-        computed in. Raises OutOfMemory, EngineError."""
+        """Returns the part's result, its norms using the statistics learnt, so that a pixel does not depend on the
+        tile it is computed in. Raises OutOfMemory, EngineError."""
         if values.numel() >= self._too_large.get(part, values.numel() + 1):
             raise OutOfMemory("a tensor of this size did not fit before.")
         try:
@@ -133,7 +133,7 @@ class Session:
             self.learn(parts, samples, together // 2)
 
     def run_in_tiles(self, rows: Rows, size: Size, part: Part, tile: int) -> Iterator[torch.Tensor]:
-        """The part's result on a canvas, as rows that cover it once. Tiles are computed with a halo, which is cut off.
+        """Yields the part's result on a canvas, as rows that cover it once. Tiles have a halo, which is cut off.
 
         The canvas's sides and `tile` are multiples of `part.down`. A tile that does not fit into memory is halved.
         """
@@ -144,7 +144,7 @@ class Session:
             yield torch.cat([self._tile(strip, region, part) for region in regions], -1)
 
     def run_in_windows(self, rows: Rows, windows: Grid, part: Part) -> Iterator[torch.Tensor]:
-        """The part's result in overlapping windows of a canvas, joined by their weights, as rows that cover it once."""
+        """Yields the part's result on a canvas, as rows that cover it once, from windows joined by their weights."""
         carried: torch.Tensor | None = None
         starts, columns = windows.y.starts, axis_weights(windows.x)
         for index, weights in enumerate(axis_weights(windows.y)):
@@ -167,7 +167,7 @@ class Session:
             nn.Module.to(self._vae, self._before)  # the method of diffusers would log advice on loading
 
     def to_device(self, values: torch.Tensor) -> torch.Tensor:
-        """The tensor on the VAE's device, in its precision."""
+        """Moves a tensor to the VAE's device, in its precision."""
         return values.to(self._device, self._dtype)
 
     def run_with_fp32_retry(self, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
@@ -190,7 +190,7 @@ class Session:
         return self.run_with_fp32_retry(compute)
 
     def _tile(self, strip: torch.Tensor, region: Region, part: Part) -> torch.Tensor:
-        """The result for a region of a strip, computed with a halo as far as there are rows and columns."""
+        """Computes a region of a strip, with a halo as far as there are rows and columns; if too large, in halves."""
         halo = part.halo
         x, y = max(region.x - halo, 0), max(region.y - halo, 0)
         tile = strip[..., y : region.y + region.height + halo, x : region.x + region.width + halo]
@@ -213,7 +213,7 @@ class Session:
 
 
 def _spread(samples: Sequence[torch.Tensor], together: int) -> list[torch.Tensor]:
-    """Batches of samples, which come row by row: each batch is from all over the canvas, spread by the golden ratio."""
+    """Makes batches of samples that come row by row: each is from all over the canvas, spread by the golden ratio."""
     order = sorted(range(len(samples)), key=lambda index: index * GOLDEN % 1)
     count = -(-len(samples) // together)
     ends = [index * len(samples) // count for index in range(count + 1)]
@@ -221,7 +221,7 @@ def _spread(samples: Sequence[torch.Tensor], together: int) -> list[torch.Tensor
 
 
 def _pool(parts: Sequence[Moments]) -> Moments:
-    """Moments of all parts together: the mean of their variances, and the variance of their means."""
+    """Returns the moments of all parts together: the mean of their variances plus the variance of their means."""
     count = sum(part.count for part in parts)
     mean = sum((part.mean * (part.count / count) for part in parts), torch.zeros(()))
     spread = ((part.variance + (part.mean - mean) ** 2) * (part.count / count) for part in parts)

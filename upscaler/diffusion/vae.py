@@ -1,9 +1,9 @@
 """Decodes latents to pixels and encodes pixels to latents in tiles that leave no seams, for canvases of any size.
 
-What could make a tile differ from the same place of the whole is its border, its statistics, and its attention. Tiles
-have a halo as wide as the network sees; group norms use statistics of samples of the canvas, for all tiles (after Tiled
-VAE, github.com/pkuliyi2015/multidiffusion-upscaler-for-automatic1111); and the middle block, in which every cell
-attends to every other, is computed at once while the canvas is small, and in overlapping windows beyond.
+A tile could differ from the same place of the whole in its border, its statistics and its attention. So tiles have a
+halo as wide as the network sees; group norms use statistics of samples of the canvas, for all tiles (after Tiled VAE,
+github.com/pkuliyi2015/multidiffusion-upscaler-for-automatic1111); and the middle block, in which every cell attends to
+every other, is computed at once while the canvas is small, and in overlapping windows beyond.
 
 | VAE | in tiles |
 |---|---|
@@ -50,7 +50,7 @@ MOST_SAMPLES = 12
 
 
 def decode(vae: Any, latents: torch.Tensor, *, tile: int) -> Iterator[Band]:
-    """Latents (1, channels, height, width), scaled as pipelines give them, to bands of pixels, float32, 0..1.
+    """Decodes latents (1, channels, height, width), scaled as pipelines give them, to bands of pixels, float32, 0..1.
 
     `tile` is in latents, without its halo; a tile that does not fit into memory is computed in halves. A result that is
     NaN or infinity in half precision is computed in float32, with a warning. Raises OutOfMemory, and EngineError when
@@ -73,7 +73,7 @@ def decode(vae: Any, latents: torch.Tensor, *, tile: int) -> Iterator[Band]:
 
 
 def encode(vae: Any, pixels: FloatArray | PixelArray, *, tile: int) -> torch.Tensor:
-    """A picture (height, width, 3), which may be a file mapped into memory, to latents (1, channels, height, width).
+    """Encodes a picture (height, width, 3), which may be a memory-mapped file, to latents (1, channels, height, width).
 
     They are the mode of the VAE's distribution, scaled, float32, on the CPU. The picture is extended by reflection to
     sides that the VAE can reduce. `tile` and errors are as for `decode`.
@@ -100,7 +100,7 @@ def encode(vae: Any, pixels: FloatArray | PixelArray, *, tile: int) -> torch.Ten
 
 
 def _compute(coder: Coder, rows: Rows, size: Size, tile: int, session: Session) -> Iterator[torch.Tensor]:
-    """The result of an encoder or decoder for a canvas, as rows from top to bottom."""
+    """Yields the result of an encoder or decoder for a canvas, as rows from top to bottom."""
     inner = Size(size.width // coder.head.down, size.height // coder.head.down)
     windows = grid(inner, MIDDLE, MIDDLE // 4)
     head_tile = tile * coder.head.down
@@ -128,7 +128,7 @@ def _learn(part: Part, rows: Rows, size: Size, tile: int, session: Session) -> N
 
 
 def _samples(rows: Rows, size: Size, cell: int) -> list[torch.Tensor]:
-    """Crops from all over a canvas, row by row; see SAMPLE and SAMPLES."""
+    """Crops samples from all over a canvas, row by row; see SAMPLE and SAMPLES."""
     side = SAMPLE * cell
     across, down = (_places(length, side, cell) for length in (size.width, size.height))
     samples = []
@@ -139,15 +139,15 @@ def _samples(rows: Rows, size: Size, cell: int) -> list[torch.Tensor]:
 
 
 def _places(length: int, side: int, cell: int) -> list[int]:
-    """Where samples begin, evenly spread, at multiples of `cell`."""
+    """Returns where samples begin, evenly spread, at multiples of `cell`."""
     count = min(max(min(SAMPLES, -(-length // side)), length // (2 * side)), MOST_SAMPLES)
     middles = ((index + 0.5) * length / count for index in range(count))
     return [int(min(max(middle - side / 2, 0), max(length - side, 0))) // cell * cell for middle in middles]
 
 
 def _compute_whole(vae: Any, compute: Callable[[], torch.Tensor], session: Session, fits: bool) -> torch.Tensor:
-    """The result of a VAE that is built in another way: at once for a canvas no larger than a tile, in diffusers' own
-    tiles for a larger one."""
+    """Computes the result of a VAE that is built in another way: at once for a canvas no larger than a tile, in
+    diffusers' own tiles for a larger one."""
     if fits:
         return session.run_with_fp32_retry(compute)
     name = type(vae).__name__
@@ -161,7 +161,7 @@ def _compute_whole(vae: Any, compute: Callable[[], torch.Tensor], session: Sessi
 
 
 def _pixel_rows(pixels: FloatArray | PixelArray, size: Size) -> Rows:
-    """Rows of a picture as networks see it, -1..1, reflected where `size` is larger."""
+    """Returns the rows of a picture as networks see it, -1..1, reflected where `size` is larger."""
 
     def rows(first: int, last: int) -> torch.Tensor:
         part: Any = pixels[first:last]
@@ -175,8 +175,8 @@ def _pixel_rows(pixels: FloatArray | PixelArray, size: Size) -> Rows:
 
 
 def _shift_and_scale(config: Any) -> tuple[torch.Tensor | float, torch.Tensor | float]:
-    """What pipelines subtract from a VAE's latents, and then multiply them with: some VAEs have a mean and a deviation
-    for every channel, some one shift for all channels, most only a factor, Flux.2's nothing."""
+    """Returns what pipelines subtract from a VAE's latents, and multiply them by then: some VAEs have a mean and a
+    deviation for every channel, some one shift for all channels, most only a factor, Flux.2's nothing."""
     factor = getattr(config, "scaling_factor", None) or 1.0
     mean, deviation = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
     if mean is None or deviation is None:

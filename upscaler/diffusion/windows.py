@@ -61,8 +61,8 @@ class Grid:
         """Returns the grid shifted by half a step; it is used at every second step so that joins do not coincide.
 
         Measured with a denoiser whose windows differ by their means, beside a hard cut: windows that share a quarter
-        leave a largest step of 0.08, and 0.035, which is the picture's own, if they alternate with shifted ones; so do
-        windows that share a half, at 1.6 times the cost of alternating.
+        leave a largest step of 0.08; alternating with shifted ones leaves 0.035, which is the picture's own. Windows
+        that share a half leave as little, at 1.6 times the cost of alternating.
         """
         return Grid(self.x.stagger(), self.y.stagger())
 
@@ -73,7 +73,7 @@ class Grid:
                 yield Region(x, y, self.x.window, self.y.window)
 
     def weights(self) -> Iterator[torch.Tensor]:
-        """The weights of each window, in the order of `regions`: float32 (window height, window width), 0..1.
+        """Yields the weights of each window, in the order of `regions`: float32 (window height, window width), 0..1.
 
         They sum to one at every cell of the canvas.
         """
@@ -97,7 +97,7 @@ def grid(size: Size, tile: int, overlap: int, align: int = 1) -> Grid:
 
 @cache
 def axis_weights(axis: Axis) -> torch.Tensor:
-    """Float32, (windows, window): raised cosines across the overlaps there are, 0 at the margins, summing to one."""
+    """Returns weights, float32 (windows, window): raised cosines across overlaps, 0 at the margins, summing to one."""
     ramps = torch.ones(len(axis.starts), axis.window)
     for index, (before, after) in enumerate(pairwise(axis.starts)):
         rise = _rise(axis.window, before + axis.window - after)
@@ -110,7 +110,7 @@ def axis_weights(axis: Axis) -> torch.Tensor:
 
 
 def _axis(length: int, tile: int, overlap: int, align: int) -> Axis:
-    """Windows begin at multiples of `align`, as the network's own reductions do, so their length is adjusted."""
+    """Places windows at multiples of `align`, as the network's own reductions do, and adjusts their length to that."""
     if length <= tile:
         return Axis(length, length, (0,), align)
     window = tile - (tile - length) % align
