@@ -1,1 +1,1 @@
-"""Many pictures: what is to be read, what is to be written, one outcome each."""
+"""Many pictures: a job says what is read and what is written, and each picture has one outcome."""

@@ -1,7 +1,7 @@
 """Many files to many outcomes: one bad picture is one reported failure, the others are made.
 
-`inputs.discover` finds the files and names their results; `tracker` knows what an earlier run has made; `stages` say
-what is done with one picture; `workers.dispatch` gives work to other processes and machines.
+`inputs.discover` finds the files and names their results; `tracker` knows what an earlier run has made; `stages` do
+the work on one picture; `workers.dispatch` gives work to other processes and machines.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ def run(
     dry_run: bool = False,
     **reading: Unpack[Reading],
 ) -> Generator[Outcome]:
-    """Makes the pictures: one is read and others are written while one is computed. `reading`: see `codecs.decode`.
+    """Enlarges pictures and yields their outcomes: one is read and others are written while one is computed.
 
-    With `folder`, the output folder, a manifest is kept there: what is done already, from the same input with the same
-    settings, is not done again, nor is what failed for the input's own fault, unless `choice` says so. With `workers`,
-    others do the work, and there is no progress within pictures. A `dry_run` computes and writes nothing.
+    With `folder`, the output folder, a manifest is kept there: results of the same input and settings are not made
+    again, nor are inputs tried again that failed by their own fault, unless `choice` says so. With `workers`, others do
+    the work without progress within pictures. A `dry_run` only estimates. `reading`: see `codecs.decode`.
 
-    Failures are outcomes, not exceptions. Raises ModelError and PlanError all the same when no picture could be made:
-    the model, the device, the tile or the scale is at fault, and the rest would fail the same way; EngineError when
-    there are no workers left; and OutputError when the disk is full, or the manifest cannot be kept.
+    Failures are outcomes, not exceptions. Raises ModelError or PlanError when all pictures would fail for the same
+    reason: the model, the device, the tile or the scale; EngineError when there are no workers left; and OutputError
+    when the disk is full, or the manifest cannot be kept.
     """
     rules = choice or SelectionRules()
     with ExitStack() as stack:

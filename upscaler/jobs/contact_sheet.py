@@ -1,4 +1,4 @@
-"""The contact sheet: many pictures, small, on one."""
+"""The contact sheet: one picture with small copies of many."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GAP = 8
 
 
 def make_sheet(files: Sequence[Path]) -> Picture:
-    """Returns the pictures in rows, in their order, on white: 8 bits, RGB, about as many columns as rows.
+    """Returns a sheet of the pictures, in rows in their order, on white: 8 bits, RGB, about as many columns as rows.
 
     Only one at a time is in memory in its full size. Raises PictureError when one of them cannot be read.
     """

@@ -1,6 +1,6 @@
-"""Prompts to pictures, generated and enlarged; and back, from the recipe in a picture to the models that made it.
+"""Makes pictures from prompts and enlarges them, and reads the models and settings out of the recipe in a picture.
 
-Which pictures there are, and what they are called, is decided by `prompts`.
+`prompts` decides which pictures are made, and how they are named.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ WAITING = 512 * 2**20
 """Bytes of generated pictures that wait, at most; then the upscaler replaces the generator in memory."""
 
 SWAP_MODELS_AFTER = 600.0
-"""Seconds of generating after which it does so at the latest, which limits what a killed run loses."""
+"""Seconds of generating after which it is replaced at the latest, which limits what a killed run loses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class GenerateJob:
     """Whether what is generated is also written, as NAME_original."""
 
     def settings(self) -> dict[str, Any]:
-        """Everything that both models are asked for, as JSON can hold it. Fetches their files and loads neither."""
+        """Returns everything that is asked of both models, as JSON can hold it. Fetches their files, loads neither."""
         enlarging = None
         if self.upscaler is not None:
             model = recipe.reference(self.upscaler.model)
@@ -63,7 +63,7 @@ class GenerateJob:
         return {"generator": self.generator.requested_settings, "upscaler": enlarging}
 
     def outputs(self, job: Job[Any]) -> tuple[Path, ...]:
-        """All files that a picture becomes, its output first."""
+        """Returns the paths of all files that a job writes, its output first."""
         return (job.output, original_of(job.output)) if self.keeps_original else (job.output,)
 
 
@@ -79,14 +79,14 @@ def run(
     progress: ProgressFactory | None = None,
     workspace: Path | None = None,
 ) -> Generator[Outcome]:
-    """Makes the pictures: as many are generated as may wait, then they are enlarged, and so on. Finished ones are
-    written meanwhile.
+    """Generates pictures until WAITING is reached, enlarges these, and so on. Yields an outcome for each picture;
+    finished ones are written meanwhile.
 
     With `folder`, the output folder, a manifest is kept there: what an earlier run has made with the same settings is
     not made again, unless `force`. `grid` is where a contact sheet of all is written in the end, with `options`. With
     `workers`, others do the work, each with both models, and there is no progress within pictures.
 
-    Raises as `batch.run`, but no ModelError where a LoRA may be at fault, and PlanError only for the only picture.
+    Raises as `batch.run`. Of several pictures, only one fails of a PlanError, or where its LoRA may be at fault.
     """
     with ExitStack() as stack:
         manifest = None if folder is None else stack.enter_context(closing(Manifest(folder)))
@@ -135,7 +135,7 @@ class GenerateStages(Stages):
     keeps_original: bool
     has_one_picture: bool
     _waiting: list[Task] = field(default_factory=list, init=False)
-    """Generated, and to be enlarged."""
+    """Tasks whose pictures are generated and not yet enlarged."""
 
     def compute(self, tasks: list[Task]) -> Iterator[Task]:
         for task in tasks:
@@ -149,7 +149,7 @@ class GenerateStages(Stages):
             yield from self.flush()
 
     def flush(self) -> Iterator[Task]:
-        """Enlarges what waits. Meanwhile the generator is not in memory, and afterwards the upscaler is not."""
+        """Enlarges the pictures that wait. Frees the generator before that, and the upscaler afterwards."""
         if not self._waiting:
             return
         assert self.pipeline is not None
@@ -162,7 +162,7 @@ class GenerateStages(Stages):
         return replace(super().on(device, model), generator=self.generator.on(device))
 
     def is_fatal(self, problem: Exception, task: Task) -> bool:
-        """A LoRA may not suit the model; the only picture fails with its error."""
+        """Returns whether an error ends the job. Of several pictures, one may have a LoRA that the model cannot use."""
         if self.has_one_picture:
             return isinstance(problem, ModelError | PlanError)
         return isinstance(problem, ModelError) and not task.job.source.loras
@@ -172,7 +172,7 @@ class GenerateStages(Stages):
         parameters = self.generator.complete(job.source)
         assert parameters.size is not None
         size = parameters.size
-        if self.pipeline is not None:  # an impossible size is worth knowing before anything is drawn
+        if self.pipeline is not None:  # an impossible size is reported before anything is drawn
             size = self.target.size(size, self.pipeline.model.scale or 1)
         codecs.check(job.output, self.encode_options(job.options), size)
         picture = self.generator(parameters, progress=self.progress_of(task))
@@ -193,12 +193,12 @@ class GenerateStages(Stages):
 
 
 def original_of(output: Path) -> Path:
-    """The file of what was generated before it was enlarged."""
+    """Returns the path for the picture as it was generated, before it was enlarged: NAME_original."""
     return output.with_stem(f"{output.stem}_original")
 
 
 def recipe_of(generator: TextToImage, parameters: GenerationParameters, size: Size) -> Recipe:
-    """The recipe of a picture as it has just been generated. `parameters` must be complete."""
+    """Returns the recipe of a picture that has just been generated. `parameters` must be complete."""
     return Recipe(
         parameters=parameters.asdict(),
         prompt=parameters.text,
@@ -213,7 +213,7 @@ def recipe_of(generator: TextToImage, parameters: GenerationParameters, size: Si
 
 
 def hash_files(parameters: GenerationParameters) -> dict[str, str]:
-    """The hashes of the files that the parameters name. Missing files are left out: using them will report that.
+    """Returns the SHA-256 of each file that the parameters name. Leaves out missing files: using them will fail.
 
     Raises OSError for a file that cannot be read.
     """
@@ -224,10 +224,10 @@ def hash_files(parameters: GenerationParameters) -> dict[str, str]:
 
 
 def upscaler_options(made: Recipe, model: str | None = None) -> dict[str, Any]:
-    """The model and the fields of `PipelineOptions` that a recipe names; with `model`, another one, only those that
-    suit any model. Empty if the recipe names none. Raises PlanError.
+    """Returns the model and the fields of `PipelineOptions` that a recipe names; with another `model`, only those that
+    suit any model; nothing if the picture was not enlarged. Raises PlanError.
 
-    Whether pickles may be loaded is not for a picture to say.
+    Never allows pickles, since a picture may come from anybody.
     """
     if made.upscaler is None:
         return {}
@@ -243,7 +243,7 @@ def upscaler_options(made: Recipe, model: str | None = None) -> dict[str, Any]:
 
 
 def target_of(made: Recipe) -> Target:
-    """The size that a recipe asks for. Raises PlanError."""
+    """Returns the size that a recipe asks for. Raises PlanError when it cannot be read."""
     asked: Any = {} if made.upscaler is None else made.upscaler.get("target", {})
     kinds = {"fit": Size, "at_least": Size, "print": Paper}
     try:

@@ -33,7 +33,7 @@ FOLDER = ".upscaler"
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """A file as it was, to tell later whether it is the same."""
+    """Size, time of change and hash of a file, to tell later whether it is the same."""
 
     size: int
     mtime_ns: int
@@ -42,7 +42,7 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What became of one picture."""
+    """The record of one picture in the manifest."""
 
     output: str = ""
     """The path relative to the output folder; the manifest fills it in."""
@@ -72,7 +72,7 @@ class Manifest:
     """The database of one output folder, for one run at a time; may be used from several threads."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises OutputError when it cannot be read or written, or when another run is at work in the folder."""
+        """Locks the folder and opens its manifest. Raises OutputError when that fails or another run is at work."""
         self._folder = folder
         own = folder / FOLDER
         if isinstance(folder, Remote):
@@ -110,7 +110,7 @@ class Manifest:
             raise OutputError(message) from error
 
     def close(self) -> None:
-        """Lets another run begin, and deletes the folder for parts."""
+        """Closes the database, deletes the folder for parts, and unlocks the output folder for another run."""
         with self._mutex:
             self._database.close()
         storage.remove(self.parts)
@@ -123,7 +123,7 @@ class Manifest:
         self._lock.release()
 
     def row(self, output: Path) -> Row | None:
-        """Returns what is known of an output."""
+        """Returns the row of an output, or None if there is none."""
         with self._mutex:
             found = self._database.execute(
                 f"SELECT {', '.join(_COLUMNS)} FROM pictures WHERE output = ?", (self._key(output),)
@@ -131,7 +131,7 @@ class Manifest:
         return None if found is None else Row(*found)
 
     def is_done(self, row: Row, output: Path) -> bool:
-        """Whether the file at `output` is, byte for byte, what the row says was made there. Notes its time if so."""
+        """Returns whether the file at `output` has the size and hash that the row says. Notes its time if so."""
         stat = storage.stat(output)
         if stat is None:
             return False
@@ -153,7 +153,7 @@ class Manifest:
         return row.replaced_sha256 if row.replaced_sha256 and _hash(output) == row.replaced_sha256 else ""
 
     def is_same(self, row: Row, source: Path) -> bool:
-        """Whether the file at `source` is what it was when the row was written. Notes its time if so."""
+        """Returns whether the file at `source` is what it was when the row was written. Notes its time if so."""
         stat = storage.stat(source)
         if stat == FileStat(row.source_size, row.source_mtime_ns):
             return True
@@ -163,7 +163,7 @@ class Manifest:
         return True
 
     def place(self, part: Path, made: Stamp, output: Path, overwrite: bool, row: Row) -> None:
-        """Gives a complete result, whose stamp is `made`, its name, and notes it.
+        """Moves a complete result, whose stamp is `made`, from `part` to `output`, and notes it.
 
         Raises OutputError, also when a file has that name and may not be overwritten.
         """
@@ -175,7 +175,7 @@ class Manifest:
         self._write(replace(row, outcome="made", output_mtime_ns=mtime_ns, replaced_sha256=""))
 
     def note_failure(self, output: Path, row: Row) -> None:
-        """Notes that a picture cannot be made of this input."""
+        """Notes that a picture cannot be made from this input."""
         self._write(replace(row, output=self._key(output), outcome="failed"))
 
     def _key(self, output: Path) -> str:

@@ -1,4 +1,4 @@
-"""Which pictures of a job are made, what became of each, and one line that says what making one takes."""
+"""Rules for which pictures of a job are made, the outcome of each, and a line that describes an estimate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..tiling import Plan, Size
 
 @dataclass(frozen=True, slots=True)
 class SelectionRules:
-    """Which pictures of a job are made."""
+    """Rules that decide which pictures of a job are made."""
 
     force: bool = False
     """Makes pictures again that an earlier run has made."""
@@ -36,7 +36,7 @@ class SelectionRules:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one picture."""
+    """The outcome of one picture: made, done before, skipped or failed."""
 
     source: Path | GenerationParameters
     """The file, or what a generated picture was made from."""
@@ -54,7 +54,7 @@ class Outcome:
     skipped: str | None = None
     """Why the source was left out."""
     estimate: Estimate | None = None
-    """What making it took, or would take in a dry run; None if it failed, was skipped or was done before."""
+    """The estimate of its sizes, tiles and memory; None if it failed, was skipped or was done before."""
 
 
 def describe_estimate(estimate: Estimate, source: str, output: str) -> str:

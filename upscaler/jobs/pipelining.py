@@ -15,7 +15,7 @@ from .task import Task
 OnError = Callable[[Exception], None]
 
 WAITING = 256 * 2**20
-"""Bytes of pixels that wait between two stages at most, or one picture."""
+"""The most bytes of pixels that wait between two stages, unless a single picture has more."""
 
 WRITERS = 2
 """Threads that write: encoding is work for one core, and slower than a fast network."""
@@ -50,13 +50,13 @@ class BoundedQueue:
             self._changed.notify_all()
 
     def idle(self) -> None:
-        """Says that it is not known when the next task comes, or whether one does."""
+        """Notes that it is not known when the next task comes, or whether one does, so that `take` need not wait."""
         with self._changed:
             self._is_idle = True
             self._changed.notify_all()
 
     def end(self) -> None:
-        """Says that no more tasks come."""
+        """Notes that no more tasks come."""
         with self._changed:
             self._is_ended = True
             self._changed.notify_all()
@@ -93,10 +93,10 @@ class BoundedQueue:
 def run(
     stages: Stages, tasks: Iterable[Task | None], settle: Callable[[Task], Task], on_error: OnError = lambda _: None
 ) -> Generator[Task]:
-    """Yields every task that is over, as `settle` returns it. The stage that has ended a task calls that, at once.
+    """Yields every task that is over, as `settle` returns it, which the stage that has ended a task calls at once.
 
     `tasks` may yield None before it blocks. Computing is done in the caller's thread, the rest in threads of their own.
-    What a stage raises is given to `on_error` at once; it is raised here when what was being written is written."""
+    An error in a stage is given to `on_error` at once, and raised here when the results being written are complete."""
     ready, waiting = BoundedQueue(), BoundedQueue()
     done: SimpleQueue[Task] = SimpleQueue()
     failures: list[BaseException] = []
@@ -140,7 +140,7 @@ def run(
         while not done.empty():
             yield done.get()
     except Exception as error:
-        if not isinstance(error, Cancelled):  # which comes of a failure in another thread, raised below
+        if not isinstance(error, Cancelled):  # the cause of that is an error in another thread, raised below
             on_error(error)
             raise
     finally:
@@ -155,8 +155,8 @@ def run(
 def _start(
     stage: Callable[[], None], failures: list[BaseException], on_error: OnError, queues: Iterable[BoundedQueue]
 ) -> threading.Event:
-    """Starts a thread; the event is set at its end. (Joining it would not do: CPython 3.11 takes a thread for ended
-    when joining it is interrupted.)"""
+    """Starts a thread and returns an event that is set at its end. (Joining it is no substitute: CPython 3.11 takes a
+    thread for ended when joining it is interrupted.)"""
     ended = threading.Event()
 
     def work() -> None:

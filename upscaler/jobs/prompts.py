@@ -1,4 +1,4 @@
-"""From prompts, typed or in a file, to the jobs of a run: what each picture shall be, and what it is called."""
+"""Turns prompts, typed or in a file, into the jobs of a run: the parameters and the name of each picture."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SEEDS = 2**32
 """Random seeds are below this number; other programs take no larger ones."""
 
 TEMPLATE = "{slug}_{seed}{suffix}"
-"""What pictures are called; a template may also have {number}."""
+"""The default template for names of pictures; a template may also have {number}."""
 
 COLUMNS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "prompt": ("prompt", str),
@@ -80,9 +80,9 @@ def expand_prompts(
 
     Each row gives `count` pictures, with one seed after the other; without a seed it is chosen at random, once for all.
     `output` is a file for a single picture, else a folder; None is the current one. `options` say how files are
-    written, PNG unless they say otherwise, and `name` what they are called, as TEMPLATE. Equal pictures are made once.
+    written, PNG by default; `name` is a template for their names, by default TEMPLATE. Equal pictures are made once.
 
-    Raises PlanError when the output or the name cannot be meant so, or when two pictures would become one file.
+    Raises PlanError when the output or the name cannot be used, or when two pictures would become one file.
     """
     seed = secrets.randbelow(SEEDS)
     full, shape = [], {"size", "aspect"}  # a picture has one of these at most
@@ -117,7 +117,7 @@ def expand_prompts(
 def slug(prompt: str) -> str:
     """Returns a prompt as a part of a file's name: letters and digits of any script, joined by hyphens.
 
-    What is too long ends in a hash of the whole, so that it is not taken for another.
+    A long one is cut and ends in a hash of the whole prompt, so that it differs from others that begin alike.
     """
     words = re.sub(r"[\W_]+", "-", prompt.lower()).strip("-") or "picture"
     if len(words.encode()) <= LONGEST_SLUG:
@@ -194,7 +194,7 @@ def _parse_row(place: str, row: Mapping[str, Any]) -> dict[str, Any]:
             raise _row_error(f"{place}, column {name}", error) from error
     if "prompt" not in found and "image" not in found:
         raise PlanError(f"{place}: it has no prompt. Every line needs one, in a column named prompt.")
-    found = {"prompt": "", **found}  # to change a picture takes no words
+    found = {"prompt": "", **found}  # with an image no prompt is needed
     try:
         GenerationParameters(**found)
     except PlanError as error:
@@ -206,7 +206,7 @@ def _parse_row(place: str, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _row_error(place: str, error: PlanError) -> PlanError:
-    """The error of a value, told of its place instead of its argument."""
+    """Returns an error that names the place of a value instead of its argument."""
     value = "" if error.value is None else f"{error.value}: "
     return PlanError(f"{place}: {value}{error.message}")
 

@@ -1,4 +1,4 @@
-"""What became of a job: counts, and a row for every picture in a file."""
+"""Reports on a job: counts of its outcomes, and a file with a row for every picture."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KINDS = ("made", "done before", "failed", "skipped")
 
 
 def check(path: Path) -> None:
-    """Raises PlanError when no report can have that name, which is worth knowing before the work is done."""
+    """Raises PlanError when no report can be written to that path; called before the work is done."""
     if path.suffix.lower() not in (".json", ".csv"):
         raise PlanError("its name must end in .json or .csv.", argument="report", value=path)
     if path.is_dir() or not path.absolute().parent.is_dir():
@@ -29,7 +29,7 @@ def check(path: Path) -> None:
 
 
 def kind(outcome: Outcome) -> str:
-    """Returns one of KINDS."""
+    """Returns the one of KINDS that an outcome is."""
     if outcome.error is not None:
         return "failed"
     if outcome.skipped is not None:

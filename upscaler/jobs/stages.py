@@ -45,14 +45,14 @@ ProgressFactory: TypeAlias = "Callable[[str], ProgressCallback]"
 
 @dataclass(frozen=True, kw_only=True)
 class Stages(ABC):
-    """What is done with every picture of a job. Each stage returns the task with what it has added, or over.
+    """The work on every picture of a job. Each stage returns the task with what it has added, or over.
 
-    What is wrong with one picture ends its task. Stages raise what would fail the other pictures, too: ModelError,
+    An error of one picture ends its task. Stages raise errors that would fail the other pictures, too: ModelError,
     PlanError, and OutputError when the disk is full. They can be sent to other processes.
     """
 
     pipeline: Pipeline | None
-    """What enlarges; None leaves pictures as they are."""
+    """The pipeline that enlarges; None leaves pictures as they are."""
     target: Target
     parts: Path | None
     """A folder for results that do not have their names yet; None writes them under their names, and hashes nothing."""
@@ -60,7 +60,7 @@ class Stages(ABC):
     progress: ProgressFactory | None = None
 
     def read(self, task: Task) -> Task:
-        """Reads the source. May raise what is wrong with it: call it by `guard`."""
+        """Reads the source. May raise any error of it, so it is called through `guard`."""
         return task
 
     @abstractmethod
@@ -72,18 +72,18 @@ class Stages(ABC):
         return iter(())
 
     def write(self, task: Task) -> Task:
-        """Writes the result. Raises as `read`."""
+        """Writes the result. May raise any error of it, so it is called through `guard`."""
         assert task.picture is not None
         picture = task.picture if task.recipe is None else recipe.embed(task.picture, task.recipe)
         parts = (*task.parts, *self.save(picture, task.job.output, task.job.options))
         return task.end(is_made=True, parts=parts, size=picture.size, lr_rmse=picture.lr_rmse)
 
     def on(self, device: str | None, model: Model | None = None) -> Self:
-        """The same for another device, with nothing loaded; `model` is the pipeline's, from another place."""
+        """Returns the same for another device, with nothing loaded; `model` is the same model in another file."""
         return replace(self, pipeline=None if self.pipeline is None else self.pipeline.on(device, model))
 
     def save(self, picture: Picture, output: Path, options: EncodeOptions) -> tuple[Part, ...]:
-        """Writes a file: a part, or where there is no folder for parts, the output itself. Raises OutputError."""
+        """Writes a part and returns it; without a folder for parts writes the output itself. Raises OutputError."""
         if self.parts is None:
             codecs.encode(picture, output, options)
             return ()
@@ -97,7 +97,7 @@ class Stages(ABC):
             return (Part(self.parts / file.name, take_stamp(file), output, picture.size),)
 
     def encode_options(self, options: EncodeOptions) -> EncodeOptions:
-        """Parts replace nothing; the tracker, which names them, has checked that and will check it again."""
+        """Returns the options for a part, which may always be written; the tracker checks what its output replaces."""
         return options if self.parts is None else replace(options, overwrite=True)
 
     def enlarge(self, task: Task, tile: Tile | None = None) -> Task:
@@ -114,17 +114,17 @@ class Stages(ABC):
         return replace(task, picture=result)
 
     def workspace_of(self, task: Task) -> Path | None:
-        """The folder for a large picture while it is computed: the output's, unless that is at a URL."""
+        """Returns the folder for a large picture while it is computed: the output's, or None if that is at a URL."""
         output = task.job.output
         return self.workspace or (None if isinstance(output, Remote) else folder_for(output))
 
     def progress_of(self, task: Task) -> ProgressCallback | None:
-        """The callback for one picture."""
+        """Returns the callback for one picture, or None if no progress is reported."""
         source, output = task.job.source, task.job.output
         return None if self.progress is None else self.progress(str(source if isinstance(source, Path) else output))
 
     def guard(self, stage: Callable[[Task], Task], task: Task) -> Task:
-        """Calls a stage and adds its time. What the stage raises for this picture alone ends the task."""
+        """Calls a stage and adds its time to the task. An error of this picture alone ends the task."""
         if task.is_over:
             return task
         start = time.perf_counter()
@@ -137,7 +137,7 @@ class Stages(ABC):
         return replace(task, seconds=task.seconds + time.perf_counter() - start)
 
     def is_fatal(self, problem: Exception, task: Task) -> bool:
-        """Whether other pictures would fail the same way."""
+        """Returns whether other pictures would fail the same way."""
         return isinstance(problem, ModelError | PlanError)
 
 
@@ -190,7 +190,7 @@ def read(source: Path, **reading: Unpack[Reading]) -> Picture:
 
 
 def prepare(pipeline: Pipeline, picture: Picture, target: Target) -> Estimate:
-    """Returns what making the picture takes.
+    """Returns the estimate for a picture.
 
     Raises PictureError when this picture cannot become as large as is asked; ModelError and PlanError when none can.
     """

@@ -49,7 +49,7 @@ class Task:
     seconds: float = 0.0
     """The time that the stages took."""
     stamp: Stamp | None = None
-    """The source's file as it was when it was read; None if there is none, or nobody asked."""
+    """The source's file as it was when it was read; None if there is no file, or no manifest to note it in."""
     estimate: Estimate | None = None
     picture: Picture | None = None
     """The source, then the result."""
@@ -77,7 +77,7 @@ class Task:
 
     @property
     def batch_key(self) -> tuple[Hashable, int]:
-        """What is equal for tasks that may be computed together, and the number of them at most."""
+        """A key that is equal for tasks that may be computed together, and the most of them that may."""
         return (None, 1) if self.estimate is None else (self.estimate.batch_key, self.estimate.max_batch)
 
     @property
@@ -86,11 +86,11 @@ class Task:
         return OVERHEAD + (0 if self.picture is None else self.picture.pixels.nbytes)
 
     def end(self, **changes: Any) -> Task:
-        """The task as it is when it is over, without its pixels."""
+        """Returns the task as it is when it is over, without its pixels."""
         return replace(self, picture=None, recipe=None, **changes)
 
     def fail(self, problem: Exception, *, is_own_fault: bool = False) -> Task:
-        """The task as it is when that has failed it: its error is a sentence that names its source or its output.
+        """Returns the task as failed: its error is a sentence that names its source or its output.
 
         Raises OutputError when the disk is full, since that fails the rest, too.
         """
@@ -105,7 +105,7 @@ class Task:
         return self.end(error=error, is_own_fault=is_own_fault, size=None, lr_rmse=None, estimate=None)
 
     def outcome(self) -> Outcome:
-        """What became of the picture."""
+        """Returns the outcome of the task."""
         return Outcome(
             source=self.job.source,
             output=self.job.output,

@@ -30,8 +30,8 @@ class JobTracker:
 
     manifest: Manifest | None
     settings: Callable[[Job[Any]], dict[str, Any]]
-    """What the result of a job depends on beside its source's file and the way of writing, as JSON can hold it; called
-    only with a manifest."""
+    """Returns all that a job's result depends on beside its source's file and the way of writing, as JSON can hold it;
+    called only with a manifest."""
     rules: SelectionRules
     outputs: Callable[[Job[Any]], Sequence[Path]] = lambda job: (job.output,)
     """All files that a job makes, its output first."""
@@ -44,7 +44,7 @@ class JobTracker:
             return Task(job).fail(problem)
 
     def finish(self, task: Task) -> Task:
-        """Gives the results of a task their names, and notes what became of it."""
+        """Moves the results of a task to their outputs, and notes in the manifest what was made or failed."""
         try:
             if self.manifest is not None:
                 self._note(self.manifest, task)
@@ -69,11 +69,11 @@ class JobTracker:
             if made := self._find_made(self.manifest, job, settings):
                 return made
         for output in self.outputs(job):
-            self.check(output, job.options)  # that it exists already is worth knowing before the source is read
+            self.check(output, job.options)  # an output that exists is reported before the source is read
         return Task(job, settings, 0 if stat is None else stat.size)
 
     def _find_made(self, manifest: Manifest, job: Job[Any], settings: str) -> Task | None:
-        """The task as an earlier run has done it, if that still holds. Raises PictureError if it has failed."""
+        """Returns the task as done by an earlier run, or None if it is to be done. Raises PictureError if it failed."""
         rows = {output: manifest.row(output) for output in self.outputs(job)}
         row = rows[job.output]
         if self.rules.force or row is None or row.settings != settings:

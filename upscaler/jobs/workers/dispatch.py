@@ -27,20 +27,20 @@ from .processes import Processes
 from .ray_cluster import Cluster
 
 MOST_TASKS = 16
-"""Tasks that a worker has at most, or small pictures would come too slowly."""
+"""The most tasks that a worker has; with fewer it would have to wait for small pictures."""
 
 MOST_BYTES = 4 * 2**20
-"""Bytes of sources after which a worker gets no more, or at the end of a job the others would wait for it."""
+"""Bytes of sources after which a worker gets no more tasks, or at the end of a job the others would wait for it."""
 
 FEWEST_TASKS = 3
-"""Tasks that it has at least: one is read, one computed, one written."""
+"""The fewest tasks that a worker has: one is read, one computed, one written."""
 
 SHARES = 2
-"""Times that a worker is given tasks at least, in a job that has enough of them: whoever is ready first must not take
-what there is for all."""
+"""The fewest shares in which a worker gets its part of the tasks, in a job that has enough of them: the first worker
+that is ready must not take the tasks of all."""
 
 STRIKES = 3
-"""Times that a worker dies, without a picture made in between, before it is given up."""
+"""Deaths of a worker, without a picture made in between, after which it is given up."""
 
 THREADS = 8
 """Threads that look for what is done, and name results: at a URL each takes a while."""
@@ -57,14 +57,14 @@ log = logging.getLogger("upscaler")
 def run(workers: WorkerOptions, tracker: JobTracker, stages: Stages, jobs: Iterable[Job[Any]]) -> Generator[Outcome]:
     """Yields the outcomes of all jobs, as they are finished.
 
-    The tasks that a dead worker had are given to others. Each then comes last, and alone, so that a second death names
-    the picture at fault, which has failed. Raises what a worker has ended the job for, and EngineError when none is
-    left.
+    The tasks that a dead worker had are given to others at the end, one at a time, so that a second death shows which
+    picture is at fault; that one fails. Raises the error for which a worker has ended the job, and EngineError when no
+    worker is left.
     """
     count = operator.length_hint(jobs)
     with ThreadPoolExecutor(THREADS) as threads, closing(_start_ahead(threads, tracker, jobs)) as started:
         for task in started:
-            if not task.is_over:  # before that no worker is needed
+            if not task.is_over:  # workers are started when the first task needs one
                 pool: WorkerPool
                 if workers.cluster is None:
                     pool = Processes(workers.devices, stages)
@@ -94,7 +94,7 @@ class _Dispatch:
     def __init__(
         self, pool: WorkerPool, tasks: Iterator[Task], count: int, settle: Callable[[Task], Future[Task]]
     ) -> None:
-        """`count`: how many tasks there are; 0 if that is not known. `settle` finishes a task in another thread."""
+        """Takes as `count` the number of tasks, 0 if it is not known. `settle` finishes a task in another thread."""
         self._pool = pool
         self._tasks = tasks
         self._settle = settle
@@ -128,7 +128,7 @@ class _Dispatch:
 
     def _give(self) -> Iterator[Outcome]:
         """Gives out as many tasks as are needed, to whoever has fewest; yields the outcomes met on the way."""
-        while not self._is_over and len(self._settling) < UNSETTLED and (worker := self._hungriest()) is not None:
+        while not self._is_over and len(self._settling) < UNSETTLED and (worker := self._least_busy()) is not None:
             task = next(self._tasks, None)
             if task is None:
                 self._is_over = True
@@ -140,7 +140,7 @@ class _Dispatch:
             if self._suspects and not held:
                 self._put(worker, self._suspects.popleft())
 
-    def _hungriest(self) -> int | None:
+    def _least_busy(self) -> int | None:
         def wants(held: dict[int, Task]) -> bool:
             size = sum(task.source_bytes for task in held.values())
             return len(held) < FEWEST_TASKS or (len(held) < self._most and size < MOST_BYTES)

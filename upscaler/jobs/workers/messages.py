@@ -11,7 +11,7 @@ from ..task import Task
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """Who does the work. Raises PlanError unless exactly one of both is given."""
+    """The workers that do the work. Raises PlanError unless exactly one of both is given."""
 
     devices: tuple[str, ...] = ()
     """Devices of this machine, a process for each; "all" is every GPU, or else the CPU."""

@@ -33,7 +33,7 @@ class Processes:
     """
 
     def __init__(self, devices: Sequence[str], stages: Stages) -> None:
-        """Raises PlanError when a device is not on this machine."""
+        """Chooses the devices and starts no process yet. Raises PlanError when a device is not on this machine."""
         self._devices = _resolve(devices)
         self._stages = replace(stages, progress=None)
         self._level = logging.getLogger("upscaler").getEffectiveLevel()
@@ -88,7 +88,7 @@ class Processes:
 
 
 def _run_worker(parent: Connection, threads: int | None) -> None:
-    """The main function of the process, which ends at once when its parent was killed: nobody wants its results."""
+    """Runs the worker's process, and ends it at once when its parent is gone, since nobody takes its results."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     if threads is not None:
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # torch is not loaded yet, and will heed it
@@ -128,7 +128,7 @@ def _explain_end(process: SpawnProcess) -> str:
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Processes that are started inside never receive a Ctrl-C, which is for their parent."""
+    """Keeps Ctrl-C, which is for the parent, from processes that are started inside. A context manager."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

@@ -59,14 +59,14 @@ class SentNetwork:
 
 
 class Cluster:
-    """A `WorkerPool`. Starts Ray, or joins the cluster, unless the program has done so; and leaves it only then.
+    """A `WorkerPool`. Starts Ray, or joins the cluster, unless the program has done so, and leaves it only if it did.
 
     All calls of Ray happen in a thread of their own: it does not survive exceptions that handlers of signals raise in
     the main one.
     """
 
     def __init__(self, address: str, stages: Stages) -> None:
-        """Raises PlanError when Ray is not installed, does not answer, or has no processors."""
+        """Joins the cluster. Raises PlanError when Ray is not installed, does not answer, or has no processors."""
         if stages.parts is None:
             raise PlanError("it needs a folder for the results. Name one with `output`.", argument="cluster")
         try:
@@ -124,7 +124,7 @@ class Cluster:
         return self._thread.submit(what).result()
 
     def _join(self, address: str, stages: Stages) -> tuple[list[dict[str, float]], Any]:
-        """Returns what each actor asks for, and a reference to what all need to know."""
+        """Returns the resources of each actor, and a reference to the stages and networks that all of them need."""
         if self._is_ours:
             _connect(self._ray, address)
         shares: list[dict[str, float]] = [{"num_gpus": 1}] * int(self._ray.cluster_resources().get("GPU", 0))
@@ -198,7 +198,7 @@ class _Worker:
         self._tasks.put(task)
 
     def messages(self) -> list[Message]:
-        """All messages there are, at least one."""
+        """Waits for a message, and returns all that there are."""
         found = [self._messages.get()]
         with suppress(queue.Empty):
             while True:
@@ -213,7 +213,7 @@ class _Worker:
 
 
 def _connect(ray: Any, address: str) -> None:
-    """Raises PlanError."""
+    """Joins the cluster at an address, or starts one for "local". Raises PlanError when that fails."""
     from ray._private import worker
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

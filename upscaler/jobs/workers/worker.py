@@ -1,6 +1,6 @@
 """The work of a worker, wherever it is: tasks in, messages out.
 
-How they come and go is for `processes` and `ray_cluster`.
+`processes` and `ray_cluster` bring them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def serve(stages: Stages, tasks: Iterable[Task | None], level: int, tell: Callab
 
 
 class _TellingHandler(logging.Handler):
-    """Sends records as they would be printed."""
+    """A handler that sends records to the job, each as it would be printed."""
 
     def __init__(self, tell: Callable[[Message], None]) -> None:
         super().__init__()
