@@ -1,7 +1,7 @@
-"""From what the user typed to pairs of source and output: files, folders, globs, URLs.
+"""Turns the files, folders, globs and URLs that the user typed into pairs of source and output.
 
-Which files of folders are taken is decided by `filters`, what results are called by `naming`. Only the first bytes of
-files are read, and at URLs nothing.
+`filters` decides which files of folders are taken, and `naming` what results are called. Only the first bytes of files
+are read, and at URLs nothing.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Job(Generic[Source]):
     """One picture to be made."""
 
     source: Source
-    """A file's path, or what else a picture is made from; messages name it by its text."""
+    """The path of a file, or generation parameters; messages name the source by its `str`."""
     output: Path
     options: EncodeOptions = DEFAULT_OPTIONS
     problem: str | None = None
-    """One sentence that says why it cannot be made, where that is known beforehand."""
+    """One sentence that says why the picture cannot be made, if that is known beforehand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,8 @@ def find_jobs(
     excluded is not entered. `name` is a template for `Naming`, in place of the source's name and `tag`, and `scale` is
     the value of its field of that name.
 
-    Raises PlanError when there is nothing to do, when the output, a pattern or the template cannot be meant so, when
-    two sources would become one file, or a result would take the place of a source.
+    Raises PlanError when there is nothing to do, when the output, a pattern or the template cannot be used, when two
+    sources would become one file, or when a result would take the place of a source.
     """
     inputs = list(inputs)
     if "" in inputs or output == "":
@@ -133,7 +133,7 @@ def folder_for(output: Path) -> Path:
 
 
 def _search_all(inputs: list[str], output: str | None, filter: Filter) -> tuple[list[_Found], list[Skipped]]:
-    """Returns what is found and what is left alone, each file once."""
+    """Returns the files that are found and those that are left alone, each once."""
     items = {item: os.path.abspath(item.path) for item in _search(inputs, output, filter)}
     unique: dict[str, _Found] = {}
     for item, place in items.items():
@@ -208,22 +208,22 @@ def _at_url(folder: Path, root: Path, base: Path, own: str | None, filter: Filte
 
 
 def _classify(path: Path, root: Path) -> _Found | Skipped:
-    """Takes a file that nobody named if it looks like a picture, or if nobody can tell."""
+    """Returns a file as found if it looks like a picture or cannot be read, which fails later; else as skipped."""
     if os.path.exists(path) and not os.path.isfile(path):
         return Skipped(path, "not a file")
     return _Found(path, root) if looks_like_picture(path) else Skipped(path, "not a picture")
 
 
 def _earlier_results(found: list[_Found], skipped: list[Skipped], naming: Naming) -> set[_Found]:
-    """Returns files named like the result of another: a second run must not enlarge what the first has made."""
+    """Returns the files named like the result of another: a second run must not enlarge what the first has made."""
     paths = [item.path for item in found] + [item.path for item in skipped if item.reason == EXCLUDED]
     sources = {without_suffix(path) for path in paths}
     return {item for item in found if not sources.isdisjoint(naming.sources_of(item.path))}
 
 
 def _make_job(item: _Found, output: Path | None, options: EncodeOptions, naming: Naming) -> Job[Path]:
-    """Puts the result beside its source, or at the same place in the output folder; in its source's format if need
-    be."""
+    """Returns the job whose result lies beside its source, or at the same place in the output folder. The format is by
+    default the source's."""
     format, folder = options.format or format_of(item.path), item.path.parent
     if output is not None:
         folder = output / os.path.relpath(folder, item.root)
@@ -231,7 +231,7 @@ def _make_job(item: _Found, output: Path | None, options: EncodeOptions, naming:
 
 
 def _tell_apart(jobs: list[Job[Path]]) -> list[Job[Path]]:
-    """Renames the one that changes its format to `a.gif.png` where `a.gif` and `a.png` would both become `a.png`."""
+    """Returns the jobs; where `a.gif` and `a.png` would both become `a.png`, `a.gif` becomes `a.gif.png` instead."""
     taken = Counter(os.path.realpath(job.output) for job in jobs)
     result = []
     for job in jobs:

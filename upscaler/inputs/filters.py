@@ -1,4 +1,4 @@
-"""Which files of folders are taken, and which are left alone, by shell patterns."""
+"""Decides by shell patterns which files of folders are taken, and which are left alone."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What is taken of folders and glob patterns. Paths are matched from the folder where the search began."""
+    """Patterns for what is taken of folders and globs. Paths are matched from the folder where the search began."""
 
     include: tuple[re.Pattern[str], ...]
     exclude: tuple[re.Pattern[str], ...]
 
     def folder(self, path: Path, base: Path) -> Skipped | None:
-        """Returns the path itself or the first folder above it, below `base`, that is left out."""
+        """Returns the path itself or the first folder above it, below `base`, that is left out; None if none is."""
         parts = path.relative_to(base).parts
         for depth in range(len(parts)):
             if _matches(self.exclude, parts[: depth + 1]):
@@ -37,7 +37,7 @@ class Filter:
         return None
 
     def file(self, path: Path, base: Path) -> Skipped | None:
-        """Returns what leaves a file out: its own name, or a folder above it."""
+        """Returns the file or the folder above it that is left out; None if the file is taken."""
         excluded = self.folder(path, base)
         if excluded is None and self.include and not _matches(self.include, path.relative_to(base).parts):
             return Skipped(path, "left out by `include`")

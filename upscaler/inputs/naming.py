@@ -1,6 +1,6 @@
-"""What results are called, which files are called like results, and whether an output is called like a file.
+"""Names results, finds the sources that a file may be a result of, and tells outputs that are files from folders.
 
-Where they lie, and what two results of one name mean, is decided by `discover`.
+`discover` decides where results lie, and what is done when two have one name.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Naming:
 
     template: str
     scale: float | None = None
-    """None: the size that is asked for is no scale, and a template that needs one is refused."""
+    """None if the size that is asked for is not a scale; a template that needs one is then refused."""
 
     def __post_init__(self) -> None:
         try:
@@ -116,7 +116,7 @@ def without_suffix(path: Path) -> Path:
 
 
 def names_file(output: str, inputs: list[str], count: int, format: Format | None) -> bool:
-    """Whether the output for `count` pictures is a file and not a folder. Raises PlanError when it can be neither."""
+    """Returns whether `output` is a file, not a folder, for `count` pictures. Raises PlanError if it can be neither."""
     path = Path(output)
     if output.endswith(("/", os.sep)) or os.path.isdir(path):
         return False

@@ -1,6 +1,6 @@
 """Files wherever they are: on this machine, or at a URL that fsspec reaches, as those of object stores are.
 
-Which files are made, and what they are called, is decided by `discover`.
+`discover` decides which files are made, and what they are called.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Remote(LocalPath):
         return self
 
     def is_dir(self, **_: Any) -> bool:
-        """Always False: callers here expect a file, and in an object store a folder may have the same name."""
+        """Returns False always: callers here expect a file, and in an object store a folder may have the same name."""
         return False
 
     def exists(self, **_: Any) -> bool:
@@ -80,7 +80,7 @@ def parse_location(text: str | os.PathLike[str]) -> Path:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether it is a folder. At a URL that is whatever is not a file: there may be only names that begin alike."""
+    """Returns whether it is a folder. At a URL all that is not a file is one: it may be a mere prefix of names."""
     return stat(path) is None if isinstance(path, Remote) else os.path.isdir(path)
 
 
@@ -101,16 +101,16 @@ def stat(path: Path) -> FileStat | None:
         if about["type"] != "file":
             return None
         try:
-            when = about.get("LastModified") or system.modified(name)  # S3 would be asked once more
+            when = about.get("LastModified") or system.modified(name)  # `modified` is one more request to S3
             changed = int(when.timestamp() * 1000) * 10**6
         except NotImplementedError:
-            changed = time.time_ns()  # never the same again
+            changed = time.time_ns()  # an unknown time is never the same again
         return FileStat(-1 if about["size"] is None else about["size"], changed)
 
 
 @contextmanager
 def local_copy(path: Path) -> Iterator[Path]:
-    """Gives the file itself, or a copy of a remote one, which is deleted afterwards. Raises OSError."""
+    """Yields the file itself, or a copy of a remote one, which is deleted afterwards. Raises OSError."""
     if not isinstance(path, Remote):
         yield path
         return
@@ -136,7 +136,7 @@ def upload(file: Path, remote: Remote) -> None:
 
 
 def place(part: Path, final: Path, overwrite: bool = False) -> None:
-    """Gives a complete file its name; the part is gone afterwards, whatever happens. Raises OutputError, OSError.
+    """Moves a complete file to its final name; `part` is gone afterwards even on errors. Raises OutputError, OSError.
 
     Not atomic on object stores: a file created between check and move is overwritten.
     """
@@ -162,7 +162,7 @@ def remove(path: Path) -> None:
         try:
             system.rm(name, recursive=True)
         except Exception:
-            return  # what is left does no harm
+            return  # files that are left do no harm
         finally:
             _make_folder.cache_clear()
     elif path.is_dir():
@@ -194,7 +194,7 @@ def _system(path: Path) -> tuple[Any, str]:
 
 @functools.lru_cache(1000)
 def _make_folder(system: Any, name: str) -> None:
-    """Makes a folder, once: in object stores that is a request, and does nothing."""
+    """Makes a folder, once only: in object stores each call would be a request, and does nothing."""
     system.makedirs(name, exist_ok=True)
 
 

@@ -25,7 +25,7 @@ drive."""
 
 
 class _Watcher(FileSystemEventHandler):
-    """Notes that something has happened in a folder."""
+    """Sets an event when something has happened in a folder."""
 
     def __init__(self) -> None:
         self.change = threading.Event()

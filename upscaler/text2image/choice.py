@@ -1,4 +1,4 @@
-"""The generator for users who name none: the best of the catalog that this machine can run and anybody may use."""
+"""Chooses the generator for users who name none: the best of the catalog that this machine can run."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..errors import ModelError
 
 
 def choose(device: torch.device, memory: int | None = None, *, offline: bool | None = None) -> tuple[Model, str]:
-    """Chooses the first of the catalog's generators, which are in the order of their quality, that fits into `memory`
-    bytes of the device, by default the free ones; the smallest if none fits. Also says why, as part of a sentence.
+    """Returns the first generator of the catalog, where the best come first, that fits into `memory` bytes of the
+    device, by default the free ones, or the smallest if none fits; and the reason, as part of a sentence.
 
-    All of them may be used commercially and without asking. A processor alone takes minutes for a picture with the
-    large ones, so there, as offline, only generators that are on this machine already are considered, if there are
-    any. Raises ModelError when there are none and fetching is forbidden.
+    Only models for commercial use without a request for access are considered. On a CPU, where large ones take minutes
+    for a picture, and offline, a model that is on this machine already is preferred to any other. Raises ModelError
+    when there is none and fetching is forbidden.
     """
     room = free_memory(device) / SHARE if memory is None else memory
     free = [

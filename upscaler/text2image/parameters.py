@@ -71,7 +71,7 @@ class GenerationParameters:
             find_style(self.style)
 
     def __str__(self) -> str:
-        """The prompt, which stands for the picture in messages and reports."""
+        """Returns the prompt, which stands for the picture in messages and reports."""
         return self.prompt.strip() or "picture"
 
     @property
@@ -86,11 +86,11 @@ class GenerationParameters:
 
     @property
     def ratio(self) -> float | None:
-        """Width by height, if `aspect` says so."""
+        """Width divided by height as `aspect` says; None without one."""
         return None if self.aspect is None else _parse_ratio(self.aspect)
 
     def asdict(self) -> dict[str, Any]:
-        """The fields as JSON can hold them, for `from_dict`; of an image that is a `Picture` only its name."""
+        """Returns the fields as JSON can hold them, for `from_dict`; of an image that is a `Picture` only its name."""
         image = self.image.name if isinstance(self.image, Picture) else self.image
         return {field.name: getattr(self, field.name) for field in fields(self)} | {
             "size": None if self.size is None else [self.size.width, self.size.height],
@@ -100,7 +100,7 @@ class GenerationParameters:
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> GenerationParameters:
-        """The parameters that `asdict` gave; fields that are missing have their defaults. Raises PlanError."""
+        """Makes parameters from what `asdict` returned; missing fields have their defaults. Raises PlanError."""
         try:
             size, loras = values.get("size"), values.get("loras", ())
             read = {"size": None if size is None else Size(*size), "loras": tuple(Lora(*lora) for lora in loras)}
@@ -112,6 +112,6 @@ class GenerationParameters:
 
 
 def _parse_ratio(aspect: str) -> float:
-    """Width by height; 0 for a text that is not two numbers with a colon between them."""
+    """Returns width divided by height; 0 for a text that is not two numbers with a colon between them."""
     found = ASPECT.fullmatch(aspect.strip())
     return float(found[1]) / float(found[2]) if found and float(found[2]) else 0.0

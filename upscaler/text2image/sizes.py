@@ -1,4 +1,4 @@
-"""The size that a picture is generated in, for the size that is asked for; pictures to begin with, in that size."""
+"""Chooses the size in which a picture is generated, and fits the picture to begin with into it."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class SizeLimits:
     native: int
     """Side of the pictures that it was trained on."""
     multiple: int
-    """By which number each side must be divisible."""
+    """The number by which each side must be divisible."""
     largest: int | None
     """Longest side; None: no limit but memory."""
 
     def choose(self, parameters: GenerationParameters, image: Size | None) -> Size:
-        """The size of the picture: the one asked for, else as many pixels as the model was trained on, in the
-        proportions asked for, else those of the image to begin with, else a square.
+        """Returns the size of the picture: the one asked for; else as many pixels as the model was trained on, in the
+        proportions asked for, or those of the image to begin with, or a square.
 
         Raises PlanError for a size that is too small or too large for the model.
         """
@@ -59,19 +59,19 @@ class SizeLimits:
         return size
 
     def extend(self, size: Size) -> Size:
-        """The size to generate, of which `size` is the middle: each side rounded up to the model's multiple."""
+        """Returns the size to generate, of which `size` is the middle: sides rounded up to the model's multiple."""
         return size.round_up(self.multiple)
 
 
 def crop_middle(pixels: FloatArray, size: Size) -> FloatArray:
-    """The middle of a picture (height, width, channels) that is as large as `size` or larger."""
+    """Returns the middle, of this size, of a picture (height, width, channels) that is at least as large."""
     top, left = (pixels.shape[0] - size.height) // 2, (pixels.shape[1] - size.width) // 2
     return pixels[top : top + size.height, left : left + size.width]
 
 
 def fit_image(picture: Picture, size: Size) -> FloatArray:
-    """A picture to begin with, as (height, width, 3), 0..1, in this size: its middle, where the proportions differ, and
-    on white, where it is transparent."""
+    """Returns a picture to begin with in this size, float32, (height, width, 3), 0..1: its middle where the proportions
+    differ, and on white where it is transparent."""
     values = to_float(picture.pixels)
     colour = values[:, :, :-1] if picture.has_alpha else values
     if picture.has_alpha:

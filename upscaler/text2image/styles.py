@@ -29,15 +29,15 @@ class Style:
 
 @functools.cache
 def styles() -> tuple[Style, ...]:
-    """All styles, in the order of the file."""
+    """Returns all styles, in the order of the file."""
     with Path(__file__).with_name("styles.toml").open("rb") as file:
         return tuple(Style(**block) for block in tomllib.load(file)["style"])
 
 
 def find_style(name: str) -> Style:
-    """The style of that name; upper case, hyphens and spaces make no difference.
+    """Returns the style of that name; upper case, hyphens and spaces make no difference.
 
-    Raises PlanError with the name that is nearest.
+    Raises PlanError, which suggests the most similar name, for an unknown one.
     """
     known = {normalize_name(found.name): found for found in styles()}
     if normalize_name(name) in known:

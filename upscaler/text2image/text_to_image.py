@@ -1,6 +1,6 @@
 """Pictures from text: `TextToImage`, which loads its model at the first call and makes one picture at a time.
 
-Here is what generation parameters mean to a model. `diffusion.runner` loads and runs its pipeline.
+It turns generation parameters into the arguments of a pipeline, which `diffusion.runner` loads and runs.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class TextToImage:
         allow_pickle: bool = False,
         offline: bool | None = None,
     ) -> None:
-        """`model`: a name of the catalog, a repository, a folder or a file; None has one chosen for this machine.
+        """Finds `model`: a name of the catalog, a repository, a folder or a file; None has one chosen for this machine.
         `device`, `precision`: as for `Upscaler`. `memory`: bytes that the model may take; None is what is free.
         `safety_checker`: whether pictures are held back to which the checker of a model, if it has one, objects.
         `allow_pickle`: whether weights may be pickles, which can run programs. `offline`: whether fetching is
@@ -120,7 +120,7 @@ class TextToImage:
         return Picture(rounded, image.profile if image else None, name=str(asked))
 
     def complete(self, parameters: GenerationParameters) -> GenerationParameters:
-        """The parameters with the values that this model takes where they leave it open: size, steps, guidance.
+        """Returns the parameters with this model's own values of size, steps and guidance where they name none.
 
         Loads the model. Raises PlanError, ModelError and PictureError as a call does.
         """
@@ -128,7 +128,7 @@ class TextToImage:
             return self._complete(parameters, _read_image(parameters))
 
     def close(self) -> None:
-        """Lets go of the model. A later call loads it again."""
+        """Frees the model. A later call loads it again."""
         with self._lock:
             self._runner.close()
 
@@ -137,7 +137,7 @@ class TextToImage:
         return TextToImage(self._named, **{**self._arguments, "device": device})
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Another process, to which it is sent, loads its own model."""
+        """Returns how to make this object in another process, which loads its own model."""
         return functools.partial(TextToImage, self._named, **self._arguments), ()
 
     def __enter__(self) -> TextToImage:
@@ -177,26 +177,26 @@ class TextToImage:
         self._refuse_too_large(size, limits)
         guidance = runner.guidance if parameters.guidance is None else parameters.guidance
         steps = parameters.steps or runner.sampling.steps or min(runner.takes["num_inference_steps"].default, STEPS)
-        if image is not None:  # which spares some steps, and at least one is computed
+        if image is not None:  # only a share of the steps is computed, and that must be at least one
             steps = max(steps, math.ceil(1 / parameters.strength))
         return replace(parameters, size=size, aspect=None, steps=steps, guidance=float(guidance))
 
     @property
     def _limits(self) -> SizeLimits:
-        """The sizes of the loaded model: a VAE makes a latent of some pixels, a transformer a token of some latents,
-        and some pipelines pack several of these."""
+        """The sizes of the loaded model: a VAE makes one latent of several pixels, a transformer one token of several
+        latents, and some pipelines pack several of these."""
         runner = self._runner
         config = runner.denoiser.config
         patch = int(config.get("patch_size") or 1)
         multiple = math.lcm(runner.cell * patch, runner.pipeline.image_processor.config.vae_scale_factor)
-        table = config.get("pos_embed_max_size")  # of SD3: so many tokens a side
+        table = config.get("pos_embed_max_size")  # SD3's limit, in tokens a side
         native = runner.sampling.side or runner.facts.window * runner.cell
         return SizeLimits(self.model.name, native, multiple, table and table * multiple)
 
     def _draw(
         self, parameters: GenerationParameters, image: Picture | None, progress: ProgressCallback | None
     ) -> FloatArray:
-        """The pixels (height, width, 3), 0..1, a little larger than the size that complete `parameters` ask for."""
+        """Returns pixels (height, width, 3), 0..1, of the size in complete `parameters`, extended for the model."""
         runner, steps, guidance = self._runner, parameters.steps, parameters.guidance
         assert parameters.size is not None
         assert steps is not None
@@ -261,7 +261,7 @@ class TextToImage:
             )
 
     def _warn_of_words(self, prompt: str) -> None:
-        """Names unknown words once each, and the words that the model knows where they are few."""
+        """Warns once of each word that the model does not know, and names those that it knows if they are few."""
         found = unknown_words(self._runner.pipeline, prompt.lower())
         if new := [word for word in found if word not in self._warned_words]:
             self._warned_words.update(new)
