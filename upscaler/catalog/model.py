@@ -76,7 +76,7 @@ class Repository:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a diffusion model is meant to be used; None stands for the pipeline's own default."""
+    """The settings that a diffusion model is meant to be used with; None stands for the pipeline's own default."""
 
     steps: int | None = None
     guidance: float | None = None

@@ -1,4 +1,4 @@
-"""Gives libvips files and pixels. Files are opened by number: it takes names for UTF-8 text, and reports repeat them.
+"""Opens files for libvips by number, since it takes names for UTF-8 text and repeats them, and hands it pixels.
 
 Importing this module turns off libvips' cache of operations, which is useless where nothing is read twice.
 """
@@ -13,7 +13,7 @@ import pyvips
 
 from ..arrays import PixelArray
 
-pyvips.cache_set_max(0)  # it would keep the last hundred operations: 300 MB after some photographs
+pyvips.cache_set_max(0)  # the last hundred operations would be kept: 300 MB after some photographs
 
 
 def open_source(file: Path | bytes) -> pyvips.Source:
@@ -35,7 +35,7 @@ def open_target(path: Path) -> pyvips.Target:
 
 
 def make_image(pixels: PixelArray) -> pyvips.Image:
-    """Returns an image of pixels, (height, width, 1 to 4 channels), that are grey or sRGB."""
+    """Returns an image of grey or sRGB pixels (height, width, 1 to 4 channels)."""
     height, width, channels = pixels.shape
     kind, grey, colour = ("ushort", "grey16", "rgb16") if pixels.itemsize == 2 else ("uchar", "b-w", "srgb")
     image = pyvips.Image.new_from_memory(np.ascontiguousarray(pixels).data, width, height, channels, kind)

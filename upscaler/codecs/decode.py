@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 Source: TypeAlias = Union[
     str, "os.PathLike[str]", bytes, Picture, PIL.Image.Image, "np.ndarray[Any, Any]", "torch.Tensor"
 ]
-"""All that a picture can be read from. See `Picture.from_array` for arrays, and `Picture.from_tensor` for tensors."""
+"""Everything that can be read as a picture; `Picture.from_array` and `Picture.from_tensor` say which arrays can."""
 
 LARGEST = 512_000_000
-"""Pixels above which a source is taken for a decompression bomb, unless the caller allows more."""
+"""Pixels above which a source counts as a decompression bomb, unless the caller allows more."""
 
 HEAD = 64
 
@@ -58,7 +58,7 @@ def decode(
 
 
 def looks_like_picture(path: Path) -> bool:
-    """Whether the content of a file, or its name if the content says nothing, is that of a picture."""
+    """Returns whether a file is a picture by its content, or else by its suffix; True for one that cannot be read."""
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)

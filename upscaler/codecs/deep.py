@@ -29,9 +29,9 @@ class Reader(NamedTuple):
     """The samples in a whole file, (height, width, channels); None, or ValueError, if they cannot be read."""
 
     def read(self, file: Path | bytes, shape: tuple[int, ...]) -> PixelArray | None:
-        """16-bit pixels, scaled to the full range, of a file that Pillow has read to its end without complaint.
+        """Reads uint16 pixels, scaled to the full range, from a file that Pillow has read to its end without complaint.
 
-        None if the file has 8 bits. Raises ValueError if its samples cannot be read, or not in that shape.
+        Returns None if the file has 8 bits. Raises ValueError if its samples cannot be read, or not in that shape.
         """
         largest = self.largest_value(read_content(file, HEAD))
         if largest <= 255:
@@ -44,7 +44,7 @@ class Reader(NamedTuple):
 
 
 def write_portable_map(pixels: PixelArray, path: Path) -> None:
-    """Writes 16-bit grey or RGB pixels."""
+    """Writes uint16 pixels (height, width, 1 or 3) as a binary PGM or PPM file."""
     height, width, channels = pixels.shape
     with path.open("wb") as file:
         file.write(b"P%d\n%d %d\n65535\n" % (5 if channels == 1 else 6, width, height))
@@ -61,7 +61,7 @@ def read_content(file: Path | bytes, size: int = -1) -> bytes:
 
 
 def _words(data: bytes) -> tuple[list[bytes], int]:
-    """Returns kind, width, height and largest value of a portable map as written, and where they end."""
+    """Reads kind, width, height and largest value of a portable map, as they are written, and where they end."""
     words: list[bytes] = []
     at = 0
     while len(words) < 4 and (found := WORD.match(data, at)):

@@ -1,7 +1,7 @@
 """Metadata that libvips neither reads nor writes as it should, read from and put into the files themselves.
 
-libvips passes EXIF through a library that drops every tag it does not know, MakerNotes too, and makes up others; it
-writes no IPTC into PNG and damages it in TIFF. So it is given neither, and both go in afterwards, byte for byte.
+libvips passes EXIF through a library that drops every tag it does not know, MakerNotes too, and invents others; it
+writes no IPTC into PNG and damages it in TIFF. So it gets neither, and both are put in afterwards, byte for byte.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def fill_exif_space(metadata: Metadata, path: Path) -> None:
 
 
 def _add_resolution(metadata: Metadata) -> bytes | None:
-    """The EXIF block, with a resolution added where it has none: WebP and AVIF have no other place for it."""
+    """Returns the EXIF block, with the resolution added if it lacks one: WebP and AVIF have no other place for it."""
     if metadata.dpi is None or (metadata.exif and RESOLUTION[0] in tiff_exif.read_tags(io.BytesIO(metadata.exif))):
         return metadata.exif
     across, down = (Value(5, 1, struct.pack("<II", round(value * 1000), 1000)) for value in metadata.dpi)

@@ -30,23 +30,23 @@ EXISTS = "exists already. Use `overwrite` to replace it."
 
 @dataclass(frozen=True, slots=True)
 class EncodeOptions:
-    """How a picture is written, wherever it goes."""
+    """The options with which a picture is written, to a file or a stream."""
 
     format: Format | None = None
     """None: the format of the file's suffix."""
     quality: int | None = None
     """1..100 for lossy formats; None: the format's own default."""
     lossless: bool = False
-    """For formats that can be either; the others ignore it, but JPEG, which is never lossless."""
+    """Whether formats that can be either are written without loss. JPEG, which never is, refuses it; others ignore it."""
     compression: int | None = None
     """0..9, from none to the smallest file, for PNG and TIFF; None: 3 and 6."""
     strip: bool = False
-    """Leaves out EXIF, XMP, IPTC, resolution and texts. The colour profile stays: it says what the numbers mean."""
+    """Whether EXIF, XMP, IPTC, resolution and texts are left out. The colour profile stays: colours depend on it."""
     overwrite: bool = False
     """Whether a file that exists already may be replaced."""
 
     def format_for(self, path: Path) -> Format:
-        """The format in which a file of that name is written. Raises OutputError when there is none."""
+        """Returns the format in which a file of that name is written. Raises OutputError when there is none."""
         format = self.format or by_suffix(path.suffix)
         if format is None or format.writer is None:
             known = ", ".join(f.suffixes[0] for f in FORMATS if f.writer)
@@ -55,7 +55,7 @@ class EncodeOptions:
         return format
 
     def settings(self, path: Path) -> dict[str, Any]:
-        """All that decides what a file of that name holds, as JSON can keep it. Raises OutputError as `format_for`."""
+        """Returns the options that decide the content of a file, for JSON. Raises OutputError as `format_for` does."""
         names = [field.name for field in fields(self) if field.name != "overwrite"]
         return {**{name: getattr(self, name) for name in names}, "format": self.format_for(path).name}
 
@@ -64,7 +64,7 @@ DEFAULT_OPTIONS: Final = EncodeOptions()
 
 
 def check(path: Path, options: EncodeOptions, size: Size) -> None:
-    """Raises OutputError if a picture of `size` could not be written to `path`: worth knowing before computing it."""
+    """Raises OutputError if a picture of `size` could not be written to `path`; this is checked before computing it."""
     format = options.format_for(path)
     if path.is_dir():
         raise OutputError(f"{path}: this is a folder. Name a file.")
@@ -74,7 +74,7 @@ def check(path: Path, options: EncodeOptions, size: Size) -> None:
 
 
 def check_format(format: Format, options: EncodeOptions, size: Size, name: str) -> None:
-    """Raises OutputError, which begins with `name`, if the format cannot hold a picture of `size` as is asked."""
+    """Raises OutputError, beginning with `name`, if the format cannot hold a picture of `size` with these options."""
     if max(size.width, size.height) > format.largest_side:
         raise OutputError(
             f"{name}: {size} is too large for {format.name}, which holds {format.largest_side} pixels a side. "
@@ -165,7 +165,7 @@ def encode_stream(
 
 
 def format_for_stream(picture: Picture, options: EncodeOptions) -> Format:
-    """The format in which a picture is written where there is no name: its own if it can be written, else PNG."""
+    """Returns the format for a picture without a file name: its own if it can be written, else PNG."""
     return options.format or writable(by_name(picture.format or ""))
 
 
@@ -179,7 +179,7 @@ def _write(picture: Picture, path: Path, format: Format, options: EncodeOptions)
 
 @contextmanager
 def _errors_about(final: Path) -> Iterator[None]:
-    """Turns what fails inside into OutputErrors that begin with the file's final name."""
+    """Turns errors inside the context into OutputErrors that begin with the file's final name."""
     try:
         yield
     except FileExistsError as error:
@@ -191,7 +191,7 @@ def _errors_about(final: Path) -> Iterator[None]:
 
 
 def _metadata_for(format: Format, picture: Picture) -> Metadata:
-    """The metadata that the format has a place for, put right."""
+    """Returns the metadata that the format has a place for, corrected for the size of the picture."""
     metadata = picture.metadata.correct(picture.size)
     present = {field.name: getattr(metadata, field.name) for field in fields(Metadata)}
     lost = [field for field, value in present.items() if value and field not in format.metadata]
@@ -201,8 +201,8 @@ def _metadata_for(format: Format, picture: Picture) -> Metadata:
 
 
 def _convert_for(format: Format, picture: Picture, workspace: Path) -> Picture:
-    """The picture as the format can hold it: colours as sRGB where it has no place for their profile, transparency on
-    white, 16 bits rounded to 8."""
+    """Converts a picture to what the format can hold: colours to sRGB where it has no place for their profile,
+    transparency to white, 16 bits to 8."""
     grey_profile = picture.profile is not None and picture.profile[16:20] == b"GRAY"
     if picture.profile is not None and (not format.profile or (grey_profile and not format.grey)):
         log.info("%s: %s cannot hold its colour profile; colours are converted to sRGB.", picture.name, format.name)

@@ -1,4 +1,4 @@
-"""The table of formats: how each is recognised, which library reads and writes it, what it can hold.
+"""The table of formats, which says how each is recognised, which library reads and writes it, and what it can hold.
 
 To add a format, add a row: nothing else knows formats by name. What a written file keeps of its picture:
 
@@ -54,25 +54,25 @@ class Format:
     writer: Library | None = None
     """None: it can only be read."""
     has_signature: bool = True
-    """Whether its first bytes tell it; if not, the suffix must."""
+    """Whether it is recognised by its first bytes; if not, the suffix decides."""
 
     vips_name: str = ""
     """The name in libvips' functions that load and save it; empty: the usual name in lower case."""
     fail_on: Literal["error", "warning"] = "warning"
-    """From which of libvips' complaints on a file counts as damaged."""
+    """The least of libvips' complaints for which a file counts as damaged."""
     pillow_is_better: Callable[[], bool] = lambda: False
     """Whether this machine has a package with which Pillow reads it and libvips may not."""
     missing_decoder: str = ""
-    """What to say when libvips lacks the decoder."""
+    """The end of the error message when libvips lacks the decoder."""
     extract: Callable[[BinaryIO, Metadata], Metadata] | None = None
     """Corrects the metadata that libvips has read, from the file itself."""
     find_quality: Callable[[BinaryIO], int | None] | None = None
     """Finds out how much a file was compressed; see `Picture.jpeg_quality`."""
     has_code_points: bool = False
-    """Whether its colours may be told by code points of ITU-T H.273 in place of a profile."""
+    """Whether code points of ITU-T H.273 may define its colours in place of a profile."""
 
     has_frames: bool = True
-    """Whether what Pillow calls frames are pictures; if not, they are the layers or sizes of one."""
+    """Whether the frames that Pillow counts are pictures; if not, they are the layers or sizes of one."""
     largest_pixels: int | None = None
     """Pixels above which Pillow refuses to open it; None: they are counted once it is open."""
     reads_truncated: bool = True
@@ -87,7 +87,7 @@ class Format:
     embed: Callable[[Metadata, Path], None] | None = None
     """Puts EXIF, IPTC and texts into a file that libvips has written."""
     write_deep: Callable[[PixelArray, Path], None] | None = None
-    """Writes 16-bit pixels in Pillow's stead."""
+    """Writes 16-bit pixels in place of Pillow."""
     largest_side: int = 2**31 - 1
     alpha: bool = False
     """Whether it is written with transparency."""
@@ -109,7 +109,7 @@ class Format:
         return self.vips_name or self.name.lower()
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Another process, to which functions cannot be sent, takes its own row of the same name."""
+        """Pickles the name alone, since functions cannot be sent; another process takes its own row of that name."""
         return _row, (self.name,)
 
 
@@ -129,7 +129,7 @@ def _has_brand(*brands: bytes) -> Callable[[bytes], bool]:
 
 
 def _has_pillow_heif() -> bool:
-    """Whether the package pillow-heif is installed: it has the HEVC decoder that libvips' wheel lacks, 8 bits deep."""
+    """Returns whether pillow-heif is installed, which has the HEVC decoder that libvips' wheel lacks, 8 bits deep."""
     try:
         importlib.import_module("pillow_heif").register_heif_opener()
     except ImportError:
@@ -287,7 +287,7 @@ FORMATS: Final[tuple[Format, ...]] = (
 
 
 def sniff(head: bytes) -> Format | None:
-    """The format of a file by its first 64 bytes."""
+    """Finds the format of a file by its first 64 bytes; None if no format has them."""
     return next((format for format in FORMATS if format.recognises(head)), None)
 
 
@@ -296,15 +296,15 @@ def _row(name: str) -> Format:
 
 
 def by_suffix(suffix: str) -> Format | None:
-    """The format of a file name's suffix, such as ".jpg", in any case."""
+    """Finds the format of a file name's suffix, such as ".jpg", in any case; None for an unknown one."""
     return next((format for format in FORMATS if suffix.lower() in format.suffixes), None)
 
 
 def by_name(name: str) -> Format | None:
-    """The format of that name ("JPEG") or suffix without its dot ("jpg"), in any case."""
+    """Finds the format of that name ("JPEG") or suffix without its dot ("jpg"), in any case; None for others."""
     return next((format for format in FORMATS if format.name == name.upper()), None) or by_suffix(f".{name}")
 
 
 def writable(format: Format | None) -> Format:
-    """The format itself if it can be written, else PNG."""
+    """Returns the format itself if it can be written, else PNG."""
     return format if format is not None and format.writer is not None else _row("PNG")

@@ -1,6 +1,6 @@
 """Reads and writes IPTC records in Photoshop's image resources, which hold them in JPEG files.
 
-Resources of other kinds, a thumbnail of the old picture among them, are left behind.
+Resources of other kinds, such as a thumbnail of the old picture, are left out.
 """
 
 from __future__ import annotations

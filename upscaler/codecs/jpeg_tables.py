@@ -12,7 +12,7 @@ TABLES, SCAN = 0xDB, 0xDA
 
 
 def find_quality(file: BinaryIO) -> int | None:
-    """The quality, 1 to 100, that the table for brightness tells; None if there is none before the pixels."""
+    """Finds the quality, 1 to 100, from the table for brightness; None if there is no table before the pixels."""
     file.seek(2)
     while len(head := file.read(4)) == 4 and head[0] == 0xFF and head[1] != SCAN:
         segment = file.read(max(struct.unpack(">H", head[2:])[0] - 2, 0))

@@ -8,8 +8,8 @@ from ..picture import Picture
 
 
 def turn_upright(picture: Picture, orientation: int) -> Picture:
-    """Turns stored pixels, and the resolution, the way they are to be seen. Values that EXIF does not define count as
-    1, "upright"."""
+    """Turns stored pixels, and the resolution, upright by an EXIF orientation, 1 to 8. Other values count as 1, which
+    changes nothing."""
     pixels, metadata = picture.pixels, picture.metadata
     if orientation in (5, 6, 7, 8):
         pixels = pixels.transpose(1, 0, 2)

@@ -131,7 +131,7 @@ def _metadata(image: Image.Image) -> Metadata:
 
 
 def _complete(picture: Picture, file: Path | bytes, format: Format) -> Picture:
-    """Adds what Pillow leaves in the file: the profile, and samples of more than 8 bits."""
+    """Adds the parts of a file that Pillow does not read: the profile, and samples of more than 8 bits."""
     if format.find_profile is not None:
         profile = format.find_profile(deep.read_content(file, deep.HEAD))
         picture = replace(picture, profile=profile if fits(profile, picture.pixels.shape[2]) else None)

@@ -1,4 +1,4 @@
-"""Reads and writes texts in PNG files: libvips takes them all for ASCII.
+"""Reads and writes texts in PNG files, because libvips takes all of them for ASCII.
 
 ImageMagick and exiftool also store IPTC as a text there.
 """

@@ -24,14 +24,14 @@ HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 
 
 def fits(profile: bytes | None, channels: int) -> bool:
-    """Whether a profile describes pixels of so many channels: grey ones for 1 and 2, RGB ones for 3 and 4."""
+    """Returns whether a profile is for pixels of so many channels: grey ones for 1 and 2, RGB ones for 3 and 4."""
     if profile is None or len(profile) < HEADER or profile[36:40] != b"acsp":
         return False
     return profile[16:20] == (b"GRAY" if channels <= 2 else b"RGB ")
 
 
 def read_code_points(head: bytes) -> tuple[bytes | None, str | None]:
-    """Returns the profile that the code points in an AVIF or HEIF file stand for, and the name of its curve.
+    """Returns the profile that the code points of an AVIF or HEIF file stand for, and the name of its transfer curve.
 
     The profile is None for sRGB, the name for curves without high dynamic range.
     """
@@ -73,7 +73,7 @@ def to_srgb(picture: Picture, workspace: Path | None) -> Picture:
 
 
 def profile_name(profile: bytes) -> str:
-    """The description in an ICC profile, or its size if it is damaged."""
+    """Returns the description in an ICC profile, or its size if it is damaged."""
     try:
         return ImageCms.getProfileDescription(io.BytesIO(profile)).strip()
     except ImageCms.PyCMSError:

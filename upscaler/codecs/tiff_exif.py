@@ -29,7 +29,7 @@ BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12:
 """Bytes of one value by its kind; rationals, 5 and 10, are two numbers of four bytes."""
 
 BROKEN = (struct.error, ValueError, OverflowError, OSError)
-"""Raised by numbers that lead nowhere."""
+"""Exceptions that a broken file raises when it is read."""
 
 LARGEST = 2**24
 DEEPEST = 3
@@ -80,7 +80,7 @@ def read(file: BinaryIO) -> dict[int, Value | Directory]:
 
 
 def read_tags(file: BinaryIO) -> set[int]:
-    """Reads the numbers of all tags of the first directory; empty if it is broken."""
+    """Returns the numbers of all tags of the first directory; empty if it is broken."""
     try:
         return set(_entries(file, *_begin(file))[0])
     except BROKEN:

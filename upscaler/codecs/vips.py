@@ -36,7 +36,7 @@ UNSTATED = (1.0, 2.834, 72 / MILLIMETRES)
 CODE_POINTS_WITHIN = 2**16
 
 HARMLESS = ("Invalid SOS parameters", "JFIF revision", "Adobe color transform", "Inconsistent progression")
-"""Complaints of libjpeg about files that it nevertheless decodes to the end."""
+"""Parts of libjpeg's complaints about files that it nevertheless decodes to the end."""
 
 HARMFUL = ("Corrupt JPEG data", "remature end")
 
@@ -131,7 +131,7 @@ def _find_quality(file: Path | bytes, format: Format) -> int | None:
 
 
 def _dpi(image: pyvips.Image) -> tuple[float, float] | None:
-    """Pixels an inch: libvips reads them from JPEG, PNG and TIFF; WebP and AVIF state them in their EXIF block only."""
+    """Returns pixels an inch, which libvips reads from JPEG, PNG and TIFF; WebP and AVIF have them in EXIF only."""
     said = image.get("vips-loader").startswith("jpeg") and image.get_typeof("resolution-unit")
     if said or image.xres not in UNSTATED or image.yres not in UNSTATED:
         return round(image.xres * MILLIMETRES, 2), round(image.yres * MILLIMETRES, 2)
@@ -204,7 +204,7 @@ def _explain(error: pyvips.Error, format: Format, accept_damaged: bool) -> str:
 
 
 def _detail(error: pyvips.Error) -> str:
-    """The most telling line of libvips' report; empty if there is none."""
+    """Returns the most telling line of libvips' report; empty if there is none."""
     lines = [line.strip() for line in str(error.detail or "").splitlines()]
     telling = [line for line in lines if any(map(str.isalpha, line))]
     blunt = ("bad seek", *HARMLESS)

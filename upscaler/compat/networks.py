@@ -72,8 +72,8 @@ class RRDBNet(nn.Module):
         features = features + self.conv_body(self.body(features))
         for convolution in (self.conv_up1, self.conv_up2):
             larger = functional.interpolate(features, scale_factor=2, mode="nearest")
-            features = _rectified(convolution(larger))
-        result: Tensor = self.conv_last(_rectified(self.conv_hr(features)))
+            features = _rectify(convolution(larger))
+        result: Tensor = self.conv_last(_rectify(self.conv_hr(features)))
         return result
 
 
@@ -105,7 +105,7 @@ class _Dense(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         known = features
         for convolution in (self.conv1, self.conv2, self.conv3, self.conv4):
-            known = torch.cat((known, _rectified(convolution(known))), 1)
+            known = torch.cat((known, _rectify(convolution(known))), 1)
         residual: Tensor = self.conv5(known)
         return torch.add(features, residual, alpha=RESIDUAL)
 
@@ -114,5 +114,5 @@ def _convolution(channels: int, results: int) -> nn.Conv2d:
     return nn.Conv2d(channels, results, 3, padding=1)
 
 
-def _rectified(values: Tensor) -> Tensor:
+def _rectify(values: Tensor) -> Tensor:
     return functional.leaky_relu(values, SLOPE, inplace=True)

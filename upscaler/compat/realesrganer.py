@@ -29,8 +29,8 @@ from ..tiling import Band, Budget, Plan, Size
 from .networks import SHUFFLES
 
 OVERLAPS = 2
-"""How many overlaps with neighbours the side of a tile holds at least. With fewer, most pixels would be computed more
-than four times."""
+"""Least side of a tile as a multiple of its overlap with a neighbour. If it were smaller, most pixels would be computed
+more than four times."""
 
 
 class RealESRGANer:
@@ -56,12 +56,12 @@ class RealESRGANer:
         device: torch.device | str | None = None,
         gpu_id: int | None = None,
     ) -> None:
-        """`scale`: the network's. `model_path`: a file, a URL or a name of the catalog; or two of them, whose weights
-        are mixed in the shares `dni_weight`. `model`: the network that the weights are put into; None takes the one
-        they are known to belong to. `tile`: tiles have at most tile + 2 * tile_pad source pixels a side, or as many as
-        it takes to have no seams; 0: no tiles unless memory is short. `pre_pad`: source pixels by which the picture is
-        extended to the right and below. `half`: float16 on a GPU, bfloat16 on a CPU that has it, else float32.
-        `device`: None takes `gpu_id`, or the best there is.
+        """Loads the network. `scale`: its scale. `model_path`: a file, a URL or a name of the catalog; or two of them,
+        whose weights are mixed in the shares `dni_weight`. `model`: the network that the weights are put into; None
+        takes the one they are known to belong to. `tile`: tiles have at most tile + 2 * tile_pad source pixels a side,
+        or as many as it takes to have no seams; 0: no tiles unless memory is short. `pre_pad`: source pixels by which
+        the picture is extended to the right and below. `half`: float16 on a GPU, bfloat16 on a CPU that has it, else
+        float32. `device`: None takes `gpu_id`, or the best there is.
 
         Raises ModelError when the weights cannot be fetched or do not fit the network, PlanError for the device and for
         what cannot be mixed.
@@ -102,9 +102,9 @@ class RealESRGANer:
     ) -> tuple[PixelArray, str]:
         """Enlarges a picture `scale` times, then resizes it to `outscale` times. Returns it and "L", "RGB" or "RGBA".
 
-        `img`: grey (height, width), BGR or BGRA (height, width, 3 or 4), as of cv2.imread; the result is laid out
-        alike. If any value is above 256, all are out of 65535 and the result is uint16; else out of 255, and uint8.
-        `alpha_upsampler`: "realesrgan" has the network compute alpha; with any other it is resized.
+        `img`: grey (height, width), BGR or BGRA (height, width, 3 or 4), as cv2.imread returns it, and so is the
+        result. If any value is above 256, the range is 0..65535 and the result uint16; else 0..255, and uint8.
+        `alpha_upsampler`: with "realesrgan" the network computes alpha; with any other it is resized.
 
         Raises PictureError for another array, PlanError for `outscale`, EngineError when a tile cannot be computed.
         """
@@ -194,8 +194,8 @@ def _find(
 
 
 def _read(img: Any) -> tuple[FloatArray, type[np.uint8] | type[np.uint16]]:
-    """Returns pixels, 0..1, (height, width, channels), and the type of the result. The greatest value decides the
-    depth, since an array of another type tells nothing else."""
+    """Returns pixels, float32, 0..1, (height, width, channels), and the type of the result, uint8 or uint16, which the
+    greatest value decides."""
     if img is None:
         raise PictureError("img is None. If it came from cv2.imread, the file is missing or not a picture.")
     if not isinstance(img, np.ndarray) or img.dtype.kind not in "buif":
@@ -210,7 +210,7 @@ def _read(img: Any) -> tuple[FloatArray, type[np.uint8] | type[np.uint16]]:
 
 @dataclass(frozen=True, slots=True)
 class UserNetwork:
-    """A network and its key; it meets `engines.network.Weights`."""
+    """A user's network and its key; it implements the protocol `engines.network.Weights`."""
 
     network: nn.Module
     scale: int

@@ -146,7 +146,7 @@ class _Run:
 
     def _predict(self, arguments: Arguments, canvas: torch.Tensor, regions: list[Region]) -> torch.Tensor:
         """Predicts regions of every row of the canvas; returns (rows, regions, channels, height, width)."""
-        call = self._kind.windowed(arguments, self._cut(canvas, regions), len(regions))
+        call = self._kind.replace_canvas(arguments, self._cut(canvas, regions), len(regions))
         deferred = arguments.get("mid_block_additional_residual")
         if isinstance(deferred, dict):  # as `defer` has returned it
             call |= self._residuals(deferred, regions)

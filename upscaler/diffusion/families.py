@@ -42,8 +42,8 @@ class Family:
         canvas: torch.Tensor = arguments[self.name]
         return canvas
 
-    def windowed(self, arguments: Arguments, windows: torch.Tensor, times: int) -> Arguments:
-        """Returns the call for `times` windows of each row: all of the first row, then all of the second."""
+    def replace_canvas(self, arguments: Arguments, windows: torch.Tensor, times: int) -> Arguments:
+        """Returns the call with `times` windows of each row as its canvas: all of the first row, then of the second."""
         rows = len(arguments[self.name])
         return {name: repeat_rows(value, rows, times) for name, value in arguments.items()} | {self.name: windows}
 
@@ -82,12 +82,12 @@ class Tokens(Family):
             )
         return self.prediction(tokens, size)
 
-    def windowed(self, arguments: Arguments, windows: torch.Tensor, times: int) -> Arguments:
+    def replace_canvas(self, arguments: Arguments, windows: torch.Tensor, times: int) -> Arguments:
         size = self._size(arguments)
         places = arguments["img_ids"].unflatten(-2, (size.height, size.width))
         places = places[..., : windows.shape[-2], : windows.shape[-1], :].flatten(-3, -2)
         shared = {"img_ids": places, "txt_ids": arguments["txt_ids"]}  # no rows, if they have two dimensions
-        call = Family.windowed(self, arguments | {"img_ids": places}, self.output(windows), times)
+        call = Family.replace_canvas(self, arguments | {"img_ids": places}, self.output(windows), times)
         return call | {name: value for name, value in shared.items() if value.ndim == 2}
 
     def prediction(self, output: Any, size: Size) -> torch.Tensor:
@@ -116,7 +116,7 @@ class Frames(Family):
     def canvas(self, arguments: Arguments) -> torch.Tensor:
         return torch.cat(arguments[self.name], 1).transpose(0, 1)
 
-    def windowed(self, arguments: Arguments, windows: torch.Tensor, times: int) -> Arguments:
+    def replace_canvas(self, arguments: Arguments, windows: torch.Tensor, times: int) -> Arguments:
         texts = [text for text in arguments["cap_feats"] for _ in range(times)]
         steps = repeat_rows(arguments[self.timestep], len(arguments[self.name]), times)
         return arguments | {self.name: self.output(windows), self.timestep: steps, "cap_feats": texts}

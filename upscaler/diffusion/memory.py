@@ -81,7 +81,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where and how a model computes."""
+    """The device, precision and sizes with which a model computes."""
 
     device: torch.device
     dtype: torch.dtype

@@ -18,8 +18,7 @@ from ..progress import ProgressCallback
 
 @contextmanager
 def quiet() -> Iterator[list[str]]:
-    """Hides, inside the context, what diffusers and transformers would show: progress bars, and messages, of which it
-    yields the list of warnings."""
+    """Hides progress bars and messages of both libraries inside the context; yields a list that collects warnings."""
     messages: list[str] = []
     listener = logging.Handler(logging.WARNING)
     listener.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]

@@ -36,7 +36,7 @@ class Lora:
 
 @dataclass(frozen=True, slots=True)
 class Diffusion:
-    """How a diffusion model works when it enlarges. Raises PlanError for a number out of its range.
+    """The options of a diffusion model when it enlarges. Raises PlanError for a number out of its range.
 
     Upscaler("sd-x4", diffusion=Diffusion(prompt="a (tabby:1.3) cat", creativity=0.4, seed=7))
     """

@@ -34,7 +34,7 @@ TASKS: Final[dict[Task, TaskClass]] = {
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """How a family of pipelines differs from Stable Diffusion's."""
+    """The differences between a family of pipelines and Stable Diffusion's."""
 
     layer: int | None = None
     """Index into the hidden states of CLIP's text encoders that the UNet is conditioned on; None is the last of them

@@ -31,7 +31,7 @@ SHOWN = 60
 """Most characters of a prompt's end, which would be lost, that an error shows."""
 
 Chunk: TypeAlias = list[tuple[int, float]]
-"""As many tokens as an encoder sees at a time, with their weights."""
+"""Tokens with their weights, as many as an encoder sees at a time."""
 
 ENCODERS = ("", "_2", "_3", "_4")
 """Endings of the names of a pipeline's tokenizers and text encoders."""

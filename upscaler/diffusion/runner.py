@@ -42,7 +42,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class RunnerOptions:
-    """How pipelines are loaded and run, whatever their inputs."""
+    """The options with which pipelines are loaded and run, whatever their inputs."""
 
     device: torch.device
     advice: str

@@ -22,7 +22,7 @@ STRIP_ROWS = 512
 def bleed(colour: PixelArray, alpha: PixelArray, workspace: Path | None = None) -> PixelArray:
     """Fills fully transparent pixels with the colour of the nearest visible ones.
 
-    Files hold anything there, black mostly, and a network would draw it into the visible edge. `colour` is (height,
+    Files hold any colour there, mostly black, and a network would draw it into the visible edge. `colour` is (height,
     width, 1 or 3), `alpha` (height, width, 1); farther than HALO pixels from anything visible, colours stay.
     """
     if alpha.all():
@@ -53,8 +53,8 @@ def _bleed(colour: FloatArray, alpha: FloatArray) -> FloatArray:
 
 
 def within_source(bands: Iterable[Band], alpha: PixelArray, scale: int) -> Iterator[Band]:
-    """Bands of an enlarged alpha channel, kept between the least and the greatest source value around each pixel, so
-    that what was opaque stays opaque and what was empty stays empty."""
+    """Yields the bands of an enlarged alpha channel, each pixel kept between the least and the greatest source value
+    around it, so that opaque areas stay opaque and empty ones empty. Pixels are float32, 0..1."""
     around = np.ones((3, 3), np.uint8)
     for band in bands:
         rows = len(band.pixels) // scale

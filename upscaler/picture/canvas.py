@@ -22,8 +22,8 @@ IN_MEMORY = 96 * 2**20
 def allocate(shape: tuple[int, ...], dtype: DTypeLike, folder: Path | None = None) -> PixelArray:
     """Returns an array that is not initialised; beyond IN_MEMORY bytes it is a memory-mapped file in `folder`.
 
-    None stands for the system's temporary folder. The file vanishes with the array, also if the program is killed (on
-    Windows: when it ends). Raises OutputError when the disk has no room for it.
+    None is the system's temporary folder. The file vanishes with the array, even if the program is killed (on Windows:
+    when it ends). Raises OutputError when the disk has no room for it.
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if size <= IN_MEMORY:

@@ -1,6 +1,6 @@
 """Corrects EXIF blocks in place, whatever file carries them.
 
-All that is not understood stays where it is, so that MakerNotes, which count from the beginning of the block, remain
+Unknown tags stay where they are, so that MakerNotes, whose offsets count from the beginning of the block, remain
 readable.
 """
 
@@ -74,7 +74,7 @@ def _set(data: bytearray, order: str, entries: dict[int, Entry], values: dict[in
 
 
 def _set_resolution(data: bytearray, order: str, entries: dict[int, Entry], dpi: tuple[float, float]) -> None:
-    """Replaces the resolution if it differs: the numbers of a camera stay as they were written."""
+    """Replaces the resolution only if it differs, so that the numbers of a camera stay as they were written."""
     tags = (X_RESOLUTION, Y_RESOLUTION)
     if not all(tag in entries and entries[tag].kind == RATIONAL for tag in tags):
         return

@@ -1,7 +1,7 @@
 """Measures how noisy and how compressed a picture is, and says how much of that should be removed before enlarging.
 
-Nothing is trained: the measures are statistics of blocks of 8x8 pixels, with thresholds that were read off 77 clean
-photographs, and off the same with noise and compression.
+Nothing is trained: the measures are statistics of blocks of 8x8 pixels, with thresholds that were chosen on 77 clean
+photographs, and on the same with noise and compression.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..arrays import FloatArray, PixelArray, to_float
 BLOCK = 8
 """Pixels of a block along a side, as in JPEG."""
 FINE = 1.5
-"""Pixels: what a Gaussian of this deviation takes away is fine detail, noise included."""
+"""Standard deviation in pixels of a Gaussian blur: the detail that it removes is called fine, noise included."""
 FLATTEST = 0.02
 """Share of the blocks whose mean deviation is called the floor: even in forests some sky or shade is that flat."""
 SHARE, SPREAD = 0.15, 1.6
@@ -34,11 +34,11 @@ LUMA = (1.5, 4.0)
 CERTAIN_LUMA = 6.0
 """A floor of brightness that texture has in one of 77 clean photographs only (of a tunnel's bricks, 7.4)."""
 CHROMA = (1.5, 4.0)
-"""The same of differences of colours: clean photographs are below 1.3, but for two of 77; noise of 3 levels has 2.5."""
+"""The same for differences of colours: clean photographs are below 1.3, except two of 77; noise of 3 levels, 2.5."""
 QUALITY = (82, 55)
 """JPEG qualities down to which nothing is removed and from which all is."""
 BLOCKING = (2.1, 3.5)
-"""The same of `Wear.blocking`: clean photographs are below 1.9, but for two of 77; at quality 40 the median is 2.9."""
+"""The same for `Wear.blocking`: clean photographs are below 1.9, but for two of 77; at quality 40 the median is 2.9."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Wear:
 
     @property
     def strength(self) -> float:
-        """How much of the noise and compression should be removed: 0, nothing, to 1."""
+        """Share of the noise and compression that should be removed: 0, nothing, to 1, all."""
         is_noise = self.spread < SPREAD or self.luma > CERTAIN_LUMA
         measures = [(self.luma, *LUMA) if is_noise else (0.0, *LUMA), (self.chroma, *CHROMA)]
         measures.append((self.blocking, *BLOCKING) if self.quality is None else (self.quality, *QUALITY))
@@ -66,7 +66,7 @@ class Wear:
 
 
 def measure_wear(pixels: PixelArray, quality: int | None = None) -> Wear:
-    """Measures a picture, (height, width, 1 or 3). `quality`: what `jpeg_quality` says of its file, if it is JPEG."""
+    """Measures a picture, (height, width, 1 or 3); `quality` is the `jpeg_quality` of its file, if that is a JPEG."""
     levels = 255 * to_float(pixels)
     red, green, blue = (levels[:, :, min(channel, levels.shape[2] - 1)] for channel in range(3))
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
@@ -81,7 +81,7 @@ def measure_wear(pixels: PixelArray, quality: int | None = None) -> Wear:
 
 
 def jpeg_quality(table: Sequence[int]) -> int:
-    """The quality, 1 to 100, on libjpeg's scale, of a table that quantises brightness, in any order of coefficients.
+    """Returns the quality, 1 to 100 on libjpeg's scale, of a quantisation table of brightness, in any order of steps.
 
     The standard's table (ITU-T T.81, annex K), which is quality 50, has a mean of 57.625. Below 20 the answer is too
     high by up to 5, since steps are at most 255.
@@ -99,25 +99,25 @@ def _blocks(plane: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _deviations(plane: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The standard deviation of fine detail in each block."""
+    """Returns the standard deviation of fine detail in each block."""
     deviations: NDArray[np.float32] = _blocks(plane - cv2.GaussianBlur(plane, (0, 0), FINE)).std(1)
     return deviations
 
 
 def _usable(levels: FloatArray) -> NDArray[np.bool_]:
-    """The blocks in which no channel is clipped, or all blocks if these are few: clipping hides noise."""
+    """Selects the blocks in which no channel is clipped, because clipping hides noise, or all if these are few."""
     highest, lowest = _blocks(levels.max(2)).max(1), _blocks(levels.min(2)).min(1)
     usable: NDArray[np.bool_] = (highest < 253) & (lowest > 2)
     return usable if usable.mean() >= 0.05 else np.ones_like(usable)
 
 
 def _floor(deviations: NDArray[np.float32]) -> float:
-    """The mean of the smallest deviations, which come sorted."""
+    """Returns the mean of the smallest of the deviations, which come sorted."""
     return float(deviations[: max(int(FLATTEST * len(deviations)), 3)].mean())
 
 
 def _blocking(luma: NDArray[np.float32]) -> float:
-    """`Wear.blocking` across columns; the grid may begin anywhere, as in a picture that was cropped."""
+    """Measures `Wear.blocking` across columns; the grid may begin anywhere, as in a picture that was cropped."""
     if luma.shape[1] < SHORTEST * BLOCK:
         return 0.0
     steps = np.abs(np.diff(luma, axis=1))

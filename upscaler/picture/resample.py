@@ -14,7 +14,7 @@ LOBES = 3
 
 
 def support(source: int, target: int) -> int:
-    """How many source pixels to either side a result pixel may depend on, when `source` pixels become `target`."""
+    """Returns how many source pixels to either side a result pixel depends on, when `source` pixels become `target`."""
     return math.ceil(LOBES * max(source / target, 1.0)) + 1
 
 

@@ -31,7 +31,7 @@ whole numbers."""
 
 
 def blend(tiles: Iterable[Tile], plan: Plan) -> Iterator[Band]:
-    """Joins computed tiles, in the order of `plan.regions()`, to bands from top to bottom that cover every row once.
+    """Joins computed tiles, in the order of `plan.regions()`, into bands from top to bottom that cover each row once.
 
     Bands may be views of the tiles; the tiles are not changed.
     """

@@ -20,7 +20,7 @@ class Size:
         return Size(self.width * factor, self.height * factor)
 
     def round_up(self, multiple: int) -> Size:
-        """The smallest size that is no smaller, and whose sides are divisible by a number."""
+        """Returns the smallest size that is no smaller and whose sides are divisible by `multiple`."""
         return Size(-(-self.width // multiple) * multiple, -(-self.height // multiple) * multiple)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Decides, from sizes alone, where the tiles of a picture lie. Computes no pixel.
+"""Decides where the tiles of a picture lie, from sizes alone, without any pixels.
 
 Tiles that share an edge overlap by reach + ramp + reach pixels: within `reach` of its own edge a tile is wrong and is
 thrown away; across the `ramp` in the middle the two are blended.
@@ -23,12 +23,12 @@ LARGEST_TILE = 2048
 """Source pixels a side; beyond it the share of overlap no longer matters."""
 
 TILE_OVERHEAD = 400
-"""What starting one more tile costs, in source pixels computed (measured: 0.2 ms with the embedded network)."""
+"""The cost of starting one more tile, in source pixels computed (measured: 0.2 ms with the embedded network)."""
 
 
 @dataclass(frozen=True, slots=True)
 class TileRequirements:
-    """What an engine asks of its tiles. Lengths are source pixels."""
+    """The demands of an engine on its tiles. Lengths are source pixels."""
 
     scale: int
     reach: int
@@ -41,7 +41,7 @@ class TileRequirements:
     bytes_per_pixel: float = 0.0
     """Working memory for each source pixel of a tile."""
     fast_pixels: float = math.inf
-    """Tiles of more pixels than this are slower a pixel, because they fall out of the processor's cache."""
+    """Larger tiles are slower for each pixel, because they do not fit into the processor's cache."""
     batch_pixels: int = 0
     """Tiles are run together up to so many source pixels."""
     divisible: bool = True
@@ -50,7 +50,7 @@ class TileRequirements:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What the plan may spend, and what the user has fixed."""
+    """The memory that a plan may use, and the numbers that the user has fixed."""
 
     memory: int
     """Bytes for a batch of tiles and a row of results."""
@@ -118,7 +118,7 @@ class Plan:
 
 
 def plan(size: Size, needs: TileRequirements, budget: Budget, border: int = BORDER) -> Plan:
-    """Plans the cheapest grid within the budget: few pixels computed twice, tiles no larger than is fast.
+    """Plans the cheapest grid within the budget: few pixels are computed twice, and tiles are no larger than is fast.
 
     Raises PlanError when `budget.tile` is too small for the overlap, or the engine cannot work in tiles at all.
     """
