@@ -51,7 +51,7 @@ class Upscaler:
         workspace: str | Path | None = None,
         diffusion: Diffusion | None = None,
     ) -> None:
-        """`model` is a name of the catalog, a file or a URL; the other arguments are fields of `PipelineOptions`.
+        """Takes a name of the catalog, a file or a URL as `model`; other arguments are fields of `PipelineOptions`.
 
         Raises ModelError for an unknown model, PlanError for a number out of its range or one that does not suit the
         model.
@@ -112,7 +112,7 @@ class Upscaler:
 
         Yields one outcome for each picture as it is done, failures included. `writing` says how results are written;
         for `devices` and `cluster` see `WorkerOptions`. Raises as `jobs.batch.run`, and PlanError when there is nothing
-        to do. More than eight parameters, for what a user may ask of a job.
+        to do. There are more than eight parameters, because a user may ask that much of a job.
         """
         from .inputs.discover import find_jobs
         from .inputs.storage import is_folder, parse_location

@@ -31,7 +31,7 @@ LINEAR = 1
 """Source pixels to either side on which a pixel of a linear enlargement depends."""
 
 SHARPENING = 8
-"""Source pixels to either side over which the blur of enlarging and shrinking is undone."""
+"""Source pixels to either side over which the blur of enlarging and shrinking is removed."""
 
 
 @dataclass(slots=True)

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 FIDELITY = 0.5
-"""Holds the result to what is coarser than about ten source pixels: colours cannot drift, and noise that the model
+"""Holds the result to whatever is coarser than about ten source pixels: colours cannot drift, and noise that the model
 removed does not come back."""
 
 log = logging.getLogger("upscaler")
 
 
 class Reading(TypedDict, total=False):
-    """How a source is read: the options of `codecs.decode`."""
+    """The options of `codecs.decode`, with which a source is read."""
 
     accept_damaged: bool
     max_pixels: int
@@ -48,7 +48,7 @@ class Reading(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineOptions(EngineOptions):
-    """How pictures are enlarged. None leaves a choice to the pipeline. Raises PlanError for a number out of its range.
+    """Options for enlarging. None leaves a choice to the pipeline. Raises PlanError for a number out of its range.
 
     PipelineOptions(device="cuda", tile=512, fidelity=0.8)
     """
@@ -72,7 +72,7 @@ class PipelineOptions(EngineOptions):
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What enlarging a picture takes: sizes, tiles and memory. Nothing has been computed."""
+    """The sizes, tiles and memory that enlarging a picture takes. Nothing has been computed."""
 
     source: Size
     result: Size
@@ -84,7 +84,7 @@ class Estimate:
     denoise: float = 0.0
     """Share of noise and compression that is removed before the first pass enlarges, 0..1."""
     wear: Wear | None = None
-    """What was measured of noise and compression, if that decides how much is removed."""
+    """The measured noise and compression, if that decides how much is removed."""
     dpi: int | None = None
     """Pixels an inch that the result is to be printed with. None keeps what the source says."""
 
@@ -107,8 +107,8 @@ class Pipeline:
     sent to another process, where it loads its own model."""
 
     def __init__(self, model: Model | str, options: PipelineOptions | None = None) -> None:
-        """`model`: a model of the catalog, its name, a file or a URL. Raises ModelError for an unknown one, PlanError
-        for options that do not suit it."""
+        """Finds `model`: a model of the catalog, its name, a file or a URL. Raises ModelError for an unknown one,
+        PlanError for options that do not suit it."""
         self.model = catalog.find(model) if isinstance(model, str) else model
         self.options = options or PipelineOptions()
         self._engines = EnginePool(self.model, self.options)
@@ -262,7 +262,7 @@ class Pipeline:
         return tiling.plan(size, engine.info.needs, budget)
 
     def _passes(self, picture: Picture, estimate: Estimate) -> list[_Pass]:
-        """The passes of an estimate with their engines. 16 bits are kept in between, whatever the picture has."""
+        """Returns the passes of an estimate with their engines. Results between passes have 16 bits."""
         last = len(estimate.plans) - 1
         results = [*(plan.size for plan in estimate.plans[1:]), estimate.result]
         found = []
@@ -305,7 +305,7 @@ class _Layer:
 
 
 def _layers(picture: Picture, workspace: Path | None) -> list[_Layer]:
-    """Transparency, if there is any, and colour, which is bled into places where it cannot be seen."""
+    """Returns transparency, if there is any, and colour, which is bled into places where it cannot be seen."""
     if not picture.has_alpha:
         return [_Layer(_grey_or_colour(picture.pixels), False, slice(None))]
     colour, alpha = picture.colour, picture.pixels[:, :, -1:]
@@ -314,7 +314,7 @@ def _layers(picture: Picture, workspace: Path | None) -> list[_Layer]:
 
 
 def _grey_or_colour(pixels: PixelArray) -> PixelArray:
-    """One channel of the three if they are the same everywhere, as in a grey photograph stored as RGB."""
+    """Returns one channel of the three if they are the same everywhere, as in a grey photograph stored as RGB."""
     if pixels.shape[2] != 3:
         return pixels
     for strip in strips(len(pixels)):
@@ -325,14 +325,14 @@ def _grey_or_colour(pixels: PixelArray) -> PixelArray:
 
 
 def _computes_alpha(picture: Picture, plan: Plan | ImagePlan) -> bool:
-    """Whether transparency goes through the engine. It is only resized if it is the same everywhere, and by diffusion
-    models, which would draw something into it."""
+    """Returns whether transparency goes through the engine. It is only resized if it is the same everywhere, and with
+    diffusion models, which would draw something into it."""
     alpha = picture.pixels[:, :, -1]
     return picture.has_alpha and isinstance(plan, Plan) and bool(alpha.min() != alpha.max())
 
 
 def _canvas(picture: Picture, size: Size, depth: int, workspace: Path | None) -> PixelArray:
-    """An array for a result: (height, width, channels of the picture), uint8 or uint16."""
+    """Returns an array for a result: (height, width, channels of the picture), uint8 or uint16."""
     dtype = np.uint16 if depth == 16 else np.uint8
     return allocate((size.height, size.width, picture.pixels.shape[2]), dtype, workspace)
 

@@ -65,8 +65,8 @@ class Recipe:
     versions: Mapping[str, str]
 
     def infotext(self) -> str:
-        """The recipe in AUTOMATIC1111's form: prompt, negative prompt, and a line of settings that its readers know
-        (modules/infotext_utils.py there, pnginfo.js of ComfyUI)."""
+        """Returns the recipe in AUTOMATIC1111's form: prompt, negative prompt, and a line of settings that its readers
+        know (modules/infotext_utils.py there, pnginfo.js of ComfyUI)."""
         parameters, model = self.parameters, str(self.generator["model"])
         weights = self.generator.get("weights")  # sites find a model in one file by the first ten digits of its hash
         settings: dict[str, object] = {
@@ -88,12 +88,12 @@ class Recipe:
         return f"{prompt}\nNegative prompt: {negative}\n{line}"
 
     def to_json(self) -> str:
-        """The recipe as JSON, ASCII, on one line."""
+        """Returns the recipe as JSON, in ASCII, on one line."""
         return json.dumps({"form": FORM, **asdict(self)})
 
 
 def embed(picture: Picture, recipe: Recipe) -> Picture:
-    """The picture with a recipe, which replaces one that it had; other metadata stay."""
+    """Returns the picture with a recipe, which replaces one that it had; other metadata stay."""
     metadata, text = picture.metadata, recipe.to_json()
     comments = {**metadata.comments, PARAMETERS: recipe.infotext(), KEY: text}
     own = _OWN.format(escape(text)).encode()
@@ -104,7 +104,7 @@ def embed(picture: Picture, recipe: Recipe) -> Picture:
 
 
 def read(picture: Picture) -> Recipe | None:
-    """The recipe in a picture, or None. Raises PictureError for a recipe that cannot be understood."""
+    """Returns the recipe in a picture, or None. Raises PictureError for a recipe that cannot be understood."""
     text = picture.metadata.comments.get(KEY, "")
     if not text.startswith("{"):  # none, or another program's
         found = _IN_XMP.search(picture.metadata.xmp or b"")
@@ -125,7 +125,7 @@ def read(picture: Picture) -> Recipe | None:
 
 
 def differences(old: Recipe, new: Recipe) -> list[str]:
-    """Reasons why the pictures of two recipes with equal parameters may differ, each as part of a sentence."""
+    """Returns reasons why pictures of two recipes with equal parameters may differ, each as part of a sentence."""
     found = [
         f"the weights of {after['model']} differ"
         for before, after in ((old.generator, new.generator), (old.upscaler, new.upscaler))
@@ -141,7 +141,7 @@ def differences(old: Recipe, new: Recipe) -> list[str]:
 
 
 def reference(model: Model) -> str:
-    """The name, address or path by which `catalog.find` finds the model again."""
+    """Returns the name, address or path by which `catalog.find` finds the model again."""
     if any(model == known for known in catalog.models()):
         return model.name
     if model.repository is not None:
@@ -153,7 +153,7 @@ def reference(model: Model) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of this program and of the libraries on which its results depend."""
+    """Returns the versions of this program and of the libraries on which its results depend; empty if not installed."""
     found = {"upscaler": __version__}
     for name in LIBRARIES:
         try:
@@ -164,7 +164,7 @@ def versions() -> dict[str, str]:
 
 
 def _parse(content: dict[str, Any]) -> Recipe:
-    """Turns parsed JSON into a recipe. Raises ValueError, KeyError or TypeError for content that is no recipe."""
+    """Turns parsed JSON into a recipe. Raises ValueError, KeyError or TypeError when it does not hold one."""
     recipe = Recipe(
         dict(content["parameters"]),
         str(content["prompt"]),
@@ -187,6 +187,6 @@ def _size(content: dict[str, Any]) -> Size:
 
 
 def _quote(value: object) -> str:
-    """A setting as text: a number without .0 at its end, quotation marks around a text that holds separators."""
+    """Returns a setting as text: a number without .0 at its end, a text with separators in quotation marks."""
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return json.dumps(text, ensure_ascii=False) if re.search(r"[,:\n]", text) else text

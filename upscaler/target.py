@@ -1,4 +1,4 @@
-"""The exact size a job asks for, and the sizes that lead there pass by pass; how sizes and memory are written."""
+"""The exact size that is asked for and the sizes of the passes that lead there; parsing of sizes and memory."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ SIDES = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)\s*[x×*]\s*(\d{1,6}(?:\.\d{1,6})?)\
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """How large the result is to be: at most one field is set; with none it is the model's own scale.
+    """The size of the result, by at most one field; with none, the model's own scale decides.
 
         Target(scale=2)    Target(width=3840)    Target(fit=Size(3840, 2160))    Target(print=Paper(600, 900))
 
@@ -92,11 +92,11 @@ class Target:
     long_edge: int | None = None
     megapixels: float | None = None
     fit: Size | None = None
-    """The largest that fits into this frame."""
+    """The largest size that fits into this frame."""
     at_least: Size | None = None
-    """The smallest that covers this frame; pictures that cover it already stay as they are."""
+    """The smallest size that covers this frame; pictures that cover it already stay as they are."""
     print: Paper | None = None
-    """The largest that fits onto this sheet."""
+    """The largest size that fits onto this sheet."""
 
     def __post_init__(self) -> None:
         given = [field.name for field in fields(self) if getattr(self, field.name) is not None]
@@ -126,7 +126,7 @@ class Target:
         return all(getattr(self, field.name) is None for field in fields(self) if field.name != "scale")
 
     def size(self, source: Size, native_scale: int) -> Size:
-        """Returns the result's size for a source of that size. Raises PlanError when it is too many times as large."""
+        """Returns the result's size for a source. Raises PlanError when it is over LARGEST_SCALE times as large."""
         factor = self._factor(source, native_scale)
         if factor > LARGEST_SCALE:
             raise PlanError(

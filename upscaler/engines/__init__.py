@@ -1,4 +1,4 @@
-"""What computes: networks and the plain filter in tiles, diffusion models on canvases; what to do when that fails."""
+"""Engines compute pictures: networks and the plain filter in tiles, diffusion models as a whole; with checks."""
 
 from .base import Engine, EngineInfo, ImageEngine, ImagePlan, is_image_engine
 from .composite import adapt_channels, reduce_channels

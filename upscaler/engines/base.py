@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 CPU_MEMORY = 8 * 2**30
-"""Bytes that tiles take at most on a CPU without being told: more makes nothing faster and disturbs other programs."""
+"""Bytes that tiles take at most on a CPU by default: more makes nothing faster and disturbs other programs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class EngineInfo:
 
     @property
     def tile_memory(self) -> int:
-        """Bytes that tiles take unless it is said how many they may take."""
+        """Bytes that tiles may take by default."""
         return self.free_memory if self.device != "cpu" else min(self.free_memory, CPU_MEMORY)
 
 
@@ -59,7 +59,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ImagePlan:
-    """How a picture is computed as a whole: all windows, at every step."""
+    """The plan for a picture that is computed as a whole: all windows, at every step."""
 
     size: Size
     """Size of the picture."""
@@ -90,7 +90,7 @@ class ImageEngine(Protocol):
     def info(self) -> EngineInfo: ...
 
     def plan(self, size: Size, budget: Budget) -> ImagePlan:
-        """Plans how a picture of that size is computed. Raises PlanError when it cannot be computed so."""
+        """Plans how a picture of that size is computed. Raises PlanError when it cannot be with such a budget."""
         ...
 
     def run(self, pixels: PixelArray, plan: ImagePlan, progress: Callable[[int], None]) -> Iterator[Band]:
@@ -103,5 +103,5 @@ class ImageEngine(Protocol):
 
 
 def is_image_engine(engine: Engine | ImageEngine) -> TypeIs[ImageEngine]:
-    """Whether an engine computes whole pictures."""
+    """Returns whether an engine computes whole pictures."""
     return hasattr(engine, "plan")

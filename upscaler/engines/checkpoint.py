@@ -90,7 +90,7 @@ def _tensors(content: Any) -> dict[str, torch.Tensor]:
 
 
 def save(checkpoint: Checkpoint, path: Path, about: dict[str, str]) -> None:
-    """Writes the weights of a checkpoint of one file as safetensors, `about` in its header. Raises OSError."""
+    """Writes the weights of a checkpoint of one file as safetensors, with `about` in the header. Raises OSError."""
     plain = {name: value.contiguous().clone() for name, value in read_weights(checkpoint.file).items()}
     save_file(plain, path, about)
 

@@ -17,7 +17,7 @@ class Blended:
     """An engine whose result is a share of another engine's, and for the rest the Lanczos filter's."""
 
     def __init__(self, engine: Engine, blend: float) -> None:
-        """`blend` is the share of `engine`, 0..1."""
+        """Takes `engine` and, as `blend`, its share of the result, 0..1."""
         self._engine = engine
         self._blend = blend
         self._filter = ResampleEngine(engine.info.needs.scale)
@@ -25,7 +25,7 @@ class Blended:
         self.info = replace(engine.info, needs=replace(needs, reach=max(needs.reach, REACH)))
 
     def run(self, tiles: FloatArray) -> FloatArray:
-        """See `Engine.run`."""
+        """Computes tiles as `Engine.run` says."""
         plain = tiles if self.info.needs.scale == 1 else self._filter.run(tiles)
         result: FloatArray = plain + np.float32(self._blend) * (self._engine.run(tiles) - plain)
         return result
@@ -42,7 +42,7 @@ class Chain:
     """
 
     def __init__(self, first: Engine, then: Engine) -> None:
-        """`first` and `then` may be chains themselves."""
+        """Joins two engines, which may be chains themselves."""
         self._first = first
         self._then = then
         self.info = replace(
@@ -55,13 +55,13 @@ class Chain:
         )
 
     def run(self, tiles: FloatArray) -> FloatArray:
-        """See `Engine.run`."""
+        """Computes tiles as `Engine.run` says; values between the engines are clipped to 0..1."""
         channels = tiles.shape[3]
         between = np.clip(adapt_channels(self._first, channels).run(tiles), 0, 1)
         return adapt_channels(self._then, channels).run(between)
 
     def fallback(self) -> Engine | None:
-        """Both fall back; one that has no fallback left stays as it is while the other still has one."""
+        """Returns a chain of the fallbacks of both, in which an engine without one stays; None if neither has one."""
         first, then = self._first.fallback(), self._then.fallback()
         if first is None and then is None:
             return None
@@ -69,7 +69,7 @@ class Chain:
 
 
 def _requirements(first: TileRequirements, then: TileRequirements) -> TileRequirements:
-    """What tiles have to meet for both: lengths of the second are divided by the scale of the first."""
+    """Returns what both engines require of tiles: lengths of the second are divided by the scale of the first."""
     scale = first.scale
     return TileRequirements(
         scale=scale * then.scale,

@@ -1,6 +1,6 @@
 """Diffusion models as engines: those that enlarge by themselves, and generators that draw an enlarged picture anew.
 
-Here is what their inputs mean. `diffusion.runner` loads and runs the pipelines, `diffusion.denoiser` computes them in
+The engines prepare the inputs. `diffusion.runner` loads and runs the pipelines, `diffusion.denoiser` computes them in
 windows of one canvas.
 """
 
@@ -91,7 +91,7 @@ class DiffusionEngine:
         )
 
     def plan(self, size: Size, budget: Budget) -> ImagePlan:
-        """See `ImageEngine.plan`. A tile is a window; it and its overlap consist of whole latents."""
+        """Plans as `ImageEngine.plan` says. A tile is a window; it and its overlap consist of whole latents."""
         placement, cell = self.runner.placement, self.cell
         window = placement.window if budget.tile is None else max(budget.tile // cell, 1)
         overlap = window // 4 if budget.overlap is None else budget.overlap // cell
@@ -113,14 +113,14 @@ class DiffusionEngine:
         return ImagePlan(size, self.scale, tile, window, overlap, grid.count, self._steps_done(), batch, memory)
 
     def run(self, pixels: PixelArray, plan: ImagePlan, progress: Callable[[int], None]) -> Iterator[Band]:
-        """See `ImageEngine.run`. Failures are answered as `PipelineRunner.attempt` says."""
+        """Yields bands as `ImageEngine.run` says. Failures are handled by `PipelineRunner.attempt`."""
         runner = self.runner
         with self._lock:
             reported = 0
 
             def count(step: int, done: int, total: int) -> None:
                 nonlocal reported
-                now = min(int(plan.windows * (step + done / total)), plan.count)  # which a pipeline may exceed
+                now = min(int(plan.windows * (step + done / total)), plan.count)  # a pipeline may take more steps
                 if now > reported:
                     progress(now - reported)
                     reported = now
@@ -145,18 +145,18 @@ class DiffusionEngine:
                 runner.pipeline.maybe_free_model_hooks()
 
     def _picture_arguments(self, picture: PixelArray) -> dict[str, Any]:
-        """The arguments of the pipeline for a picture (height, width, 3) that is extended already."""
+        """Returns the pipeline's arguments for a picture (height, width, 3) that is extended already."""
         if self.runner.traits.source == "latents":
             return {"image": encode(self.runner.pipeline.vae, picture, tile=self.runner.placement.vae_tile)}
         largest = self.runner.pipeline.config.max_noise_level
         return {"image": _to_tensor(picture), "noise_level": self._options.noise(largest)}
 
     def _steps(self) -> int:
-        """Steps of the whole way from noise to picture."""
+        """Returns the number of steps of the whole way from noise to picture."""
         return self._options.steps or self.runner.sampling.steps or STEPS
 
     def _steps_done(self) -> int:
-        """How many of these steps are computed."""
+        """Returns how many of these steps are computed."""
         return self._steps()
 
     def _padded_size(self, size: Size) -> Size:
@@ -177,7 +177,7 @@ class ImageToImage(DiffusionEngine):
     task = "image-to-image"
 
     def _steps(self) -> int:
-        """Returns enough steps that at least one of them is computed."""
+        """Returns the number of steps, raised if need be so that at least one of them is computed."""
         return max(super()._steps(), math.ceil(1 / self._options.strength))
 
     def _steps_done(self) -> int:
@@ -199,7 +199,7 @@ class ImageToImage(DiffusionEngine):
 
 
 def _extend(pixels: PixelArray, size: Size) -> PixelArray:
-    """A picture (height, width, 1 or 3) in three channels, reflected at its right and at its bottom up to a size."""
+    """Returns a picture (height, width, 1 or 3) in three channels, reflected at its right and bottom up to a size."""
     height, width = pixels.shape[:2]
     colour: Any = np.broadcast_to(pixels, (height, width, 3))  # no copy
     if Size(width, height) == size:
@@ -220,7 +220,7 @@ def _to_tensor(pixels: PixelArray) -> torch.Tensor:
 
 
 def _crop(bands: Iterable[Band], size: Size, channels: int) -> Iterator[Band]:
-    """The part of the bands that is not the extension of the picture; grey if one channel is wanted."""
+    """Yields the bands without what extends the picture beyond `size`; grey if `channels` is 1."""
     for band in bands:
         part = band.pixels[: max(size.height - band.y, 0), : size.width]
         if len(part):

@@ -50,7 +50,7 @@ HALF_ERROR_ANYWHERE = 0.25
 
 
 class Weights(Protocol):
-    """Where a network comes from; see `Checkpoint`."""
+    """The source of a network's weights; see `Checkpoint`."""
 
     @property
     def key(self) -> str:
@@ -102,7 +102,7 @@ class NetworkEngine:
     """
 
     def __init__(self, weights: Weights, computation: Computation, profile: TilingProfile, info: EngineInfo) -> None:
-        """`weights` are those of `computation.network`, from which a fallback is loaded; `load` finds out the rest."""
+        """Keeps what `load` has found out. A fallback is loaded from `weights`, those of `computation.network`."""
         self.info = info
         self._weights = weights
         self._computation = computation
@@ -125,7 +125,7 @@ class NetworkEngine:
     ) -> NetworkEngine:
         """Loads a network, tries it out and brings it to its device.
 
-        `reach` in source pixels is what is known of `profile`; with neither, it is measured. `keeps_tone`: see
+        `reach`, in source pixels, may be given in place of `profile`; with neither, it is measured. `keeps_tone`: see
         `EngineInfo`; None asks the architecture's purpose. `plain` avoids oneDNN's kernels.
 
         Raises ModelError when there is no network that can be used here, PlanError for device and precision.
@@ -141,7 +141,7 @@ class NetworkEngine:
         minimum = network.size_requirements.minimum
         on_cpu, trial = _try_layouts(network, name, sample(channels, minimum), plain)
         half, bfloat16 = (
-            not trial.uses_grid_sample and it for it in (network.supports_half, network.supports_bfloat16)
+            not trial.uses_grid_sample and allowed for allowed in (network.supports_half, network.supports_bfloat16)
         )
         wanted = pick_precision(precision, place, half, bfloat16)
         dtypes = [wanted, torch.float32] if precision == "auto" else [wanted]
@@ -166,7 +166,7 @@ class NetworkEngine:
         return cls(weights, computation, found, info)
 
     def run(self, tiles: FloatArray) -> FloatArray:
-        """See `Engine.run`."""
+        """Computes tiles as `Engine.run` says, one by one if the network cannot take several."""
         device = self._computation.device
         try:
             if self._profile.is_batchable:
@@ -205,7 +205,7 @@ class NetworkEngine:
 
 
 def _requirements(computation: Computation, profile: TilingProfile, trial: Trial) -> TileRequirements:
-    """What a network asks of its tiles on its device."""
+    """Returns what a network requires of its tiles on its device."""
     network = computation.network
     memory = trial.bytes_per_pixel * (1.0 if computation.autocast else computation.dtype.itemsize / 4)
     is_on_cpu = computation.device.type == "cpu"
@@ -224,7 +224,7 @@ def _requirements(computation: Computation, profile: TilingProfile, trial: Trial
 
 
 def _differ_as_wholes(network: ImageModelDescriptor[torch.nn.Module], profile: TilingProfile) -> bool:
-    """Whether tiles may differ from each other everywhere, and not only where they were cut."""
+    """Returns whether results of tiles may differ everywhere, and not only where they were cut."""
     return network.tiling.name == "DISCOURAGED" or not profile.is_local
 
 
@@ -236,9 +236,9 @@ def _multiple(network: ImageModelDescriptor[torch.nn.Module]) -> int:
 def _try_layouts(
     network: ImageModelDescriptor[torch.nn.Module], name: str, tile: torch.Tensor, plain: bool
 ) -> tuple[Computation, Trial]:
-    """Computes one tile in float32 on the CPU, in the layout that is fastest if the network can be computed in it.
+    """Computes one tile in float32 on the CPU, with channels last, which is fastest, or else in the plain layout.
 
-    Raises ModelError when it cannot be computed in any.
+    Raises ModelError when the network can be computed in neither.
     """
     for layout in (torch.channels_last, torch.contiguous_format):
         computation = Computation(network, layout, torch.device("cpu"), plain=plain)
@@ -264,7 +264,7 @@ def _move_to_device(
 
     Each is tried for all operations, then with autocast.
 
-    Raises PlanError when the precision that was asked for does not, ModelError when none does.
+    Raises PlanError when the precision that was asked for does not give it, ModelError when float32 fails, too.
     """
     network = computation.network
     modes = [(dtype, autocast) for dtype in dtypes for autocast in (False, True)]
@@ -296,7 +296,7 @@ def _move_to_device(
 
 @contextmanager
 def _same_noise(device: torch.device) -> Iterator[None]:
-    """Lets a network draw the same random numbers for every tile, or the edges of tiles would not meet."""
+    """Lets a network draw the same random numbers for every tile; otherwise the edges of tiles would not meet."""
     on_device = device.type in ("cuda", "xpu")
     with torch.random.fork_rng([device] if on_device else [], device_type=device.type if on_device else "cuda"):
         torch.manual_seed(0)
@@ -305,7 +305,7 @@ def _same_noise(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def _plain_kernels() -> Iterator[None]:
-    """Switches oneDNN off. The switch is one for the whole process: other threads get slower meanwhile, not wrong."""
+    """Switches oneDNN off, for the whole process: other threads get slower meanwhile; their results stay right."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with torch.backends.mkldnn.flags(enabled=False):

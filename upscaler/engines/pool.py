@@ -1,4 +1,4 @@
-"""The engines that one model needs: which ones follows from its kind; each is loaded at its first use and kept."""
+"""The engines that a model needs, as its kind determines; each is loaded at its first use and kept."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CLEANER: Final = "clean"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOptions:
-    """How a model is computed. Raises PlanError for a number out of its range."""
+    """Options for how a model is computed. Raises PlanError for a number out of its range."""
 
     device: str | None = None
     """"cuda", "cuda:1", "xpu", "mps" or "cpu". None takes the best there is."""
@@ -36,11 +36,11 @@ class EngineOptions:
     denoise: float | Literal["auto"] | None = None
     """How much noise, grain and compression is removed before a network enlarges, 0..1. "auto" removes as much as the
     picture has; see `picture.noise`. None is what the catalog says of the model: "auto" or 0; and 1 for networks that
-    denoise by themselves and leave the amount to be chosen."""
+    denoise by themselves by an amount that can be chosen."""
     memory: int | None = None
     """Bytes for the tiles, and for the model too if it is a diffusion model. None takes what is free."""
     diffusion: Diffusion | None = None
-    """What a diffusion model is asked for."""
+    """Options of a diffusion model."""
 
     def __post_init__(self) -> None:
         check_share("blend", self.blend)
@@ -120,9 +120,9 @@ class EnginePool:
         return self._network.denoise if chosen is None else chosen
 
     def enlarging(self, depth: int, denoise: float = 0.0) -> Engine | ImageEngine:
-        """The engine that enlarges pictures of `depth` bits, after removing the share `denoise` of their noise.
+        """Returns the engine that enlarges pictures of `depth` bits, after removing the share `denoise` of their noise.
 
-        Half precision has too few digits for 65,536 levels.
+        "auto" is fp32 for 16 bits: half precision has too few digits for 65,536 levels.
         """
         if self._model.facts.takes_diffusion and not self.refines:
             return self._kept("image", lambda: self._image_engine(self._model))
@@ -140,7 +140,7 @@ class EnginePool:
         return Chain(cleaner if denoise == 1 else Blended(cleaner, denoise), engine)
 
     def refining(self) -> ImageEngine:
-        """The generator, for models that refine."""
+        """Returns the generator as an engine; only for models that refine."""
         engine = self._kept("image", lambda: self._image_engine(self._generator))
         assert is_image_engine(engine)
         return engine

@@ -24,7 +24,7 @@ from ..files import atomic_write, cache_dir
 log = logging.getLogger("upscaler")
 
 Function = Callable[[torch.Tensor], torch.Tensor]
-"""float32, 0..1, (tiles, channels, height, width), to the same enlarged."""
+"""Maps tiles (tiles, channels, height, width), float32, 0..1, to their enlargements."""
 
 CACHE = "tiling.json"
 """The file of profiles that have been measured, in the cache folder."""

@@ -21,8 +21,8 @@ from .verify import Fault, agree, fault, is_stale
 log = logging.getLogger("upscaler")
 
 FALLBACK_AFTER = 3
-"""After this many tiles that needed a fallback, it computes all. After this many odd results that a second computation
-confirmed, results need no longer resemble their sources."""
+"""After this many tiles that needed a fallback, the fallback computes all. After this many odd results that a second
+computation confirmed, results need no longer resemble their sources."""
 
 
 def run(engine: Engine, batches: Iterable[Batch]) -> Iterator[Tile]:
@@ -59,13 +59,13 @@ class _Runner:
             except Exception as error:
                 results, problem = [None] * len(batch.regions[part]), error
             for region, source, result in zip(batch.regions[part], batch.pixels[part], results, strict=True):
-                right = self._checked(region, source, result, problem)
+                right = self._check(region, source, result, problem)
                 self._previous = source, right
                 yield Tile(region, right)
             first = part.stop
 
     def _shrink(self, together: int, tile: Size, error: Exception) -> None:
-        """Goes on after running out of memory: with fewer tiles together, then smaller ones, then on another device."""
+        """Changes the engine after running out of memory: to fewer tiles at once, smaller ones, then another device."""
         device = self._engine.info.device
         if together > 1:
             self._limit = together // 2
@@ -89,7 +89,7 @@ class _Runner:
             log.warning("out of memory on %s, even with tiles of %d pixels: going on on %s.", device, side * 2, place)
             self._engine = fallback
 
-    def _checked(
+    def _check(
         self, region: Region, source: FloatArray, result: FloatArray | None, problem: Exception | None
     ) -> FloatArray:
         """Returns the result if nothing is wrong with it, and else that of a more careful computation."""
@@ -148,7 +148,7 @@ class Subdivided:
     """An engine that computes each tile as a grid of smaller ones: the same pixels in less memory."""
 
     def __init__(self, whole: Engine, side: int, tile: Size) -> None:
-        """Raises PlanError when tiles of `side` pixels are too small for the engine."""
+        """Plans the smaller tiles. Raises PlanError when tiles of `side` pixels are too small for the engine."""
         self.whole = whole
         self.side = side
         self.info = whole.info

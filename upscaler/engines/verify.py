@@ -1,4 +1,4 @@
-"""Says what is wrong with a computed tile: not finite, flat, another tile's pixels, or nothing like its source."""
+"""Tells what is wrong with a computed tile: not finite, flat, another tile's pixels, or nothing like its source."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ CONTRAST = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a tile's result."""
+    """The reason why a tile's result is taken for wrong."""
 
     reason: str
     certain: bool
-    """False if it merely looks wrong. If a second, different computation agrees, it is what the network does."""
+    """False if the result merely looks wrong. If a second, different computation agrees, it is taken for right."""
 
 
 def fault(source: FloatArray, result: FloatArray, scale: int, keeps_tone: bool) -> Fault | None:
@@ -56,7 +56,7 @@ def fault(source: FloatArray, result: FloatArray, scale: int, keeps_tone: bool) 
 
 
 def is_stale(source: FloatArray, result: FloatArray, previous: tuple[FloatArray, FloatArray] | None) -> bool:
-    """Whether a result is, bit for bit, that of the tile before (source, result), though its source is another."""
+    """Returns whether a result equals that of the tile before, (source, result), though the sources differ."""
     if previous is None or previous[1].shape != result.shape:
         return False
     same = np.array_equal(previous[1][::31, ::29], result[::31, ::29]) and np.array_equal(previous[1], result)
@@ -64,7 +64,7 @@ def is_stale(source: FloatArray, result: FloatArray, previous: tuple[FloatArray,
 
 
 def agree(one: FloatArray, other: FloatArray) -> bool:
-    """Whether two computations of a tile gave the same, up to the rounding of half precision."""
+    """Returns whether two computations of a tile gave the same result, up to the rounding of half precision."""
     return one.shape == other.shape and float(np.abs(one - other).mean()) < 0.02
 
 
