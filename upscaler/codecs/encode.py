@@ -37,7 +37,7 @@ class EncodeOptions:
     quality: int | None = None
     """1..100 for lossy formats; None: the format's own default."""
     lossless: bool = False
-    """Whether formats that can be either are written without loss. JPEG, which never is, refuses it; others ignore it."""
+    """Whether formats that can be either are written without loss. JPEG, which never is, refuses; others ignore it."""
     compression: int | None = None
     """0..9, from none to the smallest file, for PNG and TIFF; None: 3 and 6."""
     strip: bool = False
