@@ -1,4 +1,4 @@
-"""How progress is reported."""
+"""The type of the callbacks that report progress."""
 
 from __future__ import annotations
 

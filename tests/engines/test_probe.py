@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from upscaler.engines.probe import TilingProfile, known_profile, measure_tiling, remembered, sample, try_out
+from upscaler.engines.probe import TilingProfile, known_profile, load_or_measure, measure_tiling, sample, try_out
 
 
 def blur(radius: int) -> torch.nn.Module:
@@ -60,8 +60,8 @@ def test_a_profile_is_measured_once_and_kept_in_the_cache_folder(
     monkeypatch.setenv("UPSCALER_HOME", str(tmp_path))
     assert known_profile("some key") is None
     profile = TilingProfile(7, multiple=2)
-    assert remembered("some key", lambda: profile) == profile
-    assert remembered("some key", lambda: TilingProfile(1)) == profile
+    assert load_or_measure("some key", lambda: profile) == profile
+    assert load_or_measure("some key", lambda: TilingProfile(1)) == profile
     assert known_profile("some key") == profile
     assert json.loads((tmp_path / "tiling.json").read_text())["some key"]["reach"] == 7
 
@@ -72,4 +72,4 @@ def test_a_cache_of_another_form_is_measured_again(
 ) -> None:
     monkeypatch.setenv("UPSCALER_HOME", str(tmp_path))
     (tmp_path / "tiling.json").write_text(content)
-    assert remembered("key", lambda: TilingProfile(5)) == TilingProfile(5)
+    assert load_or_measure("key", lambda: TilingProfile(5)) == TilingProfile(5)

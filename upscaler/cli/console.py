@@ -35,7 +35,7 @@ LONGEST_NAME = 32
 
 
 class _ThroughBars(logging.Handler):
-    """Writes records to standard error without tearing progress bars apart, in terms of options."""
+    """A handler that writes log records, in terms of options, to standard error above the progress bars."""
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "warning: " if record.levelno == logging.WARNING else ""

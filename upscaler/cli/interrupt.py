@@ -53,7 +53,7 @@ def ignore() -> None:
 
 
 class _Handler:
-    """Raises Interrupted, or retries shortly when the current code must not be interrupted."""
+    """A handler of signals: raises Interrupted, or retries shortly when the current code must not be interrupted."""
 
     def __init__(self) -> None:
         self._last = -math.inf

@@ -56,7 +56,7 @@ def sentence(error: BaseException, names: Iterable[str] = ()) -> str:
 
 
 def in_record(record: LogRecord) -> str:
-    """Returns a log record's message in terms of options. Keeps arguments that are not errors or the whole of it."""
+    """Returns a log record's message in terms of options. Arguments stay unchanged, except errors and whole texts."""
     arguments = record.args if isinstance(record.args, tuple) else ()
     if record.msg == "%s" or not arguments:
         return with_options(record.getMessage())

@@ -21,7 +21,7 @@ from ..device import dtype_name, free_memory, pick_device, pick_precision
 from ..errors import ModelError, OutOfMemory, PlanError, UpscalerError, first_line
 from ..tiling import RAMP, TileRequirements
 from .base import Engine, EngineInfo
-from .probe import TilingProfile, Trial, measure_tiling, remembered, sample, try_out
+from .probe import TilingProfile, Trial, load_or_measure, measure_tiling, sample, try_out
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
@@ -146,7 +146,7 @@ class NetworkEngine:
         wanted = pick_precision(precision, place, half, bfloat16)
         dtypes = [wanted, torch.float32] if precision == "auto" else [wanted]
         known = profile or (None if reach is None else TilingProfile(reach))
-        found = known or remembered(
+        found = known or load_or_measure(
             weights.key, lambda: measure_tiling(on_cpu, channels, network.scale, _multiple(network))
         )
         computation = _move_to_device(on_cpu, weights, name, place, dtypes, trial)

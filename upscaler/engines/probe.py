@@ -52,7 +52,7 @@ FAR = slice(-64, -16)
 
 @dataclass(frozen=True, slots=True)
 class TilingProfile:
-    """How results change where a picture is cut. Lengths are source pixels."""
+    """The way in which results change where a picture is cut. Lengths are source pixels."""
 
     reach: int
     """The effective receptive field, as a radius: the distance from a cut over which results change by more than half
@@ -170,7 +170,7 @@ def _cut(grid: int) -> int:
     return next(grid * prime for prime in PRIMES if grid * prime <= LAST_CUT or prime == 1)
 
 
-def remembered(key: str, measure: Callable[[], TilingProfile]) -> TilingProfile:
+def load_or_measure(key: str, measure: Callable[[], TilingProfile]) -> TilingProfile:
     """Returns the profile of the network of that key, which is measured once and kept in the cache folder."""
     if (known := known_profile(key)) is not None:
         return known

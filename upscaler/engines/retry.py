@@ -36,7 +36,7 @@ def run(engine: Engine, batches: Iterable[Batch]) -> Iterator[Tile]:
 
 
 class _Runner:
-    """One run: the engine in use, which a fallback may replace, and what was learnt on the way."""
+    """One run: the engine in use, which a fallback may replace, and counts of what went wrong."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

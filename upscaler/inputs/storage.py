@@ -92,7 +92,7 @@ def stat(path: Path) -> FileStat | None:
         except (OSError, ValueError):
             return None
         return FileStat(found.st_size, found.st_mtime_ns) if modes.S_ISREG(found.st_mode) else None
-    with _reaching(path):
+    with _translate_errors(path):
         system, name = _system(path)
         try:
             about = system.info(name)
@@ -122,14 +122,14 @@ def local_copy(path: Path) -> Iterator[Path]:
 
 def fetch(remote: Remote, file: Path) -> None:
     """Downloads a file. Raises OSError."""
-    with _reaching(remote):
+    with _translate_errors(remote):
         system, name = _system(remote)
         system.get_file(name, str(file))
 
 
 def upload(file: Path, remote: Remote) -> None:
     """Uploads a file, which replaces what is there. Raises OSError."""
-    with _reaching(remote):
+    with _translate_errors(remote):
         system, name = _system(remote)
         _make_folder(*_system(remote.parent))
         system.put_file(str(file), name)
@@ -146,7 +146,7 @@ def place(part: Path, final: Path, overwrite: bool = False) -> None:
     try:
         if not overwrite and final.exists():
             raise OutputError(f"{final}: exists already. Use `overwrite` to replace it.")
-        with _reaching(final):
+        with _translate_errors(final):
             system, name = _system(final)
             _make_folder(*_system(final.parent))
             system.mv(_system(part)[1], name)
@@ -173,7 +173,7 @@ def remove(path: Path) -> None:
 
 def walk(folder: Path) -> Iterator[Path]:
     """Yields every file below a folder, in order of name. Raises OSError."""
-    with _reaching(folder):
+    with _translate_errors(folder):
         system, name = _system(folder)
         try:
             found = system.find(name)
@@ -199,7 +199,7 @@ def _make_folder(system: Any, name: str) -> None:
 
 
 @contextmanager
-def _reaching(path: Path) -> Iterator[None]:
+def _translate_errors(path: Path) -> Iterator[None]:
     """Turns whatever the package for such URLs raises into an OSError that names the URL."""
     try:
         yield

@@ -79,7 +79,7 @@ class Stages(ABC):
         return task.end(is_made=True, parts=parts, size=picture.size, lr_rmse=picture.lr_rmse)
 
     def on(self, device: str | None, model: Model | None = None) -> Self:
-        """Returns the same for another device, with nothing loaded; `model` is the same model in another file."""
+        """Returns the same stages for another device, nothing loaded; `model` is the same model in another file."""
         return replace(self, pipeline=None if self.pipeline is None else self.pipeline.on(device, model))
 
     def save(self, picture: Picture, output: Path, options: EncodeOptions) -> tuple[Part, ...]:

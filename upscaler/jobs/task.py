@@ -54,7 +54,7 @@ class Task:
     picture: Picture | None = None
     """The source, then the result."""
     recipe: Recipe | None = None
-    """What made the picture, if it is a generated one."""
+    """The recipe of a generated picture."""
     size: Size | None = None
     """The size of the result."""
     lr_rmse: float | None = None

@@ -45,7 +45,7 @@ class GenerationParameters:
     seed: int = 0
     """The seed of the noise: the same seed gives the same picture."""
     image: str | Path | Picture | None = None
-    """A picture to begin with."""
+    """A picture from which generating begins, in place of noise."""
     strength: float = 0.6
     """How much of the image is drawn anew, 0.01 to 1, which is all of it."""
     loras: tuple[Lora, ...] = ()

@@ -1,4 +1,4 @@
-"""Chooses the size in which a picture is generated, and fits the picture to begin with into it."""
+"""Chooses the size in which a picture is generated, and brings the image that it begins from to this size."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def crop_middle(pixels: FloatArray, size: Size) -> FloatArray:
 
 
 def fit_image(picture: Picture, size: Size) -> FloatArray:
-    """Returns a picture to begin with in this size, float32, (height, width, 3), 0..1: its middle where the proportions
-    differ, and on white where it is transparent."""
+    """Returns the image that generating begins from in this size, float32, (height, width, 3), 0..1: its middle where
+    the proportions differ, and on white where it is transparent."""
     values = to_float(picture.pixels)
     colour = values[:, :, :-1] if picture.has_alpha else values
     if picture.has_alpha:

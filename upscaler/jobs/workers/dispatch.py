@@ -127,7 +127,7 @@ class _Dispatch:
         yield from (settling.result().outcome() for settling in self._settling)
 
     def _give(self) -> Iterator[Outcome]:
-        """Gives out as many tasks as are needed, to whoever has fewest; yields the outcomes met on the way."""
+        """Gives out as many tasks as are needed, to the workers with fewest; yields outcomes of tasks over already."""
         while not self._is_over and len(self._settling) < UNSETTLED and (worker := self._least_busy()) is not None:
             task = next(self._tasks, None)
             if task is None:

@@ -65,7 +65,7 @@ class Died:
 
 
 Message: TypeAlias = Ready | Finished | LogRecord | Failed
-"""What a worker sends."""
+"""A message that a worker sends."""
 
 
 Event: TypeAlias = tuple[int, Message | Died]

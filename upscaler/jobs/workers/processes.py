@@ -52,7 +52,7 @@ class Processes:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_run_worker, args=(theirs, threads), name=f"upscaler on {device}", daemon=True)
-        with _signals_blocked():
+        with _block_signals():
             process.start()
         theirs.close()
         self._workers[worker] = process, ours
@@ -127,7 +127,7 @@ def _explain_end(process: SpawnProcess) -> str:
 
 
 @contextmanager
-def _signals_blocked() -> Iterator[None]:
+def _block_signals() -> Iterator[None]:
     """Keeps Ctrl-C, which is for the parent, from processes that are started inside. A context manager."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
