@@ -103,7 +103,12 @@ def test_index_that_is_none_is_one_sentence(tmp_path: Path, text: str, reason: s
 
 
 def test_index_names_parts_but_not_settings_and_what_is_left_out(tmp_path: Path) -> None:
-    about = {"_class_name": "StableDiffusionUpscalePipeline", "max_noise_level": 350, "watermarker": [None, None]}
+    about = {
+        "_class_name": "StableDiffusionUpscalePipeline",
+        "max_noise_level": 350,
+        "layers": [1, 2],
+        "watermarker": [None, None],
+    }
     (tmp_path / INDEX).write_text(json.dumps(about | {"unet": ["diffusers", "UNet2DConditionModel"]}))
     layout = read(tmp_path / INDEX)
     assert (layout.parts, layout.libraries, layout.kind) == (("unet",), ("diffusers",), "diffusion")

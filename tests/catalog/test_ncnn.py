@@ -15,11 +15,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from spandrel import ImageModelDescriptor, ModelLoader
+from spandrel.architectures.RCAN import RCAN
 from spandrel.architectures.RealCUGAN import UpCunet2x, UpCunet3x, UpCunet4x
 from spandrel.architectures.SPAN import SPAN
 
 from tests.ncnn_weights import COMPACT_NAMES, RRDBNET_NAMES, State, Writer, models_folder
+from upscaler import catalog
 from upscaler.catalog import ncnn
+from upscaler.catalog.ncnn import graph
+from upscaler.catalog.ncnn.walk import MULTIPLY, Blob, Walk
+from upscaler.engines.checkpoint import Checkpoint
 from upscaler.errors import ModelError
 
 Array = NDArray[np.float32]
@@ -332,6 +337,68 @@ def test_upcunet_is_read_as_it_was(tmp_path: Path, scale: int) -> None:
 def test_scale_is_that_of_the_network_spandrel_makes_of_it(tmp_path: Path, name: str) -> None:
     network = read(TINY[name]().save(tmp_path))
     assert load(network.weights).scale == network.scale
+
+
+def rcan(state: State, writer: Writer) -> Writer:
+    """As an RCAN of one group with one block would be exported."""
+    x = first = writer.convolution(writer.layer("Input"), state, "head.0")
+    y = writer.convolution(writer.convolution(x, state, "body.0.body.0.body.0", "9=1"), state, "body.0.body.0.body.2")
+    mean = writer.layer("Pooling", y, parameters="0=1 4=1")
+    for i, activation in ((0, "9=1"), (2, "9=4")):
+        mean = writer.convolution(mean, state, f"body.0.body.0.body.3.conv_du.{i}", activation, "InnerProduct")
+    y = writer.layer("BinaryOp", writer.layer("BinaryOp", y, mean, parameters="0=2"), x)
+    x = writer.layer("BinaryOp", writer.convolution(y, state, "body.0.body.1"), x)
+    x = writer.layer("BinaryOp", writer.convolution(x, state, "body.1"), first)
+    x = writer.layer("PixelShuffle", writer.convolution(x, state, "tail.0.0"), parameters="0=2")
+    writer.convolution(x, state, "tail.1")
+    return writer
+
+
+def walk_rcan(walk: Walk) -> Blob:
+    x = first = walk.convolution(walk.input, "head.0")
+    y = walk.leaky(walk.convolution(x, "body.0.body.0.body.0"), 0)
+    y = walk.convolution(y, "body.0.body.0.body.2")
+    mean = walk.dense(walk.step("Pooling", y, method=1, whole=1), "body.0.body.0.body.3.conv_du.0")
+    mean = walk.step("Sigmoid", walk.dense(walk.leaky(mean, 0), "body.0.body.0.body.3.conv_du.2"))
+    x = walk.add(walk.convolution(walk.add(walk.step("BinaryOp", y, mean, operation=MULTIPLY), x), "body.0.body.1"), x)
+    x = walk.add(walk.convolution(x, "body.1"), first)
+    return walk.convolution(walk.shuffle(walk.convolution(x, "tail.0.0")), "tail.1")
+
+
+def test_one_function_and_one_row_add_an_architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    original = RCAN(scale=2, n_resgroups=1, n_resblocks=1, n_feats=8, reduction=4, norm=False).eval()
+    param = rcan(state_of(original), Writer()).save(tmp_path)
+    refused(param, "SRVGGNetCompact has .*, and this graph has")
+    *others, last = ncnn.ARCHITECTURES.items()  # the last one's layer is in every graph
+    monkeypatch.setattr(ncnn, "ARCHITECTURES", dict([*others, ("Pooling", ("RCAN", walk_rcan)), last]))
+    model = catalog.find(str(param))
+    assert model.file is not None
+    network = Checkpoint(model.file).load()
+    assert (model.scale, network.architecture.name) == (2, "RCAN")
+    with torch.inference_mode():
+        results = [net(torch.from_numpy(noise())[None]) for net in (network.model, original)]
+    assert torch.equal(*results)
+    assert read(TINY["upcunet-2x"]().save(tmp_path, "other")).architecture == "UpCunet"  # which has a Pooling too
+
+
+def test_one_row_adds_a_kind_of_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state, writer = convolutions({"first": (4, 3, 3, 3), "last": (3, 4, 3, 3)}), Writer()
+    x = writer.layer("ELU", writer.convolution(writer.layer("Input"), state, "first"), parameters="0=0.5")
+    writer.convolution(x, state, "last")
+    param = writer.save(tmp_path)
+
+    def walk_own(walk: Walk) -> Blob:
+        return walk.convolution(walk.step("ELU", walk.convolution(walk.input, "first"), alpha=0.5), "last")
+
+    monkeypatch.setattr(ncnn, "ARCHITECTURES", {"ELU": ("Own", walk_own)})
+    refused(param, "a layer of the kind ELU, which no network that can be imported has")
+    monkeypatch.setitem(graph.PARAMETERS, "ELU", {"alpha": (0, 0.1)})
+    network = read(param)
+    assert network.architecture == "Own"
+    assert_same(network.weights, state)
+    changed(param, " 0=0.5", "")
+    refused(param, "ELU elu_2 has alpha 0.1 where Own has 0.5")
 
 
 # What ncnn itself computes

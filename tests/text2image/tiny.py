@@ -1,5 +1,7 @@
 """More tiny real pipelines of random weights, of families that are only asked for pictures from text."""
 
+from typing import Any
+
 import torch
 from diffusers import (
     AutoencoderDC,
@@ -10,6 +12,8 @@ from diffusers import (
     Flux2Transformer2DModel,
     FluxPipeline,
     FluxTransformer2DModel,
+    Krea2Pipeline,
+    Krea2Transformer2DModel,
     QwenImagePipeline,
     QwenImageTransformer2DModel,
     SanaSprintPipeline,
@@ -31,6 +35,8 @@ from transformers import (
     Qwen3Config,
     Qwen3ForCausalLM,
     Qwen3Model,
+    Qwen3VLConfig,
+    Qwen3VLModel,
 )
 
 from tests.diffusion.tiny import build_flux, build_sd, give_effect, kl, quiet
@@ -176,18 +182,7 @@ def build_qwen_image(seed: int = 0) -> QwenImagePipeline:
         axes_dims_rope=(4, 6, 6),
     )
     give_effect(transformer)
-    text = {
-        "vocab_size": len(tokenizer),
-        "hidden_size": HIDDEN,
-        "intermediate_size": 37,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 2,
-        "bos_token_id": None,
-        "eos_token_id": None,
-        "rope_parameters": {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 1e6},
-    }
-    vision = {"depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": HIDDEN}
+    text, vision = _qwen_vl(tokenizer)
     return quiet(
         QwenImagePipeline(
             scheduler=FlowMatchEulerDiscreteScheduler(),
@@ -205,6 +200,43 @@ def build_qwen_image(seed: int = 0) -> QwenImagePipeline:
             ).eval(),
             tokenizer=tokenizer,
             transformer=transformer,
+        )
+    )
+
+
+def build_krea2(seed: int = 0) -> Krea2Pipeline:
+    """As Krea 2: guided whenever the guidance is above zero, settings that are lists in its index."""
+    torch.manual_seed(seed)
+    tokenizer = chat_tokenizer()
+    transformer = Krea2Transformer2DModel(
+        in_channels=16,
+        num_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        intermediate_size=37,
+        timestep_embed_dim=16,
+        text_hidden_dim=HIDDEN,
+        num_text_layers=2,
+        text_num_attention_heads=2,
+        text_num_key_value_heads=2,
+        text_intermediate_size=37,
+        num_layerwise_text_blocks=1,
+        num_refiner_text_blocks=1,
+        axes_dims_rope=(4, 6, 6),
+    )
+    give_effect(transformer)
+    text, vision = _qwen_vl(tokenizer)
+    more = {"num_position_embeddings": 16, "deepstack_visual_indexes": (0,)}
+    config = Qwen3VLConfig(text_config=text | {"head_dim": 16}, vision_config=vision | more)
+    return quiet(
+        Krea2Pipeline(
+            scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+            vae=build_qwen_image().vae,
+            text_encoder=Qwen3VLModel(config).eval(),
+            tokenizer=tokenizer,
+            transformer=transformer,
+            text_encoder_select_layers=(0, 1),
         )
     )
 
@@ -254,3 +286,20 @@ def _qwen3(tokenizer: Qwen2Tokenizer, layers: int = 2) -> Qwen3Config:
         num_key_value_heads=2,
         head_dim=16,
     )
+
+
+def _qwen_vl(tokenizer: Qwen2Tokenizer) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The configurations of a Qwen that reads and sees: of what reads, and of what sees."""
+    text = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": HIDDEN,
+        "intermediate_size": 37,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "rope_parameters": {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 1e6},
+    }
+    vision = {"depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": HIDDEN}
+    return text, vision

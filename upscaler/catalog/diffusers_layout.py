@@ -119,7 +119,7 @@ def read(path: Path) -> Layout:
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
         class_name = index["_class_name"]
-        parts = {name: value for name, value in index.items() if isinstance(value, list) and value[0] is not None}
+        parts = {name: value for name, value in index.items() if isinstance(value, list) and isinstance(value[0], str)}
         if not isinstance(class_name, str):  # a pair: the class is a program among the files
             raise TypeError("its class is a program of its own")
     except OSError as error:

@@ -108,7 +108,7 @@ def class_for(source: Source, task: Task) -> type[DiffusionPipeline]:
             "model, or update diffusers."
         )
     if task == "upscale":
-        if name in UPSCALERS:
+        if source.layout.kind == "diffusion":
             return own
         raise ModelError(
             f"{source.name}: it is a {name}, which does not enlarge by itself ({', '.join(UPSCALERS)} do). "

@@ -20,7 +20,7 @@ class Converted:
     """A network that was read from a graph and its weights."""
 
     architecture: str
-    """"RRDBNet", "SRVGGNetCompact", "SPAN" or "UpCunet"."""
+    """One of the names in ARCHITECTURES."""
     weights: dict[str, FloatArray]
     """The state dict of the published PyTorch network, float32."""
     scale: int
