@@ -1,5 +1,7 @@
 """The public facade: what an Upscaler offers, and that it is the pipeline and the jobs below it."""
 
+import dataclasses
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 import upscaler
 from tests.pictures import SAMPLES
 from upscaler import PlanError, Size, Target, Upscaler
-from upscaler.pipeline import Pipeline
+from upscaler.pipeline import Pipeline, PipelineOptions
 
 
 def test_an_upscaler_has_seven_public_members() -> None:
@@ -16,6 +18,12 @@ def test_an_upscaler_has_seven_public_members() -> None:
     assert members == {"estimate", "batch", "close"}
     assert {"__init__", "__call__", "__enter__", "__exit__"} <= vars(Upscaler).keys()
     assert not [name for name in vars(Upscaler("lanczos")) if not name.startswith("_")]
+
+
+def test_an_upscaler_takes_every_field_of_the_options() -> None:
+    parameters = inspect.signature(Upscaler).parameters.values()
+    fields = {field.name: field.default for field in dataclasses.fields(PipelineOptions)}
+    assert {each.name: each.default for each in parameters} == {"model": "photo", **fields}
 
 
 def test_calls_give_what_the_pipeline_gives() -> None:

@@ -168,6 +168,17 @@ def test_the_map_in_contributing_says_the_same() -> None:
     assert packages == {name: set(parts) for name, parts in THIRD_PARTY.items()}
 
 
+def test_what_contributing_says_of_additions_is_shown_by_tests_that_exist() -> None:
+    root = PACKAGE.parent
+    table = (root / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## To add")[2].partition("\n\nIf ")[0]
+    rows = table.strip().splitlines()[4:]
+    shown = [re.search(r"`(tests/\S+\.py)::(\w+)` \|$", row) for row in rows]
+    assert rows
+    assert [row for row, match in zip(rows, shown, strict=True) if match is None] == []
+    for match in filter(None, shown):
+        assert f"\ndef {match[2]}(" in (root / match[1]).read_text(encoding="utf-8")
+
+
 def test_public_names_are_sorted_and_resolve() -> None:
     assert upscaler.__all__ == sorted(upscaler.__all__)
     for name in upscaler.__all__:

@@ -1,5 +1,6 @@
 """The main path: seams, sizes, colours, depth, alpha, threads, memory on disk."""
 
+import dataclasses
 import pickle
 import threading
 from pathlib import Path
@@ -306,6 +307,13 @@ def test_a_pipeline_sent_elsewhere_makes_the_same_picture_and_takes_nothing_load
     assert np.array_equal(received.run(pixels).pixels, right)
     assert pipeline.on("cpu").options == pipeline.options
     assert pipeline.on("cuda").options.device == "cuda"
+
+
+def test_settings_hold_every_option_but_those_that_results_do_not_depend_on() -> None:
+    """Else a job that is begun again would keep what was made with another value."""
+    without_effect = {"device", "memory", "tile", "batch", "overlap", "workspace"}
+    options = {field.name for field in dataclasses.fields(PipelineOptions)}
+    assert Pipeline("lanczos").settings.keys() == options - without_effect | {"model", "weights"}
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.5, float("nan")])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
+import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ import typer
 from PIL import Image
 from typer.main import get_command
 
+import upscaler
 from tests.diffusion import tiny
 from tests.pictures import SAMPLES
 from upscaler.cli.app import main
@@ -33,6 +36,8 @@ class Done:
 
 
 Run = Callable[..., Done]
+
+Edit = Callable[[str, str, str], None]
 
 
 class Keyboard(io.StringIO):
@@ -122,6 +127,32 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Image.Image) ->
     (place / "notes.txt").write_text("not a picture")
     monkeypatch.chdir(place)
     return place
+
+
+@pytest.fixture
+def edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Edit:
+    """`edit("cli/info.py", place, text)` puts a text in front of a place in a module. It does so in a copy of the
+    package, which is the one that `python -m upscaler` runs from then on."""
+    source, copy = Path(upscaler.__file__).parent, tmp_path / "copy"
+    shutil.copytree(source, copy / "upscaler", ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "models").symlink_to(source.parent / "models")
+    monkeypatch.chdir(copy)
+    monkeypatch.setenv("PYTHONPATH", str(copy))
+
+    def put(module: str, place: str, text: str) -> None:
+        file = copy / "upscaler" / module
+        before, found, after = file.read_text(encoding="utf-8").partition(place)
+        assert found
+        assert place not in after
+        file.write_text(before + text + found + after, encoding="utf-8")
+
+    return put
+
+
+def start(*arguments: str) -> Done:
+    """Runs `upscaler` in another process."""
+    done = subprocess.run([sys.executable, "-m", "upscaler", *arguments], capture_output=True, check=False)
+    return Done(done.returncode, done.stdout, done.stderr.decode())
 
 
 def options_of(command: Any) -> list[Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 import upscaler
-from tests.cli.conftest import Run, options_of
+from tests.cli.conftest import Edit, Run, options_of, start
+from tests.cli.test_completion import complete
 from upscaler.cli.commands import COMMANDS
 
 
@@ -71,3 +73,34 @@ def test_an_option_that_several_commands_have_is_the_same_one_or_another_one_in_
 
 def test_upscale_is_meant_where_no_command_is_named(run: Run) -> None:
     assert run("--nonsense").err.endswith("See upscaler upscale --help.\n")
+
+
+GREET = '''"""`upscaler greet`: a greeting."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .console import show
+from .groups import expand_groups
+from .options import VerboseOptions
+
+
+@expand_groups
+def greet(name: Annotated[str, typer.Argument(metavar="NAME")], messages: VerboseOptions) -> None:
+    """Greet somebody."""
+    messages.set_up()
+    show(f"hello {name}")
+'''
+
+
+def test_a_module_its_import_and_a_row_add_a_command(edit: Edit, tmp_path: Path) -> None:
+    (tmp_path / "copy" / "upscaler" / "cli" / "greet.py").write_text(GREET)
+    edit("cli/commands.py", "from .groups import", "from .greet import greet\n")
+    edit("cli/commands.py", "upscale, generate, rerun", "greet, ")
+    assert re.search(r"^  greet +Greet somebody\.$", start("--help").out.decode(), re.MULTILINE)
+    assert re.search(r"^Messages:\n  -v, --verbose ", start("greet", "--help").out.decode(), re.MULTILINE)
+    assert complete("upscaler gre") == ["greet"]
+    assert start("greet", "you").out == b"hello you\n"

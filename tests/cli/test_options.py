@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import Edit, start
+from tests.cli.test_completion import complete
 from upscaler.cli import options
 from upscaler.cli.options import (
     DiffusionOptions,
@@ -76,3 +79,15 @@ def test_a_base_is_changed_by_what_was_given() -> None:
     changed = UpscaleDiffusionOptions(upscale_steps=5).diffusion(base)
     assert changed is not None
     assert (changed.prompt, changed.seed, changed.steps) == ("a cat", 3, 5)
+
+
+def test_a_field_of_a_group_and_one_of_the_settings_add_an_option(edit: Edit) -> None:
+    place = "    fidelity: float | None = "
+    edit("cli/options.py", place, '    grain: float | None = option("0..1", "Add this much grain to the result.")\n')
+    edit("pipeline.py", place, "    grain: float | None = None\n")
+    edit("pipeline.py", '        engines.check_share("fidelity"', '        engines.check_share("grain", self.grain)\n')
+    model = r"^Model:\n(?:  .*\n)*  --grain 0\.\.1 +Add this much grain to the result\.$"
+    assert re.search(model, start("upscale", "--help").out.decode(), re.MULTILINE)
+    assert complete("upscaler --gra") == ["--grain"]
+    done = start("a.jpg", "--grain", "2")
+    assert (done.code, done.err) == (2, "error: --grain 2: the value must be between 0 and 1.\n")

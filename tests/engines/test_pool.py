@@ -1,18 +1,28 @@
 """Which engines a model needs, and that each is loaded once."""
 
+import operator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from tests.networks import tiny_compact
-from upscaler import catalog
+from upscaler import Upscaler, catalog
+from upscaler.arrays import FloatArray, PixelArray, to_float
+from upscaler.catalog import KINDS, fetch_model
+from upscaler.catalog.model import KindFacts
 from upscaler.diffusion.options import Diffusion
-from upscaler.engines import EngineOptions, EnginePool, engine_for
+from upscaler.engines import Engine, EngineInfo, EngineOptions, EnginePool, ImagePlan, engine_for
+from upscaler.engines import pool as pool_module
 from upscaler.engines.composite import Blended
 from upscaler.engines.network import NetworkEngine
 from upscaler.engines.pool import NETWORK
 from upscaler.engines.resample import ResampleEngine
 from upscaler.errors import ModelError, PlanError
+from upscaler.files import cache_dir
+from upscaler.tiling import Band, Budget, Size, TileRequirements
 
 
 def pool(model: str, **options: object) -> EnginePool:
@@ -63,3 +73,58 @@ def test_shares_out_of_range_name_their_argument(name: str) -> None:
 def test_an_unknown_file_is_a_model_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such file"):
         engine_for(catalog.Model("gone", file=tmp_path / "gone.pth"), "cpu")
+
+
+class Repeat:
+    """An engine whose model is one number: what its file says is added to pixels that are repeated."""
+
+    def __init__(self, file: Path) -> None:
+        self.info = EngineInfo("repeat", TileRequirements(3, reach=0), keeps_tone=False)
+        self._change = float(file.read_text())
+
+    def run(self, tiles: FloatArray) -> FloatArray:
+        return tiles.repeat(3, 1).repeat(3, 2) + np.float32(self._change)
+
+    def fallback(self) -> Engine | None:
+        return None
+
+
+class RepeatAll(Repeat):
+    """The same for whole pictures."""
+
+    def plan(self, size: Size, budget: Budget) -> ImagePlan:
+        return ImagePlan(size, 3, size, 1, 0, 1, 1, 1, 0)
+
+    def run(self, pixels: PixelArray, plan: ImagePlan, progress: Callable[[int], None]) -> Iterator[Band]:  # type: ignore[override]
+        yield Band(0, super().run(to_float(pixels)[None])[0])
+        progress(1)
+
+
+@pytest.mark.parametrize(
+    ("engine", "facts", "loader"),
+    [
+        (Repeat, KindFacts(loader="text"), "engine_for"),  # type: ignore[arg-type]
+        (RepeatAll, KindFacts(loader="text", takes_diffusion=True), "EnginePool._image_engine"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_row_and_a_branch_add_a_kind_of_model_and_its_engine(
+    engine: type[Repeat], facts: KindFacts, loader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = cache_dir()
+    folder.mkdir(parents=True)
+    (folder / "catalog.toml").write_text('[[model]]\nname = "mine"\nkind = "repeat"\nembedded = "mine.txt"\n')
+    (folder / "mine.txt").write_text("0.2")
+    with pytest.raises(ModelError, match="its kind 'repeat' is not one of network"):
+        catalog.find("mine")
+    monkeypatch.setitem(cast("dict[str, KindFacts]", KINDS), "repeat", facts)
+    other = operator.attrgetter(loader)(pool_module)
+
+    def with_branch(*arguments: Any) -> Any:
+        model = next(each for each in arguments if isinstance(each, catalog.Model))
+        return engine(fetch_model(model)) if model.kind == "repeat" else other(*arguments)
+
+    monkeypatch.setattr(f"upscaler.engines.pool.{loader}", with_branch)
+    source = np.random.default_rng(0).integers(0, 200, (5, 7, 3), np.uint8)
+    upscaler = Upscaler("mine")
+    assert upscaler.estimate(source).engine.name == "repeat"
+    assert np.array_equal(upscaler(source).pixels, source.repeat(3, 0).repeat(3, 1) + 51)
