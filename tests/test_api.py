@@ -22,8 +22,9 @@ def test_an_upscaler_has_seven_public_members() -> None:
 
 def test_an_upscaler_takes_every_field_of_the_options() -> None:
     parameters = inspect.signature(Upscaler).parameters.values()
-    fields = {field.name: field.default for field in dataclasses.fields(PipelineOptions)}
-    assert {each.name: each.default for each in parameters} == {"model": "photo", **fields}
+    fields = {field.name: (field.type, field.default) for field in dataclasses.fields(PipelineOptions)}
+    expected = {"model": ("str", "photo"), **fields, "workspace": ("str | Path | None", None)}
+    assert {each.name: (each.annotation, each.default) for each in parameters} == expected
 
 
 def test_calls_give_what_the_pipeline_gives() -> None:

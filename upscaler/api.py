@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .codecs import DEFAULT_OPTIONS, EncodeOptions, Source
 from .diffusion.options import Diffusion
@@ -46,7 +46,7 @@ class Upscaler:
         overlap: int | None = None,
         blend: float = 1.0,
         fidelity: float | None = None,
-        denoise: float | None = None,
+        denoise: float | Literal["auto"] | None = None,
         memory: int | None = None,
         workspace: str | Path | None = None,
         diffusion: Diffusion | None = None,

@@ -42,11 +42,11 @@ class PlanError(UpscalerError):
 
 
 class EngineError(UpscalerError):
-    """A tile could not be computed, even after all safer ways were tried."""
+    """Something could not be computed, or its result was refused."""
 
 
 class OutOfMemory(EngineError):
-    """Not even the smallest tile fits into memory."""
+    """There is too little memory for what was tried; callers may try less."""
 
 
 class OutputError(UpscalerError):

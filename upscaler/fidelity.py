@@ -61,10 +61,8 @@ class _Block:
 
 
 def fidelity_after_scale(fidelity: float, ratio: float) -> float:
-    """Returns the fidelity that holds a picture, enlarged `ratio` times, as loosely as `fidelity` did before.
-
-    Details finer than the pixels it had then are left alone, even with fidelity 1.
-    """
+    """Returns the fidelity that holds a picture that was enlarged `ratio` times in the structures that `fidelity` holds
+    in one that was not. Details finer than the pixels it had before are left alone, even with fidelity 1."""
     if fidelity == 0:
         return 0.0
     deviation = ratio * (HALFWAY * (1 - fidelity) / fidelity + 0.5)
@@ -76,8 +74,8 @@ def back_project(
 ) -> Iterator[Band]:
     """Corrects bands of a result `scale` times as large as `source`, (height, width, 1 or 3), and clips them to 0..1.
 
-    With `fidelity` 1 the result, shrunk back, is the source. Below 1 only structures coarser than ever more source
-    pixels are held, and with 0 nothing is changed. The error of the corrected bands is added to `lr_rmse`.
+    With `fidelity` 1 the result, shrunk back, is the source. With less, only structures are held that are the coarser
+    the less it is, and with 0 nothing is changed. The error of the corrected bands is added to `lr_rmse`.
     """
     kernel = _kernel(fidelity, scale) if fidelity > 0 else None
     halo = 0 if kernel is None else len(kernel) // 2 + LINEAR

@@ -53,7 +53,8 @@ class Recipe:
     """The prompt as the model was given it, in the words of the style."""
     negative: str
     generator: Mapping[str, Any]
-    """Its settings: "model", as `catalog.find` takes it, "weights", a hash or a commit for each, and others."""
+    """The generator's settings: "model", as `catalog.find` takes it, "weights", a list of their hashes or commits, and
+    others."""
     files: Mapping[str, str]
     """SHA-256 hashes of the files that the parameters name: the image to begin with, LoRAs."""
     generated: Size
@@ -61,7 +62,7 @@ class Recipe:
     upscaler: Mapping[str, Any] | None
     """Settings of the upscaler, and "target" with the fields of `target.Target`; None: the picture was not enlarged."""
     size: Size
-    """Size of the picture when it was made."""
+    """Size of the finished picture."""
     versions: Mapping[str, str]
 
     def infotext(self) -> str:
@@ -117,7 +118,8 @@ def read(picture: Picture) -> Recipe | None:
         recipe = None if later else _parse(content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PictureError(
-            f"{picture.name}: the recipe cannot be read ({error}). Take the picture as upscaler has written it."
+            f"{picture.name}: the recipe cannot be read ({error}). "
+            "Use the file as upscaler wrote it, not an edited copy."
         ) from error
     if later:
         raise PictureError(f"{picture.name}: a later version, {later}, has written the recipe. Update upscaler.")

@@ -19,6 +19,7 @@ def test_names_with_underscores_and_options_of_another_name_are_found() -> None:
         "a.bin holds pickles. Set --allow-pickle."
     )
     assert with_options("begin with an `image`") == "begin with an --init-image"
+    assert with_options("do without it (`safety_checker`).") == "do without it (--no-safety-checker)."
 
 
 def test_an_argument_survives_the_way_to_another_process() -> None:

@@ -34,7 +34,7 @@ KINDS: Final[Mapping[Kind, KindFacts]] = {
     "network": KindFacts(loader="spandrel"),
     # The plain Lanczos filter.
     "resample": KindFacts(),
-    # A diffusion model that enlarges by itself. A repository whose index is not on this machine yet counts as one.
+    # A diffusion model that enlarges by itself. A repository is taken for one until its index is on this machine.
     "diffusion": KindFacts(loader="diffusers", takes_diffusion=True),
     # A diffusion model that makes pictures from text, or refines what the default network has enlarged.
     "generator": KindFacts(loader="diffusers", takes_diffusion=True, generates=True, refines=True, use="text"),
@@ -106,7 +106,7 @@ class Model:
     purpose: str = ""
     licence: str = ""
     commercial: bool | None = None
-    """Whether the licence allows commercial use; None: not known, or on conditions that `notes` states."""
+    """Whether the licence allows commercial use; None: not known, or it has conditions, which `notes` states."""
     author: str = ""
     home: str = ""
     notes: str = ""

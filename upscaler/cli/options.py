@@ -1,4 +1,4 @@
-"""The options of all commands, each once, in groups that translate them into arguments of the library.
+"""The options of all commands, in groups that translate them into arguments of the library.
 
 A command takes the groups that it needs (see `groups.expand_groups`). Methods raise PlanError for invalid values. The
 table is over 300 lines long, since options are found and compared more easily in one place.
@@ -60,8 +60,8 @@ class SizeOptions(Group, panel="Size"):
     )
     print: str | None = option(
         "PAPER",
-        "Make it as large as fits onto paper, which is turned as the picture is: 60x90cm, 24x36in, a0 to a6, "
-        "letter; with 300 dots an inch, or with as many as in 60x90cm@200.",
+        "Make it as large as fits onto this paper, upright or across as the picture is: 60x90cm, 24x36in, a0 to a6, "
+        "letter. Default: for 300 dots an inch; 60x90cm@200 is for 200.",
     )
 
     def target(self) -> Target:
@@ -243,7 +243,7 @@ class RefiningOptions(Group, panel="Diffusion"):
 
 @dataclass(frozen=True)
 class DiffusionOptions(RefiningOptions):
-    prompt: str | None = option("TEXT", "Tell a diffusion model what is in the picture. Default: what it sees there.")
+    prompt: str | None = option("TEXT", "Tell a diffusion model what is in the picture. Default: nothing.")
     negative: str | None = option("TEXT", "Tell a diffusion model what must not be in the result.")
     steps: int | None = option("N", "Take this many steps from noise to picture. Default: the model's own number.")
     guidance: float | None = option("N", "Make the text count this much. Default: the model's own number.")
@@ -254,7 +254,7 @@ class DiffusionOptions(RefiningOptions):
 @dataclass(frozen=True)
 class UpscaleDiffusionOptions(RefiningOptions):
     upscale_prompt: str | None = option(
-        "TEXT", "Tell the diffusion model that enlarges what is in it. Default: nothing."
+        "TEXT", "Describe the picture to the diffusion model that enlarges it. Default: nothing."
     )
     upscale_steps: int | None = option(
         "N", "Let the diffusion model that enlarges take this many steps.", min=1, max=1000
@@ -309,7 +309,7 @@ class PromptOptions(Group, panel="Prompt"):
         "option: prompt, negative, style, size, aspect, steps, guidance, seed, image, strength, lora.",
         "--prompts",
     )
-    count: int = option("N", "Make this many pictures of each prompt, seed by seed.", "-n", min=1, default=1)
+    count: int = option("N", "Make this many pictures of each prompt, each with the next seed.", "-n", min=1, default=1)
 
 
 @dataclass(frozen=True)
@@ -355,7 +355,8 @@ class TilingOptions(HardwareOptions):
 class ParallelOptions(Group, panel="Hardware"):
     devices: str | None = option(
         "NAMES",
-        "Compute on several devices at once, with a process for each: cuda:0,cuda:1, or all; a name may stand twice.",
+        "Compute on several devices at once, with a process for each: cuda:0,cuda:1, or all. A device that is named "
+        "twice has two processes.",
     )
     cluster: str | None = option("ADDRESS", "Work on a Ray cluster: HOST:PORT, or local for one of this machine alone.")
 
@@ -402,7 +403,7 @@ class FolderOptions(JobOptions):
     exclude: list[str] | None = option("PATTERN", "Leave out files and folders like this in folders.")
     skip_larger_than: str | None = option("WxH", "Leave out sources that are wider or higher than this.")
     skip_at_least: str | None = option("WxH", "Leave out sources that are at least this wide and this high.")
-    retry_failed: bool = flag("Try again what an earlier run could not make of its source.")
+    retry_failed: bool = flag("Try the pictures again that an earlier run could not make.")
     watch: bool = flag("Go on with what arrives in the folders, until interrupted.")
 
     def selection_rules(self) -> SelectionRules:

@@ -17,6 +17,7 @@ RENAMED = {
     "loras": "--lora",
     "max_pixels": "--max-megapixels",
     "paper": "--print",
+    "safety_checker": "--no-safety-checker",
     "workers": "--devices",
 }
 """Arguments whose option has another name; the option of any other is its name with hyphens."""

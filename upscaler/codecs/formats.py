@@ -1,6 +1,7 @@
 """The table of formats, which says how each is recognised, which library reads and writes it, and what it can hold.
 
-To add a format, add a row: nothing else knows formats by name. What a written file keeps of its picture:
+To add a format, add a row. Only what corrects libraries' reading of JPEG and TIFF is elsewhere: in `vips` and `pillow`.
+What a written file keeps of its picture:
 
            16 bit   grey  alpha  profile  EXIF  XMP  IPTC  dpi  texts
 JPEG       -        yes   -      yes      yes   yes  yes   yes  -
@@ -13,9 +14,9 @@ JPEG2000   -        yes   yes    -        -     -    -     -    -
 PPM        yes      yes   -      -        -     -    -     -    -
 TGA        -        yes   yes    -        -     -    -     -    -
 
-Where there is no place for it, grey becomes RGB, 16 bits become 8, alpha becomes white, and colours become sRGB; a
-profile of grey pixels is kept where grey is. TIFF keeps the descriptive tags of an EXIF block, the camera's and the
-GPS's; the others keep it byte for byte.
+Where there is no place for it, grey becomes RGB, 16 bits become 8, transparent pictures are laid on white, and colours
+become sRGB; a profile of grey pixels is kept where grey is. TIFF keeps the descriptive tags of an EXIF block, the
+camera's and the GPS's; the others keep it byte for byte.
 
 The module is longer than others because it is one table.
 """
@@ -59,9 +60,9 @@ class Format:
     vips_name: str = ""
     """The name in libvips' functions that load and save it; empty: the usual name in lower case."""
     fail_on: Literal["error", "warning"] = "warning"
-    """The least of libvips' complaints for which a file counts as damaged."""
+    """The mildest of libvips' complaints that makes a file count as damaged."""
     pillow_is_better: Callable[[], bool] = lambda: False
-    """Whether this machine has a package with which Pillow reads it and libvips may not."""
+    """Whether Pillow reads it, because this machine has a package that decodes what libvips may not."""
     missing_decoder: str = ""
     """The end of the error message when libvips lacks the decoder."""
     extract: Callable[[BinaryIO, Metadata], Metadata] | None = None
@@ -78,7 +79,7 @@ class Format:
     reads_truncated: bool = True
     """Whether Pillow keeps what it has decoded of a file that is cut short."""
     find_profile: Callable[[bytes], bytes | None] | None = None
-    """Finds the colour profile that Pillow does not report in the head of the file."""
+    """Finds, in the head of the file, the colour profile that Pillow does not report."""
     deep: deep.Reader | None = None
     """Reads samples of more than 8 bits, which Pillow reduces to 8."""
 

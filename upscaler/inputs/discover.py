@@ -70,9 +70,9 @@ def find_jobs(
     """Returns the jobs for files, folders (searched recursively) and glob patterns; what is named twice is done once.
 
     `output` is a file for a single picture, else a folder: it mirrors an input folder, or several of them under their
-    own names. None writes beside each source, with `tag` after its name, and leaves results of earlier runs alone. Both
-    may be URLs, the output then of a folder. `options` say how files are written. Hidden files and links to folders are
-    left out. An input that does not exist becomes a job, which fails.
+    own names. None writes beside each source, with `tag` after its name, and leaves results of earlier runs alone.
+    Inputs may be URLs, and so may an output that is a folder. `options` say how files are written. Hidden files and
+    links to folders are left out. An input that does not exist becomes a job, which fails.
 
     `include` and `exclude` are shell patterns, in any case of letters, for what is found in folders and by globs: for
     bare names, and for paths from the folder that was named, with slashes, which * matches too. A folder that is
@@ -121,7 +121,7 @@ def expand(text: str) -> list[Path]:
 
 
 def folder_for(output: Path) -> Path:
-    """Returns the nearest folder above an output that exists.
+    """Returns the folder of an output, or, if that does not exist yet, the nearest one above it that does.
 
     Raises OutputError when no file can be made in it, which is worth knowing before a picture is computed.
     """
@@ -151,7 +151,7 @@ def _search(inputs: list[str], output: str | None, filter: Filter) -> Iterator[_
         folders.discard(str(own))
     for path, text in expanded:
         named, is_folder = path == parse_location(text), os.path.realpath(path) in folders or os.path.isdir(path)
-        # a filter counts from the folder up to which a pattern holds only names
+        # a filter sees paths below the last folder that a pattern names without a wildcard
         base = path if named else Path(*takewhile(lambda part: not glob.has_magic(part), Path(text).parts[:-1]))
         left_out = filter.folder(path, base) if is_folder else None
         if is_folder and os.path.realpath(path) not in folders:

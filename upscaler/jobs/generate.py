@@ -86,7 +86,7 @@ def run(
     not made again, unless `force`. `grid` is where a contact sheet of all is written in the end, with `options`. With
     `workers`, others do the work, each with both models, and there is no progress within pictures.
 
-    Raises as `batch.run`. Of several pictures, only one fails of a PlanError, or where its LoRA may be at fault.
+    Raises as `batch.run`; but of several pictures only one fails by a PlanError, or by a ModelError if it has LoRAs.
     """
     with ExitStack() as stack:
         manifest = None if folder is None else stack.enter_context(closing(Manifest(folder)))

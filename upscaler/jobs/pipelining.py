@@ -93,7 +93,7 @@ class BoundedQueue:
 def run(
     stages: Stages, tasks: Iterable[Task | None], settle: Callable[[Task], Task], on_error: OnError = lambda _: None
 ) -> Generator[Task]:
-    """Yields every task that is over, as `settle` returns it, which the stage that has ended a task calls at once.
+    """Calls `settle` as soon as a stage ends a task, and yields what it returns.
 
     `tasks` may yield None before it blocks. Computing is done in the caller's thread, the rest in threads of their own.
     An error in a stage is given to `on_error` at once, and raised here when the results being written are complete."""

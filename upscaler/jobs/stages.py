@@ -45,22 +45,22 @@ ProgressFactory: TypeAlias = "Callable[[str], ProgressCallback]"
 
 @dataclass(frozen=True, kw_only=True)
 class Stages(ABC):
-    """The work on every picture of a job. Each stage returns the task with what it has added, or over.
+    """The work on every picture of a job. Each stage returns the task with what it has found or made.
 
-    An error of one picture ends its task. Stages raise errors that would fail the other pictures, too: ModelError,
-    PlanError, and OutputError when the disk is full. They can be sent to other processes.
+    An error that concerns one picture alone ends its task. Errors that all others would have, too, are raised:
+    ModelError, PlanError, and OutputError when the disk is full. Stages can be sent to other processes.
     """
 
     pipeline: Pipeline | None
     """The pipeline that enlarges; None leaves pictures as they are."""
     target: Target
     parts: Path | None
-    """A folder for results that do not have their names yet; None writes them under their names, and hashes nothing."""
+    """A folder for results that do not have their names yet; None: they are written under their names, unhashed."""
     workspace: Path | None = None
     progress: ProgressFactory | None = None
 
     def read(self, task: Task) -> Task:
-        """Reads the source. May raise any error of it, so it is called through `guard`."""
+        """Reads the source. May raise anything, so it is called through `guard`."""
         return task
 
     @abstractmethod
@@ -72,7 +72,7 @@ class Stages(ABC):
         return iter(())
 
     def write(self, task: Task) -> Task:
-        """Writes the result. May raise any error of it, so it is called through `guard`."""
+        """Writes the result. May raise anything, so it is called through `guard`."""
         assert task.picture is not None
         picture = task.picture if task.recipe is None else recipe.embed(task.picture, task.recipe)
         parts = (*task.parts, *self.save(picture, task.job.output, task.job.options))

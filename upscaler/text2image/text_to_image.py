@@ -64,7 +64,7 @@ class TextToImage:
     ) -> None:
         """Finds `model`: a name of the catalog, a repository, a folder or a file; None has one chosen for this machine.
         `device`, `precision`: as for `Upscaler`. `memory`: bytes that the model may take; None is what is free.
-        `safety_checker`: whether pictures are held back to which the checker of a model, if it has one, objects.
+        `safety_checker`: whether the safety checker of a model, if it has one, may refuse pictures.
         `allow_pickle`: whether weights may be pickles, which can run programs. `offline`: whether fetching is
         forbidden; None is what the environment says.
 
@@ -228,8 +228,8 @@ class TextToImage:
             _, flags = pipeline.run_safety_checker(pixels[None].copy(), device, dtype)
         if any(flags):
             raise EngineError(
-                f"{self.model.name}: the safety checker objects to this picture. Try another seed or prompt, or turn "
-                "it off."
+                f"{self.model.name}: the safety checker objects to this picture. Try another seed or prompt, or do "
+                "without it (`safety_checker`)."
             )
 
     def _refuse_too_large(self, size: Size, limits: SizeLimits) -> None:

@@ -16,10 +16,12 @@ from .plan import Plan
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A region of the source and its pixels, enlarged once computed: float32, 0..1, (height, width, channels)."""
+    """A computed tile."""
 
     region: Region
+    """Its region in source pixels."""
     pixels: FloatArray
+    """Its enlarged pixels: float32, 0..1, (height, width, channels)."""
 
 
 @dataclass(frozen=True, slots=True)
