@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..inputs.discover import Job
 from ..pipeline import Pipeline, Reading
 from ..target import Target
-from . import pipelining
+from . import stage_queues
 from .manifest import Manifest
 from .outcome import Outcome, SelectionRules
 from .stages import FileStages, ProgressFactory, Stages
@@ -81,6 +81,6 @@ def run_stages(
     if workers is not None:
         yield from dispatch.run(workers, tracker, stages, jobs)
         return
-    with closing(pipelining.run(stages, map(tracker.start, jobs), tracker.finish)) as tasks:
+    with closing(stage_queues.run(stages, map(tracker.start, jobs), tracker.finish)) as tasks:
         for task in tasks:
             yield task.outcome()
