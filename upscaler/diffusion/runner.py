@@ -139,7 +139,7 @@ class PipelineRunner:
         return denoiser_of(self.pipeline)
 
     @property
-    def cell(self) -> int:
+    def pixels_per_latent(self) -> int:
         """Pixels of the result for a latent, along a side."""
         return int(self.pipeline.vae.config.get("spatial_compression_ratio") or self.pipeline.vae_scale_factor)
 
@@ -229,7 +229,7 @@ class PipelineRunner:
             finally:
                 self.pipeline.maybe_free_model_hooks()
             if result.ndim == 3:  # Flux packs two by two latents into a token
-                result = self.pipeline._unpack_latents(result, size.height, size.width, self.cell)
+                result = self.pipeline._unpack_latents(result, size.height, size.width, self.pixels_per_latent)
         if not result.isfinite().all():
             raise NotFinite(f"{self.model.name}: the result is NaN or infinity in {self.precision}.")
         return result
