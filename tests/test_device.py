@@ -3,7 +3,19 @@
 import pytest
 import torch
 
-from upscaler.device import PRECISIONS, describe, devices, dtype_name, free_memory, pick_device, pick_precision
+from tests.fake_gpu import GIB, pretend
+from upscaler.device import (
+    PRECISIONS,
+    describe,
+    devices,
+    dtype_name,
+    free_memory,
+    is_lost,
+    is_out_of_memory,
+    pick_device,
+    pick_precision,
+    release,
+)
 from upscaler.errors import PlanError
 
 CPU = torch.device("cpu")
@@ -39,3 +51,78 @@ def test_a_precision_is_taken_only_if_the_network_supports_it() -> None:
 def test_a_device_says_what_it_is_and_how_much_memory_tiles_may_use() -> None:
     assert describe(CPU).startswith("processor, ")
     assert free_memory(CPU) > 2**20
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"), [("cuda", ["cuda", "cuda:0", "rocm", "rocm:0", "auto", None]), ("xpu", ["xpu", "xpu:0", None])]
+)
+def test_a_device_of_which_there_may_be_several_has_an_index(kind: str, names: list[str | None]) -> None:
+    with pretend(kind):
+        assert {pick_device(name) for name in names} == {torch.device(kind, 0)}
+    with pretend("mps"):
+        assert pick_device() == torch.device("mps")
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("cuda", "allocator"), ("cuda", "cublas"), ("cuda", "cudnn"), ("xpu", "allocator"), ("mps", "")]
+)
+def test_every_backend_s_words_for_memory_that_ran_out_are_known(kind: str, words: str) -> None:
+    with pretend(kind) as gpu:
+        gpu.words = words or gpu.words
+        assert is_out_of_memory(gpu.out_of_memory(2**20))
+        assert not is_lost(gpu.out_of_memory(2**20))
+
+
+def test_memory_that_ran_out_on_the_host_is_known() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60, dtype=torch.uint8)
+    assert is_out_of_memory(caught.value)
+    assert is_out_of_memory(MemoryError())
+    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert not is_out_of_memory(ValueError("out of memory"))
+
+
+@pytest.mark.parametrize("kind", ["cuda", "xpu"])
+def test_a_lost_device_is_known_and_nothing_is_released_there(kind: str) -> None:
+    with pretend(kind) as gpu:
+        gpu.lose()
+        with pytest.raises(RuntimeError) as caught:
+            torch.ones(3, device=kind)
+        assert is_lost(caught.value)
+        assert not is_out_of_memory(caught.value)
+        release()
+    assert is_lost(RuntimeError("level_zero backend failed with error: 20 (UR_RESULT_ERROR_DEVICE_LOST)"))
+    assert not is_lost(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+
+
+@pytest.mark.parametrize("kind", ["cuda", "xpu"])
+def test_memory_that_torch_keeps_is_free_and_shared_among_processes(kind: str) -> None:
+    with pretend(kind, memory=10 * GIB, others=2 * GIB):
+        device = pick_device()
+        before = free_memory(device)
+        values = torch.empty(GIB, dtype=torch.uint8, device=device)
+        assert free_memory(device) == pytest.approx(before * 7 / 8)
+        del values
+        assert getattr(torch, kind).mem_get_info()[0] == 7 * GIB
+        assert free_memory(device) == before == int(8 * GIB * 0.6)
+        assert free_memory(device, sharers=3) == int(8 * GIB * 0.6 / 3)
+
+
+@pytest.mark.parametrize("kind", ["cuda", "xpu", "mps"])
+def test_release_gives_back_what_nothing_refers_to(kind: str) -> None:
+    with pretend(kind) as gpu:
+        circle: list[object] = [torch.ones(100, device=kind)]
+        circle.append(circle)
+        del circle
+        assert gpu.reserved == 400
+        release()
+        assert (gpu.live, gpu.reserved) == (0, 0)
+
+
+def test_a_driver_that_does_not_tell_its_memory_gets_a_share_of_the_machine_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(device: object = None) -> tuple[int, int]:
+        raise RuntimeError("The device (Intel(R) Iris(R) Xe Graphics) doesn't support querying the available memory")
+
+    with pretend("xpu"):
+        monkeypatch.setattr("torch.xpu.mem_get_info", refuse)
+        assert 2**20 < free_memory(pick_device()) < free_memory(CPU)

@@ -1,8 +1,10 @@
-"""Chooses the device that computes and its precision, and tells how much memory it has to spare."""
+"""Chooses the device that computes and its precision, tells how much memory it has, and what its errors mean."""
 
 from __future__ import annotations
 
+import gc
 import math
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -20,15 +22,41 @@ PRECISIONS: Final[dict[str, torch.dtype]] = {
 SHARE = 0.6
 """Share of the free memory that tiles may use: allocators round up, and other programs want some too."""
 
+OUT_OF_MEMORY: Final = (
+    "out of memory",  # CUDA, HIP, XPU, MPS
+    "not enough memory",  # the processor, on Windows
+    "can't allocate memory",
+    "_status_alloc_failed",  # cuBLAS, cuDNN and their kin
+    "miopenstatusallocfailed",
+    "out_of_device_memory",  # Level Zero, below XPU
+    "out_of_host_memory",
+)
+"""What backends say, in small letters, when memory has run out. Only some raise an exception of its own for it."""
+
+LOST: Final = (
+    "unspecified launch failure",
+    "illegal memory access",
+    "illegal instruction was encountered",
+    "misaligned address",
+    "device-side assert",
+    "launch timed out",
+    "hardware stack error",
+    "uncorrectable ecc error",
+    "fallen off the bus",
+    "device_lost",  # Level Zero
+)
+"""What backends say, in small letters, of a fault after which a process cannot use its device any more."""
+
 
 def pick_device(name: str | None = None) -> torch.device:
-    """Returns the named device, or the best there is: CUDA or ROCm, XPU, MPS, CPU.
+    """Returns the named device, or the best there is: CUDA or ROCm, XPU, MPS, CPU. Those of which a machine may have
+    several have an index, because some of torch's functions refuse them without.
 
     Raises PlanError when the named one is not a device or not on this machine.
     """
     available = [kind for kind in ("cuda", "xpu", "mps") if _has(kind)]
     if name is None or name == "auto":
-        return torch.device(available[0] if available else "cpu")
+        name = available[0] if available else "cpu"
     here = ", ".join([*available, "cpu"])
     try:
         device = torch.device("cuda" + name[4:] if name.startswith("rocm") else name)
@@ -36,7 +64,7 @@ def pick_device(name: str | None = None) -> torch.device:
         raise PlanError(f"no such kind of device. This machine has {here}.", argument="device", value=name) from error
     if device.type != "cpu" and (device.type not in available or (device.index or 0) >= _count(device.type)):
         raise PlanError(f"this machine has none. It has {here}.", argument="device", value=name)
-    return device
+    return torch.device(device.type, 0) if device.type in ("cuda", "xpu") and device.index is None else device
 
 
 def pick_precision(name: str, device: torch.device, half: bool, bfloat16: bool) -> torch.dtype:
@@ -81,11 +109,43 @@ def cpu_has_bfloat16() -> bool:
     return "avx512_bf16" in flags or " bf16" in flags
 
 
-def free_memory(device: torch.device) -> int:
-    """Returns how many bytes tiles may use on the device now."""
+def free_memory(device: torch.device, sharers: int = 1) -> int:
+    """Returns how many bytes tiles may use on the device now, in each of `sharers` processes that share it.
+
+    What torch has reserved in this process and does not use counts as free. A device that has no memory of its own, or
+    whose driver does not tell how much is free, as Intel's integrated ones, may use a share of the machine's.
+    """
     if device.type in ("cuda", "xpu"):
-        return int(getattr(torch, device.type).mem_get_info(device)[0] * SHARE)
-    return int(min(psutil.virtual_memory().available, _container_limit()) * (SHARE if device.type == "cpu" else 0.4))
+        backend = getattr(torch, device.type)
+        try:
+            kept = backend.memory_reserved(device) - backend.memory_allocated(device)
+            return int((backend.mem_get_info(device)[0] + kept) * SHARE / sharers)
+        except RuntimeError:
+            if device.type == "cuda":
+                raise
+    free = min(psutil.virtual_memory().available, _container_limit())
+    return int(free * (SHARE if device.type == "cpu" else 0.4) / sharers)
+
+
+def release() -> None:
+    """Gives back the memory of objects that nothing refers to any more, on every device that this process uses."""
+    gc.collect()  # modules, their hooks and exceptions refer to each other
+    for kind in ("cuda", "xpu", "mps"):
+        if _has(kind):
+            with suppress(RuntimeError):  # a device that is lost has nothing to give
+                getattr(torch, kind).empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Returns whether an exception of torch or Python says that memory has run out, on a device or on the host."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in OUT_OF_MEMORY)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Returns whether an exception says that this process cannot use its device any more, whatever it computes."""
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in LOST)
 
 
 def describe(device: torch.device) -> str:

@@ -1,6 +1,7 @@
 """VAEs in tiles against the same at once: exactly, and within measured bounds where tiles have to guess."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.fake_gpu import pretend
 from upscaler.arrays import FloatArray
 from upscaler.diffusion import vae as tiles_of
 from upscaler.diffusion.vae import decode, encode
@@ -85,7 +87,7 @@ def test_one_tile_decodes_and_encodes_like_the_whole_bit_for_bit(build: Any, siz
 
 @pytest.mark.parametrize("build", DIVISIBLE.values(), ids=DIVISIBLE)
 def test_tiles_with_exact_statistics_decode_like_the_whole(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tiles_of, "SAMPLE", 64)  # the only sample is the whole canvas
+    monkeypatch.setattr("upscaler.diffusion.session.SAMPLE", 64)  # the only sample is the whole canvas
     vae, latents = build(), noise(33, 42)
     whole = at_once(vae, latents)
     assert largest(decoded(vae, latents, tile=20) - whole) < EXACT
@@ -93,7 +95,7 @@ def test_tiles_with_exact_statistics_decode_like_the_whole(build: Any, monkeypat
 
 @pytest.mark.parametrize("build", DIVISIBLE.values(), ids=DIVISIBLE)
 def test_tiles_with_exact_statistics_encode_like_the_whole(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tiles_of, "SAMPLE", 128)
+    monkeypatch.setattr("upscaler.diffusion.session.SAMPLE", 128)
     vae, pixels = build(), picture(33 * 8, 42 * 8)
     whole = encoded_at_once(vae, pixels)
     assert largest(encode(vae, pixels, tile=20) - whole) < EXACT
@@ -215,12 +217,12 @@ def test_tiles_in_half_precision_are_about_those_in_float32(dtype: torch.dtype) 
     assert abs(decoded(nn.Module.to(tiny.kl(), dtype), latents, tile=20) - expected).mean() < 0.02
 
 
-def limited(layer: nn.Module, cells: int) -> None:
+def limited(layer: nn.Module, cells: int, error: Callable[[], Exception] = torch.OutOfMemoryError) -> None:
     """Lets a layer run out of memory when it is given more cells of a canvas at once."""
 
     def check(_: nn.Module, given: tuple[torch.Tensor, ...]) -> None:
         if given[0].shape[0] * given[0].shape[-1] * given[0].shape[-2] > cells:
-            raise torch.OutOfMemoryError("tried to allocate too much")
+            raise error()
 
     layer.register_forward_pre_hook(check)
 
@@ -233,6 +235,47 @@ def test_out_of_memory_computes_smaller_tiles_and_the_same_pixels() -> None:
     limited(vae.encoder.conv_in, 5200 * 64)
     assert largest(decoded(vae, latents, tile=90) - pixels) < EXACT
     assert largest(encode(vae, pixels, tile=90) - encoded) < EXACT
+
+
+def test_a_whole_canvas_that_does_not_fit_is_computed_as_if_it_had_been_cut_into_tiles() -> None:
+    vae, latents = tiny.kl(), noise(96, 96)
+    in_tiles = decoded(vae, latents, tile=60)
+    limited(vae.decoder.up_blocks[0], 9000)
+    assert largest(decoded(vae, latents, tile=96) - in_tiles) < EXACT
+
+
+@pytest.mark.parametrize("words", ["allocator", "cublas", "cudnn"])
+@pytest.mark.parametrize("share", [0.95, 0.5])
+def test_halves_of_a_tile_find_the_memory_of_the_whole_released(words: Any, share: float) -> None:
+    vae, latents = tiny.kl(), noise(40, 40)
+    with pretend(tf32=False) as gpu:
+        vae.to("cuda")
+        whole = decoded(vae, latents, tile=40)
+        need = gpu.peak
+    with pretend(memory=int(share * need), tf32=False) as gpu:
+        gpu.words = words
+        vae.to("cuda")
+        assert abs(decoded(vae, latents, tile=40) - whole).mean() < 0.1 * whole.std()
+
+
+@pytest.mark.parametrize("tile", [64, 16])
+def test_a_device_without_float64_decodes_and_encodes_in_tiles(tile: int) -> None:
+    vae, latents = tiny.kl(), noise(40, 40)
+    pixels = decoded(vae, latents, tile=tile)
+    encoded = encode(vae, pixels, tile=tile)
+    with pretend("mps"):
+        vae.to("mps")
+        assert largest(decoded(vae, latents, tile=tile) - pixels) < EXACT
+        assert largest(encode(vae, pixels, tile=tile) - encoded) < EXACT
+
+
+def test_out_of_memory_on_mps_computes_smaller_tiles() -> None:
+    vae, latents = tiny.kl(), noise(60, 100)
+    pixels = decoded(vae, latents, tile=90)
+    with pretend("mps") as gpu:
+        vae.to("mps")
+        limited(vae.decoder.up_blocks[0], 5200, gpu.out_of_memory)
+        assert largest(decoded(vae, latents, tile=90) - pixels) < EXACT
 
 
 def test_out_of_memory_with_the_smallest_tile_is_said() -> None:

@@ -17,7 +17,7 @@ import torch
 from diffusers import DiffusionPipeline
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 
-from ..device import dtype_name
+from ..device import dtype_name, is_out_of_memory
 from ..errors import EngineError, ModelError, OutOfMemory
 from ..tiling import Region, Size
 from .families import Arguments, family, repeat_rows
@@ -59,15 +59,15 @@ def grid_of(pipeline: DiffusionPipeline, canvas: Size, tile: int, overlap: int) 
     """Returns the windows of a canvas of latents at its first step; arguments and errors are as for `tile_denoiser`."""
     denoiser = denoiser_of(pipeline)
     kind = family(denoiser)
-    size = Size(canvas.width // kind.latents_per_cell, canvas.height // kind.latents_per_cell)
-    return grid(size, tile // kind.latents_per_cell, overlap // kind.latents_per_cell, kind.align(denoiser))
+    size = Size(canvas.width // kind.cell, canvas.height // kind.cell)
+    return grid(size, tile // kind.cell, overlap // kind.cell, kind.align(denoiser))
 
 
 def multiple_of(pipeline: DiffusionPipeline) -> int:
     """Returns the number by which the sides of a canvas of latents must be divisible. Raises ModelError."""
     denoiser = denoiser_of(pipeline)
     kind = family(denoiser)
-    return kind.latents_per_cell * kind.align(denoiser)
+    return kind.cell * kind.align(denoiser)
 
 
 class _Run:
@@ -84,8 +84,7 @@ class _Run:
         self.control = None if control is None else Inner(control)
         self._denoiser = Inner(denoiser)
         self._kind = kind = family(denoiser)
-        self._tile, self._overlap = tile // kind.latents_per_cell, overlap // kind.latents_per_cell
-        self._align = kind.align(denoiser)
+        self._tile, self._overlap, self._align = tile // kind.cell, overlap // kind.cell, kind.align(denoiser)
         self._device: torch.device = pipeline._execution_device
         self._batch = batch
         self._progress = progress
@@ -127,7 +126,9 @@ class _Run:
             part = pairs[done : done + self._batch]
             try:
                 prediction = self._predict(arguments, canvas, [region for region, _ in part])
-            except torch.OutOfMemoryError as error:
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
                 if len(part) == 1:
                     raise OutOfMemory(
                         f"out of memory on {self._device}, even with one window of {self._tile} at a time. "

@@ -26,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from .. import catalog
 from ..catalog import Model, hub
 from ..catalog.diffusers_layout import CONFIG, INDEX, UPSCALERS, Layout, WeightFiles, index_of, names_in, read
+from ..device import is_out_of_memory
 from ..errors import ModelError, OutOfMemory, first_line
 from .messages import quiet
 from .pipelines import TASKS, Task, TaskClass
@@ -82,9 +83,9 @@ def load(
 
 def fetch_pipeline(model: Model, *, allow_pickle: bool = False, offline: bool | None = None) -> Source:
     """Fetches missing files of a diffusion model, if allowed, and returns where all are. Raises ModelError."""
-    if model.min_diffusers is not None and Version(diffusers.__version__) < Version(model.min_diffusers):
+    if model.diffusers is not None and Version(diffusers.__version__) < Version(model.diffusers):
         raise ModelError(
-            f"{model.name}: diffusers {model.min_diffusers} or later is needed; {diffusers.__version__} is installed. "
+            f"{model.name}: diffusers {model.diffusers} or later is needed, and {diffusers.__version__} is installed. "
             "Update it with pip install -U diffusers."
         )
     if model.repository is not None:
@@ -136,13 +137,13 @@ def _load(source: Source, wanted: Any, dtype: torch.dtype, more: dict[str, Any])
     try:
         with quiet() as messages:
             loaded = call(**options)
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise OutOfMemory(
-            f"{source.name}: the model is too large for the memory of this machine. Choose a smaller one."
-        ) from error
     except NotImplementedError as error:  # torch raises it for weights that are empty because the file lacks them
         raise ModelError(gaps) from error
     except Exception as error:
+        if is_out_of_memory(error):
+            raise OutOfMemory(
+                f"{source.name}: the model is too large for the memory of this machine. Choose a smaller one."
+            ) from error
         raise ModelError(
             f"{source.name}: the model cannot be loaded ({first_line(error)}). Fetch it again, or use another model."
         ) from error

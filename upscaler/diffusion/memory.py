@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any, Final, Literal, TypeAlias
@@ -162,30 +163,50 @@ def memory_needed(facts: Facts, placement: Placement) -> int:
         denoisers = sum(weights.get(part, 0) for part in ("unet", "transformer", "controlnet"))
         most = max(denoisers + denoising, vae + decoding, *weights.values())
     else:
-        resident = sum(weights.values()) if placement.offload == "none" else 2 * facts.largest * size
+        is_whole = placement.offload == "none"
+        resident = sum(weights.values()) if is_whole else weights.get("vae", 0) + 2 * facts.largest * size
         most = resident + max(denoising, decoding)
     return int(most) + (0 if on_cpu else CONTEXT)
 
 
 def put_in_place(pipeline: DiffusionPipeline, placement: Placement) -> DiffusionPipeline:
-    """Moves a pipeline, loaded in the placement's precision, to its place, and limits CUDA's memory to the budget."""
+    """Moves a pipeline, loaded in the placement's precision, to its place."""
     if getattr(pipeline, "unet", None) is not None:  # the others are not convolutional
         for part in ("unet", "vae", "controlnet"):
             if getattr(pipeline, part, None) is not None:
                 getattr(pipeline, part).to(memory_format=torch.channels_last)
-    if placement.device.type == "cuda":
-        total = torch.cuda.mem_get_info(placement.device)[1]
-        others = torch.cuda.memory_reserved(placement.device)
-        torch.cuda.set_per_process_memory_fraction(min((placement.budget + others) / total, 1.0), placement.device)
     if placement.offload == "none":
         pipeline.to(placement.device)
     elif placement.offload == "model":
         pipeline.enable_model_cpu_offload(device=placement.device)
     else:
         pipeline.enable_group_offload(
-            onload_device=placement.device, offload_type="leaf_level", use_stream=placement.device.type == "cuda"
+            onload_device=placement.device,
+            offload_type="leaf_level",
+            use_stream=placement.device.type == "cuda",
+            exclude_modules=["vae"],  # it is small, called by its parts, and may be turned into float32
         )
     return pipeline
+
+
+@contextmanager
+def limit_memory(pipeline: DiffusionPipeline, placement: Placement) -> Iterator[None]:
+    """Limits this process to the placement's budget of CUDA's memory, beside what others than the pipeline hold of it;
+    afterwards it may have everything again."""
+    device = placement.device
+    if device.type != "cuda":
+        yield
+        return
+    modules = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
+    weights = (weight for part in modules for weight in (*part.parameters(), *part.buffers()))
+    own = sum(weight.nbytes for weight in weights if weight.device == device)
+    others = max(torch.cuda.memory_allocated(device) - own, 0)
+    total = torch.cuda.mem_get_info(device)[1]
+    torch.cuda.set_per_process_memory_fraction(min((placement.budget + others) / total, 1.0), device)
+    try:
+        yield
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, device)
 
 
 def _dtype(device: torch.device, precision: str) -> torch.dtype:

@@ -5,7 +5,6 @@ What the inputs mean is left to the callers: `engines.diffusion` enlarges, `text
 
 from __future__ import annotations
 
-import gc
 import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -18,14 +17,14 @@ import torch
 from diffusers import AutoencoderDC, AutoencoderKL, AutoencoderKLFlux2, AutoencoderTiny
 
 from ..catalog import Model, Sampling
-from ..device import dtype_name
-from ..errors import EngineError, ModelError, OutOfMemory, PlanError, first_line
+from ..device import dtype_name, is_out_of_memory, release
+from ..errors import EngineError, ModelError, OutOfMemory, PlanError, UpscalerError, first_line
 from ..progress import ProgressCallback
 from ..tiling import Band, Size
 from .denoiser import NotFinite, denoiser_of
-from .load import class_for, fetch_pipeline, load
+from .load import Source, class_for, fetch_pipeline, load
 from .lora import add_loras
-from .memory import OFFLOADS, Facts, Offload, Placement, place, put_in_place, read_facts
+from .memory import OFFLOADS, Facts, Offload, Placement, limit_memory, place, put_in_place, read_facts
 from .messages import quiet, report_steps
 from .options import Lora
 from .pipelines import FIXED, Task, Traits, traits
@@ -102,16 +101,8 @@ class PipelineRunner:
         guide = None if options.control is None else fetch(options.control)
         class_for(source, task)  # first, because a model of another kind may have other fields in its configurations
         self.facts = read_facts(source, guide)
-        best = place(self.facts, options.device, options.memory, self._precision)
-        self.placement = replace(best, offload=max(best.offload, self._least_offload, key=OFFLOADS.index))
-        dtype = self.placement.dtype
-        pipeline: Any = load(source, task, dtype=dtype, guide=guide, safety_checker=options.safety_checker)
-        if getattr(pipeline, "vae", None) is None or getattr(pipeline, "image_processor", None) is None:
-            raise ModelError(
-                f"{self.model.name}: a {type(pipeline).__name__} is built in a way that is not supported. "
-                "Choose another model, such as sdxl or sd15."
-            )
-        put_in_place(pipeline, self.placement)
+        while (pipeline := self._load(source, task, guide)) is None:
+            release()
         self.pipeline, self.task = pipeline, task
         self.traits, self.takes = traits(pipeline), inspect.signature(type(pipeline).__call__).parameters
         if options.compile:
@@ -122,11 +113,7 @@ class PipelineRunner:
         if self.pipeline is None:
             return
         self.pipeline, self._loras = None, ()
-        gc.collect()  # pipelines and their hooks refer to each other
-        device = self.options.device
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
-            torch.cuda.set_per_process_memory_fraction(1.0, device)
+        release()
 
     @property
     def precision(self) -> str:
@@ -139,7 +126,7 @@ class PipelineRunner:
         return denoiser_of(self.pipeline)
 
     @property
-    def pixels_per_latent(self) -> int:
+    def cell(self) -> int:
         """Pixels of the result for a latent, along a side."""
         return int(self.pipeline.vae.config.get("spatial_compression_ratio") or self.pipeline.vae_scale_factor)
 
@@ -208,38 +195,40 @@ class PipelineRunner:
         Raises NotFinite for a result with NaN or infinity, OutOfMemory, EngineError when the pipeline fails otherwise,
         PlanError for the prompt or when it cannot be compiled.
         """
-        with torch.inference_mode(), quiet(), report_steps(self.pipeline, progress):
+        limit = limit_memory(self.pipeline, self.placement)
+        with torch.inference_mode(), quiet(), report_steps(self.pipeline, progress), limit:
             try:
                 call = arguments() | {"generator": torch.Generator("cpu").manual_seed(seed), "return_dict": False}
                 with windows or nullcontext():
                     result: torch.Tensor = self.pipeline(**call, output_type="latent" if self._in_tiles else "pt")[0]
-            except torch.OutOfMemoryError as error:
-                raise OutOfMemory(
-                    f"out of memory on {self.options.device}: {self.model.name} has no room for {size}. "
-                    f"{self.options.advice}"
-                ) from error
-            except (RuntimeError, ValueError, TypeError) as error:
-                if self.options.compile and isinstance(error, RuntimeError):
-                    raise PlanError(
-                        f"the denoiser cannot be compiled here ({first_line(error)}). Leave it out.", argument="compile"
-                    ) from error
-                raise EngineError(
-                    f"{self.model.name}: a picture of {size} cannot be made ({first_line(error)})."
-                ) from error
+                if result.ndim == 3:  # Flux packs two by two latents into a token
+                    result = self.pipeline._unpack_latents(result, size.height, size.width, self.cell)
+                is_finite = bool(result.isfinite().all())
+            except (MemoryError, RuntimeError, ValueError, TypeError) as error:
+                raise self._error_for(error, size) from error
             finally:
                 self.pipeline.maybe_free_model_hooks()
-            if result.ndim == 3:  # Flux packs two by two latents into a token
-                result = self.pipeline._unpack_latents(result, size.height, size.width, self.pixels_per_latent)
-        if not result.isfinite().all():
+        if not is_finite:
             raise NotFinite(f"{self.model.name}: the result is NaN or infinity in {self.precision}.")
         return result
 
     def decode(self, result: torch.Tensor) -> Iterator[Band]:
-        """Yields the result of `run` as bands of pixels, float32, 0..1. Raises OutOfMemory and EngineError."""
-        if self._in_tiles:
-            yield from decode(self.pipeline.vae, result, tile=self.placement.vae_tile)
-        else:
+        """Yields the result of `run` as bands of pixels, float32, 0..1. Raises OutOfMemory and EngineError.
+
+        Before the first band, running out of memory is handled as `attempt` does.
+        """
+        if not self._in_tiles:
             yield Band(0, result[0].permute(1, 2, 0).float().cpu().numpy())
+            return
+        latents = result.cpu()  # because the pipeline may leave the device
+
+        def begin() -> tuple[Band, Iterator[Band]]:
+            bands = self._decode(latents)
+            return next(bands), bands
+
+        first, others = self.attempt(begin)
+        yield first
+        yield from others
 
     def attempt(self, work: Callable[[], Result]) -> Result:
         """Returns the result of `work`, which calls `run`. After a failure the pipeline is loaded again, and `work`
@@ -252,18 +241,63 @@ class PipelineRunner:
             try:
                 return work()
             except OutOfMemory:
-                where, offload = self.options.device, self.placement.offload
-                if offload == OFFLOADS[-1] or where.type in ("cpu", "mps"):
+                if not self._offload_more():
                     raise
-                log.warning("out of memory on %s: going on with less of %s there, slower.", where, self.model.name)
-                self._least_offload = OFFLOADS[OFFLOADS.index(offload) + 1]
             except NotFinite as error:
                 if self.placement.dtype == torch.float32:
                     raise EngineError(f"{error} Its file is damaged, or a LoRA is too strong.") from error
-                log.warning("%s Going on in fp32.", error)
+                log.warning("%s Going on in fp32.", str(error))  # handlers keep what they are given
                 self._precision = "fp32"
             self.close()  # first, or there would have to be room for both
             self.load(self.task)
+
+    def _load(self, source: Source, task: Task, guide: Source | None) -> Any:
+        """Returns the pipeline in its place; None when it did not fit and should be tried with more of it elsewhere."""
+        options = self.options
+        best = place(self.facts, options.device, options.memory, self._precision)
+        self.placement = replace(best, offload=max(best.offload, self._least_offload, key=OFFLOADS.index))
+        dtype = self.placement.dtype
+        pipeline: Any = load(source, task, dtype=dtype, guide=guide, safety_checker=options.safety_checker)
+        if getattr(pipeline, "vae", None) is None or getattr(pipeline, "image_processor", None) is None:
+            raise ModelError(
+                f"{self.model.name}: a {type(pipeline).__name__} is built in a way that is not supported. "
+                "Choose another model, such as sdxl or sd15."
+            )
+        try:
+            return put_in_place(pipeline, self.placement)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            if not self._offload_more():
+                raise OutOfMemory(
+                    f"out of memory on {options.device}: {self.model.name} does not fit there. {options.advice}"
+                ) from error
+            return None
+
+    def _decode(self, latents: torch.Tensor) -> Iterator[Band]:
+        with limit_memory(self.pipeline, self.placement):
+            yield from decode(self.pipeline.vae, latents, tile=self.placement.vae_tile)
+
+    def _offload_more(self) -> bool:
+        """Decides that more of the weights wait off the device from now on; returns whether there is a way left."""
+        where, offload = self.options.device, self.placement.offload
+        if offload == OFFLOADS[-1] or where.type in ("cpu", "mps"):
+            return False
+        log.warning("out of memory on %s: going on with less of %s there, slower.", where, self.model.name)
+        self._least_offload = OFFLOADS[OFFLOADS.index(offload) + 1]
+        return True
+
+    def _error_for(self, error: Exception, size: Size) -> UpscalerError:
+        """Returns the error of this package for one that the pipeline has raised."""
+        if is_out_of_memory(error):
+            return OutOfMemory(
+                f"out of memory on {self.options.device}: {self.model.name} has no room for {size}. "
+                f"{self.options.advice}"
+            )
+        reason = first_line(error)
+        if self.options.compile and isinstance(error, RuntimeError):
+            return PlanError(f"the denoiser cannot be compiled here ({reason}). Leave it out.", argument="compile")
+        return EngineError(f"{self.model.name}: a picture of {size} cannot be made ({reason}).")
 
     @property
     def _in_tiles(self) -> bool:

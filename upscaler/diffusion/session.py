@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
-from ..device import dtype_name
+from ..device import dtype_name, is_out_of_memory
 from ..errors import EngineError, OutOfMemory
 from ..tiling import Region, Size
 from .coders import Part
@@ -22,6 +22,16 @@ from .patch import replace_forward
 from .windows import Grid, axis_weights
 
 log = logging.getLogger("upscaler")
+
+SAMPLE = 24
+"""Latents a side of a sample for statistics. Much of the canvas should be seen: smaller samples have too much border,
+larger ones are too few for the same memory."""
+
+SAMPLES = 6
+"""Samples along a side, or as many as it takes to see all of it; more where these would see less than half of it."""
+
+MOST_SAMPLES = 12
+"""Samples along a side of even the largest canvas."""
 
 TOGETHER = 14
 """Samples that are run as one batch: with 24x24 latents each, they take as much memory as a tile of 64 latents with its
@@ -107,7 +117,8 @@ class Session:
         def measure(norm: nn.GroupNorm, values: torch.Tensor) -> torch.Tensor:
             grouped = values.float().reshape(len(values), norm.num_groups, -1)
             variance, mean = torch.var_mean(grouped, (0, 2), correction=0)
-            own = Moments(len(values) * grouped.shape[2], mean.double().cpu(), variance.double().cpu())
+            # On the processor, because not every device has float64.
+            own = Moments(len(values) * grouped.shape[2], mean.cpu().double(), variance.cpu().double())
             found.setdefault(norm, []).append(own)
             return _normalise(norm, own, values)
 
@@ -124,13 +135,16 @@ class Session:
             self._statistics |= pooled
             return torch.cat([torch.cat([known.mean, known.variance]) for known in pooled.values()])
 
-        try:
-            self.run_with_fp32_retry(compute)
-        except OutOfMemory:
-            if together == 1:
-                raise
-            log.warning("out of memory on %s in the VAE: taking %d samples together.", self._device, together // 2)
-            self.learn(parts, samples, together // 2)
+        together = min(together, len(samples))
+        while True:
+            try:
+                self.run_with_fp32_retry(compute)
+                return
+            except OutOfMemory:
+                if together == 1:
+                    raise
+            together //= 2
+            log.warning("out of memory on %s in the VAE: taking %d samples together.", self._device, together)
 
     def run_in_tiles(self, rows: Rows, size: Size, part: Part, tile: int) -> Iterator[torch.Tensor]:
         """Yields the part's result on a canvas, as rows that cover it once. Tiles have a halo, which is cut off.
@@ -173,32 +187,43 @@ class Session:
     def run_with_fp32_retry(self, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
         """Returns the result on the CPU; if not finite, continues in float32. Raises OutOfMemory, EngineError."""
         try:
-            with torch.no_grad():
-                result = compute()
-        except torch.OutOfMemoryError as error:
+            while True:
+                with torch.no_grad():
+                    result = compute()
+                    if result.isfinite().all():
+                        return result.cpu()
+                del result
+                if self._dtype == torch.float32:
+                    raise EngineError(
+                        "the VAE gives NaN or infinity, in float32 too. Its file is damaged: fetch it again."
+                    )
+                name = dtype_name(self._dtype)
+                log.warning("the VAE gives NaN or infinity in %s. It is computed again in fp32.", name)
+                self._vae.float()
+                self._dtype = torch.float32
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
             raise OutOfMemory(
                 f"out of memory on {self._device} in the VAE, even with small tiles. "
                 "Choose another device, or close other programs."
             ) from error
-        if result.isfinite().all():
-            return result.cpu()
-        if self._dtype == torch.float32:
-            raise EngineError("the VAE gives NaN or infinity, in float32 too. Its file is damaged: fetch it again.")
-        log.warning("the VAE gives NaN or infinity in %s. It is computed again in fp32.", dtype_name(self._dtype))
-        self._vae.float()
-        self._dtype = torch.float32
-        return self.run_with_fp32_retry(compute)
 
     def _tile(self, strip: torch.Tensor, region: Region, part: Part) -> torch.Tensor:
         """Computes a region of a strip, with a halo as far as there are rows and columns; if too large, in halves."""
         halo = part.halo
         x, y = max(region.x - halo, 0), max(region.y - halo, 0)
         tile = strip[..., y : region.y + region.height + halo, x : region.x + region.width + halo]
+        result: torch.Tensor | None = None
         try:
             result = self.run(part, tile)
         except OutOfMemory:
             if max(region.width, region.height) < 2 * max(SMALLEST, part.down):
                 raise
+        if result is None:  # computed here, because an exception that is being handled keeps what failed in memory
+            if not self._statistics.keys() >= set(part.norms):  # the whole canvas, the strip, was to be one tile
+                canvas = Size(strip.shape[-1], strip.shape[-2])
+                self.learn((part,), take_samples(rows_of_tensor(strip), canvas, part.down))
             half = -(-max(region.width, region.height) // (2 * part.down)) * part.down
             if region.width > region.height:
                 along, rest = -1, replace(region, x=region.x + half, width=region.width - half)
@@ -210,6 +235,24 @@ class Session:
         own = replace(region, x=region.x - x, y=region.y - y)
         x, y, width, height = (side * part.up // part.down for side in (own.x, own.y, own.width, own.height))
         return result[..., y : y + height, x : x + width]
+
+
+def take_samples(rows: Rows, size: Size, cell: int) -> list[torch.Tensor]:
+    """Crops samples from all over a canvas, row by row; see SAMPLE and SAMPLES."""
+    side = SAMPLE * cell
+    across, down = (_places(length, side, cell) for length in (size.width, size.height))
+    samples = []
+    for y in down:
+        strip = rows(y, min(y + side, size.height))
+        samples += [strip[..., x : x + side].clone() for x in across]
+    return samples
+
+
+def _places(length: int, side: int, cell: int) -> list[int]:
+    """Returns where samples begin, evenly spread, at multiples of `cell`."""
+    count = min(max(min(SAMPLES, -(-length // side)), length // (2 * side)), MOST_SAMPLES)
+    middles = ((index + 0.5) * length / count for index in range(count))
+    return [int(min(max(middle - side / 2, 0), max(length - side, 0))) // cell * cell for middle in middles]
 
 
 def _spread(samples: Sequence[torch.Tensor], together: int) -> list[torch.Tensor]:

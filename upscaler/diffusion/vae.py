@@ -29,7 +29,7 @@ import torch
 from ..arrays import FloatArray, PixelArray, to_float
 from ..tiling import Band, Size
 from .coders import Coder, Part, decoder, encoder, is_divisible
-from .session import Rows, Session, Stream, rows_of_tensor
+from .session import Rows, Session, Stream, rows_of_tensor, take_samples
 from .windows import grid
 
 log = logging.getLogger("upscaler")
@@ -37,16 +37,6 @@ log = logging.getLogger("upscaler")
 MIDDLE = 128
 """Up to this many latents a side the middle block runs on the whole canvas; larger canvases use windows of this size,
 because attention costs the fourth power of the side."""
-
-SAMPLE = 24
-"""Latents a side of a sample for statistics. Much of the canvas should be seen: smaller samples have too much border,
-larger ones are too few for the same memory."""
-
-SAMPLES = 6
-"""Samples along a side, or as many as it takes to see all of it; more where these would see less than half of it."""
-
-MOST_SAMPLES = 12
-"""Samples along a side of even the largest canvas."""
 
 
 def decode(vae: Any, latents: torch.Tensor, *, tile: int) -> Iterator[Band]:
@@ -105,7 +95,7 @@ def _compute(coder: Coder, rows: Rows, size: Size, tile: int, session: Session) 
     windows = grid(inner, MIDDLE, MIDDLE // 4)
     head_tile = tile * coder.head.down
     if coder.middle and coder.tail and windows.count > 1:
-        samples = _samples(rows, size, coder.head.down)
+        samples = take_samples(rows, size, coder.head.down)
         session.learn((coder.head, coder.middle, coder.tail), samples)
     else:
         _learn(coder.head, rows, size, head_tile, session)
@@ -124,25 +114,7 @@ def _compute(coder: Coder, rows: Rows, size: Size, tile: int, session: Session) 
 def _learn(part: Part, rows: Rows, size: Size, tile: int, session: Session) -> None:
     """Learns statistics for the norms of a part, unless it sees the whole canvas as one tile and needs none."""
     if part.norms and max(size.width, size.height) > tile:
-        session.learn((part,), _samples(rows, size, part.down))
-
-
-def _samples(rows: Rows, size: Size, cell: int) -> list[torch.Tensor]:
-    """Crops samples from all over a canvas, row by row; see SAMPLE and SAMPLES."""
-    side = SAMPLE * cell
-    across, down = (_places(length, side, cell) for length in (size.width, size.height))
-    samples = []
-    for y in down:
-        strip = rows(y, min(y + side, size.height))
-        samples += [strip[..., x : x + side].clone() for x in across]
-    return samples
-
-
-def _places(length: int, side: int, cell: int) -> list[int]:
-    """Returns where samples begin, evenly spread, at multiples of `cell`."""
-    count = min(max(min(SAMPLES, -(-length // side)), length // (2 * side)), MOST_SAMPLES)
-    middles = ((index + 0.5) * length / count for index in range(count))
-    return [int(min(max(middle - side / 2, 0), max(length - side, 0))) // cell * cell for middle in middles]
+        session.learn((part,), take_samples(rows, size, part.down))
 
 
 def _compute_whole(vae: Any, compute: Callable[[], torch.Tensor], session: Session, fits: bool) -> torch.Tensor:

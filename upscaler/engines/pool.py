@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -149,6 +150,10 @@ class EnginePool:
         """Frees all engines."""
         with self._lock:
             self._engines.clear()
+        if "torch" in sys.modules:  # the plain filter does without
+            from ..device import release
+
+            release()
 
     @property
     def _network(self) -> Model:
