@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import upscaler
+from tests.diffusion.tiny import build_x4
 from tests.networks import tiny_compact
 from tests.pictures import ALL, PHOTOS, SAMPLES, sample
 from upscaler import EngineError, Metadata, Paper, Picture, PictureError, PlanError, Size, Target, Upscaler, codecs
@@ -309,11 +310,17 @@ def test_a_pipeline_sent_elsewhere_makes_the_same_picture_and_takes_nothing_load
     assert pipeline.on("cuda").options.device == "cuda"
 
 
-def test_settings_hold_every_option_but_those_that_results_do_not_depend_on() -> None:
-    """Else a job that is begun again would keep what was made with another value."""
-    without_effect = {"device", "memory", "tile", "batch", "overlap", "workspace"}
+def test_settings_hold_every_option_but_those_that_results_do_not_depend_on(tmp_path: Path) -> None:
+    """Else a job that is begun again would keep what was made with another value. Diffusion models have windows."""
+    without_effect, windows = {"device", "batch", "workspace"}, {"memory": 2 * 10**9, "tile": 256, "overlap": 0}
     options = {field.name for field in dataclasses.fields(PipelineOptions)}
-    assert Pipeline("lanczos").settings.keys() == options - without_effect | {"model", "weights"}
+    chosen = PipelineOptions(**windows)
+    settings = Pipeline("lanczos", chosen).settings
+    assert settings.keys() == options - without_effect - windows.keys() | {"model", "weights"}
+    build_x4().save_pretrained(tmp_path / "x4")
+    diffusion = Pipeline(str(tmp_path / "x4"), chosen).settings
+    assert diffusion.keys() == options - without_effect | {"model", "weights"}
+    assert diffusion.items() >= windows.items()
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.5, float("nan")])

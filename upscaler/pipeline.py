@@ -244,6 +244,8 @@ class Pipeline:
     def settings(self) -> dict[str, Any]:
         """Everything that results depend on, as JSON can hold it; weights by their hashes. Fetches missing weights."""
         options = self.options
+        is_diffusion = self.model.facts.takes_diffusion
+        windows = {"tile": options.tile, "overlap": options.overlap, "memory": options.memory}
         return {
             "model": self.model.name,
             "weights": self._engines.identities,
@@ -252,6 +254,7 @@ class Pipeline:
             "fidelity": options.fidelity,
             "denoise": options.denoise,
             "diffusion": asdict(options.diffusion) if options.diffusion else None,
+            **{name: value for name, value in windows.items() if is_diffusion and value is not None},
         }
 
     def _plan(self, engine: Engine | ImageEngine, size: Size) -> Plan | ImagePlan:

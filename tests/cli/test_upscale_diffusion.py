@@ -37,10 +37,13 @@ def test_a_dry_run_says_steps_and_windows(run: Run, x4: Path, source: Path) -> N
     assert "7 steps of 1 window of " in done.out.decode()
 
 
-def test_a_folder_is_made_again_when_the_prompt_changes(run: Run, x4: Path, source: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("option", "value", "other"), [("--prompt", "a cat", "a dog"), ("--tile", "256", "512")])
+def test_a_folder_is_made_again_when_the_prompt_or_the_tile_changes(
+    run: Run, x4: Path, source: Path, tmp_path: Path, option: str, value: str, other: str
+) -> None:
     made = []
-    for prompt in ("a cat", "a cat", "a dog"):
-        options = ("-m", x4, "--device", "cpu", "--steps", "1", "--prompt", prompt)
+    for chosen in (value, value, other):
+        options = ("-m", x4, "--device", "cpu", "--steps", "1", option, chosen)
         done = run(source.parent, "-o", tmp_path / "out", *options)
         assert done.code == 0, done.err
         made.append("160x120" in done.err)

@@ -146,7 +146,7 @@ def test_a_recipe_gives_the_upscaler_back_but_may_not_allow_pickles(models: Gene
     for target in (Target(fit=Size(640, 480)), Target(print=Paper(600, 900)), Target(width=9), Target()):
         assert target_of(replace(made, upscaler={**asked, "target": asdict(target)})) == target
     assert upscaler_options(replace(made, upscaler=asked), "photo") == {"fidelity": 0.7}
-    settings = Pipeline("lanczos").settings
+    settings = {**Pipeline("lanczos").settings, "tile": 512, "overlap": 64, "memory": 2 * 10**9}
     assert upscaler_options(replace(made, upscaler=settings)).keys() == settings.keys() - {"weights", "diffusion"}
     with pytest.raises(PlanError, match="settings of the upscaler cannot be read"):
         upscaler_options(replace(made, upscaler={**asked, "diffusion": {"magic": 1}}))

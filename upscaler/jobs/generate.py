@@ -231,7 +231,8 @@ def upscaler_options(made: Recipe, model: str | None = None) -> dict[str, Any]:
     """
     if made.upscaler is None:
         return {}
-    names = ("precision", "fidelity", *(("model", "blend", "denoise") if model is None else ()))
+    own = ("model", "blend", "denoise", "tile", "overlap", "memory")
+    names = ("precision", "fidelity", *(own if model is None else ()))
     options = {name: made.upscaler[name] for name in names if name in made.upscaler}
     diffusion = made.upscaler.get("diffusion")
     if diffusion is not None and model is None:
