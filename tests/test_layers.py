@@ -76,6 +76,9 @@ THIRD_PARTY = {
 NAMES_OPTIONS = ("cli",)
 """Parts whose texts may name options of the command line; all others name arguments."""
 
+OTHERS_NAMES = ("realesrgan", "basicsr", "upscaler")
+"""Packages that CONTRIBUTING.md names between backticks."""
+
 OPTION = re.compile(r"(?:^|[\s(`'\"])--[a-z][a-z-]+")
 
 
@@ -116,6 +119,21 @@ def third_party_imports(file: Path) -> set[str]:
 def part_of(file: Path) -> str:
     """The part of the package that a module belongs to: a folder, or itself."""
     return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def defined(file: Path) -> set[str]:
+    """What a module defines: `function`, `Class`, `Class.method`, `CONSTANT`."""
+    found = set()
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        for name in names_of(node):
+            found |= {name, *(f"{name}.{inner}" for part in getattr(node, "body", []) for inner in names_of(part))}
+    return found
+
+
+def names_of(node: ast.AST) -> list[str]:
+    """The names that a definition or an assignment defines."""
+    targets = getattr(node, "targets", [getattr(node, "target", None)])
+    return [node.name] if hasattr(node, "name") else [each.id for each in targets if isinstance(each, ast.Name)]
 
 
 every_module = pytest.mark.parametrize(
@@ -166,6 +184,26 @@ def test_the_map_in_contributing_says_the_same() -> None:
                 packages[name].add(part)
     assert layers == LAYERS
     assert packages == {name: set(parts) for name, parts in THIRD_PARTY.items()}
+
+
+def test_what_contributing_says_lies_somewhere_lies_there() -> None:
+    """A path is below the package or the repository; a name is defined in the file that follows it, if one does."""
+    root = PACKAGE.parent
+    where = (root / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Where")[2].partition("## To add")[0]
+    pairs = re.findall(r"`([^`]+)`(?: (?:in|of) `([^`]+\.py)`)?", where.replace("\n", " "))
+    names: list[tuple[str, str]] = []
+    files = [path for _, path in pairs if path]
+    for text, path in pairs:
+        if re.fullmatch(r"[\w/.]+(\.py|/)", text):
+            files.append(text)
+        elif re.fullmatch(r"[A-Za-z]\w*(\.\w+)*(\(\))?", text) and text not in OTHERS_NAMES:
+            names.append((text.removesuffix("()"), path))
+    places = {file: next((each for each in (PACKAGE / file, root / file) if each.exists()), None) for file in files}
+    assert len(names) > 15
+    assert [file for file, place in places.items() if place is None] == []
+    everywhere = {name for file in PACKAGE.rglob("*.py") for name in defined(file)}
+    known = {file: defined(place) for file, place in places.items() if place is not None and place.is_file()}
+    assert [name for name, path in names if name not in (known[path] if path else everywhere)] == []
 
 
 def test_what_contributing_says_of_additions_is_shown_by_tests_that_exist() -> None:

@@ -104,7 +104,7 @@ class Upscaler:
         writing: EncodeOptions = DEFAULT_OPTIONS,
         devices: Sequence[str] = (),
         cluster: str | None = None,
-        choice: SelectionRules | None = None,
+        rules: SelectionRules | None = None,
         progress: ProgressFactory | None = None,
         **reading: Unpack[Reading],
     ) -> Iterator[Outcome]:
@@ -127,7 +127,7 @@ class Upscaler:
             found.jobs,
             target or Target(scale=scale),
             folder=found.folder,
-            choice=choice,
+            rules=rules,
             workers=WorkerOptions(tuple(devices), cluster) if devices or cluster else None,
             progress=progress,
             **reading,

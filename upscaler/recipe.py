@@ -21,8 +21,8 @@ from .errors import PictureError
 from .picture import Picture
 from .tiling import Size
 
-FORM = 1
-"""The version of the form; later ones are refused."""
+FORM_VERSION = 1
+"""The version of the form in which recipes are stored; later ones are refused."""
 
 KEY = "upscaler"
 """The key of the text in a PNG that holds the recipe."""
@@ -90,7 +90,7 @@ class Recipe:
 
     def to_json(self) -> str:
         """Returns the recipe as JSON, in ASCII, on one line."""
-        return json.dumps({"form": FORM, **asdict(self)})
+        return json.dumps({"form": FORM_VERSION, **asdict(self)})
 
 
 def embed(picture: Picture, recipe: Recipe) -> Picture:
@@ -114,7 +114,7 @@ def read(picture: Picture) -> Recipe | None:
         text = html.unescape((found[1] or found[2]).decode("utf-8", "replace"))
     try:
         content = json.loads(text)
-        later = f"upscaler {content['versions']['upscaler']}" if content["form"] > FORM else ""
+        later = f"upscaler {content['versions']['upscaler']}" if content["form"] > FORM_VERSION else ""
         recipe = None if later else _parse(content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PictureError(

@@ -36,13 +36,13 @@ def test_picture_is_written_as_its_format_can_hold_it(
     pixels = smooth(60, 40, channels, depth)
     found = seen(written(Picture(pixels, own), tmp_path, suffix))
 
-    alpha = channels in (2, 4) and format.alpha
-    colours = 1 if channels <= 2 and format.grey else 3
+    alpha = channels in (2, 4) and format.writes_alpha
+    colours = 1 if channels <= 2 and format.writes_grey else 3
     assert found.shape == (40, 60, colours + alpha)
-    assert found.dtype == (np.uint16 if depth == 16 and format.sixteen else np.uint8)
+    assert found.dtype == (np.uint16 if depth == 16 and format.writes_16_bits else np.uint8)
 
     kept = read_profile(tmp_path / f"out.{suffix}")
-    converted = profile and (not format.profile or (channels <= 2 and not format.grey))
+    converted = profile and (not format.writes_profile or (channels <= 2 and not format.writes_grey))
     assert kept == (None if converted else own)
     wanted = pixels
     if converted:
@@ -50,7 +50,7 @@ def test_picture_is_written_as_its_format_can_hold_it(
         rest = wanted[:, :, -1:] if channels in (2, 4) else wanted[:, :, :0]
         new = icc.in_srgb(np.ascontiguousarray(colour), own or b"")[:, :, : colour.shape[2]]
         wanted = np.concatenate([new.astype(pixels.dtype), rest], 2)
-    if channels in (2, 4) and not format.alpha:
+    if channels in (2, 4) and not format.writes_alpha:
         part = wanted / np.iinfo(wanted.dtype).max
         part = part[:, :, :-1] * part[:, :, -1:] + 1 - part[:, :, -1:]
         wanted = np.rint(part * 65535).astype(np.uint16)
@@ -79,7 +79,7 @@ def test_strip_leaves_the_pixels_and_the_profile(tmp_path: Path, enlarged: dict[
     plain = written(replace(picture, metadata=Metadata()), tmp_path, suffix).read_bytes()
     path = written(picture, tmp_path, suffix, strip=True)
     assert path.read_bytes() == plain
-    assert read_profile(path) == (icc.DISPLAY_P3 if WRITTEN[suffix].profile else None)
+    assert read_profile(path) == (icc.DISPLAY_P3 if WRITTEN[suffix].writes_profile else None)
 
 
 @pytest.mark.parametrize("suffix", WRITTEN)

@@ -100,7 +100,7 @@ def test_docstring_says_what_the_table_says() -> None:
             continue
         said = [cell.replace("12", "yes") for cell in rows[format.name] if cell != "bits"]
         kept = [format.metadata >= {field} for field in ("exif", "xmp", "iptc", "dpi", "comments")]
-        holds = [format.sixteen, format.grey, format.alpha, format.profile, *kept]
+        holds = [format.writes_16_bits, format.writes_grey, format.writes_alpha, format.writes_profile, *kept]
         assert said == ["yes" if held else "-" for held in holds], format.name
 
 
@@ -111,7 +111,7 @@ def _starts_with(signature: bytes) -> Callable[[bytes], bool]:
 @pytest.mark.parametrize(
     "row",
     [
-        Format("SGI", (".sgi",), _starts_with(b"\x01\xda"), writer="pillow", alpha=True),
+        Format("SGI", (".sgi",), _starts_with(b"\x01\xda"), writer="pillow", writes_alpha=True),
         Format(
             "GIF",
             (".gif",),
@@ -119,8 +119,8 @@ def _starts_with(signature: bytes) -> Callable[[bytes], bool]:
             "vips",
             "vips",
             options=lambda _, wanted, quality: {"dither": 0.0, "effort": wanted.compression or 7},
-            alpha=True,
-            grey=False,
+            writes_alpha=True,
+            writes_grey=False,
         ),
     ],
     ids=["by Pillow", "by libvips"],
@@ -137,7 +137,7 @@ def test_one_row_adds_a_format(row: Format, channels: int, tmp_path: Path, monke
     Picture(pixels).save(path, compression=3)
     picture = decode(path.read_bytes())
     assert picture.format == row.name
-    wanted = pixels if row.grey or channels > 1 else np.repeat(pixels, 3, 2)
+    wanted = pixels if row.writes_grey or channels > 1 else np.repeat(pixels, 3, 2)
     assert np.array_equal(picture.pixels[..., :3], wanted[..., :3])
     assert (picture.pixels[..., 3:] == 255).all()
 

@@ -62,7 +62,7 @@ def test_one_window_is_the_stock_pipeline_bit_for_bit(case: Case) -> None:
 @every_class
 def test_local_operator_is_the_same_in_windows(case: Case) -> None:
     pipeline = case.build()
-    cell = family(denoiser(pipeline)).cell
+    cell = family(denoiser(pipeline)).latents_per_cell
     results = getattr(denoiser(pipeline).config, "out_channels", None)
 
     def blur(canvas: torch.Tensor) -> torch.Tensor:

@@ -212,7 +212,7 @@ def test_program_that_comes_with_a_model_is_never_run(own: Path) -> None:
 
 
 def test_older_diffusers_than_needed_is_one_sentence(saved: Saved) -> None:
-    model = replace(catalog.find(str(saved("sd"))), diffusers="99.1")
+    model = replace(catalog.find(str(saved("sd"))), min_diffusers="99.1")
     assert "diffusers 99.1 or later is needed" in refused(model)
 
 

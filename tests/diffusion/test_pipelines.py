@@ -10,12 +10,12 @@ from tests.diffusion import tiny
 from tests.text2image.tiny import build_krea2
 from upscaler import Diffusion, Picture, Size, Upscaler, catalog
 from upscaler.catalog import diffusers_layout
-from upscaler.diffusion.pipelines import FAMILIES, Traits, traits
+from upscaler.diffusion.pipelines import TRAITS, Traits, traits
 from upscaler.text2image.parameters import GenerationParameters
 from upscaler.text2image.text_to_image import TextToImage
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", TRAITS)
 def test_rows_are_about_classes_of_diffusers(name: str) -> None:
     assert isinstance(getattr(diffusers, f"{name}Pipeline"), type)
 
@@ -38,7 +38,7 @@ def test_one_row_adds_a_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     plain = draw("")
     assert np.array_equal(draw("people").pixels, plain.pixels)
-    monkeypatch.setitem(FAMILIES, "Krea2", Traits(unguided=0.0))
+    monkeypatch.setitem(TRAITS, "Krea2", Traits(unguided=0.0))
     assert np.array_equal(draw("").pixels, plain.pixels)
     assert not np.array_equal(draw("people").pixels, plain.pixels)
 
@@ -52,6 +52,6 @@ def test_two_rows_add_a_family_that_enlarges(tmp_path: Path, monkeypatch: pytest
     source = Picture(np.zeros((24, 40, 3), np.uint8))
     assert catalog.find(str(tmp_path / "sharp")).kind == "generator"
     monkeypatch.setattr(diffusers_layout, "UPSCALERS", (*diffusers_layout.UPSCALERS, "SharpUpscalePipeline"))
-    monkeypatch.setitem(FAMILIES, "SharpUpscale", Traits(scale=4, source="pixels", multiple=8))
+    monkeypatch.setitem(TRAITS, "SharpUpscale", Traits(scale=4, source="pixels", multiple=8))
     upscaler = Upscaler(str(tmp_path / "sharp"), device="cpu", diffusion=Diffusion(steps=1))
     assert upscaler(source).size == source.size.scaled(4)

@@ -8,7 +8,7 @@ import torch
 from tests.diffusion import tiny as base
 from tests.text2image import tiny
 from upscaler import PlanError
-from upscaler.diffusion.prompts import Part, split_weights, text_arguments
+from upscaler.diffusion.prompts import WeightedText, split_weights, text_arguments
 
 LONG = "a lighthouse at dusk, " * 10
 """190 tokens of one byte each."""
@@ -22,14 +22,14 @@ def arguments(pipeline: Any, prompt: str, negative: str = "") -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("prompt", "expected"),
     [
-        ("a red boat", [Part("a red boat")]),
-        ("a (red:1.3) boat", [Part("a "), Part("red", 1.3), Part(" boat")]),
-        ("(red:.5)(blue:2)", [Part("red", 0.5), Part("blue", 2.0)]),
-        ("a film (1920) of (16:9)", [Part("a film (1920) of (16:9)")]),
-        ("", [Part("")]),
+        ("a red boat", [WeightedText("a red boat")]),
+        ("a (red:1.3) boat", [WeightedText("a "), WeightedText("red", 1.3), WeightedText(" boat")]),
+        ("(red:.5)(blue:2)", [WeightedText("red", 0.5), WeightedText("blue", 2.0)]),
+        ("a film (1920) of (16:9)", [WeightedText("a film (1920) of (16:9)")]),
+        ("", [WeightedText("")]),
     ],
 )
-def test_parts_are_told_by_their_weights(prompt: str, expected: list[Part]) -> None:
+def test_parts_are_told_by_their_weights(prompt: str, expected: list[WeightedText]) -> None:
     assert split_weights(prompt) == expected
 
 

@@ -47,12 +47,12 @@ def test_a_loaded_pipeline_is_kept_for_its_task_and_let_go_for_another(saved: Sa
     assert type(made.pipeline).__name__ == "StableDiffusionImg2ImgPipeline"
 
 
-@pytest.mark.parametrize(("name", "cell"), [("sd", 8), ("flux", 8), ("sana-sprint", 32)])
-def test_results_are_latents_and_decoded_to_the_size(saved: Saved, name: str, cell: int) -> None:
+@pytest.mark.parametrize(("name", "pixels"), [("sd", 8), ("flux", 8), ("sana-sprint", 32)])
+def test_results_are_latents_and_decoded_to_the_size(saved: Saved, name: str, pixels: int) -> None:
     made = runner(saved, name)
     latents = draw(made)
-    assert made.cell == cell
-    assert latents.shape[2:] == (64 // cell, 64 // cell)
+    assert made.pixels_per_latent == pixels
+    assert latents.shape[2:] == (64 // pixels, 64 // pixels)
     assert sum(len(band.pixels) for band in made.decode(latents)) == 64
 
 

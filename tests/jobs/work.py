@@ -89,8 +89,8 @@ def run_numbered(
 ) -> dict[str, str]:
     """Runs the folder of `numbered_pictures`, in/, into out/: what became of each picture, by its name."""
     found = find_jobs(["in"], "out/", EncodeOptions(quality=quality, overwrite=bool(options.pop("overwrite", 0))), "")
-    choice = SelectionRules(**options)  # type: ignore[arg-type]
-    outcomes = run(Pipeline("lanczos"), found.jobs, Target(scale=scale), folder=found.folder, choice=choice)
+    rules = SelectionRules(**options)  # type: ignore[arg-type]
+    outcomes = run(Pipeline("lanczos"), found.jobs, Target(scale=scale), folder=found.folder, rules=rules)
     return {outcome.source.name: said(outcome) for outcome in outcomes}
 
 

@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 from ..errors import ModelError
 from ..files import sha256
 from ..progress import ProgressCallback
-from .http import Broken, Part, Refused, Wrong, receive
+from .http import Broken, PartialFile, Refused, Wrong, receive
 
 log = logging.getLogger("upscaler")
 
@@ -104,7 +104,7 @@ def _replace(path: Path, download: Download, progress: ProgressCallback | None) 
     beside = path.with_name(f"{path.name}.part")
     try:
         with beside.open("r+b" if beside.exists() else "w+b") as file:
-            part = Part(beside, file, download.size, download.sha256)
+            part = PartialFile(beside, file, download.size, download.sha256)
             _fill(part, path, download, progress)
             file.flush()
             os.fsync(file.fileno())
@@ -115,7 +115,7 @@ def _replace(path: Path, download: Download, progress: ProgressCallback | None) 
     return part.sha256
 
 
-def _fill(part: Part, path: Path, download: Download, progress: ProgressCallback | None) -> None:
+def _fill(part: PartialFile, path: Path, download: Download, progress: ProgressCallback | None) -> None:
     """Fills the part from the first address that has the file. Raises ModelError when none has it.
 
     A mirror comes first, but only if the hash is known: otherwise it could send anything.
@@ -143,7 +143,7 @@ def _fill(part: Part, path: Path, download: Download, progress: ProgressCallback
     )
 
 
-def _fill_from(url: str, part: Part, progress: ProgressCallback | None, subject: str) -> None:
+def _fill_from(url: str, part: PartialFile, progress: ProgressCallback | None, subject: str) -> None:
     """Sends requests until the part is complete, and checks it. Raises Refused when attempts bring no more bytes.
 
     A wrong file that was begun at another address is fetched once more, from the start.

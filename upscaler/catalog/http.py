@@ -41,7 +41,7 @@ class Wrong(Exception):
     """The bytes that have arrived are neither the file nor its beginning."""
 
 
-class Part:
+class PartialFile:
     """A file that is arriving: how much of it there is, its hash so far, and what is known of the whole."""
 
     def __init__(self, path: Path, file: BinaryIO, full_size: int | None, full_sha256: str | None) -> None:
@@ -84,7 +84,7 @@ class Part:
         self.size, self.version = 0, None
 
 
-def receive(url: str, part: Part, report: ProgressCallback | None) -> None:
+def receive(url: str, part: PartialFile, report: ProgressCallback | None) -> None:
     """Fetches the missing bytes of a part, or all of them if the server does not send the rest alone.
 
     Nothing is decompressed, no hash is checked. `report` is called with the bytes so far, resumed ones included, and
@@ -123,7 +123,7 @@ def receive(url: str, part: Part, report: ProgressCallback | None) -> None:
         raise Broken(f"the connection ended after {part.size} of {total} bytes")
 
 
-def _begin(response: Response, part: Part) -> int | None:
+def _begin(response: Response, part: PartialFile) -> int | None:
     """Checks the head of an answer, and clears the part unless the body continues it; returns the whole file's size."""
     status, headers = response.status_code, response.headers
     said = f"HTTP {status} {response.reason}"

@@ -125,7 +125,7 @@ class Model:
     sampling: Sampling | None = None
     memory: int | None = None
     """Bytes of GPU memory that it needs at half precision; None: not known."""
-    diffusers: str | None = None
+    min_diffusers: str | None = None
     """The oldest version of diffusers that knows its class; None: any that can be installed here."""
 
     @property

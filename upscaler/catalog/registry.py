@@ -101,7 +101,7 @@ def _model(block: dict[str, Any], folder: Path) -> Model:
         raise ValueError(f"{block['name']}: its kind {block['kind']!r} is not one of {', '.join(KINDS)}")
     texts = ("kind", "architecture", "purpose", "licence", "author", "home", "notes", "knows")
     names = ("denoise_with", "enlarge_with", "generator")
-    facts = ("scale", "reach", "commercial", "denoise", "keeps_tone", "memory", "diffusers")
+    facts = ("scale", "reach", "commercial", "denoise", "keeps_tone", "memory")
     urls = tuple(block.get("urls", ())) or ((block["url"],) if "url" in block else ())
     download = None
     if urls or "filename" in block:
@@ -110,6 +110,7 @@ def _model(block: dict[str, Any], folder: Path) -> Model:
         block["name"],
         **{key: block[key] for key in (*texts, *names, *facts) if key in block},
         aliases=tuple(block.get("aliases", ())),
+        min_diffusers=block.get("diffusers"),
         file=folder / block["embedded"] if "embedded" in block else None,
         download=download,
         repository=Repository(**block["repository"]) if "repository" in block else None,

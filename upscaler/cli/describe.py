@@ -57,7 +57,7 @@ def about_model(model: Model) -> list[tuple[str, str]]:
         ("guidance", f"{sampling.guidance:g}" if sampling and sampling.guidance is not None else ""),
         ("made for", f"{sampling.side} pixels" if sampling and sampling.side else ""),
         ("memory", f"{model.memory / 1e9:.0f} GB" if model.memory else ""),
-        ("diffusers", f"{model.diffusers} or later" if model.diffusers else ""),
+        ("diffusers", f"{model.min_diffusers} or later" if model.min_diffusers else ""),
         ("SHA-256", (download.sha256 or "") if download else ""),
         ("package", f"{model.package.module} carries it too" if model.package else ""),
         ("here", str(here) if here else "no"),

@@ -51,7 +51,7 @@ def make_files(request: Request) -> None:
     folders, messages = request.folders, request.messages
     if folders.report is not None:
         report.check(folders.report)
-    run_all = partial(run, choice=request.rules, workers=request.workers, dry_run=messages.dry_run, **request.reading)
+    run_all = partial(run, rules=request.rules, workers=request.workers, dry_run=messages.dry_run, **request.reading)
     skipped: list[Skipped] = []
     with sum_up(skipped, folders, messages) as outcomes:
         for found in _watch(request) if folders.watch else [_find(request, request.output.output)]:

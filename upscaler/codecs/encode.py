@@ -204,11 +204,11 @@ def _convert_for(format: Format, picture: Picture, workspace: Path) -> Picture:
     """Converts a picture to what the format can hold: colours to sRGB where it has no place for their profile,
     transparency to white, 16 bits to 8."""
     grey_profile = picture.profile is not None and picture.profile[16:20] == b"GRAY"
-    if picture.profile is not None and (not format.profile or (grey_profile and not format.grey)):
+    if picture.profile is not None and (not format.writes_profile or (grey_profile and not format.writes_grey)):
         log.info("%s: %s cannot hold its colour profile; colours are converted to sRGB.", picture.name, format.name)
         picture = to_srgb(picture, workspace)
-    flatten = picture.has_alpha and not format.alpha
-    reduce = picture.depth == 16 and not format.sixteen
+    flatten = picture.has_alpha and not format.writes_alpha
+    reduce = picture.depth == 16 and not format.writes_16_bits
     if not (flatten or reduce):
         return picture
     if flatten:

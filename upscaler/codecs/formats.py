@@ -90,13 +90,13 @@ class Format:
     write_deep: Callable[[PixelArray, Path], None] | None = None
     """Writes 16-bit pixels in place of Pillow."""
     largest_side: int = 2**31 - 1
-    alpha: bool = False
+    writes_alpha: bool = False
     """Whether it is written with transparency."""
-    sixteen: bool = False
+    writes_16_bits: bool = False
     """Whether it is written with 16 bits a sample."""
-    grey: bool = True
+    writes_grey: bool = True
     """Whether it is written with one channel where that is enough."""
-    profile: bool = False
+    writes_profile: bool = False
     """Whether it is written with a colour profile."""
     metadata: frozenset[str] = frozenset()
     """The fields of `Metadata` that are written."""
@@ -154,7 +154,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         options=lambda _, wanted, quality: {"Q": quality, "subsample_mode": "off" if quality >= 90 else "on"},
         embed=embed.into_jpeg,
         largest_side=65500,
-        profile=True,
+        writes_profile=True,
         metadata=CAMERA | {"iptc"},
         quality=95,
         can_be_lossless=False,
@@ -171,9 +171,9 @@ FORMATS: Final[tuple[Format, ...]] = (
             "filter": "paeth",
         },
         embed=embed.into_png,
-        alpha=True,
-        sixteen=True,
-        profile=True,
+        writes_alpha=True,
+        writes_16_bits=True,
+        writes_profile=True,
         metadata=CAMERA | {"iptc", "comments"},
     ),
     Format(
@@ -185,9 +185,9 @@ FORMATS: Final[tuple[Format, ...]] = (
         options=lambda _, wanted, quality: {"Q": quality, "lossless": wanted.lossless, "smart_subsample": True},
         embed=embed.fill_exif_space,
         largest_side=16383,
-        alpha=True,
-        grey=False,
-        profile=True,
+        writes_alpha=True,
+        writes_grey=False,
+        writes_profile=True,
         metadata=CAMERA,
         quality=90,
     ),
@@ -206,9 +206,9 @@ FORMATS: Final[tuple[Format, ...]] = (
             "bigtiff": picture.pixels.nbytes > 3 * 2**30,
         },
         embed=embed.into_tiff,
-        alpha=True,
-        sixteen=True,
-        profile=True,
+        writes_alpha=True,
+        writes_16_bits=True,
+        writes_profile=True,
         metadata=CAMERA | {"iptc"},
     ),
     Format(
@@ -229,10 +229,10 @@ FORMATS: Final[tuple[Format, ...]] = (
         },
         embed=embed.fill_exif_space,
         largest_side=16384,
-        alpha=True,
-        sixteen=True,
-        grey=False,
-        profile=True,
+        writes_alpha=True,
+        writes_16_bits=True,
+        writes_grey=False,
+        writes_profile=True,
         metadata=CAMERA,
         quality=80,
     ),
@@ -257,7 +257,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         reads_truncated=False,  # it would be all black
         find_profile=find_in_jpeg_2000,
         deep=deep.JPEG_2000,
-        alpha=True,
+        writes_alpha=True,
     ),
     Format(
         "PPM",
@@ -266,7 +266,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         writer="pillow",
         deep=deep.PORTABLE_MAP,
         write_deep=deep.write_portable_map,
-        sixteen=True,
+        writes_16_bits=True,
     ),
     Format("PSD", (".psd",), _starts(b"8BPS"), has_frames=False),
     Format("ICO", (".ico",), _starts(b"\0\0\1\0"), has_frames=False, largest_pixels=LARGEST_ICON),
@@ -282,7 +282,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         writer="pillow",
         has_signature=False,
         largest_side=65535,
-        alpha=True,
+        writes_alpha=True,
     ),
 )
 

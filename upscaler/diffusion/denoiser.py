@@ -59,15 +59,15 @@ def grid_of(pipeline: DiffusionPipeline, canvas: Size, tile: int, overlap: int) 
     """Returns the windows of a canvas of latents at its first step; arguments and errors are as for `tile_denoiser`."""
     denoiser = denoiser_of(pipeline)
     kind = family(denoiser)
-    size = Size(canvas.width // kind.cell, canvas.height // kind.cell)
-    return grid(size, tile // kind.cell, overlap // kind.cell, kind.align(denoiser))
+    size = Size(canvas.width // kind.latents_per_cell, canvas.height // kind.latents_per_cell)
+    return grid(size, tile // kind.latents_per_cell, overlap // kind.latents_per_cell, kind.align(denoiser))
 
 
 def multiple_of(pipeline: DiffusionPipeline) -> int:
     """Returns the number by which the sides of a canvas of latents must be divisible. Raises ModelError."""
     denoiser = denoiser_of(pipeline)
     kind = family(denoiser)
-    return kind.cell * kind.align(denoiser)
+    return kind.latents_per_cell * kind.align(denoiser)
 
 
 class _Run:
@@ -84,7 +84,8 @@ class _Run:
         self.control = None if control is None else Inner(control)
         self._denoiser = Inner(denoiser)
         self._kind = kind = family(denoiser)
-        self._tile, self._overlap, self._align = tile // kind.cell, overlap // kind.cell, kind.align(denoiser)
+        self._tile, self._overlap = tile // kind.latents_per_cell, overlap // kind.latents_per_cell
+        self._align = kind.align(denoiser)
         self._device: torch.device = pipeline._execution_device
         self._batch = batch
         self._progress = progress

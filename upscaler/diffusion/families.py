@@ -28,7 +28,7 @@ class Family:
     name: str = "hidden_states"
     timestep: str = "timestep"
     """The argument that differs from step to step."""
-    cell: int = 1
+    latents_per_cell: int = 1
     """Latents along a side of one cell of the canvas."""
 
     def align(self, denoiser: Any) -> int:
@@ -66,7 +66,7 @@ class Family:
 class Tokens(Family):
     """The canvas is a sequence of tokens, each of two by two latents; their places are in `img_ids`."""
 
-    cell: int = 2
+    latents_per_cell: int = 2
 
     def align(self, denoiser: Any) -> int:
         return 1

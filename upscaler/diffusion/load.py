@@ -83,9 +83,9 @@ def load(
 
 def fetch_pipeline(model: Model, *, allow_pickle: bool = False, offline: bool | None = None) -> Source:
     """Fetches missing files of a diffusion model, if allowed, and returns where all are. Raises ModelError."""
-    if model.diffusers is not None and Version(diffusers.__version__) < Version(model.diffusers):
+    if model.min_diffusers is not None and Version(diffusers.__version__) < Version(model.min_diffusers):
         raise ModelError(
-            f"{model.name}: diffusers {model.diffusers} or later is needed, and {diffusers.__version__} is installed. "
+            f"{model.name}: diffusers {model.min_diffusers} or later is needed; {diffusers.__version__} is installed. "
             "Update it with pip install -U diffusers."
         )
     if model.repository is not None:

@@ -55,7 +55,7 @@ class Traits:
     """Pixels that a side of the source has at least."""
 
 
-FAMILIES: Final[dict[str, Traits]] = {
+TRAITS: Final[dict[str, Traits]] = {
     "StableDiffusionXL": Traits(-2, "text_embeds"),
     "StableDiffusionUpscale": Traits(scale=4, source="pixels", multiple=8),
     "StableDiffusionLatentUpscale": Traits(
@@ -73,4 +73,4 @@ prompt must not depend on which other libraries are installed."""
 def traits(pipeline: Any) -> Traits:
     """Returns the row of a pipeline's family, or for those without one the default, which is Stable Diffusion's."""
     name = type(pipeline).__name__
-    return next((row for beginning, row in FAMILIES.items() if name.startswith(beginning)), Traits())
+    return next((row for beginning, row in TRAITS.items() if name.startswith(beginning)), Traits())

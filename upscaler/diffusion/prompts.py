@@ -38,21 +38,21 @@ ENCODERS = ("", "_2", "_3", "_4")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class WeightedText:
     """Words of a prompt that have one weight."""
 
     text: str
     weight: float = 1.0
 
 
-def split_weights(prompt: str) -> list[Part]:
+def split_weights(prompt: str) -> list[WeightedText]:
     """Splits a prompt into parts where weights begin and end: "a (red:1.3) boat" has three."""
     found, done = [], 0
     for match in WEIGHTED.finditer(prompt):
-        found += [Part(prompt[done : match.start()]), Part(match[1], float(match[2]))]
+        found += [WeightedText(prompt[done : match.start()]), WeightedText(match[1], float(match[2]))]
         done = match.end()
-    found.append(Part(prompt[done:]))
-    return [part for part in found if part.text.strip()] or [Part("")]
+    found.append(WeightedText(prompt[done:]))
+    return [part for part in found if part.text.strip()] or [WeightedText("")]
 
 
 def text_arguments(pipeline: Any, name: str, prompt: str, negative: str) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def _apply_weights(hidden: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     return result
 
 
-def _tokenize(tokenizer: Any, parts: list[Part]) -> list[Chunk]:
+def _tokenize(tokenizer: Any, parts: list[WeightedText]) -> list[Chunk]:
     """Returns one chunk or more, each with its begin and end tokens, filled up with padding."""
     length = tokenizer.model_max_length
     own = [

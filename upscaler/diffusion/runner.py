@@ -126,7 +126,7 @@ class PipelineRunner:
         return denoiser_of(self.pipeline)
 
     @property
-    def cell(self) -> int:
+    def pixels_per_latent(self) -> int:
         """Pixels of the result for a latent, along a side."""
         return int(self.pipeline.vae.config.get("spatial_compression_ratio") or self.pipeline.vae_scale_factor)
 
@@ -202,7 +202,7 @@ class PipelineRunner:
                 with windows or nullcontext():
                     result: torch.Tensor = self.pipeline(**call, output_type="latent" if self._in_tiles else "pt")[0]
                 if result.ndim == 3:  # Flux packs two by two latents into a token
-                    result = self.pipeline._unpack_latents(result, size.height, size.width, self.cell)
+                    result = self.pipeline._unpack_latents(result, size.height, size.width, self.pixels_per_latent)
                 is_finite = bool(result.isfinite().all())
             except (MemoryError, RuntimeError, ValueError, TypeError) as error:
                 raise self._error_for(error, size) from error

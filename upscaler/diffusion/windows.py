@@ -21,7 +21,7 @@ MARGIN = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
+class WindowAxis:
     """The windows along one direction of a canvas, all of one length."""
 
     length: int
@@ -33,7 +33,7 @@ class Axis:
     align: int
     """Cells from one place where a window may begin to the next."""
 
-    def stagger(self) -> Axis:
+    def stagger(self) -> WindowAxis:
         """Returns windows shifted by half a step, and one more; the same windows if they share a half already."""
         steps = [after - before for before, after in pairwise(self.starts)]
         if all(2 * step <= self.window for step in steps):
@@ -46,8 +46,8 @@ class Axis:
 class Grid:
     """The windows of a canvas: every combination of those along x and along y."""
 
-    x: Axis
-    y: Axis
+    x: WindowAxis
+    y: WindowAxis
 
     @property
     def size(self) -> Size:
@@ -96,7 +96,7 @@ def grid(size: Size, tile: int, overlap: int, align: int = 1) -> Grid:
 
 
 @cache
-def axis_weights(axis: Axis) -> torch.Tensor:
+def axis_weights(axis: WindowAxis) -> torch.Tensor:
     """Returns weights, float32 (windows, window): raised cosines across overlaps, 0 at the margins, summing to one."""
     ramps = torch.ones(len(axis.starts), axis.window)
     for index, (before, after) in enumerate(pairwise(axis.starts)):
@@ -109,14 +109,14 @@ def axis_weights(axis: Axis) -> torch.Tensor:
     return ramps / torch.stack([total[start : start + axis.window] for start in axis.starts])
 
 
-def _axis(length: int, tile: int, overlap: int, align: int) -> Axis:
+def _axis(length: int, tile: int, overlap: int, align: int) -> WindowAxis:
     """Places windows at multiples of `align`, as the network's own reductions do, and adjusts their length to that."""
     if length <= tile:
-        return Axis(length, length, (0,), align)
+        return WindowAxis(length, length, (0,), align)
     window = tile - (tile - length) % align
     places = (length - window) // align
     steps = math.ceil(places / ((window - overlap) // align))
-    return Axis(length, window, tuple(round(index * places / steps) * align for index in range(steps + 1)), align)
+    return WindowAxis(length, window, tuple(round(index * places / steps) * align for index in range(steps + 1)), align)
 
 
 def _rise(window: int, overlap: int) -> torch.Tensor:

@@ -75,7 +75,7 @@ class DiffusionEngine:
         )
         self.runner.load(self.task)
         self.scale = self.runner.traits.scale
-        self.cell = self.runner.cell // self.scale
+        self.source_pixels_per_latent = self.runner.pixels_per_latent // self.scale
         """Pixels of the source for a latent of the canvas, along a side."""
 
     @property
@@ -92,22 +92,22 @@ class DiffusionEngine:
 
     def plan(self, size: Size, budget: Budget) -> ImagePlan:
         """Plans as `ImageEngine.plan` says. A tile is a window; it and its overlap consist of whole latents."""
-        placement, cell = self.runner.placement, self.cell
-        window = placement.window if budget.tile is None else max(budget.tile // cell, 1)
-        overlap = window // 4 if budget.overlap is None else budget.overlap // cell
+        placement, pixels = self.runner.placement, self.source_pixels_per_latent
+        window = placement.window if budget.tile is None else max(budget.tile // pixels, 1)
+        overlap = window // 4 if budget.overlap is None else budget.overlap // pixels
         padded = self._padded_size(size)
-        canvas = Size(padded.width // cell, padded.height // cell)
+        canvas = Size(padded.width // pixels, padded.height // pixels)
         unit = multiple_of(self.runner.pipeline)
         shared = math.ceil(8 * unit / 3) if budget.overlap is None else overlap + 2 * unit
-        least = max(shared * cell, self.runner.traits.minimum)
-        if window * cell < least:
+        least = max(shared * pixels, self.runner.traits.minimum)
+        if window * pixels < least:
             raise PlanError(
                 f"the window is too small for this model and its overlap. Use {least} or more.",
                 argument="tile",
                 value=budget.tile,
             )
         grid = grid_of(self.runner.pipeline, canvas, window, overlap)
-        tile = Size(*(min(window * cell, side) for side in (padded.width, padded.height)))
+        tile = Size(*(min(window * pixels, side) for side in (padded.width, padded.height)))
         batch = min(budget.batch or placement.batch, grid.count)
         memory = memory_needed(self.runner.facts, placement)
         return ImagePlan(size, self.scale, tile, window, overlap, grid.count, self._steps_done(), batch, memory)
@@ -162,7 +162,7 @@ class DiffusionEngine:
     def _padded_size(self, size: Size) -> Size:
         least, multiple = self.runner.traits.minimum, self.runner.traits.multiple
         padded = Size(max(size.width, least), max(size.height, least))
-        return padded.round_up(multiple or self.cell * multiple_of(self.runner.pipeline))
+        return padded.round_up(multiple or self.source_pixels_per_latent * multiple_of(self.runner.pipeline))
 
     def _text_arguments(self) -> dict[str, Any]:
         options, full = self._options, self.runner.guidance
@@ -192,7 +192,7 @@ class ImageToImage(DiffusionEngine):
         if self.runner.options.control is not None:
             call["control_image"] = _to_tensor(picture)
         height, width = picture.shape[:2]
-        side = placement.window * self.cell
+        side = placement.window * self.source_pixels_per_latent
         seen = (min(side, height), min(side, width))  # SDXL is told the size of what it sees: a window
         sizes: dict[str, Any] = {"height": height, "width": width, "original_size": seen, "target_size": seen}
         return call | {name: value for name, value in sizes.items() if name in self.runner.takes}

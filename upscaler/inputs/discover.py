@@ -22,14 +22,14 @@ from .filters import EXCLUDED, Filter, Skipped, compile_patterns
 from .naming import Naming, format_of, names_file, without_suffix
 from .storage import Remote, parse_location
 
-Source = TypeVar("Source")
+SourceType = TypeVar("SourceType")
 
 
 @dataclass(frozen=True, slots=True)
-class Job(Generic[Source]):
+class Job(Generic[SourceType]):
     """One picture to be made."""
 
-    source: Source
+    source: SourceType
     """The path of a file, or generation parameters; messages name the source by its `str`."""
     output: Path
     options: EncodeOptions = DEFAULT_OPTIONS
@@ -38,10 +38,10 @@ class Job(Generic[Source]):
 
 
 @dataclass(frozen=True, slots=True)
-class Jobs(Generic[Source]):
+class Jobs(Generic[SourceType]):
     """All pictures of a run, and what was found beside them."""
 
-    jobs: tuple[Job[Source], ...]
+    jobs: tuple[Job[SourceType], ...]
     skipped: tuple[Skipped, ...] = ()
     folder: Path | None = None
     """The folder into which all results go; None: beside their sources, or into one file."""

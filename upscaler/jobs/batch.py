@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..inputs.discover import Job
 from ..pipeline import Pipeline, Reading
 from ..target import Target
-from . import pipelining
+from . import stage_queues
 from .manifest import Manifest
 from .outcome import Outcome, SelectionRules
 from .stages import FileStages, ProgressFactory, Stages
@@ -33,7 +33,7 @@ def run(
     target: Target,
     *,
     folder: Path | None = None,
-    choice: SelectionRules | None = None,
+    rules: SelectionRules | None = None,
     workers: WorkerOptions | None = None,
     progress: ProgressFactory | None = None,
     dry_run: bool = False,
@@ -42,14 +42,14 @@ def run(
     """Enlarges pictures and yields their outcomes: one is read and others are written while one is computed.
 
     With `folder`, the output folder, a manifest is kept there: results of the same input and settings are not made
-    again, nor are inputs tried again that failed by their own fault, unless `choice` says so. With `workers`, others do
+    again, nor are inputs tried again that failed by their own fault, unless `rules` say so. With `workers`, others do
     the work without progress within pictures. A `dry_run` only estimates. `reading`: see `codecs.decode`.
 
     Failures are outcomes, not exceptions. Raises ModelError or PlanError when all pictures would fail for the same
     reason: the model, the device, the tile or the scale; EngineError when there are no workers left; and OutputError
     when the disk is full, or the manifest cannot be kept.
     """
-    rules = choice or SelectionRules()
+    rules = rules or SelectionRules()
     with ExitStack() as stack:
         manifest = None
         settings: dict[str, Any] = {}
@@ -81,6 +81,6 @@ def run_stages(
     if workers is not None:
         yield from dispatch.run(workers, tracker, stages, jobs)
         return
-    with closing(pipelining.run(stages, map(tracker.start, jobs), tracker.finish)) as tasks:
+    with closing(stage_queues.run(stages, map(tracker.start, jobs), tracker.finish)) as tasks:
         for task in tasks:
             yield task.outcome()

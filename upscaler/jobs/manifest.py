@@ -130,7 +130,7 @@ class Manifest:
             ).fetchone()
         return None if found is None else Row(*found)
 
-    def is_done(self, row: Row, output: Path) -> bool:
+    def check_done(self, row: Row, output: Path) -> bool:
         """Returns whether the file at `output` has the size and hash that the row says. Notes its time if so."""
         stat = storage.stat(output)
         if stat is None:
@@ -148,11 +148,11 @@ class Manifest:
         row = self.row(output)
         if row is None:
             return ""
-        if self.is_done(row, output):
+        if self.check_done(row, output):
             return row.output_sha256
         return row.replaced_sha256 if row.replaced_sha256 and _hash(output) == row.replaced_sha256 else ""
 
-    def is_same(self, row: Row, source: Path) -> bool:
+    def check_same(self, row: Row, source: Path) -> bool:
         """Returns whether the file at `source` is what it was when the row was written. Notes its time if so."""
         stat = storage.stat(source)
         if stat == FileStat(row.source_size, row.source_mtime_ns):

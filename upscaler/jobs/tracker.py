@@ -78,10 +78,10 @@ class JobTracker:
         row = rows[job.output]
         if self.rules.force or row is None or row.settings != settings:
             return None
-        if isinstance(job.source, Path) and not manifest.is_same(row, job.source):
+        if isinstance(job.source, Path) and not manifest.check_same(row, job.source):
             return None
         if all(
-            each is not None and each.settings == settings and manifest.is_done(each, output)
+            each is not None and each.settings == settings and manifest.check_done(each, output)
             for output, each in rows.items()
         ):
             return Task(job, seconds=row.seconds, size=Size(row.width, row.height), was_done=True)

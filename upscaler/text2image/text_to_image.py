@@ -188,9 +188,9 @@ class TextToImage:
         runner = self._runner
         config = runner.denoiser.config
         patch = int(config.get("patch_size") or 1)
-        multiple = math.lcm(runner.cell * patch, runner.pipeline.image_processor.config.vae_scale_factor)
+        multiple = math.lcm(runner.pixels_per_latent * patch, runner.pipeline.image_processor.config.vae_scale_factor)
         table = config.get("pos_embed_max_size")  # SD3's limit, in tokens a side
-        native = runner.sampling.side or runner.facts.window * runner.cell
+        native = runner.sampling.side or runner.facts.window * runner.pixels_per_latent
         return SizeLimits(self.model.name, native, multiple, table and table * multiple)
 
     def _draw(
@@ -239,7 +239,7 @@ class TextToImage:
         if extended.pixels <= native**2:
             return
         where = runner.options.device
-        side = math.ceil(math.sqrt(extended.pixels) / runner.cell)
+        side = math.ceil(math.sqrt(extended.pixels) / runner.pixels_per_latent)
         offload: Offload = "none" if where.type in ("cpu", "mps") else "group"
         least = replace(runner.placement, window=side, batch=1, offload=offload, vae_tile=VAE_TILES[-1])
         budget, needed = runner.placement.budget, memory_needed(runner.facts, least)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from ...errors import EngineError, UpscalerError, describe
-from .. import pipelining
+from .. import stage_queues
 from ..stages import Stages
 from ..task import Task
 from .messages import Failed, Finished, LogRecord, Message, Ready
@@ -38,7 +38,7 @@ def serve(stages: Stages, tasks: Iterable[Task | None], level: int, tell: Callab
         tell(Failed(error))
 
     with suppress(Exception):  # Failed has told of it
-        for _ in pipelining.run(stages, tasks, finish, fail):
+        for _ in stage_queues.run(stages, tasks, finish, fail):
             pass
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from upscaler import Target
 from upscaler.inputs.discover import Job
-from upscaler.jobs import pipelining
+from upscaler.jobs import stage_queues
 from upscaler.jobs.stages import Stages
 from upscaler.jobs.task import Task
 
@@ -52,7 +52,7 @@ def through(
 ) -> list[int]:
     """The numbers of the tasks that come through, in order."""
     numbers = Numbers(pipeline=None, target=Target(), parts=None, **stages)
-    return sorted(task.number for task in pipelining.run(numbers, tasks, lambda task: task, told))
+    return sorted(task.number for task in stage_queues.run(numbers, tasks, lambda task: task, told))
 
 
 def hundredfold(tasks: Iterable[Task], groups: list[list[int]], gate: threading.Event | None = None) -> list[int]:
