@@ -12,10 +12,11 @@ Tensors of the pretended device are tensors of the processor whose storage is in
 - float64 is missing on MPS, and elsewhere on request;
 - functions of torch.cuda that refuse a device without an index refuse it;
 - after `gpu.lose()` every operation raises, and never again computes, as after a fault in a real kernel;
-- `gpu.before` sees each operation before it runs, and may raise; `gpu.crossings` lists the copies from and to the host.
+- `gpu.before` sees each operation before it runs, and may raise; `gpu.crossings` lists what goes from and to the host.
 
 It works in the thread that enters it and in those that are started inside. It has one card and no allocator, streams or
-kernels of its own: order in time, fragmentation, and other digits than the processor's cannot be shown with it.
+kernels of its own: order in time, fragmentation, and other digits than the processor's cannot be shown with it. What a
+function of torch takes only while it runs is not counted.
 """
 
 from __future__ import annotations
@@ -40,7 +41,13 @@ READS_NO_VALUES = {
 }
 """Functions that compute nothing, so that a tensor's place does not matter to them and they never fail."""
 
-MIXES_DEVICES = {"copy_", "__getitem__", "__setitem__", "set_", "index_put_"}
+COPIES = {"copy_", "__setitem__"}
+"""Functions that copy their last argument into their first, from one device to another if need be."""
+
+READS = {"item", "tolist", "__bool__", "__float__", "__int__", "__index__"}
+"""Functions that bring numbers to the host."""
+
+MIXES_DEVICES = {*COPIES, "__getitem__", "set_", "index_put_"}
 """Functions that torch lets have tensors of several devices, such as indices on the processor."""
 
 CONVOLUTIONS = {"conv1d", "conv2d", "conv3d", "conv_transpose2d"}
@@ -62,9 +69,10 @@ class FakeGPU(TorchFunctionMode):
         """Which library of CUDA tells that memory has run out."""
         self.before: Callable[[str, list[torch.Tensor]], None] | None = None
         self.crossings: list[tuple[Literal["up", "down"], torch.dtype, int]] = []
-        """The copies between host and device: direction, precision and bytes on the device's side."""
+        """What went between host and device: direction, precision and bytes on the device's side."""
         self.live = self.peak = self.reserved = 0
-        self._has_tf32, self._has_float64 = has_tf32, has_float64
+        self._has_tf32, self._has_float64 = has_tf32 and kind == "cuda", has_float64
+        self._lock = threading.RLock()
         self._storages: dict[int, int] = {}
         self._is_lost = False
         own = torch.Tensor
@@ -151,8 +159,10 @@ class FakeGPU(TorchFunctionMode):
             )
         if self._rounds(name):
             args = tuple(_round_to_tf32(each) if isinstance(each, torch.Tensor) else each for each in args)
-        if name == "copy_":
-            self._log_crossing(args[1], args[0])
+        if name in COPIES:
+            self._log_crossing(args[-1], args[0])
+        elif name in READS:
+            self._log_crossing(args[0], None)
         result = func(*args, **kwargs)
         on_host = {tensor.untyped_storage()._cdata for tensor in tensors if not self.holds(tensor)}
         for tensor in _tensors((result,)):
@@ -172,21 +182,19 @@ class FakeGPU(TorchFunctionMode):
             return None
         return self.device if tensor.untyped_storage()._cdata in self._storages else None
 
-    def _is_name_of_this(self, value: Any) -> bool:
-        if isinstance(value, int) and not isinstance(value, bool):
-            value = torch.device(self.device.type, value)
-        if not isinstance(value, (str, torch.device)) or torch.device(value).type != self.device.type:
-            return False
-        if (torch.device(value).index or 0) != 0:
+    def _is_name_of_this(self, value: str | int | torch.device | None) -> bool:
+        named = torch.device(self.device.type, value) if isinstance(value, int) else torch.device(value or "cpu")
+        if named.type == self.device.type and named.index not in (None, 0):
             raise RuntimeError("CUDA error: invalid device ordinal")
-        return True
+        return named.type == self.device.type
 
     def _claim(self, tensor: torch.Tensor) -> None:
         """Puts the storage of a new result on the device, if it is not there."""
         if tensor.dtype in (torch.float64, torch.complex128) and not self._has_float64:
+            name = str(tensor.dtype).removeprefix("torch.")
             raise TypeError(
-                f"Cannot convert a MPS Tensor to {str(tensor.dtype)[6:]} dtype as the MPS framework doesn't support "
-                f"{str(tensor.dtype)[6:]}. Please use float32 instead."
+                f"Cannot convert a MPS Tensor to {name} dtype as the MPS framework doesn't support {name}. Please use "
+                "float32 instead."
             )
         if tensor.is_meta:
             return
@@ -194,15 +202,17 @@ class FakeGPU(TorchFunctionMode):
         key, size = storage._cdata, storage.nbytes()
         if key in self._storages:
             return
-        if self.live + size > min(self.memory - self.others, int(self.memory * self.share)):
-            raise self.out_of_memory(size)
-        self._storages[key] = size
-        self.live += size
-        self.peak, self.reserved = max(self.peak, self.live), max(self.reserved, self.live)
+        with self._lock:
+            if self.live + size > min(self.memory - self.others, int(self.memory * self.share)):
+                raise self.out_of_memory(size)
+            self._storages[key] = size
+            self.live += size
+            self.peak, self.reserved = max(self.peak, self.live), max(self.reserved, self.live)
         weakref.finalize(storage, self._forget, key)
 
     def _forget(self, key: int) -> None:
-        self.live -= self._storages.pop(key)
+        with self._lock:
+            self.live -= self._storages.pop(key)
 
     def _to(self, tensor: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         flags = [value for value in args if isinstance(value, bool)]  # non_blocking, copy
@@ -235,18 +245,16 @@ class FakeGPU(TorchFunctionMode):
             )
         return function(tensor, *args, **kwargs)
 
-    def _log_crossing(self, source: torch.Tensor, target: torch.Tensor) -> None:
-        if self.holds(source) != self.holds(target):
-            inside = source if self.holds(source) else target
-            direction: Literal["up", "down"] = "down" if inside is source else "up"
-            self.crossings.append((direction, inside.dtype, inside.numel() * inside.element_size()))
+    def _log_crossing(self, source: Any, target: torch.Tensor | None) -> None:
+        sides = [isinstance(side, torch.Tensor) and self.holds(side) for side in (source, target)]
+        if sides == [True, False]:
+            self.crossings.append(("down", source.dtype, source.nbytes))
+        elif sides == [False, True] and target is not None and isinstance(source, torch.Tensor):
+            self.crossings.append(("up", target.dtype, source.numel() * target.itemsize))
 
     def _rounds(self, name: str) -> bool:
-        if self.device.type != "cuda" or not self._has_tf32:
-            return False
-        if name in CONVOLUTIONS:
-            return torch.backends.cudnn.allow_tf32
-        return name in PRODUCTS and torch.backends.cuda.matmul.allow_tf32
+        switches = torch.backends.cudnn if name in CONVOLUTIONS else torch.backends.cuda.matmul
+        return self._has_tf32 and name in (CONVOLUTIONS | PRODUCTS) and bool(switches.allow_tf32)
 
 
 @contextmanager

@@ -134,7 +134,11 @@ def test_operations_may_be_refused_and_crossings_are_listed() -> None:
     with pretend() as gpu:
         values = torch.ones(6, dtype=torch.uint8).to("cuda")
         (values * 2).half().cpu()
-        assert gpu.crossings == [("up", torch.uint8, 6), ("down", torch.float16, 12)]
+        result = torch.zeros(2, 6)
+        result[1] = values.half()
+        assert values.sum().item() == result.sum() == 6
+        crossings = [("up", torch.uint8, 6), ("down", torch.float16, 12), ("down", torch.float16, 12)]
+        assert gpu.crossings == [*crossings, ("down", torch.int64, 8)]
         seen = []
 
         def refuse(name: str, tensors: list[torch.Tensor]) -> None:

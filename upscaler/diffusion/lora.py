@@ -6,13 +6,17 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModelError, first_line
+from ..device import is_out_of_memory
+from ..errors import ModelError, OutOfMemory, first_line
 from .messages import quiet
 from .options import Lora
 
 
 def add_loras(pipeline: Any, name: str, loras: tuple[Lora, ...]) -> None:
-    """Adds LoRA files to the weights of a pipeline that has none yet. Raises ModelError, and then adds none of them."""
+    """Adds LoRA files to the weights of a pipeline that has none yet.
+
+    Raises ModelError and OutOfMemory, and then adds none of them.
+    """
     if importlib.util.find_spec("peft") is None:
         raise ModelError(f"{loras[0].file}: a LoRA needs peft, which is not installed. Run pip install peft.")
     if not hasattr(pipeline, "load_lora_weights"):
@@ -37,6 +41,8 @@ def add_loras(pipeline: Any, name: str, loras: tuple[Lora, ...]) -> None:
                 raise ValueError("none of its weights belong to this model")
     except Exception as error:
         pipeline.unload_lora_weights()
+        if is_out_of_memory(error):
+            raise OutOfMemory(f"{file}: there is no memory for the LoRA beside {name}. Leave it out.") from error
         raise ModelError(
             f"{file}: the LoRA cannot be used with {name} ({first_line(error)}). Use one made for it."
         ) from error
