@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves
 from tests.diffusion import tiny
 from tests.diffusion.single_file import save_single_file
 from upscaler import catalog
-from upscaler.diffusion.load import Source, fetch_pipeline, load
+from upscaler.diffusion.load import ModelFiles, fetch_pipeline, load
 from upscaler.diffusion.memory import Facts, Offload, Placement, memory_needed, place, put_in_place, read_facts
 from upscaler.errors import PlanError
 
@@ -36,7 +36,7 @@ FLUX = Facts("flux", {"transformer": 11_900 * 10**6, "text_encoder": 123 * 10**6
                       "vae": 84 * 10**6}, 132 * 10**6, 23 * 3072 / 4, 7 * 128 * 64, 128, True)  # fmt: skip
 
 
-def save(pipeline: DiffusionPipeline, folder: Path) -> Source:
+def save(pipeline: DiffusionPipeline, folder: Path) -> ModelFiles:
     pipeline.save_pretrained(folder)
     return fetch_pipeline(catalog.find(str(folder)))
 

@@ -16,7 +16,7 @@ from torch import nn
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class CoderPart:
     """Layers in a row, from one tensor (samples, channels, height, width) to another."""
 
     run: Callable[[torch.Tensor], torch.Tensor]
@@ -33,10 +33,10 @@ class Part:
 class Coder:
     """An encoder or a decoder: its head, its middle, its tail."""
 
-    head: Part
-    middle: Part | None = None
+    head: CoderPart
+    middle: CoderPart | None = None
     """The part in which every cell attends to every other: it is exact on a whole canvas only, whatever its halo."""
-    tail: Part | None = None
+    tail: CoderPart | None = None
 
 
 def is_divisible(vae: Any) -> bool:
@@ -72,7 +72,7 @@ def encoder(vae: Any) -> Coder:
     return Coder(_part(inner.conv_in, *inner.down_blocks), _part(inner.mid_block), mode)
 
 
-def _part(*modules: nn.Module | None) -> Part:
+def _part(*modules: nn.Module | None) -> CoderPart:
     """Joins modules in a row, without those that a VAE does not have."""
     row = nn.Sequential(*(module for module in modules if module is not None))
     layers = list(row.modules())  # in the order in which they are computed
@@ -86,4 +86,4 @@ def _part(*modules: nn.Module | None) -> Part:
         elif isinstance(layer, nn.Upsample | Upsample2D):
             reach = -(-reach // 2)
     norms = tuple(layer for layer in layers if isinstance(layer, nn.GroupNorm))
-    return Part(row, -(-reach // down) * down, norms, up, down)
+    return CoderPart(row, -(-reach // down) * down, norms, up, down)

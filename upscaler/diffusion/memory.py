@@ -3,7 +3,8 @@
 The activation values that networks hold were counted for real sizes, without computing, for one row of a batch: the
 UNets of Stable Diffusion 1.5, SDXL, x4 and x2 (26, 16, 15 and 14 values for each channel of their first block and each
 cell of latents); transformers of FLUX.1, FLUX.2 klein, Z-Image, SD3 and Sana (17, 22, 16, 13, 11 for each channel and
-token); decoders of VAEs (6, and 6.5 with deep compression, for each channel of their last block and each pixel).
+token); decoders of VAEs (6, and 6.5 with deep compression, for each channel of their last block and each pixel). The
+code rounds the largest of each kind up.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from diffusers import DiffusionPipeline
 
 from ..device import SHARE, free_memory, pick_precision
 from ..errors import PlanError
-from .load import Source, read_shapes
+from .load import ModelFiles, read_shapes
 
 Offload: TypeAlias = Literal["none", "model", "group"]
 """The weights that wait in the machine's memory until they are needed: none, those of whole parts, of single layers."""
@@ -97,7 +98,7 @@ class Placement:
     """Bytes that all this was made to fit into."""
 
 
-def read_facts(source: Source, control: Source | None = None) -> Facts:
+def read_facts(source: ModelFiles, control: ModelFiles | None = None) -> Facts:
     """Reads the headers and configurations of a pipeline's files, and of its ControlNet's. Raises ModelError for a file
     that is damaged."""
     sizes = _sizes(source) + ([] if control is None else [("controlnet", size) for _, size in _sizes(control)])
@@ -231,7 +232,7 @@ def _transformer_numbers(config: Mapping[str, Any]) -> float:
     return float(23 * width / patch**2)
 
 
-def _sizes(source: Source) -> list[tuple[str, int]]:
+def _sizes(source: ModelFiles) -> list[tuple[str, int]]:
     """Returns part and number of parameters of each layer; a pickle, which is not opened, counts as one layer."""
     if source.file is not None:
         parts = {"model": "unet", "first_stage_model": "vae", "vae": "vae"}  # as CompVis and Stability AI name them

@@ -77,7 +77,8 @@ class Diffusion:
         return round(0.1 + 0.7 * self.creativity, 6)
 
     def guidance_for(self, full: float) -> float:
-        """Returns the guidance for a model whose own is `full`: if not set, at most 1, which is none, without text."""
+        """Returns the guidance to use. If none was set: at most 1, which is no guidance, without a prompt; else more
+        with more creativity, up to the model's own, `full`."""
         if self.guidance is not None:
             return self.guidance
         if not (self.prompt or self.negative):

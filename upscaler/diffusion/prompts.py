@@ -28,7 +28,7 @@ LONGEST = 10**6
 """Tokens: more than any model sees."""
 
 SHOWN = 60
-"""Most characters of a prompt's end, which would be lost, that an error shows."""
+"""The most characters that an error shows of the end of a prompt that would be lost."""
 
 Chunk: TypeAlias = list[tuple[int, float]]
 """Tokens with their weights, as many as an encoder sees at a time."""

@@ -22,7 +22,7 @@ from ..errors import EngineError, ModelError, OutOfMemory, PlanError, UpscalerEr
 from ..progress import ProgressCallback
 from ..tiling import Band, Size
 from .denoiser import NotFinite, denoiser_of
-from .load import Source, class_for, fetch_pipeline, load
+from .load import ModelFiles, class_for, fetch_pipeline, load
 from .lora import add_loras
 from .memory import OFFLOADS, Facts, Offload, Placement, limit_memory, place, put_in_place, read_facts
 from .messages import quiet, report_steps
@@ -251,7 +251,7 @@ class PipelineRunner:
             self.close()  # first, or there would have to be room for both
             self.load(self.task)
 
-    def _load(self, source: Source, task: Task, guide: Source | None) -> Any:
+    def _load(self, source: ModelFiles, task: Task, guide: Source | None) -> Any:
         """Returns the pipeline in its place; None when it did not fit and should be tried with more of it elsewhere."""
         options = self.options
         best = place(self.facts, options.device, options.memory, self._precision)

@@ -17,7 +17,7 @@ from torch import nn
 from ..device import dtype_name, is_out_of_memory
 from ..errors import EngineError, OutOfMemory
 from ..tiling import Region, Size
-from .coders import Part
+from .coders import CoderPart
 from .patch import replace_forward
 from .windows import Grid, axis_weights
 
@@ -89,9 +89,9 @@ class Session:
         self._dtype: torch.dtype = vae.dtype
         self._before = self._dtype
         self._statistics: dict[nn.GroupNorm, Moments] = {}
-        self._too_large: dict[Part, int] = {}
+        self._too_large: dict[CoderPart, int] = {}
 
-    def run(self, part: Part, values: torch.Tensor) -> torch.Tensor:
+    def run(self, part: CoderPart, values: torch.Tensor) -> torch.Tensor:
         """Returns the part's result, its norms using the statistics learnt, so that a pixel does not depend on the
         tile it is computed in. Raises OutOfMemory, EngineError."""
         if values.numel() >= self._too_large.get(part, values.numel() + 1):
@@ -107,7 +107,7 @@ class Session:
             self._too_large[part] = values.numel()
             raise
 
-    def learn(self, parts: Sequence[Part], samples: Sequence[torch.Tensor], together: int = TOGETHER) -> None:
+    def learn(self, parts: Sequence[CoderPart], samples: Sequence[torch.Tensor], together: int = TOGETHER) -> None:
         """Learns statistics for the norms of parts in a row, pooled over samples of the input of the first of them.
 
         While they are measured, every batch is normalised by its own moments, so each has samples from everywhere.
@@ -146,7 +146,7 @@ class Session:
             together //= 2
             log.warning("out of memory on %s in the VAE: taking %d samples together.", self._device, together)
 
-    def run_in_tiles(self, rows: Rows, size: Size, part: Part, tile: int) -> Iterator[torch.Tensor]:
+    def run_in_tiles(self, rows: Rows, size: Size, part: CoderPart, tile: int) -> Iterator[torch.Tensor]:
         """Yields the part's result on a canvas, as rows that cover it once. Tiles have a halo, which is cut off.
 
         The canvas's sides and `tile` are multiples of `part.down`. A tile that does not fit into memory is halved.
@@ -157,7 +157,7 @@ class Session:
             regions = [Region(x, y - top, min(tile, size.width - x), height) for x in range(0, size.width, tile)]
             yield torch.cat([self._tile(strip, region, part) for region in regions], -1)
 
-    def run_in_windows(self, rows: Rows, windows: Grid, part: Part) -> Iterator[torch.Tensor]:
+    def run_in_windows(self, rows: Rows, windows: Grid, part: CoderPart) -> Iterator[torch.Tensor]:
         """Yields the part's result on a canvas, as rows that cover it once, from windows joined by their weights."""
         carried: torch.Tensor | None = None
         starts, columns = windows.y.starts, axis_weights(windows.x)
@@ -209,7 +209,7 @@ class Session:
                 "Choose another device, or close other programs."
             ) from error
 
-    def _tile(self, strip: torch.Tensor, region: Region, part: Part) -> torch.Tensor:
+    def _tile(self, strip: torch.Tensor, region: Region, part: CoderPart) -> torch.Tensor:
         """Computes a region of a strip, with a halo as far as there are rows and columns; if too large, in halves."""
         halo = part.halo
         x, y = max(region.x - halo, 0), max(region.y - halo, 0)

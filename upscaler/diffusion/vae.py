@@ -28,7 +28,7 @@ import torch
 
 from ..arrays import FloatArray, PixelArray, to_float
 from ..tiling import Band, Size
-from .coders import Coder, Part, decoder, encoder, is_divisible
+from .coders import Coder, CoderPart, decoder, encoder, is_divisible
 from .session import Rows, Session, Stream, rows_of_tensor, take_samples
 from .windows import grid
 
@@ -111,7 +111,7 @@ def _compute(coder: Coder, rows: Rows, size: Size, tile: int, session: Session) 
     yield from session.run_in_tiles(features, inner, coder.tail, tile)
 
 
-def _learn(part: Part, rows: Rows, size: Size, tile: int, session: Session) -> None:
+def _learn(part: CoderPart, rows: Rows, size: Size, tile: int, session: Session) -> None:
     """Learns statistics for the norms of a part, unless it sees the whole canvas as one tile and needs none."""
     if part.norms and max(size.width, size.height) > tile:
         session.learn((part,), take_samples(rows, size, part.down))
