@@ -251,7 +251,7 @@ class PipelineRunner:
             self.close()  # first, or there would have to be room for both
             self.load(self.task)
 
-    def _load(self, source: ModelFiles, task: Task, guide: Source | None) -> Any:
+    def _load(self, source: ModelFiles, task: Task, guide: ModelFiles | None) -> Any:
         """Returns the pipeline in its place; None when it did not fit and should be tried with more of it elsewhere."""
         options = self.options
         best = place(self.facts, options.device, options.memory, self._precision)
