@@ -48,6 +48,24 @@ def resize_bands(bands: Iterable[Band], source: Size, target: Size) -> Iterator[
         yield Band(y, resize(held[: last - held_from], Size(target.width, rows), box))
 
 
+def mix_bands(bands: Iterable[Band], source: PixelArray, share: FloatArray) -> Iterator[Band]:
+    """Mixes bands of a picture with its source of the same size, so that `share` of the difference between them stays.
+
+    `share`: (rows, columns), float32, 0..1, each number for one cell of a grid over the whole picture; between the
+    middles of cells it is interpolated.
+    """
+    height, width, _ = source.shape
+    rows, columns = share.shape
+    for band in bands:
+        count = len(band.pixels)
+        step = (columns / width, rows / height)
+        matrix = np.array([[step[0], 0, step[0] / 2 - 0.5], [0, step[1], step[1] * (band.y + 0.5) - 0.5]], np.float32)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        shares = cv2.warpAffine(share, matrix, (width, count), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        plain = to_float(source[band.y : band.y + count])
+        yield Band(band.y, plain + shares[:, :, None] * (band.pixels - plain))
+
+
 def cut_bands(pixels: PixelArray) -> Iterator[Band]:
     """Yields a picture as it is, in bands."""
     for y in range(0, len(pixels), RESIZED_ROWS):

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 from . import catalog, codecs, engines, tiling
-from .arrays import PixelArray
+from .arrays import FloatArray, PixelArray
 from .catalog import Model
 from .codecs import Source
 from .engines import Engine, EngineOptions, EnginePool, ImageEngine, ImagePlan
 from .errors import EngineError
 from .fidelity import LrRmse, back_project, fidelity_after_scale
-from .finish import cut_bands, resize_bands, write_bands
+from .finish import cut_bands, mix_bands, resize_bands, write_bands
 from .picture import Picture, Wear, allocate, bleed, measure_wear, strips, within_source
 from .progress import ProgressCallback
 from .target import Target, passes
@@ -82,7 +82,8 @@ class Estimate:
     memory: int
     """Bytes needed at most, beyond the loaded libraries and the model."""
     denoise: float = 0.0
-    """Share of noise and compression that is removed before the first pass enlarges, 0..1."""
+    """Share of noise and compression that is removed before the first pass enlarges, 0..1; the largest one if they
+    differ from place to place."""
     wear: Wear | None = None
     """The measured noise and compression, if that decides how much is removed."""
     dpi: int | None = None
@@ -97,9 +98,9 @@ class Estimate:
         return 1
 
     @property
-    def batch_key(self) -> tuple[Size, str, float] | None:
+    def batch_key(self) -> tuple[Size, str] | None:
         """Equal for pictures that may be computed in one batch. None for a picture that is computed alone."""
-        return None if self.max_batch == 1 else (self.plans[0].tile, self.engine.precision, self.denoise)
+        return None if self.max_batch == 1 else (self.plans[0].tile, self.engine.precision)
 
 
 class Pipeline:
@@ -144,13 +145,13 @@ class Pipeline:
             return _resize(picture, estimate.result, workspace)
 
         steps = self._passes(picture, estimate)
-        advance = _count(progress, sum(step.plan.count * (1 + _computes_alpha(picture, step.plan)) for step in steps))
+        advance = _count(progress, sum(step.plan.count * (1 + step.computes_alpha(picture)) for step in steps))
         for step in steps:
             engine, plan = step.engine, step.plan
             canvas = _canvas(picture, step.result, step.depth, workspace)
             for layer in _layers(picture, workspace):
                 pixels, part = layer.pixels, canvas[:, :, layer.channels]
-                if layer.is_alpha and not _computes_alpha(picture, plan):
+                if layer.is_alpha and not step.computes_alpha(picture):
                     write_bands(resize_bands(cut_bands(pixels), picture.size, step.result), part)
                     continue
 
@@ -165,6 +166,8 @@ class Pipeline:
 
                 if layer.is_alpha:
                     bands = within_source(bands, pixels, plan.scale)
+                elif step.share is not None:
+                    bands = mix_bands(bands, pixels, step.share)
                 else:
                     bands = back_project(bands, pixels, plan.scale, step.fidelity, step.lr_rmse)
                 bands = resize_bands(bands, picture.size.scaled(plan.scale), step.result)
@@ -185,17 +188,20 @@ class Pipeline:
         if denoise == "auto":
             wear = measure_wear(picture.colour, picture.jpeg_quality)
             denoise = wear.strength
-        engine = self._engines.enlarging(picture.depth, denoise)
+        engine = self._engines.enlarger(picture.depth)
         info = engine.info
         own = self.model.scale or info.needs.scale
         result = target.size(picture.size, own)
         keeps_size = target.is_scale and (target.scale or own) >= 1
         sizes = passes(picture.size, result, info.needs.scale, at_least_one=keeps_size)
         starts = [picture.size, *sizes[:-1]] if sizes else []
-        plans = [self._plan(engine, size) for size in starts[:1]]
-        plans += [self._plan(self._engines.enlarging(picture.depth), size) for size in starts[1:]]
+        plans = [self._plan(engine, size) for size in starts]
+        if sizes and denoise:
+            cleaner = self._engines.cleaner(picture.depth).info
+            budget = Budget(self.options.memory or cleaner.tile_memory)
+            plans.insert(0, tiling.plan(picture.size, cleaner.needs, budget))
         if sizes and self._engines.refines:
-            plans.append(self._plan(self._engines.refining(), result))
+            plans.append(self._plan(self._engines.refiner(), result))
         memory = max((plan.memory for plan in plans), default=0)
         dpi = None if target.print is None else target.print.dpi
         return Estimate(picture.size, result, tuple(plans), info, memory, denoise, wear, dpi)
@@ -206,7 +212,7 @@ class Pipeline:
         All estimates have the same `batch_key`, which is not None. When a tile cannot be computed, all are None, and
         `run` finds out which picture is at fault.
         """
-        engine = self._engines.enlarging(pictures[0].depth, estimates[0].denoise)
+        engine = self._engines.enlarger(pictures[0].depth)
         assert not engines.is_image_engine(engine)
         colours = [_layers(picture, None)[-1].pixels for picture in pictures]
         batches: list[Batch] = []
@@ -270,16 +276,20 @@ class Pipeline:
         results = [*(plan.size for plan in estimate.plans[1:]), estimate.result]
         found = []
         for index, (plan, result) in enumerate(zip(estimate.plans, results, strict=True)):
+            depth = picture.depth if index == last else 16
+            if estimate.denoise and index == 0:
+                share = estimate.wear.shares if estimate.wear else np.full((1, 1), estimate.denoise, np.float32)
+                found.append(_Pass(self._engines.cleaner(picture.depth), plan, result, 16, share=share))
+                continue
             is_refining = self._engines.refines and index == last
-            denoise = estimate.denoise if index == 0 else 0.0
-            engine = self._engines.refining() if is_refining else self._engines.enlarging(picture.depth, denoise)
+            engine = self._engines.refiner() if is_refining else self._engines.enlarger(picture.depth)
             fidelity = self.options.fidelity
             if fidelity is None:
                 fidelity = FIDELITY if engine.info.keeps_tone else 0.0
             if is_refining:
                 ratio = max(result.width / picture.size.width, result.height / picture.size.height, 1.0)
                 fidelity = fidelity_after_scale(fidelity, ratio)
-            found.append(_Pass(engine, plan, result, picture.depth if index == last else 16, fidelity))
+            found.append(_Pass(engine, plan, result, depth, fidelity))
         return found
 
 
@@ -292,8 +302,19 @@ class _Pass:
     result: Size
     depth: int
     """Bits a sample of the result: 8 or 16."""
-    fidelity: float
+    fidelity: float = 0.0
+    share: FloatArray | None = None
+    """In the pass that removes noise and compression: the share of these that is removed, 0..1, as `mix_bands` takes
+    it."""
     lr_rmse: LrRmse = field(default_factory=LrRmse)
+
+    def computes_alpha(self, picture: Picture) -> bool:
+        """Returns whether transparency goes through the engine. It is only resized if it is the same everywhere, by
+        the pass that removes noise, and by diffusion models, which would draw something into it."""
+        if not picture.has_alpha or self.share is not None or isinstance(self.plan, ImagePlan):
+            return False
+        alpha = picture.pixels[:, :, -1]
+        return bool(alpha.min() != alpha.max())
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,13 +346,6 @@ def _grey_or_colour(pixels: PixelArray) -> PixelArray:
         if (rows[:, :, 0] != rows[:, :, 1]).any() or (rows[:, :, 0] != rows[:, :, 2]).any():
             return pixels
     return pixels[:, :, :1]
-
-
-def _computes_alpha(picture: Picture, plan: Plan | ImagePlan) -> bool:
-    """Returns whether transparency goes through the engine. It is only resized if it is the same everywhere, and with
-    diffusion models, which would draw something into it."""
-    alpha = picture.pixels[:, :, -1]
-    return picture.has_alpha and isinstance(plan, Plan) and bool(alpha.min() != alpha.max())
 
 
 def _canvas(picture: Picture, size: Size, depth: int, workspace: Path | None) -> PixelArray:

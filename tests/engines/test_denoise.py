@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
-import pytest
 
 from tests.pictures import sample
-from upscaler import PlanError, Upscaler
+from upscaler import Upscaler
 from upscaler.catalog import find
 from upscaler.engines import EngineOptions, EnginePool
 from upscaler.pipeline import Pipeline, PipelineOptions
@@ -36,8 +36,8 @@ def test_the_estimate_says_what_was_measured() -> None:
     noisy, clean = pipeline.estimate(NOISY), pipeline.estimate(CLEAN)
     assert noisy.wear is not None
     assert noisy.denoise == noisy.wear.strength > 0
-    assert (clean.denoise, clean.engine.name) == (0, "photo-fast")
-    assert noisy.engine.name == "clean, photo-fast"
+    assert (clean.denoise, len(clean.plans)) == (0, 1)
+    assert [plan.scale for plan in noisy.plans] == [1, 4]
 
 
 def test_clean_by_itself_keeps_the_size_and_takes_noise_out() -> None:
@@ -54,6 +54,36 @@ def test_what_cleans_is_among_the_files_that_are_needed() -> None:
     assert names(0.0) == ["photo"]
 
 
-def test_diffusion_models_are_not_told() -> None:
-    with pytest.raises(PlanError, match=r"denoise=0\.5: sd-x4 is a diffusion model"):
-        Upscaler("sd-x4", denoise=0.5)
+def test_only_the_noisy_part_of_a_picture_is_cleaned() -> None:
+    clean = np.uint8(np.rint(255 * sample("coffee.jpg")))
+    noise = np.random.default_rng(0).normal(0, 15, clean.shape)
+    picture = np.concatenate([clean, np.uint8(np.clip(clean + noise, 0, 255))], 1)
+    quarter = clean.shape[1] * 2  # pixels of the result up to the middle of the clean cell, from where shares rise
+    seen = 40  # by which the network sees further
+    auto, plain = (enlarged(picture, denoise=share, fidelity=0).astype(int) for share in ("auto", 0))
+    np.testing.assert_array_equal(auto[:, : quarter - seen], plain[:, : quarter - seen])
+    assert np.abs(auto - plain)[:, -quarter:].mean() > 3
+
+
+def test_transparency_is_not_cleaned_before_it_is_enlarged() -> None:
+    alpha = np.uint8(np.linspace(0, 255, NOISY[:, :, 0].size)).reshape(*NOISY.shape[:2], 1)
+    picture = np.concatenate([NOISY, alpha], 2)
+    cleaned, plain = (enlarged(picture, denoise=share)[:, :, 3] for share in (1, 0))
+    np.testing.assert_array_equal(cleaned, plain)
+
+
+def test_tiles_of_the_pass_that_cleans_leave_no_seams() -> None:
+    picture = np.tile(NOISY, (6, 4, 1))
+    whole, tiled = (
+        Upscaler("photo-fast", device="cpu", precision="fp32", denoise=1, memory=size) for size in (None, 2**25)
+    )
+    assert [plan.count > 1 for plan in tiled.estimate(picture).plans] == [True, True]
+    assert np.abs(whole(picture).pixels.astype(int) - tiled(picture).pixels).max() <= 1
+
+
+def test_the_result_is_held_to_the_cleaned_source() -> None:
+    cleaned = Upscaler("clean", device="cpu", precision="fp32")(NOISY)
+    result = Upscaler("photo-fast", device="cpu", precision="fp32", denoise=1, fidelity=1)(NOISY)
+    shrunk = cv2.resize(result.pixels, NOISY.shape[1::-1], interpolation=cv2.INTER_AREA).astype(float)
+    near, far = (np.abs(shrunk - source).mean() for source in (cleaned.pixels, NOISY))
+    assert far > 6 * near

@@ -116,7 +116,7 @@ def test_text_costs_twice_the_work_and_none_costs_nothing(folders: dict[str, str
     rows = []
     for prompt in ("", "a cat"):
         model = upscaler(folders["x4"], prompt=prompt)
-        engine = model._pipeline._engines.enlarging(8)
+        engine = model._pipeline._engines.enlarger(8)
         assert isinstance(engine, DiffusionEngine)
         engine.runner.pipeline.unet.register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
         model(picture(24, 24))
@@ -232,22 +232,24 @@ def test_a_run_that_is_interrupted_leaves_the_model_as_it_was(folders: dict[str,
 
     with pytest.raises(KeyboardInterrupt):
         model(source, progress=interrupt)
-    engine = model._pipeline._engines.enlarging(8)
+    engine = model._pipeline._engines.enlarger(8)
     assert isinstance(engine, DiffusionEngine)
     assert "forward" not in vars(engine.runner.pipeline.unet)
     assert np.array_equal(model(source).pixels, upscaler(folders["x4"], tile=48)(source).pixels)
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"blend": 0.5}, "blend=0.5: .* is a diffusion model, .* Use `creativity`"),
-        ({"denoise": 0.5}, "is a diffusion model"),
-    ],
-)
-def test_what_is_for_networks_is_refused(folders: dict[str, str], options: dict[str, float], words: str) -> None:
-    with pytest.raises(PlanError, match=words):
-        Upscaler(folders["x4"], **options)  # type: ignore[arg-type]
+def test_what_is_for_networks_is_refused(folders: dict[str, str]) -> None:
+    with pytest.raises(PlanError, match=r"blend=0.5: .* is a diffusion model, .* Use `creativity`"):
+        Upscaler(folders["x4"], blend=0.5)
+
+
+def test_a_picture_is_cleaned_before_a_diffusion_model_enlarges_it(folders: dict[str, str]) -> None:
+    noisy = np.uint8(np.random.default_rng(0).integers(0, 256, (32, 32, 3)))
+    options = {"device": "cpu", "precision": "fp32"}
+    model = Upscaler(folders["x4"], denoise=1, **options)  # type: ignore[arg-type]
+    assert [plan.scale for plan in model.estimate(noisy).plans] == [1, 4]
+    by_hand = Upscaler(folders["x4"], **options)(Upscaler("clean", **options)(noisy))  # type: ignore[arg-type]
+    assert np.abs(model(noisy).pixels.astype(int) - by_hand.pixels).mean() < 2
 
 
 def test_what_is_for_diffusion_models_is_refused_by_networks() -> None:

@@ -31,16 +31,16 @@ def pool(model: str, **options: object) -> EnginePool:
 
 def test_an_engine_is_loaded_once_and_again_after_it_was_cleared() -> None:
     engines = pool("lanczos")
-    first = engines.enlarging(8)
-    assert engines.enlarging(8) is first
+    first = engines.enlarger(8)
+    assert engines.enlarger(8) is first
     engines.clear()
-    assert engines.enlarging(8) is not first
+    assert engines.enlarger(8) is not first
 
 
 def test_pictures_of_16_bits_are_computed_in_float32_unless_another_precision_is_asked_for(tmp_path: Path) -> None:
     file = str(tiny_compact(tmp_path))
-    assert pool(file, device="cpu").enlarging(16).info.precision == "fp32"
-    assert pool(file, device="cpu", precision="bf16").enlarging(16).info.precision == "bf16"
+    assert pool(file, device="cpu").enlarger(16).info.precision == "fp32"
+    assert pool(file, device="cpu", precision="bf16").enlarger(16).info.precision == "bf16"
 
 
 def test_a_model_without_a_network_needs_no_torch() -> None:
@@ -49,8 +49,8 @@ def test_a_model_without_a_network_needs_no_torch() -> None:
 
 def test_a_share_of_a_network_is_blended_and_all_of_it_is_not(tmp_path: Path) -> None:
     file = str(tiny_compact(tmp_path))
-    assert isinstance(pool(file, device="cpu", blend=0.5).enlarging(8), Blended)
-    assert isinstance(pool(file, device="cpu").enlarging(8), NetworkEngine)
+    assert isinstance(pool(file, device="cpu", blend=0.5).enlarger(8), Blended)
+    assert isinstance(pool(file, device="cpu").enlarger(8), NetworkEngine)
 
 
 def test_the_files_of_all_models_are_named_before_they_are_needed() -> None:

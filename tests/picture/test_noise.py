@@ -56,11 +56,27 @@ def test_a_jpeg_file_tells_its_quality(quality: int) -> None:
     assert (measure_wear(picture.colour, picture.jpeg_quality).strength > 0) == (quality < 82)
 
 
-@pytest.mark.parametrize("name", PHOTOS[:2])
-def test_blocks_of_a_jpeg_that_became_a_png_are_found_wherever_they_begin(name: str) -> None:
-    pixels = np.asarray(PIL.Image.open(io.BytesIO(saved(clean(name), 30))))
-    assert measure_wear(pixels).strength > 0
-    assert measure_wear(pixels[3:, 5:]).strength > 0
+@pytest.mark.parametrize("name", PHOTOS)
+@pytest.mark.parametrize("quality", [20, 40, 60])
+def test_the_quality_of_a_jpeg_that_became_a_png_is_found_wherever_its_blocks_begin(name: str, quality: int) -> None:
+    pixels = np.asarray(PIL.Image.open(io.BytesIO(saved(clean(name), quality))))
+    for cropped in (pixels, pixels[3:, 5:]):
+        found = measure_wear(cropped)
+        assert found.quality is not None
+        assert abs(found.quality - quality) <= 3
+        assert found.strength == measure_wear(pixels, quality).strength or quality == 60
+
+
+def test_noise_in_one_part_is_removed_there() -> None:
+    shares = measure_wear(np.concatenate([clean("coffee.jpg"), noisy("coffee.jpg", 12, 3)], 1)).shares
+    assert shares.shape == (1, 2)
+    assert shares[0, 0] == 0
+    assert shares[0, 1] > 0.5
+
+
+def test_large_pictures_are_measured_in_as_few_cells_as_others() -> None:
+    for shape in ((8, 70_000, 1), (70_000, 8, 1), (5000, 6000, 1)):
+        assert measure_wear(np.zeros(shape, np.uint8)).shares.size <= 64
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 200, 3), (7, 5, 1), (9, 9, 3)])

@@ -1,14 +1,12 @@
-"""Engines made of other engines: a share of one, one after the other, one for tiles of other channels."""
+"""Engines made of other engines: a share of one, and one for tiles of other channels."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
 
 from ..arrays import FloatArray
-from ..tiling import TileRequirements
 from .base import Engine
 from .resample import REACH, ResampleEngine
 
@@ -33,55 +31,6 @@ class Blended:
     def fallback(self) -> Engine | None:
         fallback = self._engine.fallback()
         return None if fallback is None else Blended(fallback, self._blend)
-
-
-class Chain:
-    """An engine that gives each tile to one engine after the other; nothing is rounded in between.
-
-    Each engine widens the zone that a cut spoils, so the reach of the whole is the sum of their reaches.
-    """
-
-    def __init__(self, first: Engine, then: Engine) -> None:
-        """Joins two engines, which may be chains themselves."""
-        self._first = first
-        self._then = then
-        self.info = replace(
-            then.info,
-            name=f"{first.info.name}, {then.info.name}",
-            needs=_requirements(first.info.needs, then.info.needs),
-            channels=max(first.info.channels, then.info.channels),
-            keeps_tone=first.info.keeps_tone and then.info.keeps_tone,
-            free_memory=min(first.info.free_memory, then.info.free_memory),
-        )
-
-    def run(self, tiles: FloatArray) -> FloatArray:
-        """Computes tiles as `Engine.run` says; values between the engines are clipped to 0..1."""
-        channels = tiles.shape[3]
-        between = np.clip(adapt_channels(self._first, channels).run(tiles), 0, 1)
-        return adapt_channels(self._then, channels).run(between)
-
-    def fallback(self) -> Engine | None:
-        """Returns a chain of the fallbacks of both, in which an engine without one stays; None if neither has one."""
-        first, then = self._first.fallback(), self._then.fallback()
-        if first is None and then is None:
-            return None
-        return Chain(first or self._first, then or self._then)
-
-
-def _requirements(first: TileRequirements, then: TileRequirements) -> TileRequirements:
-    """Returns what both engines require of tiles: lengths of the second are divided by the scale of the first."""
-    scale = first.scale
-    return TileRequirements(
-        scale=scale * then.scale,
-        reach=first.reach + math.ceil(then.reach / scale),
-        multiple=math.lcm(first.multiple, then.multiple // math.gcd(then.multiple, scale)),
-        minimum=max(first.minimum, math.ceil(then.minimum / scale)),
-        ramp=max(first.ramp, math.ceil(then.ramp / scale)),
-        bytes_per_pixel=max(first.bytes_per_pixel, then.bytes_per_pixel * scale**2),
-        fast_pixels=min(first.fast_pixels, then.fast_pixels / scale**2),
-        batch_pixels=min(first.batch_pixels, then.batch_pixels // scale**2),
-        divisible=first.divisible and then.divisible,
-    )
 
 
 def adapt_channels(engine: Engine, channels: int) -> Engine:

@@ -13,7 +13,7 @@ from ..catalog import Model, fetch_model
 from ..diffusion.options import Diffusion
 from ..errors import ModelError, PlanError
 from .base import Engine, ImageEngine, is_image_engine
-from .composite import Blended, Chain
+from .composite import Blended
 from .resample import ResampleEngine
 
 NETWORK: Final = "photo"
@@ -35,9 +35,9 @@ class EngineOptions:
     blend: float = 1.0
     """Share of the network in the result, 0..1; the rest is a plain filter's."""
     denoise: float | Literal["auto"] | None = None
-    """How much noise, grain and compression is removed before a network enlarges, 0..1. "auto" removes as much as the
-    picture has; see `picture.noise`. None is what the catalog says of the model: "auto" or 0; and 1 for networks that
-    denoise by themselves by an amount that can be chosen."""
+    """How much noise, grain and compression is removed before the model enlarges, 0..1. "auto" removes as much as the
+    picture has, place by place; see `picture.noise`. None is what the catalog says of the model: "auto" or 0; and 1 for
+    networks that denoise by themselves by an amount that can be chosen."""
     memory: int | None = None
     """Bytes for the tiles, and for the model too if it is a diffusion model. None takes what is free."""
     diffusion: Diffusion | None = None
@@ -65,13 +65,6 @@ class EnginePool:
         self._engines: dict[str, Engine | ImageEngine] = {}
         self._lock = threading.Lock()
         is_diffusion, diffusion = model.facts.takes_diffusion, options.diffusion
-        if options.denoise is not None and is_diffusion:
-            raise PlanError(
-                f"{model.name} is a diffusion model, and only networks can be told how much to denoise. "
-                "Use `creativity`.",
-                argument="denoise",
-                value=options.denoise,
-            )
         if options.blend != 1 and is_diffusion:
             raise PlanError(
                 f"{model.name} is a diffusion model, and only networks can be blended. Use `creativity`.",
@@ -120,27 +113,26 @@ class EnginePool:
         chosen = self._options.denoise
         return self._network.denoise if chosen is None else chosen
 
-    def enlarging(self, depth: int, denoise: float = 0.0) -> Engine | ImageEngine:
-        """Returns the engine that enlarges pictures of `depth` bits, after removing the share `denoise` of their noise.
+    def enlarger(self, depth: int) -> Engine | ImageEngine:
+        """Returns the engine that enlarges pictures of `depth` bits.
 
         "auto" is fp32 for 16 bits: half precision has too few digits for 65,536 levels.
         """
         if self._model.facts.takes_diffusion and not self.refines:
             return self._kept("image", lambda: self._image_engine(self._model))
-        precision = self._options.precision
-        if precision == "auto" and depth == 16:
-            precision = "fp32"
-        engine = self._kept(precision, lambda: self._tile_engine(precision))
-        if denoise == 0:
-            return engine
-        assert not is_image_engine(engine)
-        cleaner = self._kept(
-            f"{CLEANER} {precision}", lambda: engine_for(catalog.find(CLEANER), self._options.device, precision)
-        )
-        assert not is_image_engine(cleaner)
-        return Chain(cleaner if denoise == 1 else Blended(cleaner, denoise), engine)
+        precision = self._precision(depth)
+        return self._kept(precision, lambda: self._tile_engine(precision))
 
-    def refining(self) -> ImageEngine:
+    def cleaner(self, depth: int) -> Engine:
+        """Returns the network that removes noise and compression from pictures of `depth` bits before they are
+        enlarged."""
+        precision = self._precision(depth)
+        device = self._options.device
+        engine = self._kept(f"{CLEANER} {precision}", lambda: engine_for(catalog.find(CLEANER), device, precision))
+        assert not is_image_engine(engine)
+        return engine
+
+    def refiner(self) -> ImageEngine:
         """Returns the generator as an engine; only for models that refine."""
         engine = self._kept("image", lambda: self._image_engine(self._generator))
         assert is_image_engine(engine)
@@ -172,12 +164,15 @@ class EnginePool:
 
     @property
     def _cleaner(self) -> Model | None:
-        """The model that cleans, if this one may need it: a diffusion model or one that denoises by itself does not."""
-        options, network = self._options, self._network
-        if network.facts.takes_diffusion or network.denoise_with is not None or network.name == CLEANER:
+        """The model that cleans, if it may be needed. A network that denoises by itself does not need it."""
+        network, wanted = self._network, self._options.denoise
+        if network.denoise_with is not None or network.name == CLEANER:
             return None
-        wanted = network.denoise if options.denoise is None else options.denoise
-        return None if wanted == 0 else catalog.find(CLEANER)
+        return None if (network.denoise if wanted is None else wanted) == 0 else catalog.find(CLEANER)
+
+    def _precision(self, depth: int) -> str:
+        chosen = self._options.precision
+        return "fp32" if chosen == "auto" and depth == 16 else chosen
 
     def _kept(self, name: str, make: Callable[[], Engine | ImageEngine]) -> Engine | ImageEngine:
         with self._lock:

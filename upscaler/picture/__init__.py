@@ -2,8 +2,9 @@
 
 from .alpha import bleed, within_source
 from .canvas import allocate, strips
+from .compression import jpeg_quality
 from .metadata import Metadata
-from .noise import Wear, jpeg_quality, measure_wear
+from .noise import Wear, measure_wear
 from .picture import Picture
 from .resample import resize, support
 

@@ -1,22 +1,28 @@
 """Measures how noisy and how compressed a picture is, and says how much of that should be removed before enlarging.
 
 Nothing is trained: the measures are statistics of blocks of 8x8 pixels, with thresholds that were chosen on 77 clean
-photographs, and on the same with noise and compression.
+photographs, and on the same with noise and compression. `compression` tells the quality of JPEG.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import FloatArray, PixelArray, to_float
+from .compression import BLOCK, cut_blocks, find_jpeg_quality
 
-BLOCK = 8
-"""Pixels of a block along a side, as in JPEG."""
+CELL, CELLS = 256, 64
+"""Pixels along a side of the cells in which a picture is measured, at least, and how many of them there are at most."""
+WINDOW = 384
+"""Pixels along a side of the middle of a cell that are looked at, at most: large pictures take no longer than those of
+3000x3000 pixels."""
 FINE = 1.5
 """Standard deviation in pixels of a Gaussian blur: the detail that it removes is called fine, noise included."""
 FLATTEST = 0.02
@@ -24,21 +30,20 @@ FLATTEST = 0.02
 SHARE, SPREAD = 0.15, 1.6
 """With noise, SHARE of the blocks deviate less than SPREAD times the floor. In clean photographs with a high floor they
 deviate more, but for one of 77."""
-FEWEST, SHORTEST = 256, 24
-"""Blocks in a picture from which the floor of brightness is believed, and along a side from which blocking is: in
-smaller pictures texture is easily taken for noise, and chance for blocks."""
-
+FEWEST = 256
+"""Blocks in a picture with fewer of which no floor of brightness is believed: texture is easily taken for noise."""
 LUMA = (1.5, 4.0)
 """Floors of brightness, in 8-bit levels, up to which nothing is removed and from which all is. Noise of 3 levels has
 1.7, of 5 levels 2.7 if each colour has its own and 3.9 if it is grey."""
-CERTAIN_LUMA = 6.0
-"""A floor of brightness that texture has in one of 77 clean photographs only (of a tunnel's bricks, 7.4)."""
+CERTAIN_LUMA = 7.5
+"""A floor of brightness that is noise whatever the spread: clean texture has 7.4 at most."""
 CHROMA = (1.5, 4.0)
 """The same for differences of colours: clean photographs are below 1.3, except two of 77; noise of 3 levels, 2.5."""
+PART_FEWEST, PART_SPREAD, PART_FLOOR = 128, 1.33, 2.2
+"""The bounds for parts of a picture, its darker and brighter half and its cells: there are several of them, so each
+must be surer of its noise."""
 QUALITY = (82, 55)
 """JPEG qualities down to which nothing is removed and from which all is."""
-BLOCKING = (2.1, 3.5)
-"""The same for `Wear.blocking`: clean photographs are below 1.9, but for two of 77; at quality 40 the median is 2.9."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,79 +54,120 @@ class Wear:
     """The floor of fine detail in brightness, in 8-bit levels."""
     chroma: float
     """The floor of fine detail in differences of colours, in 8-bit levels; 0 for grey pictures."""
-    spread: float
-    """The deviation that SHARE of the blocks stay below, over the floor: 1.2 for noise, above SPREAD for texture."""
-    blocking: float
-    """How far steps between pixels at the borders of 8x8 blocks exceed those elsewhere, in deviations of the latter."""
-    quality: int | None = None
-    """The JPEG quality that the file's own tables tell; None when there are none."""
+    quality: int | None
+    """The JPEG quality that the file's own tables tell, or the pixels; None when neither does."""
+    shares: FloatArray = field(compare=False)
+    """How much of it should be removed in each cell of a grid over the picture, (rows, columns), 0, nothing, to 1."""
 
     @property
     def strength(self) -> float:
-        """Share of the noise and compression that should be removed: 0, nothing, to 1, all."""
-        is_noise = self.spread < SPREAD or self.luma > CERTAIN_LUMA
-        measures = [(self.luma, *LUMA) if is_noise else (0.0, *LUMA), (self.chroma, *CHROMA)]
-        measures.append((self.blocking, *BLOCKING) if self.quality is None else (self.quality, *QUALITY))
-        return max(float(np.clip((value - low) / (high - low), 0, 1)) for value, low, high in measures)
+        """The largest of `shares`; 0 for a clean picture."""
+        return float(self.shares.max())
 
 
 def measure_wear(pixels: PixelArray, quality: int | None = None) -> Wear:
-    """Measures a picture, (height, width, 1 or 3); `quality` is the `jpeg_quality` of its file, if that is a JPEG."""
-    levels = 255 * to_float(pixels)
-    red, green, blue = (levels[:, :, min(channel, levels.shape[2] - 1)] for channel in range(3))
-    luma = 0.299 * red + 0.587 * green + 0.114 * blue
-    usable = _usable(levels)
-    deviations = np.sort(_deviations(luma)[usable])
-    floor = _floor(deviations)
-    is_known = floor > 0 and len(deviations) >= FEWEST
-    spread = float(deviations[int(SHARE * len(deviations))]) / floor if is_known else float("inf")
-    differences = np.hypot(_deviations(red - green), _deviations(blue - green)) / 2
-    blocking = min(_blocking(luma), _blocking(luma.T))
-    return Wear(floor, _floor(np.sort(differences[usable])), spread, blocking, quality)
+    """Measures a picture, (height, width, 1 or 3). `quality`: what `jpeg_quality` says of its file, if it is JPEG."""
+    height, width = pixels.shape[:2]
+    rows, columns = _grid(height, width)
+    places = [(top, left) for top in _middles(height, rows) for left in _middles(width, columns)]
+    windows = [_split(pixels[top, left]) for top, left in places]
+    if quality is None:
+        quality = find_jpeg_quality([luma for luma, _ in windows])
+    cells = [_measure(luma, colours) for luma, colours in windows]
+    whole = _Blocks(*(np.concatenate(parts) for parts in zip(*cells, strict=True)))
+    darker = whole.brightness < np.median(whole.brightness)
+    share = max(whole.strength(), whole.part(darker).local_strength(), whole.part(~darker).local_strength())
+    if quality is not None:
+        share = max(share, _ramp(quality, *QUALITY))
+    shares = [max(share, cell.local_strength()) for cell in cells]
+    return Wear(whole.luma_floor, whole.chroma_floor, quality, np.array(shares, np.float32).reshape(rows, columns))
 
 
-def jpeg_quality(table: Sequence[int]) -> int:
-    """Returns the quality, 1 to 100 on libjpeg's scale, of a quantisation table of brightness, in any order of steps.
+class _Blocks(NamedTuple):
+    """Blocks of 8x8 pixels: arrays of one number for each, in 8-bit levels."""
 
-    The standard's table (ITU-T T.81, annex K), which is quality 50, has a mean of 57.625. Below 20 the answer is too
-    high by up to 5, since steps are at most 255.
-    """
-    scale = 100 * float(np.mean(table)) / 57.625
-    return int(np.clip(round(100 - scale / 2 if scale <= 100 else 5000 / scale), 1, 100))
+    luma: NDArray[np.float32]
+    """The standard deviation of fine detail in brightness."""
+    chroma: NDArray[np.float32]
+    """The same for differences of colours."""
+    brightness: NDArray[np.float32]
+
+    @property
+    def luma_floor(self) -> float:
+        return _floor(self.luma)[0]
+
+    @property
+    def chroma_floor(self) -> float:
+        return _floor(self.chroma)[0]
+
+    def strength(self) -> float:
+        """Returns how much should be removed if these are the blocks of a whole picture, 0 to 1."""
+        floor, spread = _floor(self.luma)
+        is_noise = (len(self.luma) >= FEWEST and spread < SPREAD) or floor > CERTAIN_LUMA
+        return max(_ramp(floor, *LUMA) if is_noise else 0.0, _ramp(self.chroma_floor, *CHROMA))
+
+    def local_strength(self) -> float:
+        """Returns how much should be removed from a part of a picture whose blocks these are, 0 to 1."""
+        if len(self.luma) < PART_FEWEST:
+            return 0.0
+        measures = [(*_floor(values), bounds) for values, bounds in ((self.luma, LUMA), (self.chroma, CHROMA))]
+        return max(
+            _ramp(floor, *bounds) if floor > PART_FLOOR and spread < PART_SPREAD else 0.0
+            for floor, spread, bounds in measures
+        )
+
+    def part(self, chosen: NDArray[np.bool_]) -> _Blocks:
+        return _Blocks(*(values[chosen] for values in self))
 
 
-def _blocks(plane: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Cuts a plane into (blocks, BLOCK * BLOCK). The rest at the edges is left out, unless there is no whole block."""
-    height, width = (max(length // BLOCK, 1) for length in plane.shape)
-    padded = np.pad(plane, [(0, max(BLOCK - length, 0)) for length in plane.shape], "edge")
-    cut = padded[: height * BLOCK, : width * BLOCK].reshape(height, BLOCK, width, BLOCK)
-    return cut.transpose(0, 2, 1, 3).reshape(-1, BLOCK * BLOCK)
+def _grid(height: int, width: int) -> tuple[int, int]:
+    """Returns how many rows and columns of cells a picture is measured in."""
+    rows, columns = max(height // CELL, 1), max(width // CELL, 1)
+    shrink = max(math.sqrt(rows * columns / CELLS), 1.0)
+    rows = min(max(int(rows / shrink), 1), CELLS)
+    return rows, min(columns, CELLS // rows)
+
+
+def _middles(length: int, count: int) -> Iterator[slice]:
+    """Yields the middles of `count` equal parts of a side, at most WINDOW pixels long; they begin at multiples of 8."""
+    for index in range(count):
+        first, last = index * length // count, (index + 1) * length // count
+        start = first + max(last - first - WINDOW, 0) // 2
+        yield slice(start - start % BLOCK, min(start + WINDOW, last))
+
+
+def _split(pixels: PixelArray) -> tuple[NDArray[np.float32], FloatArray]:
+    """Returns brightness, (height, width), and colours, (height, width, channels), in 8-bit levels; a block or more."""
+    height, width = pixels.shape[:2]
+    padding = [(0, max(BLOCK - height, 0)), (0, max(BLOCK - width, 0)), (0, 0)]
+    levels = np.pad(255 * to_float(pixels), padding, "edge")
+    weights = np.array([0.299, 0.587, 0.114] if levels.shape[2] == 3 else [1.0], np.float32)
+    return levels @ weights, levels
+
+
+def _measure(luma: NDArray[np.float32], levels: FloatArray) -> _Blocks:
+    """Measures the blocks of a window in which no channel is clipped, or all blocks if these are few: clipping hides
+    noise."""
+    green = levels[:, :, levels.shape[2] // 2]
+    chroma = np.hypot(_deviations(levels[:, :, 0] - green), _deviations(levels[:, :, -1] - green)) / 2
+    blocks = _Blocks(_deviations(luma), np.asarray(chroma, np.float32), cut_blocks(luma).mean(1))
+    usable = (cut_blocks(levels.max(2)).max(1) < 253) & (cut_blocks(levels.min(2)).min(1) > 2)
+    return blocks.part(usable if usable.mean() >= 0.05 else np.ones_like(usable))
 
 
 def _deviations(plane: NDArray[np.float32]) -> NDArray[np.float32]:
     """Returns the standard deviation of fine detail in each block."""
-    deviations: NDArray[np.float32] = _blocks(plane - cv2.GaussianBlur(plane, (0, 0), FINE)).std(1)
+    deviations: NDArray[np.float32] = cut_blocks(plane - cv2.GaussianBlur(plane, (0, 0), FINE)).std(1)
     return deviations
 
 
-def _usable(levels: FloatArray) -> NDArray[np.bool_]:
-    """Selects the blocks in which no channel is clipped, because clipping hides noise, or all if these are few."""
-    highest, lowest = _blocks(levels.max(2)).max(1), _blocks(levels.min(2)).min(1)
-    usable: NDArray[np.bool_] = (highest < 253) & (lowest > 2)
-    return usable if usable.mean() >= 0.05 else np.ones_like(usable)
+def _floor(deviations: NDArray[np.float32]) -> tuple[float, float]:
+    """Returns the mean of the smallest deviations, and how many times that the deviation is that SHARE stay below."""
+    ordered = np.sort(deviations)
+    floor = float(ordered[: max(int(FLATTEST * len(ordered)), 3)].mean())
+    return floor, float(ordered[int(SHARE * len(ordered))]) / floor if floor > 0 else math.inf
 
 
-def _floor(deviations: NDArray[np.float32]) -> float:
-    """Returns the mean of the smallest of the deviations, which come sorted."""
-    return float(deviations[: max(int(FLATTEST * len(deviations)), 3)].mean())
-
-
-def _blocking(luma: NDArray[np.float32]) -> float:
-    """Measures `Wear.blocking` across columns; the grid may begin anywhere, as in a picture that was cropped."""
-    if luma.shape[1] < SHORTEST * BLOCK:
-        return 0.0
-    steps = np.abs(np.diff(luma, axis=1))
-    excess = np.clip(steps[:, 1:-1] - (steps[:, :-2] + steps[:, 2:]) / 2, -6, 6).mean(0)
-    by_phase = np.array([excess[phase::BLOCK].mean() for phase in range(BLOCK)])
-    others = np.delete(by_phase, by_phase.argmax())
-    return float((by_phase.max() - others.mean()) / (others.std() + 0.02))
+def _ramp(value: float, low: float, high: float) -> float:
+    """Returns 0 at `low` and before, 1 at `high` and beyond, and shares between."""
+    return float(np.clip((value - low) / (high - low), 0, 1))
