@@ -18,12 +18,12 @@ import torch
 from .. import catalog, codecs
 from ..arrays import FloatArray
 from ..catalog import Model
-from ..device import pick_device
+from ..device import is_out_of_memory, pick_device
 from ..diffusion.memory import VAE_TILES, Offload, memory_needed
 from ..diffusion.messages import quiet
 from ..diffusion.prompts import unknown_words
 from ..diffusion.runner import PipelineRunner, RunnerOptions
-from ..errors import EngineError, ModelError, PlanError
+from ..errors import EngineError, ModelError, OutOfMemory, PlanError
 from ..picture import Picture
 from ..progress import ProgressCallback
 from ..tiling import Size
@@ -225,7 +225,12 @@ class TextToImage:
             return
         with torch.inference_mode(), quiet():
             device, dtype = pipeline._execution_device, self._runner.denoiser.dtype
-            _, flags = pipeline.run_safety_checker(pixels[None].copy(), device, dtype)
+            try:
+                _, flags = pipeline.run_safety_checker(pixels[None].copy(), device, dtype)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise OutOfMemory(f"out of memory on {device}: there is no room for the safety checker.") from error
         if any(flags):
             raise EngineError(
                 f"{self.model.name}: the safety checker objects to this picture. Try another seed or prompt, or do "
