@@ -75,7 +75,7 @@ def cut_bands(pixels: PixelArray) -> Iterator[Band]:
 def write_bands(bands: Iterable[Band], canvas: PixelArray) -> None:
     """Writes all bands to a canvas (height, width, channels), clipped to 0..1 and rounded to its whole numbers.
 
-    Bands of one channel fill all the canvas has.
+    A band of one channel is written to every channel of the canvas.
     """
     full = float(np.iinfo(canvas.dtype).max)
     code = cv2.CV_16U if canvas.dtype == np.uint16 else cv2.CV_8U

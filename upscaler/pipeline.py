@@ -234,7 +234,8 @@ class Pipeline:
         ]
 
     def on(self, device: str | None, model: Model | None = None) -> Pipeline:
-        """Returns the same pipeline for another device, with nothing loaded; `model` is the same model elsewhere."""
+        """Returns a pipeline for another device with the same options, nothing loaded. `model`: the same, if its file
+        is another one there."""
         return Pipeline(model or self.model, replace(self.options, device=device))
 
     def close(self) -> None:

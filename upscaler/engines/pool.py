@@ -56,7 +56,8 @@ def check_share(argument: str, value: float | None) -> None:
 
 
 class EnginePool:
-    """The engine that enlarges, and the one that refines. May be used from several threads."""
+    """The engines of one model: the one that enlarges, and where it takes them one that cleans before and one that
+    refines afterwards. May be used from several threads."""
 
     def __init__(self, model: Model, options: EngineOptions) -> None:
         """Raises PlanError for options that do not suit the model."""
