@@ -83,6 +83,7 @@ class FakeGPU(TorchFunctionMode):
             getattr(own, kind, None): lambda tensor, *_, **options: self._to(tensor, self.device, **options),
             own.cpu: lambda tensor, **options: self._to(tensor, "cpu", **options),
             own.to: self._to,
+            own.type_as: self._to,
             own.numpy: partial(self._refuse_numpy, own.numpy),
             own.__array__: partial(self._refuse_numpy, own.__array__),
             own.pin_memory: lambda tensor: tensor.clone(),

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .api import Upscaler, upscale
     from .diffusion.options import Diffusion, Lora
-    from .errors import EngineError, ModelError, OutOfMemory, OutputError, PictureError, PlanError, UpscalerError
+    from .errors import (
+        DeviceLost,
+        EngineError,
+        ModelError,
+        OutOfMemory,
+        OutputError,
+        PictureError,
+        PlanError,
+        UpscalerError,
+    )
     from .picture import Metadata, Picture
     from .pipeline import Estimate
     from .target import Paper, Target
@@ -26,6 +35,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "DeviceLost": "errors",
     "Diffusion": "diffusion.options",
     "EngineError": "errors",
     "Estimate": "pipeline",
@@ -49,6 +59,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "DeviceLost",
     "Diffusion",
     "EngineError",
     "Estimate",

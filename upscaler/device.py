@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gc
 import math
-from contextlib import suppress
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import psutil
 import torch
 
-from .errors import PlanError
+from .errors import DeviceLost, PlanError, first_line
 
 PRECISIONS: Final[dict[str, torch.dtype]] = {
     "fp32": torch.float32,
@@ -109,12 +111,16 @@ def cpu_has_bfloat16() -> bool:
     return "avx512_bf16" in flags or " bf16" in flags
 
 
-def free_memory(device: torch.device, sharers: int = 1) -> int:
-    """Returns how many bytes tiles may use on the device now, in each of `sharers` processes that share it.
+def free_memory(device: torch.device, sharers: int | None = None) -> int:
+    """Returns how many bytes tiles may use on the device now, in each of `sharers` processes that share it; None is the
+    number of a job's workers that do.
 
     What torch has reserved in this process and does not use counts as free. A device that has no memory of its own, or
     whose driver does not tell how much is free, as Intel's integrated ones, may use a share of the machine's.
     """
+    if sharers is None:
+        workers = os.environ.get("UPSCALER_WORKERS", "").split(",")
+        sharers = max(workers.count(str(device)), 1) if device.type in ("cuda", "xpu") else len(workers)
     if device.type in ("cuda", "xpu"):
         backend = getattr(torch, device.type)
         try:
@@ -146,6 +152,20 @@ def is_out_of_memory(error: BaseException) -> bool:
 def is_lost(error: BaseException) -> bool:
     """Returns whether an exception says that this process cannot use its device any more, whatever it computes."""
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in LOST)
+
+
+@contextmanager
+def report_loss(device: torch.device) -> Iterator[None]:
+    """Raises DeviceLost in place of an exception that says that the device is lost."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_lost(error):
+            raise
+        raise DeviceLost(
+            f"{device} is lost to this process ({first_line(error)}). Run the same command again to go on; if it is "
+            "lost again, look at what its driver has logged."
+        ) from error
 
 
 def describe(device: torch.device) -> str:

@@ -49,6 +49,10 @@ class OutOfMemory(EngineError):
     """There is too little memory for what was tried; callers may try less."""
 
 
+class DeviceLost(EngineError):
+    """A device has failed so that this process cannot use it any more; another process may."""
+
+
 class OutputError(UpscalerError):
     """A result cannot be written: it exists already, the disk is full, the format cannot hold it."""
 

@@ -198,7 +198,7 @@ class Pipeline:
         plans = [self._plan(engine, size) for size in starts]
         if sizes and denoise:
             cleaner = self._engines.cleaner(picture.depth).info
-            budget = Budget(self.options.memory or cleaner.tile_memory)
+            budget = Budget(self.options.memory or cleaner.tile_memory, host=cleaner.host_memory)
             plans.insert(0, tiling.plan(picture.size, cleaner.needs, budget))
         if sizes and self._engines.refines:
             plans.append(self._plan(self._engines.refiner(), result))
@@ -266,7 +266,9 @@ class Pipeline:
 
     def _plan(self, engine: Engine | ImageEngine, size: Size) -> Plan | ImagePlan:
         options = self.options
-        budget = Budget(options.memory or engine.info.tile_memory, options.tile, options.batch, options.overlap)
+        info = engine.info
+        memory = options.memory or info.tile_memory
+        budget = Budget(memory, options.tile, options.batch, options.overlap, info.host_memory)
         if engines.is_image_engine(engine):
             return engine.plan(size, budget)
         return tiling.plan(size, engine.info.needs, budget)

@@ -17,9 +17,9 @@ from diffusers import DiffusionPipeline, UNet2DConditionModel
 from numpy.typing import NDArray
 
 from tests.diffusion import tiny
-from tests.fake_gpu import GIB, pretend
+from tests.fake_gpu import GIB, FakeGPU, pretend
 from tests.text2image.conftest import Saved
-from upscaler import Diffusion, GenerationParameters, OutOfMemory, Size, TextToImage, Upscaler
+from upscaler import DeviceLost, Diffusion, GenerationParameters, OutOfMemory, Size, TextToImage, Upscaler
 from upscaler.diffusion import memory, runner
 from upscaler.diffusion.memory import OFFLOADS, Facts, Offload, Placement
 
@@ -253,3 +253,23 @@ def test_a_generator_and_an_upscaler_leave_memory_to_each_other(saved: Saved, fo
                 upscaler(picture)
                 assert gpu.live > 0
             assert (gpu.live, gpu.reserved) == (0, 0)
+
+
+@pytest.mark.parametrize("offload", OFFLOADS)
+def test_a_lost_device_is_an_error_of_its_own(folders: dict[str, str], place: Place, offload: Offload) -> None:
+    """While the model is loaded, denoises or decodes."""
+    place(vae_tile=16, offload=offload)
+    for lost_at in ("group_norm", "linear", "silu", None):
+        with pretend(tf32=False) as gpu:
+
+            def lose(name: str, tensors: list[torch.Tensor], at: str | None = lost_at, gpu: FakeGPU = gpu) -> None:
+                if name == at:
+                    gpu.lose()
+                    gpu._check()
+
+            if lost_at is None:
+                gpu.lose()
+            gpu.before = lose
+            upscaler = Upscaler(folders["x4"], precision="fp32", diffusion=Diffusion(steps=1, prompt="a"))
+            with pytest.raises(DeviceLost, match=r"^cuda:0 is lost to this process \(.*launch failure\)"):
+                upscaler(source(), 2)

@@ -9,6 +9,7 @@ import numpy as np
 
 from upscaler.arrays import FloatArray
 from upscaler.engines import Engine, EngineInfo, run
+from upscaler.engines.base import MemoryLimit
 from upscaler.errors import OutOfMemory
 from upscaler.tiling import Budget, Plan, Size, blend, cut, plan
 
@@ -35,7 +36,7 @@ class Faulty:
                 self._before = results[index].copy()
         return results
 
-    def fallback(self) -> Engine | None:
+    def fallback(self, elsewhere: bool = False) -> Engine | None:
         return self._safer
 
     def _spoilt(self, result: FloatArray) -> FloatArray:
@@ -57,7 +58,7 @@ class SmallMemory:
     """Runs out of memory above so many source pixels at once."""
 
     def __init__(self, good: Engine, pixels: int, fallback: Engine | None = None) -> None:
-        self.info = good.info
+        self.info = replace(good.info, limit=MemoryLimit())
         self.largest = 0
         self._good = good
         self._pixels = pixels
@@ -70,7 +71,7 @@ class SmallMemory:
         self.largest = max(self.largest, pixels)
         return self._good.run(tiles)
 
-    def fallback(self) -> Engine | None:
+    def fallback(self, elsewhere: bool = False) -> Engine | None:
         return self._safer
 
 
@@ -81,7 +82,7 @@ class Elsewhere:
         self.info = replace(good.info, device=device)
         self.run = good.run
 
-    def fallback(self) -> Engine | None:
+    def fallback(self, elsewhere: bool = False) -> Engine | None:
         return None
 
 

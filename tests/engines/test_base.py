@@ -1,7 +1,11 @@
 """The contracts of engines."""
 
+import pickle
+import threading
+from dataclasses import replace
+
 from upscaler.engines import EngineInfo, is_image_engine
-from upscaler.engines.base import CPU_MEMORY
+from upscaler.engines.base import CPU_MEMORY, MemoryLimit
 from upscaler.engines.resample import ResampleEngine
 from upscaler.tiling import TileRequirements
 
@@ -18,3 +22,17 @@ def test_tiles_take_no_more_of_a_processors_memory_than_makes_them_faster() -> N
 
 def test_an_engine_of_tiles_is_not_one_of_whole_pictures() -> None:
     assert not is_image_engine(ResampleEngine())
+
+
+def test_a_memory_limit_is_only_lowered_and_shared_by_engines_made_of_others() -> None:
+    first = info("cuda:0", 2**30)
+    second = replace(first, channels=1)
+    threads = [threading.Thread(target=second.limit.lower, args=(pixels,)) for pixels in (900, 100, 500)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert first.limit.pixels == 100
+    assert info("cuda:0", 2**30).limit.pixels == MemoryLimit().pixels == float("inf")
+    assert first == info("cuda:0", 2**30), "it is no fact about the engine"
+    assert pickle.loads(pickle.dumps(first)).limit.pixels == 100

@@ -61,7 +61,7 @@ class Tinting:
         result: FloatArray = tiles + np.arange(tiles.shape[3], dtype=np.float32)
         return result
 
-    def fallback(self) -> Engine | None:
+    def fallback(self, elsewhere: bool = False) -> Engine | None:
         return None
 
 

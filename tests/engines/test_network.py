@@ -1,5 +1,7 @@
 """Networks as engines: scales, channels, sizes, devices, precisions; files that hold none."""
 
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from upscaler import catalog
 from upscaler.device import cpu_has_bfloat16
 from upscaler.engines import engine_for
 from upscaler.engines.checkpoint import Checkpoint
-from upscaler.engines.network import NetworkEngine
+from upscaler.engines.network import Computation, NetworkEngine, _same_noise
 from upscaler.errors import PlanError
 
 
@@ -107,6 +109,45 @@ def test_unknown_device_and_precision_are_refused_with_what_there_is(tmp_path: P
         loaded(file, device="cpu", precision="int8")
     with pytest.raises(PlanError, match=r"precision=fp16: this model does not support it"):
         loaded(tiny_swinir(tmp_path), device="cpu", precision="fp16")
+
+
+def test_a_network_that_draws_disturbs_neither_itself_nor_the_program(tmp_path: Path) -> None:
+    """In several threads at once: all draw the same, and the program's own random numbers are as without them."""
+
+    class Noisy(torch.nn.Module):
+        def forward(self, tiles: torch.Tensor) -> torch.Tensor:
+            noise = torch.rand(tiles.shape)
+            time.sleep(0.001)
+            return noise + torch.rand(tiles.shape)
+
+    computation = Computation(Noisy(), torch.contiguous_format, torch.device("cpu"))  # type: ignore[arg-type]
+    torch.manual_seed(7)
+    expected = torch.rand(4)
+    torch.manual_seed(7)
+    results: list[torch.Tensor] = []
+    tile = torch.zeros(1, 3, 8, 8)
+    threads = [threading.Thread(target=lambda: results.extend(computation(tile) for _ in range(10))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 40
+    assert all(torch.equal(result, results[0]) for result in results)
+    assert torch.equal(torch.rand(4), expected)
+
+
+def test_drawing_seeds_the_generators_of_its_own_device_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    cards = [torch.Generator().manual_seed(number) for number in (11, 12, 13)]
+    monkeypatch.setattr(torch.cuda, "default_generators", tuple(cards))
+    monkeypatch.setattr(torch, "manual_seed", None)  # it seeds every card
+    before = [card.get_state() for card in cards]
+    with _same_noise(torch.device("cuda", 1)):
+        assert [torch.equal(card.get_state(), state) for card, state in zip(cards, before, strict=True)] == [
+            True,
+            False,
+            True,
+        ]
+    assert all(torch.equal(card.get_state(), state) for card, state in zip(cards, before, strict=True))
 
 
 @pytest.mark.gpu

@@ -85,7 +85,7 @@ class Repeat:
     def run(self, tiles: FloatArray) -> FloatArray:
         return tiles.repeat(3, 1).repeat(3, 2) + np.float32(self._change)
 
-    def fallback(self) -> Engine | None:
+    def fallback(self, elsewhere: bool = False) -> Engine | None:
         return None
 
 

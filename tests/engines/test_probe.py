@@ -54,6 +54,13 @@ def test_a_trial_sees_memory_and_random_numbers() -> None:
     assert not quiet.uses_grid_sample
 
 
+def test_a_trial_sees_the_largest_tensor() -> None:
+    def widened(tiles: torch.Tensor) -> torch.Tensor:
+        return tiles.repeat(1, 7, 2, 2)[:, :3, ::2, ::2]
+
+    assert try_out(widened, sample(3, 1)).elements_per_pixel == 3 * 7 * 4
+
+
 def test_a_profile_is_measured_once_and_kept_in_the_cache_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

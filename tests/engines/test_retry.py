@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,11 @@ import pytest
 from tests.networks import tiny_compact
 from tests.pictures import sample
 from upscaler.arrays import FloatArray
+from upscaler.engines import Engine
 from upscaler.engines.checkpoint import Checkpoint
 from upscaler.engines.network import NetworkEngine
 from upscaler.engines.resample import ResampleEngine
-from upscaler.errors import EngineError, OutOfMemory
+from upscaler.errors import DeviceLost, EngineError, OutOfMemory
 
 from .faulty import Elsewhere, Faulty, SmallMemory, enlarged, grid_for, tiles_of
 
@@ -82,7 +85,7 @@ def test_an_engine_that_fails_often_is_replaced_for_good(photo: FloatArray, capl
             self.calls += 1
             return np.full_like(super().run(tiles), np.nan)
 
-        def fallback(self):
+        def fallback(self, elsewhere=False):
             return Elsewhere(GOOD)
 
     grid = grid_for(photo, GOOD, 48)
@@ -119,6 +122,78 @@ def test_out_of_memory_with_the_smallest_tile_goes_to_another_device(
     engine = SmallMemory(GOOD, 100, fallback=Elsewhere(GOOD, "cpu two"))
     assert np.array_equal(enlarged(engine, photo, grid), enlarged(GOOD, photo, grid))
     assert "going on on cpu two" in caplog.text
+
+
+class Budgeted(Elsewhere):
+    """The same engine on the CPU, with memory for so many source pixels."""
+
+    def __init__(self, pixels: int) -> None:
+        super().__init__(GOOD, "cpu two")
+        needs = replace(GOOD.info.needs, bytes_per_pixel=1000.0)
+        self.info = replace(self.info, needs=needs, free_memory=pixels * 1000)
+        self.largest = 0
+        self.run = self._run
+
+    def _run(self, tiles: FloatArray) -> FloatArray:
+        self.largest = max(self.largest, tiles.shape[0] * tiles.shape[1] * tiles.shape[2])
+        return GOOD.run(tiles)
+
+
+@pytest.mark.parametrize("fault", ["memory", "nan"])
+def test_the_cpu_is_given_tiles_of_its_own_budget(photo: FloatArray, fault: str) -> None:
+    """The tile was planned for a device with more."""
+    grid = grid_for(photo, GOOD, 200)
+    fallback = Budgeted(3000)
+    (tile,) = tiles_of(photo, grid)
+    engine = SmallMemory(GOOD, 1, fallback) if fault == "memory" else Faulty(GOOD, tile, fault, np.inf, fallback)
+    assert np.abs(enlarged(engine, photo, grid) - enlarged(GOOD, photo, grid)).max() < 1 / 255
+    assert 100 < fallback.largest < 3000
+
+
+def test_what_memory_allows_is_tried_again_in_the_next_picture_before_the_cpu(photo: FloatArray) -> None:
+    """Others may have had it for a while."""
+    grid = grid_for(photo, GOOD, 48)
+    engine = SmallMemory(GOOD, 1, fallback=Elsewhere(GOOD, "cpu two"))
+    right = enlarged(GOOD, photo, grid)
+    assert np.array_equal(enlarged(engine, photo, grid), right)
+    limit = engine.info.limit.pixels
+    engine._pixels = 10**6
+    assert np.abs(enlarged(engine, photo, grid) - right).max() < 1 / 255
+    assert engine.largest <= limit < 48 * 48
+
+
+def test_nothing_is_computed_while_an_exception_is_handled(photo: FloatArray) -> None:
+    """Its traceback would keep what the failed try had in memory."""
+    handled = []
+
+    class Watched(SmallMemory):
+        def run(self, tiles: FloatArray) -> FloatArray:
+            handled.append(sys.exc_info()[0])
+            return super().run(tiles)
+
+        def fallback(self, elsewhere: bool = False) -> Engine | None:
+            handled.append(sys.exc_info()[0])
+            return Watched(GOOD, 10**6)
+
+    grid = grid_for(photo, GOOD, 48, batch=4)
+    enlarged(Watched(GOOD, 100), photo, grid)
+    assert len(handled) > 5
+    assert set(handled) == {None}
+
+
+def test_a_lost_device_ends_the_picture_and_is_not_taken_for_a_bad_tile(photo: FloatArray) -> None:
+    class Lost(ResampleEngine):
+        def run(self, tiles: FloatArray) -> FloatArray:
+            raise DeviceLost("gone")
+
+        def fallback(self, elsewhere: bool = False) -> Engine | None:
+            raise AssertionError
+
+    with pytest.raises(DeviceLost):
+        enlarged(Lost(2), photo, grid_for(photo, GOOD, 48))
+    broken = Faulty(GOOD, next(tiles_of(photo, grid_for(photo, GOOD, 48))), "nan", np.inf, Lost(2))
+    with pytest.raises(DeviceLost):
+        enlarged(broken, photo, grid_for(photo, GOOD, 48))
 
 
 def test_out_of_memory_everywhere_is_a_sentence(photo: FloatArray) -> None:

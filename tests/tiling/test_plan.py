@@ -76,3 +76,21 @@ def test_a_network_that_must_see_everything_gets_one_tile_and_refuses_another() 
     assert plan(Size(3000, 2000), needs, Budget(1)).count == 1
     with pytest.raises(PlanError, match="must see the whole picture"):
         plan(Size(3000, 2000), needs, Budget(10**9, tile=512))
+
+
+@pytest.mark.parametrize("budget", [Budget(2**40), Budget(2**40, tile=2048), Budget(2**40, tile=512, batch=64)])
+def test_tiles_that_run_together_are_no_larger_than_the_device_can_compute(budget: Budget) -> None:
+    """x4plus has 1024 elements a pixel, and kernels fail from 2**31 on."""
+    needs = TileRequirements(4, reach=64, bytes_per_pixel=15000, batch_pixels=2**22, most_pixels=2**21 - 1)
+    grid = plan(Size(6000, 4000), needs, budget)
+    assert 2**20 < grid.tile.pixels * grid.max_batch < 2**21
+    assert plan(Size(256, 256), needs, budget).max_batch <= (2**21 - 1) // 272**2
+
+
+def test_results_on_the_host_do_not_count_as_memory_of_the_device() -> None:
+    needs = TileRequirements(4, reach=10, bytes_per_pixel=1000)
+    shared, apart = (plan(Size(6000, 4000), needs, Budget(2**31, host=host)) for host in (None, 2**40))
+    assert apart.tile.pixels > shared.tile.pixels
+    assert apart.tile.pixels * (1000 + 4**2 * 3 * 4) == apart.memory <= 2**31
+    small = plan(Size(6000, 4000), needs, Budget(2**31, host=2**29))
+    assert len(small.x.starts) * small.tile.pixels * 4**2 * 3 * 4 <= 2**29

@@ -17,7 +17,7 @@ import torch
 from diffusers import AutoencoderDC, AutoencoderKL, AutoencoderKLFlux2, AutoencoderTiny
 
 from ..catalog import Model, Sampling
-from ..device import dtype_name, is_out_of_memory, release
+from ..device import dtype_name, is_lost, is_out_of_memory, release, report_loss
 from ..errors import EngineError, ModelError, OutOfMemory, PlanError, UpscalerError, first_line
 from ..progress import ProgressCallback
 from ..tiling import Band, Size
@@ -101,8 +101,9 @@ class PipelineRunner:
         guide = None if options.control is None else fetch(options.control)
         class_for(source, task)  # first, because a model of another kind may have other fields in its configurations
         self.facts = read_facts(source, guide)
-        while (pipeline := self._load(source, task, guide)) is None:
-            release()
+        with report_loss(options.device):
+            while (pipeline := self._load(source, task, guide)) is None:
+                release()
         self.pipeline, self.task = pipeline, task
         self.traits, self.takes = traits(pipeline), inspect.signature(type(pipeline).__call__).parameters
         if options.compile:
@@ -192,11 +193,12 @@ class PipelineRunner:
         `arguments` is called with offloading and modes as for the pipeline, and `windows` is open around the call of
         the pipeline; `progress` is told the steps. The noise depends on `seed` alone and not on the device.
 
-        Raises NotFinite for a result with NaN or infinity, OutOfMemory, EngineError when the pipeline fails otherwise,
-        PlanError for the prompt or when it cannot be compiled.
+        Raises NotFinite for a result with NaN or infinity, OutOfMemory, DeviceLost, EngineError when the pipeline fails
+        otherwise, PlanError for the prompt or when it cannot be compiled.
         """
         limit = limit_memory(self.pipeline, self.placement)
-        with torch.inference_mode(), quiet(), report_steps(self.pipeline, progress), limit:
+        lost = report_loss(self.options.device)
+        with lost, torch.inference_mode(), quiet(), report_steps(self.pipeline, progress), limit:
             try:
                 call = arguments() | {"generator": torch.Generator("cpu").manual_seed(seed), "return_dict": False}
                 with windows or nullcontext():
@@ -205,6 +207,8 @@ class PipelineRunner:
                     result = self.pipeline._unpack_latents(result, size.height, size.width, self.pixels_per_latent)
                 is_finite = bool(result.isfinite().all())
             except (MemoryError, RuntimeError, ValueError, TypeError) as error:
+                if is_lost(error):
+                    raise
                 raise self._error_for(error, size) from error
             finally:
                 self.pipeline.maybe_free_model_hooks()
@@ -275,7 +279,7 @@ class PipelineRunner:
             return None
 
     def _decode(self, latents: torch.Tensor) -> Iterator[Band]:
-        with limit_memory(self.pipeline, self.placement):
+        with report_loss(self.options.device), limit_memory(self.pipeline, self.placement):
             yield from decode(self.pipeline.vae, latents, tile=self.placement.vae_tile)
 
     def _offload_more(self) -> bool:

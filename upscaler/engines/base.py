@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from ..arrays import FloatArray, PixelArray
@@ -15,6 +17,23 @@ if TYPE_CHECKING:
 
 CPU_MEMORY = 8 * 2**30
 """Bytes that tiles take at most on a CPU by default: more makes nothing faster and disturbs other programs."""
+
+
+class MemoryLimit:
+    """The most source pixels that an engine runs together. Running out of memory lowers it for all pictures and threads
+    that use the engine."""
+
+    def __init__(self, pixels: float = math.inf) -> None:
+        self.pixels = pixels
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return MemoryLimit, (self.pixels,)
+
+    def lower(self, pixels: float) -> None:
+        """Lowers the limit, unless it is lower already."""
+        with self._lock:
+            self.pixels = min(self.pixels, pixels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +50,9 @@ class EngineInfo:
     """Whether a tile's result, shrunk, must look like the tile. False for networks that relight or dehaze."""
     free_memory: int = 2**31
     """Bytes that may be spent on tiles."""
+    host_memory: int | None = None
+    """Bytes that may be spent on results on the host; None if they lie in the same memory as the tiles."""
+    limit: MemoryLimit = field(default_factory=MemoryLimit, compare=False)
 
     @property
     def tile_memory(self) -> int:
@@ -39,7 +61,7 @@ class EngineInfo:
 
 
 class Engine(Protocol):
-    """Computes tiles. Holds no state between calls, and may be called from several threads."""
+    """Computes tiles. Holds no state between calls but `info.limit`, and may be called from several threads."""
 
     @property
     def info(self) -> EngineInfo: ...
@@ -47,13 +69,14 @@ class Engine(Protocol):
     def run(self, tiles: FloatArray) -> FloatArray:
         """Enlarges tiles, float32, 0..1, (tiles, height, width, `info.channels`), `info.needs.scale` times.
 
-        Raises OutOfMemory when there is too little memory; any other exception means that they cannot be computed.
+        Raises OutOfMemory when there is too little memory, DeviceLost when the device will never compute again; any
+        other exception means that they cannot be computed.
         """
         ...
 
-    def fallback(self) -> Engine | None:
-        """Returns the same network computed more carefully (fp32, then on the CPU, then by plain kernels), or None if
-        there is no more careful way."""
+    def fallback(self, elsewhere: bool = False) -> Engine | None:
+        """Returns the same network computed more carefully (fp32, then on the CPU, then by plain kernels), or with
+        `elsewhere` the one that needs no memory of this device; None if there is none."""
         ...
 
 

@@ -28,8 +28,8 @@ class Blended:
         result: FloatArray = plain + np.float32(self._blend) * (self._engine.run(tiles) - plain)
         return result
 
-    def fallback(self) -> Engine | None:
-        fallback = self._engine.fallback()
+    def fallback(self, elsewhere: bool = False) -> Engine | None:
+        fallback = self._engine.fallback(elsewhere)
         return None if fallback is None else Blended(fallback, self._blend)
 
 
@@ -66,6 +66,6 @@ class _Adapted:
         planes = [np.ascontiguousarray(tiles[..., channel : channel + 1]) for channel in range(3)]
         return np.concatenate([self._engine.run(plane) for plane in planes], axis=3)
 
-    def fallback(self) -> Engine | None:
-        fallback = self._engine.fallback()
+    def fallback(self, elsewhere: bool = False) -> Engine | None:
+        fallback = self._engine.fallback(elsewhere)
         return None if fallback is None else _Adapted(fallback)

@@ -1,15 +1,17 @@
 """Any network that spandrel loads, as an engine: tried out, brought to its device, and computed there.
 
-The module is a little longer than others, because what is learnt at the first try decides how everything else is done.
+The module is longer than others, because what is learnt at the first try decides how everything else is done.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -17,8 +19,8 @@ import numpy as np
 import torch
 
 from ..arrays import FloatArray
-from ..device import dtype_name, free_memory, pick_device, pick_precision
-from ..errors import ModelError, OutOfMemory, PlanError, UpscalerError, first_line
+from ..device import dtype_name, free_memory, is_out_of_memory, pick_device, pick_precision, release, report_loss
+from ..errors import DeviceLost, ModelError, OutOfMemory, PlanError, UpscalerError, first_line
 from ..tiling import RAMP, TileRequirements
 from .base import Engine, EngineInfo
 from .probe import TilingProfile, Trial, load_or_measure, measure_tiling, sample, try_out
@@ -47,6 +49,17 @@ HALF_ERROR = 0.02
 
 HALF_ERROR_ANYWHERE = 0.25
 """The most that half precision may change at any pixel of it."""
+
+LARGEST_TENSOR = 2**31
+"""Elements of a tensor from which on kernels of GPUs may crash, or give wrong results without an error (PyTorch issues
+117736 and 141831)."""
+
+LARGEST_MPS_TENSOR = 2**32
+"""Bytes of a tensor from which on Metal ends the process."""
+
+_PROCESS_SWITCHES = threading.RLock()
+"""Held while switches and random numbers of the whole process are changed for one computation: two threads that did so
+at once would restore each other's."""
 
 
 class Weights(Protocol):
@@ -81,10 +94,13 @@ class Computation:
     def __call__(self, batch: torch.Tensor) -> torch.Tensor:
         """Computes (tiles, channels, height, width), float32 0..1 on the CPU; the result is enlarged and stays on the
         device."""
+        is_tf32 = self.device.type == "cuda" and self.dtype == torch.float32
         with (
             torch.inference_mode(),
+            _PROCESS_SWITCHES if self.is_stochastic or self.plain or is_tf32 else nullcontext(),
             _same_noise(self.device) if self.is_stochastic else nullcontext(),
             _plain_kernels() if self.plain else nullcontext(),
+            _no_tf32() if is_tf32 else nullcontext(),
             torch.autocast(self.device.type, self.dtype) if self.autocast else nullcontext(),
         ):
             dtype = torch.float32 if self.autocast else self.dtype
@@ -108,7 +124,7 @@ class NetworkEngine:
         self._computation = computation
         self._profile = profile
         self._lock = threading.Lock()
-        self._fallback: Engine | None = None
+        self._fallbacks: dict[torch.device, Engine] = {}
 
     @classmethod
     def load(
@@ -158,6 +174,7 @@ class NetworkEngine:
             precision=dtype_name(computation.dtype),
             keeps_tone=network.purpose == "SR" if keeps_tone is None else keeps_tone,
             free_memory=free_memory(place),
+            host_memory=None if place.type in ("cpu", "mps") else free_memory(torch.device("cpu")),
         )
         if profile is None and _differ_as_wholes(network, found):  # a fallback need not say it again
             is_discouraged = network.tiling.name == "DISCOURAGED"
@@ -167,41 +184,59 @@ class NetworkEngine:
 
     def run(self, tiles: FloatArray) -> FloatArray:
         """Computes tiles as `Engine.run` says, one by one if the network cannot take several."""
-        device = self._computation.device
+        problem: Exception
         try:
-            if self._profile.is_batchable:
-                return self._compute(tiles)
-            return np.concatenate([self._compute(tiles[index : index + 1]) for index in range(len(tiles))])
-        except RuntimeError as error:
-            text = str(error)
-            is_told = "can't allocate memory" in text or "out of memory" in text.lower()
-            if not (is_told or isinstance(error, torch.OutOfMemoryError)):
-                raise
-            if device.type != "cpu":
-                getattr(torch, device.type).empty_cache()
-            raise OutOfMemory(str(error)) from error
+            with report_loss(self._computation.device):
+                if self._profile.is_batchable:
+                    return self._compute(tiles)
+                return np.concatenate([self._compute(tiles[index : index + 1]) for index in range(len(tiles))])
+        except Exception as error:
+            problem = _own_error(error, self._computation.device)
+        if isinstance(problem, OutOfMemory):
+            release()
+        raise problem
 
-    def fallback(self) -> Engine | None:
+    def fallback(self, elsewhere: bool = False) -> Engine | None:
         """Returns the network in float32 on the same device, then on the CPU, then without oneDNN."""
-        computation = self._computation
+        here, cpu = self._computation, torch.device("cpu")
+        is_exact = here.dtype == torch.float32
+        if here.plain or (elsewhere and here.device == cpu):
+            return None
         with self._lock:
-            if self._fallback is None and not computation.plain:
-                is_exact = computation.dtype == torch.float32
-                self._fallback = NetworkEngine.load(
-                    self._weights,
-                    name=self.info.name,
-                    device="cpu" if is_exact else str(computation.device),
-                    precision="fp32",
-                    profile=self._profile,
-                    keeps_tone=self.info.keeps_tone,
-                    plain=is_exact and computation.device.type == "cpu",
-                )
-            return self._fallback
+            for device in [cpu] if is_exact or elsewhere else [here.device, cpu]:
+                with suppress(OutOfMemory):  # there may be no room for two networks
+                    if device not in self._fallbacks:
+                        self._fallbacks[device] = NetworkEngine.load(
+                            self._weights,
+                            name=self.info.name,
+                            device=str(device),
+                            precision="fp32",
+                            profile=self._profile,
+                            keeps_tone=self.info.keeps_tone,
+                            plain=is_exact and here.device == cpu,
+                        )
+                    return self._fallbacks[device]
+        return None
 
     def _compute(self, tiles: FloatArray) -> FloatArray:
+        if tiles.shape[0] * tiles.shape[1] * tiles.shape[2] > self.info.needs.most_pixels:
+            raise OutOfMemory(f"{self.info.name}: the tensors would be larger than {self.info.device} can compute.")
         result = self._computation(torch.from_numpy(tiles).permute(0, 3, 1, 2))
         pixels: FloatArray = result.permute(0, 2, 3, 1).float().contiguous().cpu().numpy()
         return pixels
+
+
+def _own_error(error: Exception, device: torch.device) -> Exception:
+    """Returns OutOfMemory for an exception that says that memory has run out, else the same exception.
+
+    Lets go of what the failed calls had computed, which their frames in the traceback would keep on the device.
+    """
+    traceback.clear_frames(error.__traceback__)
+    if not is_out_of_memory(error):
+        return error
+    own = OutOfMemory(f"out of memory on {device} ({first_line(error)}).")
+    own.__cause__ = error
+    return own
 
 
 def _requirements(computation: Computation, profile: TilingProfile, trial: Trial) -> TileRequirements:
@@ -219,8 +254,19 @@ def _requirements(computation: Computation, profile: TilingProfile, trial: Trial
         bytes_per_pixel=memory * 1.2,
         fast_pixels=CPU_CACHE / memory if is_on_cpu and not as_wholes else 2.0**62,
         batch_pixels=0 if is_on_cpu or not profile.is_batchable else GPU_BATCH,
+        most_pixels=_most_pixels(computation, trial),
         divisible=network.tiling.name != "INTERNAL",
     )
+
+
+def _most_pixels(computation: Computation, trial: Trial) -> float:
+    """Returns the most source pixels with which every tensor of a network stays as small as its device needs it."""
+    if computation.device.type == "cpu":
+        return math.inf
+    elements = LARGEST_TENSOR
+    if computation.device.type == "mps":
+        elements = min(elements, LARGEST_MPS_TENSOR // (4 if computation.autocast else computation.dtype.itemsize))
+    return (elements - 1) // trial.elements_per_pixel
 
 
 def _differ_as_wholes(network: ImageModelDescriptor[torch.nn.Module], profile: TilingProfile) -> bool:
@@ -264,27 +310,32 @@ def _move_to_device(
 
     Each is tried for all operations, then with autocast.
 
-    Raises PlanError when the precision that was asked for does not give it, ModelError when float32 fails, too.
+    Raises PlanError when the precision that was asked for does not give it, ModelError when float32 fails, too;
+    OutOfMemory, DeviceLost.
     """
     network = computation.network
     modes = [(dtype, autocast) for dtype in dtypes for autocast in (False, True)]
     for dtype, autocast in (mode for mode in modes if mode != (torch.float32, True)):
-        network.model.to(device, torch.float32 if autocast else dtype)
         moved = replace(computation, network=network, device=device, dtype=dtype, autocast=autocast)
         mode = f"{dtype_name(dtype)}{' and autocast' if autocast else ''}"
-        if device.type == "cpu" and dtype == torch.float32:
-            return moved
+        problem: Exception | None = None
         try:
-            difference = (moved(trial.tile).float().cpu() - trial.result).abs()
-            if difference.square().mean().sqrt() < HALF_ERROR and difference.max() < HALF_ERROR_ANYWHERE:
-                return moved
+            with report_loss(device):
+                network.model.to(device, torch.float32 if autocast else dtype)
+                if (device.type == "cpu" and dtype == torch.float32) or _is_close(moved, trial):
+                    return moved
             log.debug("%s: is wrong if computed with %s.", name, mode)
-        except torch.OutOfMemoryError as error:
+        except Exception as error:  # as in _try_layouts
+            problem = _own_error(error, device)
+            log.debug("%s: cannot be computed with %s (%s).", name, mode, first_line(error))
+        if isinstance(problem, DeviceLost):
+            raise problem
+        network.model.cpu()  # callers still have it, and there may be no room for two
+        if isinstance(problem, OutOfMemory):
+            release()
             raise OutOfMemory(
                 f"{name}: the network does not fit into the memory of {device}. Choose a smaller model."
-            ) from error
-        except Exception as error:  # as in _try_layouts
-            log.debug("%s: cannot be computed with %s (%s).", name, mode, error)
+            ) from problem
         network = weights.load().eval()  # again, since the weights above were rounded
         network.model.to(memory_format=computation.layout)
     if torch.float32 in dtypes:
@@ -294,13 +345,43 @@ def _move_to_device(
     )
 
 
+def _is_close(computation: Computation, trial: Trial) -> bool:
+    """Returns whether a computation gives the result of the trial, up to what half precision may change."""
+    difference = (computation(trial.tile).float().cpu() - trial.result).abs()
+    return bool(difference.square().mean().sqrt() < HALF_ERROR and difference.max() < HALF_ERROR_ANYWHERE)
+
+
 @contextmanager
 def _same_noise(device: torch.device) -> Iterator[None]:
-    """Lets a network draw the same random numbers for every tile; otherwise the edges of tiles would not meet."""
-    on_device = device.type in ("cuda", "xpu")
-    with torch.random.fork_rng([device] if on_device else [], device_type=device.type if on_device else "cuda"):
-        torch.manual_seed(0)
+    """Lets a network draw the same random numbers for every tile; otherwise the edges of tiles would not meet.
+
+    Only the generators from which it can draw are set, the host's and the device's, and then set back.
+    """
+    generators = [torch.default_generator]
+    if device.type == "mps":
+        generators.append(torch.mps._get_default_mps_generator())
+    elif device.type != "cpu":
+        generators += getattr(torch, device.type).default_generators[device.index :][:1]
+    states = [generator.get_state() for generator in generators]
+    try:
+        for generator in generators:
+            generator.manual_seed(0)
         yield
+    finally:
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
+
+
+@contextmanager
+def _no_tf32() -> Iterator[None]:
+    """Lets CUDA compute float32 with all of its digits: TF32, its default for convolutions, has ten, as float16."""
+    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = convolutions.allow_tf32, products.allow_tf32
+    try:
+        convolutions.allow_tf32 = products.allow_tf32 = False
+        yield
+    finally:
+        convolutions.allow_tf32, products.allow_tf32 = before
 
 
 @contextmanager

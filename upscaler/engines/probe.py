@@ -73,6 +73,8 @@ class Trial:
     result: torch.Tensor
     bytes_per_pixel: float
     """Bytes alive at once for each source pixel, in float32."""
+    elements_per_pixel: float
+    """Elements of the largest tensor for each source pixel."""
     uses_grid_sample: bool
     """Whether pixels are looked up by coordinates, for which half precision has too few digits: it would move them."""
     is_stochastic: bool
@@ -80,11 +82,12 @@ class Trial:
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of tensors alive at once, and notes which operations there are."""
+    """Counts the bytes of tensors alive at once, and notes the largest of them and which operations there are."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.peak: int = 0
+        self.largest: int = 0
         self.operations: set[str] = set()
         self._now = 0
         self._known: set[int] = set()
@@ -94,6 +97,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.operations.add(str(func))
         for value in tree_iter(result):
             if isinstance(value, torch.Tensor):
+                self.largest = max(self.largest, value.numel())
                 self._count(value.untyped_storage())
         return result
 
@@ -114,10 +118,12 @@ def try_out(function: Function, tile: torch.Tensor) -> Trial:
     """Computes one tile in float32 and observes memory and operations."""
     with _Watch() as watch, torch.inference_mode():
         result = function(tile)
+    pixels = tile.shape[2] * tile.shape[3]
     return Trial(
         tile,
         result,
-        bytes_per_pixel=watch.peak / (tile.shape[2] * tile.shape[3]),
+        bytes_per_pixel=watch.peak / pixels,
+        elements_per_pixel=watch.largest / pixels,
         uses_grid_sample=any("grid_sampler" in name for name in watch.operations),
         is_stochastic=any("rand" in name or "normal_" in name for name in watch.operations),
     )

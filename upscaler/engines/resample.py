@@ -26,5 +26,5 @@ class ResampleEngine:
         size = Size(width, height).scaled(self.info.needs.scale)
         return np.stack([resize(tiles[index], size) for index in range(count)])
 
-    def fallback(self) -> Engine | None:
+    def fallback(self, elsewhere: bool = False) -> Engine | None:
         return None

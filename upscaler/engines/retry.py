@@ -1,20 +1,24 @@
 """Runs batches of tiles so that only right results come out: each is checked, a wrong one computed more carefully.
 
 Out of memory halves the batch, then the tile (a tile too large is computed as a grid of smaller ones, which gives the
-same pixels). A tile that fails or looks wrong is computed alone, then by the engine's fallbacks. A tile that still
-fails ends the job. Every such step is logged as a warning.
+same pixels), and the engine remembers it; when the smallest tile is too large, the picture goes on on the CPU. A tile
+that fails or looks wrong is computed alone, then by the engine's fallbacks. A tile that still fails ends the job. Every
+such step is logged as a warning.
+
+Nothing is computed while an exception is handled, because its traceback keeps what the failed try had in memory.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from ..arrays import FloatArray
-from ..errors import EngineError, OutOfMemory, PlanError
-from ..tiling import Batch, Budget, Region, Size, Tile, blend, cut, plan
+from ..errors import DeviceLost, EngineError, OutOfMemory
+from ..tiling import Batch, Budget, Plan, Region, Size, Tile, blend, cut, plan
 from .base import Engine, EngineInfo
 from .verify import Fault, agree, fault, is_stale
 
@@ -28,7 +32,8 @@ computation confirmed, results need no longer resemble their sources."""
 def run(engine: Engine, batches: Iterable[Batch]) -> Iterator[Tile]:
     """Computes and checks every tile of every batch, and yields them in order.
 
-    Raises EngineError, with the tile's place and what was tried; OutOfMemory when the smallest tile is still too large.
+    Raises EngineError, with the tile's place and what was tried; OutOfMemory when the smallest tile is still too large;
+    DeviceLost.
     """
     runner = _Runner(engine)
     for batch in batches:
@@ -39,55 +44,74 @@ class _Runner:
     """One run: the engine in use, which a fallback may replace, and counts of what went wrong."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._limit: int | None = None
+        self._first = self._engine = engine
         self._mended = 0
         self._odd = 0
         self._previous: tuple[FloatArray, FloatArray] | None = None
 
     def tiles(self, batch: Batch) -> Iterator[Tile]:
+        size = batch.regions[0].size
         first = 0
         while first < len(batch.regions):
-            part = slice(first, first + (self._limit or len(batch.regions)))
-            results: Iterable[FloatArray | None]
-            problem: Exception | None = None
-            try:
-                results = self._engine.run(batch.pixels[part])
-            except (OutOfMemory, MemoryError) as error:
-                self._shrink(len(batch.regions[part]), batch.regions[0].size, error)
+            limit = self._engine.info.limit.pixels
+            regions = batch.regions[first : first + int(max(min(limit / size.pixels, len(batch.regions)), 1))]
+            sources = batch.pixels[first : first + len(regions)]
+            computed, problem = self._compute(self._engine, sources)
+            if isinstance(problem, OutOfMemory | MemoryError):
+                self._engine = self._need_less(self._engine, size, len(regions), limit, problem)
                 continue
-            except Exception as error:
-                results, problem = [None] * len(batch.regions[part]), error
-            for region, source, result in zip(batch.regions[part], batch.pixels[part], results, strict=True):
+            results = [None] * len(regions) if computed is None else computed
+            for region, source, result in zip(regions, sources, results, strict=True):
                 right = self._check(region, source, result, problem)
                 self._previous = source, right
                 yield Tile(region, right)
-            first = part.stop
+            first += len(regions)
 
-    def _shrink(self, together: int, tile: Size, error: Exception) -> None:
-        """Changes the engine after running out of memory: to fewer tiles at once, smaller ones, then another device."""
-        device = self._engine.info.device
-        if together > 1:
-            self._limit = together // 2
-            log.warning("out of memory on %s: %d tiles at a time from here on.", device, self._limit)
-            return
-        whole = self._engine.whole if isinstance(self._engine, Subdivided) else self._engine
-        side = (self._engine.side if isinstance(self._engine, Subdivided) else max(tile.width, tile.height)) // 2
+    def _compute(self, engine: Engine, tiles: FloatArray) -> tuple[FloatArray | None, Exception | None]:
+        """Returns results or an exception; in parts of tiles as small as the engine's memory needs them.
+
+        The tiles were planned for the first engine. Others, which may be on another device, look at their own budget.
+        Raises DeviceLost.
+        """
+        info = engine.info
+        size = Size(tiles.shape[2], tiles.shape[1])
+        side = None
+        if info.limit.pixels < size.pixels:
+            side = max(math.isqrt(int(info.limit.pixels)), info.needs.smallest_tile())
         try:
-            self._engine = Subdivided(whole, side, tile)
-            log.warning("out of memory on %s: tiles of %d pixels from here on.", device, side)
-        except PlanError:
-            fallback = whole.fallback()
-            while fallback is not None and fallback.info.device == device:
-                fallback = fallback.fallback()
-            if fallback is None:
-                raise OutOfMemory(
-                    f"out of memory on {device}, even with tiles of {side * 2} pixels. "
-                    "Close other programs, or choose a smaller model."
-                ) from error
-            place = fallback.info.device
-            log.warning("out of memory on %s, even with tiles of %d pixels: going on on %s.", device, side * 2, place)
-            self._engine = fallback
+            if side is None and engine is self._first:
+                return engine.run(tiles), None
+            parts = plan(size, info.needs, Budget(info.tile_memory, tile=side, batch=1), border=0)
+            if parts.count == 1:
+                return engine.run(tiles), None
+            return np.stack([_compute_parts(engine, tile, parts) for tile in tiles]), None
+        except DeviceLost:
+            raise
+        except Exception as error:
+            return None, error
+
+    def _need_less(self, engine: Engine, tile: Size, together: int, limit: float, error: Exception) -> Engine:
+        """Returns what to go on with when `engine` has run out of memory with so many tiles, under that limit of
+        pixels: the same engine with a lower limit, or one that computes elsewhere. Raises OutOfMemory."""
+        info = engine.info
+        if together > 1:
+            info.limit.lower(tile.pixels * (together // 2))
+            log.warning("out of memory on %s: %d tiles at a time from here on.", info.device, together // 2)
+            return engine
+        side, smallest = math.isqrt(int(min(limit, tile.pixels))), info.needs.smallest_tile()
+        if side > smallest and info.needs.divisible:
+            info.limit.lower(max(side // 2, smallest) ** 2)
+            log.warning("out of memory on %s: tiles of %d pixels from here on.", info.device, max(side // 2, smallest))
+            return engine
+        fallback = engine.fallback(elsewhere=True)
+        if fallback is None:
+            raise OutOfMemory(
+                f"out of memory on {info.device}, even with tiles of {side} pixels. "
+                "Close other programs, or choose a smaller model."
+            ) from error
+        place = fallback.info.device
+        log.warning("out of memory on %s, even with tiles of %d pixels: going on on %s.", info.device, side, place)
+        return fallback
 
     def _check(
         self, region: Region, source: FloatArray, result: FloatArray | None, problem: Exception | None
@@ -104,12 +128,12 @@ class _Runner:
         engine: Engine | None = self._engine
         while engine is not None:
             tried.append(f"{engine.info.precision} on {engine.info.device}")
-            again: FloatArray | None = None
-            problem = None
-            try:
-                again = engine.run(source[None])[0]
-            except Exception as error:
-                problem = error
+            limit = engine.info.limit.pixels
+            computed, problem = self._compute(engine, source[None])
+            if isinstance(problem, OutOfMemory | MemoryError):
+                engine = self._need_less(engine, region.size, 1, limit, problem)
+                continue
+            again: FloatArray | None = None if computed is None else computed[0]
             found = self._fault(engine.info, source, again, problem)
             if found is None:
                 assert again is not None
@@ -144,24 +168,7 @@ class _Runner:
         return found
 
 
-class Subdivided:
-    """An engine that computes each tile as a grid of smaller ones: the same pixels in less memory."""
-
-    def __init__(self, whole: Engine, side: int, tile: Size) -> None:
-        """Plans the smaller tiles. Raises PlanError when tiles of `side` pixels are too small for the engine."""
-        self.whole = whole
-        self.side = side
-        self.info = whole.info
-        self._tile = tile
-        self._plan = plan(tile, whole.info.needs, Budget(whole.info.free_memory, tile=side, batch=1), border=0)
-
-    def run(self, tiles: FloatArray) -> FloatArray:
-        return np.stack([self._run(tile) for tile in tiles])
-
-    def fallback(self) -> Engine | None:
-        fallback = self.whole.fallback()
-        return None if fallback is None else Subdivided(fallback, self.side, self._tile)
-
-    def _run(self, tile: FloatArray) -> FloatArray:
-        parts = (Tile(batch.regions[0], self.whole.run(batch.pixels)[0]) for batch in cut(tile, self._plan))
-        return np.concatenate([band.pixels for band in blend(parts, self._plan)])
+def _compute_parts(engine: Engine, tile: FloatArray, parts: Plan) -> FloatArray:
+    """Computes a tile as a grid of smaller ones: the same pixels in less memory."""
+    results = (Tile(batch.regions[0], engine.run(batch.pixels)[0]) for batch in cut(tile, parts))
+    return np.concatenate([band.pixels for band in blend(results, parts)])

@@ -44,8 +44,19 @@ class TileRequirements:
     """Larger tiles are slower for each pixel, because they do not fit into the processor's cache."""
     batch_pixels: int = 0
     """Tiles are run together up to so many source pixels."""
+    most_pixels: float = math.inf
+    """Most source pixels that may be run together, because the device's kernels fail on larger tensors."""
     divisible: bool = True
     """False if the engine must see the whole picture at once."""
+
+    def smallest_tile(self, overlap: int | None = None) -> int:
+        """Returns the smallest side of a tile that is not the only one, when neighbours share `overlap` pixels."""
+        overlap = self.overlap() if overlap is None else overlap
+        return _up(max(overlap + 2 * max(self.ramp, self.multiple), self.minimum), self.multiple)
+
+    def overlap(self, wanted: int | None = None) -> int:
+        """Returns how many pixels neighbours share, `wanted` if that is possible."""
+        return _up(max(2 * self.reach + self.ramp if wanted is None else wanted, self.ramp), self.multiple)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +64,15 @@ class Budget:
     """The memory that a plan may use, and the numbers that the user has fixed."""
 
     memory: int
-    """Bytes for a batch of tiles and a row of results."""
+    """Bytes for a batch of tiles, and for a row of results unless `host` is given."""
     tile: int | None = None
     """Largest side of a tile in source pixels."""
     batch: int | None = None
     """Tiles run together."""
     overlap: int | None = None
     """Source pixels shared by neighbours; takes the place of reach + ramp + reach."""
+    host: int | None = None
+    """Bytes for a row of results if it does not lie in the memory of the device that computes the tiles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +111,7 @@ class Plan:
     y: Axis
     batch: int
     memory: int
-    """Bytes expected for a batch of tiles and a row of results."""
+    """Bytes expected of what `Budget.memory` is for."""
     max_batch: int = 1
     """Most tiles in one batch, even across pictures."""
 
@@ -122,15 +135,14 @@ def plan(size: Size, needs: TileRequirements, budget: Budget, border: int = BORD
 
     Raises PlanError when `budget.tile` is too small for the overlap, or the engine cannot work in tiles at all.
     """
-    overlap = 2 * needs.reach + needs.ramp if budget.overlap is None else budget.overlap
-    overlap = _up(max(overlap, needs.ramp), needs.multiple)
-    smallest = _up(max(overlap + 2 * max(needs.ramp, needs.multiple), needs.minimum), needs.multiple)
+    overlap = needs.overlap(budget.overlap)
+    smallest = needs.smallest_tile(overlap)
     columns = _choices(size.width, border, overlap, smallest, needs, budget)
     rows = _choices(size.height, border, overlap, smallest, needs, budget)
+    result = needs.scale**2 * 3 * 4
 
     def memory(x: Axis, y: Axis, batch: int) -> int:
-        result = needs.scale**2 * 3 * 4
-        row = len(x.starts) * x.tile * y.tile * result
+        row = len(x.starts) * x.tile * y.tile * result if budget.host is None else 0
         return round(x.tile * y.tile * batch * (needs.bytes_per_pixel + result) + row)
 
     def cost(x: Axis, y: Axis) -> tuple[bool, float]:
@@ -138,12 +150,15 @@ def plan(size: Size, needs: TileRequirements, budget: Budget, border: int = BORD
         slowdown = 1.0
         if pixels > needs.fast_pixels:
             slowdown = min(1.0 + 0.9 * math.log2(pixels / needs.fast_pixels), 3.0)
-        too_large = memory(x, y, 1) > budget.memory
+        too_large = memory(x, y, 1) > budget.memory or pixels > needs.most_pixels
+        if budget.host is not None:
+            too_large |= len(x.starts) * pixels * result > budget.host
         tiles = len(x.starts) * len(y.starts)
         return too_large, memory(x, y, 1) if too_large else tiles * (pixels * slowdown + TILE_OVERHEAD)
 
     x, y = min(((x, y) for x in columns for y in rows), key=lambda pair: cost(*pair))
-    max_batch = budget.batch or max(1, needs.batch_pixels // (x.tile * y.tile))
+    pixels = x.tile * y.tile
+    max_batch = int(max(1, min(budget.batch or needs.batch_pixels // pixels, needs.most_pixels // pixels)))
     while budget.batch is None and max_batch > 1 and memory(x, y, max_batch) > budget.memory:
         max_batch //= 2
     batch = min(max_batch, len(x.starts) * len(y.starts))
@@ -170,7 +185,8 @@ def _choices(
             )
         largest = budget.tile // needs.multiple * needs.multiple
     axes = [whole] if covered <= largest else []
-    sides = [largest] if budget.tile is not None else _ladder(smallest, min(largest, covered), needs.multiple)
+    is_fixed = budget.tile is not None and largest**2 <= needs.most_pixels
+    sides = [largest] if is_fixed else _ladder(smallest, min(largest, covered), needs.multiple)
     for wanted in sides:
         count = math.ceil((covered - overlap) / (wanted - overlap))
         if count < 2:
