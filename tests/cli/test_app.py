@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run, sizes
-from upscaler.errors import EngineError, ModelError, PlanError
+from upscaler.errors import DeviceLost, EngineError, ModelError, PlanError
 
 unix = pytest.mark.skipif(sys.platform == "win32", reason="needs a Unix shell")
 
@@ -38,6 +38,7 @@ def test_no_arguments_are_wrong_usage_and_bring_help(run: Run) -> None:
         (PlanError("x: wrong."), 2, "error: x: wrong.\n"),
         (ModelError("x: broken."), 1, "error: x: broken.\n"),
         (EngineError("x: failed."), 1, "error: x: failed.\n"),
+        (DeviceLost("cuda:0 is lost."), 1, "error: cuda:0 is lost.\n"),
         (
             MemoryError(),
             1,

@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 
 from tests.networks import tiny_compact
-from upscaler import ModelError, OutputError, PlanError, Size, Target, Upscaler, codecs
+from upscaler import DeviceLost, ModelError, OutputError, PlanError, Size, Target, Upscaler, codecs
+from upscaler.arrays import FloatArray
 from upscaler.codecs import EncodeOptions, by_name
+from upscaler.engines.resample import ResampleEngine
 from upscaler.inputs.discover import Job, find_jobs
 from upscaler.jobs.batch import run
 from upscaler.jobs.outcome import Outcome
@@ -133,6 +135,22 @@ def test_whatever_is_raised_is_a_sentence_that_names_a_file(
     monkeypatch.setattr(codecs, "encode", failing)
     (outcome,) = run(lanczos, jobs("in/a.png"), Target(scale=2))
     assert outcome.error == sentence
+
+
+def test_a_lost_device_ends_the_run_and_fails_no_picture(here: Path, lanczos: Pipeline) -> None:
+    """The next run makes what is not made."""
+
+    def lose(self: ResampleEngine, tiles: FloatArray) -> FloatArray:
+        raise DeviceLost("cuda:0 is lost to this process (CUDA error). Run the same command again.")
+
+    outcomes: list[Outcome] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ResampleEngine, "run", lose)
+        with pytest.raises(DeviceLost, match="cuda:0 is lost"):
+            outcomes.extend(run(lanczos, jobs(), Target(scale=2), folder=here / "out"))
+    assert {outcome.source.name for outcome in outcomes} <= {"bad.jpg"}
+    found = by_name_of(list(run(lanczos, jobs(), Target(scale=2), folder=here / "out")))
+    assert [name for name, outcome in found.items() if outcome.error] == ["bad.jpg"]
 
 
 def test_interruption_is_no_outcome(lanczos: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
 
 from tests.diffusion import tiny
 from tests.jobs.work import UPSCALER, customized, parts, tree, until, workers_of
-from upscaler import ModelError, OutputError, PlanError, Size, Target, Upscaler, codecs, recipe
+from upscaler import DeviceLost, ModelError, OutputError, PlanError, Size, Target, Upscaler, codecs, recipe
 from upscaler.diffusion.options import Diffusion, Lora
 from upscaler.inputs.discover import Job
 from upscaler.jobs import generate, report
@@ -315,6 +315,17 @@ def test_the_only_picture_fails_with_its_error(models: GenerateJob, tmp_path: Pa
     with pytest.raises(PlanError, match="more than 32 is not supported"):
         list(run(replace(models, target=Target(width=9000)), [order(tmp_path / "a.png")]))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lost_device_ends_the_run_of_several_pictures(
+    models: GenerateJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(*_: object, **__: object) -> None:
+        raise DeviceLost("cuda:0 is lost.")
+
+    monkeypatch.setattr(TextToImage, "__call__", lose)
+    with pytest.raises(DeviceLost):
+        list(run(models, orders(tmp_path, PARAMETERS, PARAMETERS)))
 
 
 def test_a_damaged_model_fails_the_run(model: str, tmp_path: Path) -> None:

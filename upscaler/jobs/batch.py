@@ -46,8 +46,8 @@ def run(
     the work without progress within pictures. A `dry_run` only estimates. `reading`: see `codecs.decode`.
 
     Failures are outcomes, not exceptions. Raises ModelError or PlanError when all pictures would fail for the same
-    reason: the model, the device, the tile or the scale; EngineError when there are no workers left; and OutputError
-    when the disk is full, or the manifest cannot be kept.
+    reason: the model, the device, the tile or the scale; DeviceLost when the device has failed for good, or EngineError
+    when there are no workers left; and OutputError when the disk is full, or the manifest cannot be kept.
     """
     rules = rules or SelectionRules()
     with ExitStack() as stack:

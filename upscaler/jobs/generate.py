@@ -15,7 +15,7 @@ from .. import codecs, recipe
 from ..catalog import Model
 from ..codecs import DEFAULT_OPTIONS, EncodeOptions
 from ..diffusion.options import Diffusion
-from ..errors import ModelError, OutputError, PlanError
+from ..errors import DeviceLost, ModelError, OutputError, PlanError
 from ..files import sha256
 from ..inputs.discover import Job
 from ..pipeline import Pipeline
@@ -163,8 +163,8 @@ class GenerateStages(Stages):
 
     def is_fatal(self, problem: Exception, task: Task) -> bool:
         """Returns whether an error ends the job. Of several pictures, one may have a LoRA that the model cannot use."""
-        if self.has_one_picture:
-            return isinstance(problem, ModelError | PlanError)
+        if self.has_one_picture or isinstance(problem, DeviceLost):
+            return super().is_fatal(problem, task)
         return isinstance(problem, ModelError) and not task.job.source.loras
 
     def _generate(self, task: Task) -> Task:

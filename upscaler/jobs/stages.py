@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from .. import codecs, recipe
 from ..catalog import Model
 from ..codecs import EncodeOptions
-from ..errors import ModelError, PictureError, PlanError
+from ..errors import DeviceLost, ModelError, PictureError, PlanError
 from ..files import sha256
 from ..inputs import storage
 from ..inputs.discover import folder_for
@@ -48,7 +48,7 @@ class Stages(ABC):
     """The work on every picture of a job. Each stage returns the task with what it has found or made.
 
     An error that concerns one picture alone ends its task. Errors that all others would have, too, are raised:
-    ModelError, PlanError, and OutputError when the disk is full. Stages can be sent to other processes.
+    ModelError, PlanError, DeviceLost, and OutputError when the disk is full. Stages can be sent to other processes.
     """
 
     pipeline: Pipeline | None
@@ -113,6 +113,11 @@ class Stages(ABC):
         )
         return replace(task, picture=result)
 
+    @property
+    def needs_device(self) -> bool:
+        """Whether torch computes something."""
+        return True
+
     def workspace_of(self, task: Task) -> Path | None:
         """Returns the folder for a large picture while it is computed: the output's, or None if that is at a URL."""
         output = task.job.output
@@ -138,7 +143,7 @@ class Stages(ABC):
 
     def is_fatal(self, problem: Exception, task: Task) -> bool:
         """Returns whether other pictures would fail the same way."""
-        return isinstance(problem, ModelError | PlanError)
+        return isinstance(problem, DeviceLost | ModelError | PlanError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +153,10 @@ class FileStages(Stages):
     pipeline: Pipeline
     reading: Reading
     rules: SelectionRules
+
+    @property
+    def needs_device(self) -> bool:
+        return self.pipeline.model.facts.loader is not None
 
     def compute(self, tasks: list[Task]) -> Iterator[Task]:
         if tasks[0].batch_key[0] is None:

@@ -158,3 +158,41 @@ def test_full_disk_stops_the_job_with_a_sentence(here: Path) -> None:
         subprocess.run(command(), capture_output=True, check=False, env=customized(here / "site", "")).returncode == 1
     )
     assert tree(here / "out") == alone(here / "in", here / "right")
+
+
+LOST = """
+import sys
+if "spawn_main" in " ".join(sys.orig_argv):
+    import os
+    from upscaler.errors import DeviceLost
+    from upscaler.engines.resample import ResampleEngine
+    from upscaler.jobs.workers import processes
+    run, serve = ResampleEngine.run, processes.serve
+    def lost(self, tiles):
+        if os.environ["BROKEN"] in ("all", str(broken)):
+            raise DeviceLost("cuda:0 is lost to this process (CUDA error). Run it again.")
+        return run(self, tiles)
+    def named(stages, *rest):
+        global broken
+        broken = stages.pipeline.options.device == "cpu" and not os.path.exists("taken")
+        if broken: open("taken", "x").close()
+        serve(stages, *rest)
+    ResampleEngine.run, processes.serve = lost, named
+"""
+
+
+@pytest.mark.parametrize("broken", ["True", "all"])
+def test_a_lost_device_costs_its_worker_and_no_picture(here: Path, broken: str) -> None:
+    """A worker with it takes more pictures than others, since it is done with them at once."""
+    pictures(here / "in", 12)
+    environment = {**customized(here / "site", LOST), "BROKEN": broken}
+    done = subprocess.run(command(), env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "a worker was lost (cuda:0 is lost to this process (CUDA error)). Others do what it had." in done.stderr
+    if broken == "all":
+        assert "error: all workers were lost, the last one 3 times in a row (cuda:0 is lost" in done.stderr
+        assert "failed" not in done.stderr
+    else:
+        assert "12 made, 1 failed; " in done.stderr
+        assert tree(here / "out") == alone(here / "in", here / "right")
+    assert parts(here) == []

@@ -14,6 +14,7 @@ import pytest
 
 from tests.jobs.work import alone, command, customized, parts, pictures, tree, until, workers_of
 from upscaler import PlanError, Upscaler
+from upscaler.jobs.workers.processes import _share_machine
 
 TWO = ("cpu", "cpu")
 
@@ -86,3 +87,42 @@ def test_job_whose_parent_is_killed_ends_in_the_same_bytes(here: Path, points: i
     finish_job()
     assert tree(here / "out") == right
     assert parts(here) == []
+
+
+@pytest.mark.parametrize(
+    ("devices", "share"), [(["cuda:0", "cuda:1"], 2), (["cpu"], 1), (["cuda:0", "cuda:0", "cpu", "cuda:1"], 4)]
+)
+def test_workers_share_the_processors_whatever_computes(
+    devices: list[str], share: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(16), raising=False)
+    environment = _share_machine(devices)
+    assert environment["OMP_NUM_THREADS"] == environment["OPENCV_FOR_THREADS_NUM"] == str(16 // share)
+    assert environment["UPSCALER_WORKERS"] == ",".join(devices)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert _share_machine(devices)["OPENCV_FOR_THREADS_NUM"] == "3", "what the user says counts"
+
+
+COUNTING = """
+import sys
+if "spawn_main" in " ".join(sys.orig_argv):
+    from upscaler.engines.resample import ResampleEngine
+    run = ResampleEngine.run
+    def counting(self, tiles):
+        import cv2, os, torch
+        with open(f"threads-{os.getpid()}", "w") as file:
+            file.write(f"{torch.get_num_threads()} {cv2.getNumThreads()}")
+        return run(self, tiles)
+    ResampleEngine.run = counting
+"""
+
+
+def test_torch_and_opencv_heed_it(here: Path) -> None:
+    pictures(here / "in", 8)
+    environment = {**customized(here / "site", COUNTING)}
+    environment.pop("OMP_NUM_THREADS", None)
+    subprocess.run(command("--devices", "cpu,cpu,cpu,cpu"), env=environment, capture_output=True, check=False)
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    found = {file.read_text() for file in here.glob("threads-*")}
+    assert found == {f"{max(processors // 4, 1)} {max(processors // 4, 1)}"}

@@ -193,6 +193,56 @@ def test_node_that_does_not_see_the_folder_refuses_the_job(here: Path) -> None:
     assert str(message.error).endswith("does not see it. Use storage that all nodes share, or URLs.")
 
 
+def test_node_whose_gpu_torch_does_not_see_refuses_instead_of_computing_on_its_processor(here: Path) -> None:
+    from upscaler.jobs.workers.ray_cluster import _Worker
+
+    network = Pipeline(str(tiny_compact(here)))
+    stages = FileStages(pipeline=network, target=Target(), parts=here, reading={}, rules=SelectionRules())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("upscaler.device._has", lambda kind: False)
+        (message,) = _Worker((stages, []), None, str(here), 30).messages()
+    assert isinstance(message, Failed)
+    assert str(message.error).endswith(
+        ": Ray gives it a GPU, but torch sees none. Look with upscaler doctor on that machine."
+    )
+
+
+@dataclass
+class Resources:
+    """What Ray says of the nodes of a cluster, each with processors and GPUs."""
+
+    each: list[tuple[int, int]]
+
+    def nodes(self) -> list[dict[str, Any]]:
+        dead = {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}}
+        found = [{"Alive": True, "Resources": {"CPU": float(cpu), "GPU": float(gpu)}} for cpu, gpu in self.each]
+        return [dead, *found]
+
+    def put(self, value: object) -> object:
+        return value
+
+
+@pytest.mark.parametrize(
+    ("each", "share", "count"),
+    [
+        ([(32, 2), (8, 1), (64, 0)], {"num_gpus": 1, "num_cpus": 8}, 3),
+        ([(2, 4)], {"num_gpus": 1, "num_cpus": 0}, 4),
+        ([(16, 0)], {"num_cpus": 4}, 4),
+    ],
+)
+def test_actors_ask_for_processors_beside_their_gpu(
+    here: Path, each: list[tuple[int, int]], share: dict[str, int], count: int
+) -> None:
+    """As many as are there for each on every node, or some would never be started."""
+    from upscaler.jobs.workers.ray_cluster import Cluster
+
+    stages = FileStages(pipeline=Pipeline("lanczos"), target=Target(), parts=here, reading={}, rules=SelectionRules())
+    cluster = Cluster.__new__(Cluster)
+    cluster._ray, cluster._is_ours = Resources(each), False
+    shares, _ = cluster._join("local", stages)
+    assert shares == [share] * count
+
+
 @pytest.mark.parametrize(
     ("address", "sentence"),
     [

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from upscaler import Picture, PlanError, Target
+from upscaler import DeviceLost, Picture, PlanError, Target
 from upscaler.inputs.discover import Job
 from upscaler.jobs.outcome import SelectionRules
 from upscaler.jobs.stages import FileStages
@@ -64,3 +64,26 @@ def test_what_ends_the_job_is_told(tmp_path: Path) -> None:
     assert {type(message) for message in messages[1:]} == {Failed}
     assert isinstance(messages[1], Failed)
     assert isinstance(messages[1].error, PlanError)
+
+
+def test_a_lost_device_is_told_and_ends_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ended(Exception):
+        """Instead of the end of this process."""
+
+    def end(code: int) -> None:
+        raise Ended(str(code))
+
+    monkeypatch.setattr(worker, "LAST_WORDS", 0.0)
+    monkeypatch.setattr("os._exit", end)
+    monkeypatch.setattr("upscaler.engines.resample.ResampleEngine.run", raise_lost)
+    Picture.from_array(np.zeros((9, 9, 3), np.uint8)).save(tmp_path / "a.png")
+    messages: list[Message] = []
+    task = Task(Job(tmp_path / "a.png", tmp_path / "out.png"))
+    worker.serve(stages(tmp_path / "parts"), [task] * 3, 30, messages.append)
+    assert [type(message) for message in messages] == [Ready, Failed]
+    assert isinstance(messages[1], Failed)
+    assert isinstance(messages[1].error, DeviceLost)
+
+
+def raise_lost(*_: object) -> None:
+    raise DeviceLost("cuda:0 is lost.")

@@ -16,7 +16,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
-from ...errors import EngineError
+from ...errors import DeviceLost, EngineError
 from ...inputs.discover import Job
 from ..outcome import Outcome
 from ..stages import Stages
@@ -110,6 +110,8 @@ class _Dispatch:
         self._seen: set[int] = set()
         """The numbers of tasks that were with a worker when it died."""
         self._strikes: Counter[int] = Counter()
+        self._broken: dict[int, DeviceLost] = {}
+        """Workers about to end because their device is lost."""
         self._settling: deque[Future[Task]] = deque()
 
     def run(self) -> Generator[Outcome]:
@@ -159,7 +161,9 @@ class _Dispatch:
         elif isinstance(what, LogRecord):
             logging.getLogger(what.logger).log(what.level, "%s", what.text)
         elif isinstance(what, Failed):
-            raise what.error
+            if not isinstance(what.error, DeviceLost):
+                raise what.error
+            self._broken[worker] = what.error
         elif isinstance(what, Died):
             self._lose(worker, what.reason)
         else:
@@ -168,7 +172,11 @@ class _Dispatch:
             self._settling.append(self._settle(what.task))
 
     def _lose(self, worker: int, reason: str) -> None:
-        tasks = self._held.pop(worker, {}).values()
+        tasks = list(self._held.pop(worker, {}).values())
+        if worker in self._broken:  # the device is at fault, and no picture
+            reason = str(self._broken.pop(worker)).partition(". ")[0]
+            self._tasks, self._is_over = itertools.chain(tasks, self._tasks), False
+            tasks = []
         guilty = [task for task in tasks if task.number in self._seen]
         for task in guilty:
             error = (

@@ -52,7 +52,7 @@ class LogRecord:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A worker has ended for a reason that ends the job."""
+    """A worker has ended for a reason that ends the job; or for DeviceLost, which ends that worker alone."""
 
     error: UpscalerError
 

@@ -35,6 +35,7 @@ class Processes:
     def __init__(self, devices: Sequence[str], stages: Stages) -> None:
         """Chooses the devices and starts no process yet. Raises PlanError when a device is not on this machine."""
         self._devices = _resolve(devices)
+        self._environment = _share_machine(self._devices)
         self._stages = replace(stages, progress=None)
         self._level = logging.getLogger("upscaler").getEffectiveLevel()
         self._workers: dict[int, tuple[SpawnProcess, Connection]] = {}
@@ -45,13 +46,10 @@ class Processes:
 
     def start(self, worker: int) -> None:
         device = self._devices[worker]
-        threads = None
-        if device == "cpu":
-            processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-            threads = max(processors // self._devices.count("cpu"), 1)
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_run_worker, args=(theirs, threads), name=f"upscaler on {device}", daemon=True)
+        arguments = (theirs, self._environment)
+        process = context.Process(target=_run_worker, args=arguments, name=f"upscaler on {device}", daemon=True)
         with _block_signals():
             process.start()
         theirs.close()
@@ -87,11 +85,21 @@ class Processes:
         self._workers.clear()
 
 
-def _run_worker(parent: Connection, threads: int | None) -> None:
+def _share_machine(devices: Sequence[str]) -> dict[str, str]:
+    """Returns the environment in which workers on these devices take their share each of processors and memory."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = os.environ.get("OMP_NUM_THREADS", str(max(processors // len(devices), 1)))
+    return {
+        "OMP_NUM_THREADS": threads,
+        "OPENCV_FOR_THREADS_NUM": threads,
+        "UPSCALER_WORKERS": ",".join(devices),  # for device.free_memory
+    }
+
+
+def _run_worker(parent: Connection, environment: dict[str, str]) -> None:
     """Runs the worker's process, and ends it at once when its parent is gone, since nobody takes its results."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    if threads is not None:
-        os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # torch is not loaded yet, and will heed it
+    os.environ.update(environment)  # torch and OpenCV have no threads yet, and will heed it
     mutex = threading.Lock()
 
     def tell(message: Message) -> None:

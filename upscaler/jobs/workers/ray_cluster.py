@@ -33,7 +33,8 @@ from .messages import Died, Event, Failed, Message
 from .worker import serve
 
 CPUS = 4
-"""Processors for each actor where there are no GPUs; a node that has fewer gives all."""
+"""Processors for each actor where there are no GPUs; a node that has fewer gives all. An actor with a GPU gets its part
+of all of its node's, because decoding and encoding are work for processors."""
 
 WORKER_TIMEOUT = 600.0
 """Seconds that may pass until a worker is ready: a cluster that grows on demand takes minutes to do so."""
@@ -127,9 +128,13 @@ class Cluster:
         """Returns the resources of each actor, and a reference to the stages and networks that all of them need."""
         if self._is_ours:
             _connect(self._ray, address)
-        shares: list[dict[str, float]] = [{"num_gpus": 1}] * int(self._ray.cluster_resources().get("GPU", 0))
-        for node in [] if shares else self._ray.nodes():
-            processors = int(node["Resources"].get("CPU", 0)) if node["Alive"] else 0
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        shares: list[dict[str, float]] = []
+        if with_gpu := [node for node in nodes if node.get("GPU", 0) >= 1]:
+            processors = min(int(node.get("CPU", 0)) // int(node["GPU"]) for node in with_gpu)
+            shares = [{"num_gpus": 1, "num_cpus": processors}] * sum(int(node["GPU"]) for node in with_gpu)
+        for node in [] if shares else nodes:
+            processors = int(node.get("CPU", 0))
             shares += [{"num_cpus": min(CPUS, processors)}] * max(processors // CPUS, processors > 0)
         if not shares:
             raise _address_error(address, "it has neither GPUs nor processors to give. Add a node that has.")
@@ -185,6 +190,12 @@ class _Worker:
             sentence = f"{platform.node()} does not see it. Use storage that all nodes share, or URLs."
             self._messages.put(Failed(PlanError(f"{stages.parts}: {sentence}")))
             return
+        if threads := os.environ.get("OMP_NUM_THREADS"):  # Ray sets it
+            os.environ.setdefault("OPENCV_FOR_THREADS_NUM", threads)
+        if device is None and stages.needs_device and not _has_gpu():
+            sentence = "Ray gives it a GPU, but torch sees none. Look with upscaler doctor on that machine."
+            self._messages.put(Failed(PlanError(f"{platform.node()}: {sentence}")))
+            return
         model = None if stages.pipeline is None else stages.pipeline.model
         for sent in networks:
             if sent.model == model:
@@ -210,6 +221,12 @@ class _Worker:
             if self._tasks.empty():
                 yield None
             yield self._tasks.get()
+
+
+def _has_gpu() -> bool:
+    from ...device import pick_device
+
+    return pick_device().type != "cpu"
 
 
 def _connect(ray: Any, address: str) -> None:

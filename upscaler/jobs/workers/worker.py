@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import logging
+import os
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from ...errors import EngineError, UpscalerError, describe
+from ...errors import DeviceLost, EngineError, UpscalerError, describe
 from .. import stage_queues
 from ..stages import Stages
 from ..task import Task
@@ -17,12 +19,17 @@ from .messages import Failed, Finished, LogRecord, Message, Ready
 
 log = logging.getLogger("upscaler")
 
+LAST_WORDS = 1.0
+"""Seconds after which a process ends whose device is lost: what it has told is on its way until then."""
+
 
 def serve(stages: Stages, tasks: Iterable[Task | None], level: int, tell: Callable[[Message], None]) -> None:
     """Makes pictures until there are no more tasks; None says that there is none at the moment.
 
     `tell` is called from several threads, also with what the package logs at `level` or above. The stage that finishes
     a picture calls it, not the consumer of the pipeline, which gets an item only when the next one arrives.
+
+    Ends the process when its device is lost, because only another process may be able to use it again.
     """
     _log_to(tell, level)
     tell(Ready())
@@ -36,6 +43,9 @@ def serve(stages: Stages, tasks: Iterable[Task | None], level: int, tell: Callab
             log.debug("traceback:", exc_info=error)
             error = EngineError(describe(error, "a worker"))
         tell(Failed(error))
+        if isinstance(error, DeviceLost):
+            time.sleep(LAST_WORDS)
+            os._exit(1)
 
     with suppress(Exception):  # Failed has told of it
         for _ in stage_queues.run(stages, tasks, finish, fail):
