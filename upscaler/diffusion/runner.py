@@ -1,6 +1,8 @@
 """One pipeline of diffusers on its device: loaded for a task, placed, run, loaded again more carefully after a failure.
 
 What the inputs mean is left to the callers: `engines.diffusion` enlarges, `text2image.text_to_image` draws from text.
+The module is a little longer than others, because each stage of a run may fail for lack of memory or of the device, and
+what is done then is the same for all.
 """
 
 from __future__ import annotations
