@@ -108,6 +108,17 @@ def test_memory_that_torch_keeps_is_free_and_shared_among_processes(kind: str) -
         assert free_memory(device, sharers=3) == int(8 * GIB * 0.6 / 3)
 
 
+def test_workers_of_a_job_divide_the_memory_that_they_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of a card among those on it, that of the host among all."""
+    with pretend("cuda", memory=10 * GIB):
+        alone, host = free_memory(pick_device()), free_memory(CPU)
+        for workers, on_card in (("cuda:0,cuda:0", 2), ("cuda:1,cuda:0,cuda:0,cpu", 2), ("cuda:1", 1)):
+            monkeypatch.setenv("UPSCALER_WORKERS", workers)
+            assert free_memory(pick_device()) == pytest.approx(alone / on_card)
+            assert free_memory(CPU) == pytest.approx(host / len(workers.split(",")), rel=0.2)
+            assert free_memory(pick_device(), sharers=1) == alone
+
+
 @pytest.mark.parametrize("kind", ["cuda", "xpu", "mps"])
 def test_release_gives_back_what_nothing_refers_to(kind: str) -> None:
     with pretend(kind) as gpu:

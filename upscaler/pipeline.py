@@ -19,7 +19,7 @@ from .arrays import FloatArray, PixelArray
 from .catalog import Model
 from .codecs import Source
 from .engines import Engine, EngineOptions, EnginePool, ImageEngine, ImagePlan
-from .errors import EngineError
+from .errors import DeviceLost, EngineError
 from .fidelity import LrRmse, back_project, fidelity_after_scale
 from .finish import cut_bands, mix_bands, resize_bands, write_bands
 from .picture import Picture, Wear, allocate, bleed, measure_wear, strips, within_source
@@ -225,6 +225,8 @@ class Pipeline:
         batch = Batch(regions, np.stack([np.broadcast_to(batch.pixels[0], shape) for batch in batches]))
         try:
             tiles = list(engines.run(engine, [batch]))
+        except DeviceLost:
+            raise
         except EngineError as error:
             log.info("%d small pictures cannot be computed together (%s).", len(pictures), error)
             return [None] * len(pictures)
