@@ -186,7 +186,7 @@ class Pipeline:
         target = target or Target()
         denoise, wear = self._engines.denoise, None
         if denoise == "auto":
-            wear = measure_wear(picture.colour, picture.jpeg_quality)
+            wear = measure_wear(picture.colour, picture.quality)
             denoise = wear.strength
         engine = self._engines.enlarger(picture.depth)
         info = engine.info

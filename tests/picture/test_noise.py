@@ -36,7 +36,7 @@ def saved(pixels: PixelArray, quality: int) -> bytes:
 @pytest.mark.parametrize("name", [*PHOTOS, "text.png", "lineart.png", "logo.png", "camera.jpg"])
 def test_nothing_is_removed_from_a_clean_picture(name: str) -> None:
     picture = decode(SAMPLES / name)
-    assert measure_wear(picture.colour, picture.jpeg_quality).strength == 0
+    assert measure_wear(picture.colour, picture.quality).strength == 0
 
 
 @pytest.mark.parametrize("name", PHOTOS)
@@ -51,9 +51,25 @@ def test_noise_of_five_levels_is_found_and_more_noise_is_more(name: str, channel
 @pytest.mark.parametrize("quality", [10, 30, 50, 60, 75, 90, 95])
 def test_a_jpeg_file_tells_its_quality(quality: int) -> None:
     picture = decode(saved(clean("coffee.jpg"), quality))
-    assert picture.jpeg_quality is not None
-    assert abs(picture.jpeg_quality - quality) <= (1 if quality >= 20 else 5)
-    assert (measure_wear(picture.colour, picture.jpeg_quality).strength > 0) == (quality < 82)
+    assert picture.quality is not None
+    assert abs(picture.quality - quality) <= (1 if quality >= 20 else 5)
+    assert (measure_wear(picture.colour, picture.quality).strength > 0) == (quality < 82)
+
+
+@pytest.mark.parametrize("quality", [10, 30, 50, 60, 75, 90])
+@pytest.mark.parametrize("method", [0, 4, 6])
+def test_a_webp_file_tells_its_quality(quality: int, method: int) -> None:
+    file = io.BytesIO()
+    PIL.Image.fromarray(clean("coffee.jpg")).save(file, "WEBP", quality=quality, method=method)
+    found = decode(file.getvalue()).quality
+    assert found is not None
+    assert abs(found - quality) <= 10
+
+
+def test_a_lossless_webp_file_tells_no_quality() -> None:
+    file = io.BytesIO()
+    PIL.Image.fromarray(clean("coffee.jpg")).save(file, "WEBP", lossless=True)
+    assert decode(file.getvalue()).quality is None
 
 
 @pytest.mark.parametrize("name", PHOTOS)
@@ -65,6 +81,14 @@ def test_the_quality_of_a_jpeg_that_became_a_png_is_found_wherever_its_blocks_be
         assert found.quality is not None
         assert abs(found.quality - quality) <= 3
         assert found.strength == measure_wear(pixels, quality).strength or quality == 60
+
+
+def test_a_good_file_does_not_hide_what_a_poor_one_did_before() -> None:
+    poor = np.asarray(PIL.Image.open(io.BytesIO(saved(clean("coffee.jpg"), 30))))
+    picture = decode(saved(poor, 95))
+    assert picture.quality is not None
+    assert picture.quality > 90
+    assert measure_wear(picture.colour, picture.quality).strength == 1
 
 
 def test_noise_in_one_part_is_removed_there() -> None:

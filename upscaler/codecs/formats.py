@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
 
 from ..arrays import PixelArray
 from ..picture import Metadata, Picture
-from . import deep, embed, jpeg_tables
+from . import deep, embed, quantisation
 from .profiles import find_in_jpeg_2000
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Format:
     extract: Callable[[BinaryIO, Metadata], Metadata] | None = None
     """Corrects the metadata that libvips has read, from the file itself."""
     find_quality: Callable[[BinaryIO], int | None] | None = None
-    """Finds out how much a file was compressed; see `Picture.jpeg_quality`."""
+    """Finds out how much a file was compressed; see `Picture.quality`."""
     has_code_points: bool = False
     """Whether code points of ITU-T H.273 may define its colours in place of a profile."""
 
@@ -150,7 +150,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         _starts(b"\xff\xd8\xff"),
         "vips",
         "vips",
-        find_quality=jpeg_tables.find_quality,
+        find_quality=quantisation.find_jpeg_quality,
         options=lambda _, wanted, quality: {"Q": quality, "subsample_mode": "off" if quality >= 90 else "on"},
         embed=embed.into_jpeg,
         largest_side=65500,
@@ -182,6 +182,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         lambda head: head[:4] == b"RIFF" and head[8:12] == b"WEBP",
         "vips",
         "vips",
+        find_quality=quantisation.find_webp_quality,
         options=lambda _, wanted, quality: {"Q": quality, "lossless": wanted.lossless, "smart_subsample": True},
         embed=embed.fill_exif_space,
         largest_side=16383,

@@ -100,7 +100,7 @@ def _read(
     image = _convert(image, name)
     profile = _profile(image, format, file, name)
     picture = Picture(
-        _fetch(image, workspace), profile, metadata, format.name, name, jpeg_quality=_find_quality(file, format)
+        _fetch(image, workspace), profile, metadata, format.name, name, quality=_find_quality(file, format)
     )
     return turn_upright(picture, orientation)
 

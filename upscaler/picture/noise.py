@@ -43,7 +43,7 @@ PART_FEWEST, PART_SPREAD, PART_FLOOR = 128, 1.33, 2.2
 """The bounds for parts of a picture, its darker and brighter half and its cells: there are several of them, so each
 must be surer of its noise."""
 QUALITY = (82, 55)
-"""JPEG qualities down to which nothing is removed and from which all is."""
+"""Qualities of JPEG and WebP down to which nothing is removed and from which all is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,8 @@ class Wear:
     chroma: float
     """The floor of fine detail in differences of colours, in 8-bit levels; 0 for grey pictures."""
     quality: int | None
-    """The JPEG quality that the file's own tables tell, or the pixels; None when neither does."""
+    """The lower quality of JPEG or WebP, 0 to 100, of those that the file and its pixels tell; None when neither does.
+    Pixels tell of a JPEG from before the file."""
     shares: FloatArray = field(compare=False)
     """How much of it should be removed in each cell of a grid over the picture, (rows, columns), 0, nothing, to 1."""
 
@@ -66,13 +67,13 @@ class Wear:
 
 
 def measure_wear(pixels: PixelArray, quality: int | None = None) -> Wear:
-    """Measures a picture, (height, width, 1 or 3). `quality`: what `jpeg_quality` says of its file, if it is JPEG."""
+    """Measures a picture, (height, width, 1 or 3). `quality`: see `Picture.quality`."""
     height, width = pixels.shape[:2]
     rows, columns = _grid(height, width)
     places = [(top, left) for top in _middles(height, rows) for left in _middles(width, columns)]
     windows = [_split(pixels[top, left]) for top, left in places]
-    if quality is None:
-        quality = find_jpeg_quality([luma for luma, _ in windows])
+    earlier = find_jpeg_quality([luma for luma, _ in windows])
+    quality = min((each for each in (quality, earlier) if each is not None), default=None)
     cells = [_measure(luma, colours) for luma, colours in windows]
     whole = _Blocks(*(np.concatenate(parts) for parts in zip(*cells, strict=True)))
     darker = whole.brightness < np.median(whole.brightness)

@@ -40,8 +40,8 @@ class Picture:
 
     It is taken before the result is resized to its exact size, and is the largest of several passes. None for pictures
     that no model made."""
-    jpeg_quality: int | None = None
-    """Quality, 1 to 100, that the quantisation tables of its JPEG file tell; None when there are none."""
+    quality: int | None = None
+    """The quality, 0 to 100, with which its JPEG or WebP file was written, as its quantisation tells; None else."""
 
     @property
     def size(self) -> Size:
