@@ -1,17 +1,22 @@
 """Devices, precisions and memory by name."""
 
+from contextlib import nullcontext
+from typing import Any
+
 import pytest
 import torch
 
 from tests.fake_gpu import GIB, pretend
 from upscaler.device import (
     PRECISIONS,
+    borrows_memory,
     describe,
     devices,
     dtype_name,
     free_memory,
     is_lost,
     is_out_of_memory,
+    memory_for_tiles,
     pick_device,
     pick_precision,
     release,
@@ -50,7 +55,7 @@ def test_a_precision_is_taken_only_if_the_network_supports_it() -> None:
 
 def test_a_device_says_what_it_is_and_how_much_memory_tiles_may_use() -> None:
     assert describe(CPU).startswith("processor, ")
-    assert free_memory(CPU) > 2**20
+    assert memory_for_tiles(CPU) > 2**20
 
 
 @pytest.mark.parametrize(
@@ -99,13 +104,13 @@ def test_a_lost_device_is_known_and_nothing_is_released_there(kind: str) -> None
 def test_memory_that_torch_keeps_is_free_and_shared_among_processes(kind: str) -> None:
     with pretend(kind, memory=10 * GIB, others=2 * GIB):
         device = pick_device()
-        before = free_memory(device)
+        before = memory_for_tiles(device)
         values = torch.empty(GIB, dtype=torch.uint8, device=device)
-        assert free_memory(device) == pytest.approx(before * 7 / 8)
+        assert memory_for_tiles(device) == pytest.approx(before * 7 / 8)
         del values
         assert getattr(torch, kind).mem_get_info()[0] == 7 * GIB
-        assert free_memory(device) == before == int(8 * GIB * 0.6)
-        assert free_memory(device, sharers=3) == int(8 * GIB * 0.6 / 3)
+        assert memory_for_tiles(device) == before == int(8 * GIB * 0.6)
+        assert memory_for_tiles(device, sharers=3) == int(8 * GIB * 0.6 / 3)
 
 
 def test_workers_of_a_job_divide_the_memory_that_they_share(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,4 +141,15 @@ def test_a_driver_that_does_not_tell_its_memory_gets_a_share_of_the_machine_s(mo
 
     with pretend("xpu"):
         monkeypatch.setattr("torch.xpu.mem_get_info", refuse)
-        assert 2**20 < free_memory(pick_device()) < free_memory(CPU)
+        assert 2**20 < memory_for_tiles(pick_device()) < memory_for_tiles(CPU)
+        assert borrows_memory(pick_device())
+
+
+@pytest.mark.parametrize(
+    ("kind", "share", "borrows"), [("cuda", 0.6, False), ("xpu", 0.6, False), ("mps", 0.4, True), (None, 0.6, False)]
+)
+def test_tiles_may_use_a_share_of_what_is_free(kind: Any, share: float, borrows: bool) -> None:
+    with pretend(kind) if kind else nullcontext():
+        device = CPU if kind is None else pick_device(kind)
+        assert memory_for_tiles(device) == pytest.approx(free_memory(device) * share, rel=0.05)
+        assert borrows_memory(device) is borrows

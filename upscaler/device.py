@@ -24,6 +24,9 @@ PRECISIONS: Final[dict[str, torch.dtype]] = {
 SHARE = 0.6
 """Share of the free memory that tiles may use: allocators round up, and other programs want some too."""
 
+BORROWED_SHARE = 0.4
+"""The same for a GPU in the machine's own memory."""
+
 OUT_OF_MEMORY: Final = (
     "out of memory",  # CUDA, HIP, XPU, MPS
     "not enough memory",  # the processor, on Windows
@@ -59,13 +62,13 @@ def pick_device(name: str | None = None) -> torch.device:
     available = [kind for kind in ("cuda", "xpu", "mps") if _has(kind)]
     if name is None or name == "auto":
         name = available[0] if available else "cpu"
-    here = ", ".join([*available, "cpu"])
+    here = ", ".join(map(str, devices()))
     try:
         device = torch.device("cuda" + name[4:] if name.startswith("rocm") else name)
     except RuntimeError as error:
         raise PlanError(f"no such kind of device. This machine has {here}.", argument="device", value=name) from error
     if device.type != "cpu" and (device.type not in available or (device.index or 0) >= _count(device.type)):
-        raise PlanError(f"this machine has none. It has {here}.", argument="device", value=name)
+        raise PlanError(f"this machine has no such device. It has {here}.", argument="device", value=name)
     return torch.device(device.type, 0) if device.type in ("cuda", "xpu") and device.index is None else device
 
 
@@ -111,26 +114,28 @@ def cpu_has_bfloat16() -> bool:
     return "avx512_bf16" in flags or " bf16" in flags
 
 
+def memory_for_tiles(device: torch.device, sharers: int | None = None) -> int:
+    """Returns how many bytes tiles may use on the device now: a share of what `free_memory` returns."""
+    return int(free_memory(device, sharers) * (BORROWED_SHARE if borrows_memory(device) else SHARE))
+
+
+def borrows_memory(device: torch.device) -> bool:
+    """Returns whether a GPU computes in the machine's memory, or its driver does not tell what is free of its own."""
+    return device.type != "cpu" and _own_memory(device) is None
+
+
 def free_memory(device: torch.device, sharers: int | None = None) -> int:
-    """Returns how many bytes tiles may use on the device now, in each of `sharers` processes that share it; None is the
+    """Returns how many bytes are free on the device now, for each of `sharers` processes that share it; None is the
     number of a job's workers that do.
 
     What torch has reserved in this process and does not use counts as free. A device that has no memory of its own, or
-    whose driver does not tell how much is free, as Intel's integrated ones, may use a share of the machine's.
+    whose driver does not tell how much is free, as Intel's integrated ones, has that of the machine.
     """
     if sharers is None:
         workers = os.environ.get("UPSCALER_WORKERS", "").split(",")
         sharers = max(workers.count(str(device)), 1) if device.type in ("cuda", "xpu") else len(workers)
-    if device.type in ("cuda", "xpu"):
-        backend = getattr(torch, device.type)
-        try:
-            kept = backend.memory_reserved(device) - backend.memory_allocated(device)
-            return int((backend.mem_get_info(device)[0] + kept) * SHARE / sharers)
-        except RuntimeError:
-            if device.type == "cuda":
-                raise
-    free = min(psutil.virtual_memory().available, _container_limit())
-    return int(free * (SHARE if device.type == "cpu" else 0.4) / sharers)
+    own = _own_memory(device)
+    return int((min(psutil.virtual_memory().available, _container_limit()) if own is None else own) / sharers)
 
 
 def release() -> None:
@@ -193,6 +198,20 @@ def _has(kind: str) -> bool:
 
 def _count(kind: str) -> int:
     return int(getattr(torch, kind).device_count())
+
+
+def _own_memory(device: torch.device) -> int | None:
+    """Returns how many bytes of a device's own memory are free; None if it has none, or its driver does not tell."""
+    if device.type not in ("cuda", "xpu"):
+        return None
+    backend = getattr(torch, device.type)
+    try:
+        kept = backend.memory_reserved(device) - backend.memory_allocated(device)
+        return int(backend.mem_get_info(device)[0] + kept)
+    except RuntimeError:
+        if device.type == "cuda":
+            raise
+        return None
 
 
 def _container_limit() -> float:

@@ -161,7 +161,7 @@ class Pipeline:
                 else:
                     assert not engines.is_image_engine(engine)
                     batches = tiling.cut(pixels, plan)
-                    tiles = engines.run(engines.adapt_channels(engine, pixels.shape[2]), batches)
+                    tiles = engines.run_checked(engines.adapt_channels(engine, pixels.shape[2]), batches)
                     bands = tiling.blend(_report(tiles if tile is None or layer.is_alpha else [tile], advance), plan)
 
                 if layer.is_alpha:
@@ -224,7 +224,7 @@ class Pipeline:
         regions = tuple(region for batch in batches for region in batch.regions)
         batch = Batch(regions, np.stack([np.broadcast_to(batch.pixels[0], shape) for batch in batches]))
         try:
-            tiles = list(engines.run(engine, [batch]))
+            tiles = list(engines.run_checked(engine, [batch]))
         except DeviceLost:
             raise
         except EngineError as error:

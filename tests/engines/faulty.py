@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from upscaler.arrays import FloatArray
-from upscaler.engines import Engine, EngineInfo, run
+from upscaler.engines import Engine, EngineInfo, run_checked
 from upscaler.engines.base import MemoryLimit
 from upscaler.errors import OutOfMemory
 from upscaler.tiling import Budget, Plan, Size, blend, cut, plan
@@ -88,7 +88,7 @@ class Elsewhere:
 
 def enlarged(engine: Engine, pixels: FloatArray, grid: Plan) -> FloatArray:
     """A whole picture through an engine."""
-    return np.concatenate([band.pixels for band in blend(run(engine, cut(pixels, grid)), grid)])
+    return np.concatenate([band.pixels for band in blend(run_checked(engine, cut(pixels, grid)), grid)])
 
 
 def grid_for(pixels: FloatArray, engine: Engine, tile: int, batch: int = 1) -> Plan:

@@ -103,7 +103,7 @@ def test_unknown_device_and_precision_are_refused_with_what_there_is(tmp_path: P
     file = tiny_compact(tmp_path)
     with pytest.raises(PlanError, match=r"device=tpu5: no such kind of device. This machine has .*cpu"):
         loaded(file, device="tpu5")
-    with pytest.raises(PlanError, match=r"device=cuda:77: this machine has none"):
+    with pytest.raises(PlanError, match=r"device=cuda:77: this machine has no such device. It has .*cpu"):
         loaded(file, device="cuda:77")
     with pytest.raises(PlanError, match=r"precision=int8: choose auto, fp32, fp16, bf16"):
         loaded(file, device="cpu", precision="int8")

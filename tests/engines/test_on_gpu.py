@@ -17,7 +17,7 @@ from tests.fake_gpu import FakeGPU, pretend
 from tests.networks import tiny_compact, tiny_swinir
 from tests.pictures import sample
 from upscaler.arrays import FloatArray
-from upscaler.device import free_memory
+from upscaler.device import memory_for_tiles
 from upscaler.engines.checkpoint import Checkpoint
 from upscaler.engines.network import NetworkEngine
 from upscaler.errors import DeviceLost, ModelError, OutOfMemory
@@ -144,7 +144,7 @@ def test_the_picture_is_the_same_with_ever_less_memory(
         said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
         assert all(text.startswith("out of memory on") for text in said)
         steps.add(said[-1].partition(", even")[0].rpartition(": ")[2] if said else "none")
-        assert ("going on on cpu" in caplog.text) == (share == 0)
+        assert ("using cpu instead" in caplog.text) == (share == 0)
     assert len(steps) >= 3, steps
 
 
@@ -258,7 +258,7 @@ def test_host_and_device_have_budgets_of_their_own_unless_they_share_memory(gpu:
         assert info.host_memory is None
     else:
         assert info.free_memory == pytest.approx(gpu.memory * 0.6, rel=0.001)
-        assert info.host_memory == pytest.approx(free_memory(torch.device("cpu")), rel=0.2)
+        assert info.host_memory == pytest.approx(memory_for_tiles(torch.device("cpu")), rel=0.2)
 
 
 def test_a_model_that_cannot_be_computed_is_still_told_from_one_without_room(

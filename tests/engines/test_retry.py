@@ -91,7 +91,7 @@ def test_an_engine_that_fails_often_is_replaced_for_good(photo: FloatArray, capl
     grid = grid_for(photo, GOOD, 48)
     engine = Broken(2)
     assert np.array_equal(enlarged(engine, photo, grid), enlarged(GOOD, photo, grid))
-    assert "going on in fp32 on other" in caplog.text
+    assert "using fp32 on other from here on" in caplog.text
     assert engine.calls == 6, "three tiles, each twice; the others by the safer engine alone"
 
 
@@ -121,7 +121,7 @@ def test_out_of_memory_with_the_smallest_tile_goes_to_another_device(
     grid = grid_for(photo, GOOD, 48)
     engine = SmallMemory(GOOD, 100, fallback=Elsewhere(GOOD, "cpu two"))
     assert np.array_equal(enlarged(engine, photo, grid), enlarged(GOOD, photo, grid))
-    assert "going on on cpu two" in caplog.text
+    assert "using cpu two instead" in caplog.text
 
 
 class Budgeted(Elsewhere):

@@ -72,7 +72,7 @@ def test_a_tile_too_small_for_the_overlap_is_refused_with_the_smallest_that_work
 
 
 def test_a_network_that_must_see_everything_gets_one_tile_and_refuses_another() -> None:
-    needs = TileRequirements(1, reach=0, divisible=False)
+    needs = TileRequirements(1, reach=0, can_be_tiled=False)
     assert plan(Size(3000, 2000), needs, Budget(1)).count == 1
     with pytest.raises(PlanError, match="must see the whole picture"):
         plan(Size(3000, 2000), needs, Budget(10**9, tile=512))

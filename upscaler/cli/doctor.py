@@ -34,7 +34,7 @@ def _show_devices() -> None:
     chosen = device.pick_device()
     rows = []
     for found in device.devices():
-        memory = f"{device.free_memory(found) / 2**30:.1f} GiB"
+        memory = f"{device.memory_for_tiles(found) / 2**30:.1f} GiB"
         used = "used" if found.type == chosen.type and (found.index or 0) == 0 else ""
         rows.append((str(found), device.describe(found), device.precision_name(found), memory, used))
     table(("device", "what it is", "precision", "memory for tiles", ""), rows)

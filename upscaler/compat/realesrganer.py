@@ -155,7 +155,7 @@ class RealESRGANer:
         below, right = (-side % SHUFFLES.get(self.scale, 1) for side in extended.shape[:2])
         extended = np.pad(extended, ((0, below), (0, right), (0, 0)), "reflect")
         plan = self._plan(Size(extended.shape[1], extended.shape[0]))
-        tiles = engines.run(engines.adapt_channels(self._engine, 3), tiling.cut(extended, plan))
+        tiles = engines.run_checked(engines.adapt_channels(self._engine, 3), tiling.cut(extended, plan))
         for band in tiling.blend(tiles, plan):
             if band.y < height:
                 yield Band(band.y, band.pixels[: height - band.y, :width])

@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, TypeAlias
 import torch
 from diffusers import DiffusionPipeline
 
-from ..device import SHARE, free_memory, pick_precision
+from ..device import borrows_memory, free_memory, memory_for_tiles, pick_precision
 from ..errors import PlanError
 from .load import ModelFiles, read_shapes
 
@@ -127,8 +127,8 @@ def place(facts: Facts, device: torch.device, budget: int | None = None, precisi
     nothing fits, or for a precision that does not exist.
     """
     if budget is None:
-        has_its_own = device.type in ("cuda", "xpu")
-        budget = int(free_memory(device) / SHARE * GPU_SHARE) if has_its_own else free_memory(device)
+        is_shared = device.type == "cpu" or borrows_memory(device)
+        budget = memory_for_tiles(device) if is_shared else int(free_memory(device) * GPU_SHARE)
     dtype = _dtype(device, precision)
     offloads = OFFLOADS[:1] if device.type in ("cpu", "mps") else OFFLOADS
     smallest = Placement(device, dtype, offloads[-1], 0, 1, VAE_TILES[-1], budget)

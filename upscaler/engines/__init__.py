@@ -3,7 +3,7 @@
 from .base import Engine, EngineInfo, ImageEngine, ImagePlan, is_image_engine
 from .composite import adapt_channels, reduce_channels
 from .pool import EngineOptions, EnginePool, check_share, engine_for
-from .retry import run
+from .retry import run_checked
 
 __all__ = [
     "Engine",
@@ -17,5 +17,5 @@ __all__ = [
     "engine_for",
     "is_image_engine",
     "reduce_channels",
-    "run",
+    "run_checked",
 ]

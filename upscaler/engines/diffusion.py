@@ -17,7 +17,7 @@ import torch
 from .. import catalog
 from ..arrays import PixelArray, to_float
 from ..catalog import Model
-from ..device import free_memory, pick_device
+from ..device import memory_for_tiles, pick_device
 from ..diffusion.denoiser import grid_of, multiple_of, tile_denoiser
 from ..diffusion.memory import memory_needed
 from ..diffusion.options import Diffusion
@@ -87,7 +87,7 @@ class DiffusionEngine:
             TileRequirements(self.scale, reach=0),
             device=str(device),
             precision=self.runner.precision,
-            free_memory=self.runner.options.memory or free_memory(device),
+            free_memory=self.runner.options.memory or memory_for_tiles(device),
         )
 
     def plan(self, size: Size, budget: Budget) -> ImagePlan:

@@ -1,6 +1,6 @@
 """Any network that spandrel loads, as an engine: tried out, brought to its device, and computed there.
 
-The module is longer than others, because what is learnt at the first try decides how everything else is done.
+The module is longer than others, because what the first try of a network shows decides how it is moved and computed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from ..arrays import FloatArray
-from ..device import dtype_name, free_memory, is_out_of_memory, pick_device, pick_precision, release, report_loss
+from ..device import dtype_name, is_out_of_memory, memory_for_tiles, pick_device, pick_precision, release, report_loss
 from ..errors import DeviceLost, ModelError, OutOfMemory, PlanError, UpscalerError, first_line
 from ..tiling import RAMP, TileRequirements
 from .base import Engine, EngineInfo
@@ -173,8 +173,8 @@ class NetworkEngine:
             device=str(place),
             precision=dtype_name(computation.dtype),
             keeps_tone=network.purpose == "SR" if keeps_tone is None else keeps_tone,
-            free_memory=free_memory(place),
-            host_memory=None if place.type in ("cpu", "mps") else free_memory(torch.device("cpu")),
+            free_memory=memory_for_tiles(place),
+            host_memory=None if place.type in ("cpu", "mps") else memory_for_tiles(torch.device("cpu")),
         )
         if profile is None and _differ_as_wholes(network, found):  # a fallback need not say it again
             is_discouraged = network.tiling.name == "DISCOURAGED"
@@ -255,7 +255,7 @@ def _requirements(computation: Computation, profile: TilingProfile, trial: Trial
         fast_pixels=CPU_CACHE / memory if is_on_cpu and not as_wholes else 2.0**62,
         batch_pixels=0 if is_on_cpu or not profile.is_batchable else GPU_BATCH,
         most_pixels=_most_pixels(computation, trial),
-        divisible=network.tiling.name != "INTERNAL",
+        can_be_tiled=network.tiling.name != "INTERNAL",
     )
 
 
@@ -341,7 +341,9 @@ def _move_to_device(
     if torch.float32 in dtypes:
         raise ModelError(f"{name}: the network cannot be computed on {device}. Use another `device`, such as cpu.")
     raise PlanError(
-        "its results are wrong in this precision. Use auto or fp32.", argument="precision", value=dtype_name(dtypes[0])
+        f"the results of {name} are wrong in this precision. Use auto or fp32.",
+        argument="precision",
+        value=dtype_name(dtypes[0]),
     )
 
 

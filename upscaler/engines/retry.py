@@ -2,8 +2,8 @@
 
 Out of memory halves the batch, then the tile (a tile too large is computed as a grid of smaller ones, which gives the
 same pixels), and the engine remembers it; when the smallest tile is too large, the picture goes on on the CPU. A tile
-that fails or looks wrong is computed alone, then by the engine's fallbacks. A tile that still fails ends the job. Every
-such step is logged as a warning.
+that fails or looks wrong is computed alone, then by the engine's fallbacks. A tile that still fails ends its picture.
+Every such step is logged as a warning.
 
 Nothing is computed while an exception is handled, because its traceback keeps what the failed try had in memory.
 """
@@ -29,7 +29,7 @@ FALLBACK_AFTER = 3
 computation confirmed, results need no longer resemble their sources."""
 
 
-def run(engine: Engine, batches: Iterable[Batch]) -> Iterator[Tile]:
+def run_checked(engine: Engine, batches: Iterable[Batch]) -> Iterator[Tile]:
     """Computes and checks every tile of every batch, and yields them in order.
 
     Raises EngineError, with the tile's place and what was tried; OutOfMemory when the smallest tile is still too large;
@@ -99,7 +99,7 @@ class _Runner:
             log.warning("out of memory on %s: %d tiles at a time from here on.", info.device, together // 2)
             return engine
         side, smallest = math.isqrt(int(min(limit, tile.pixels))), info.needs.smallest_tile()
-        if side > smallest and info.needs.divisible:
+        if side > smallest and info.needs.can_be_tiled:
             info.limit.lower(max(side // 2, smallest) ** 2)
             log.warning("out of memory on %s: tiles of %d pixels from here on.", info.device, max(side // 2, smallest))
             return engine
@@ -110,7 +110,7 @@ class _Runner:
                 "Close other programs, or choose a smaller model."
             ) from error
         place = fallback.info.device
-        log.warning("out of memory on %s, even with tiles of %d pixels: going on on %s.", info.device, side, place)
+        log.warning("out of memory on %s, even with tiles of %d pixels: using %s instead.", info.device, side, place)
         return fallback
 
     def _check(
@@ -140,7 +140,7 @@ class _Runner:
                 if engine is not self._engine:
                     self._mended += 1
                     if self._mended == FALLBACK_AFTER:
-                        log.warning("going on in %s on %s.", engine.info.precision, engine.info.device)
+                        log.warning("using %s on %s from here on.", engine.info.precision, engine.info.device)
                         self._engine = engine
                 return again
             fallback = engine.fallback()

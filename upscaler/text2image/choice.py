@@ -6,7 +6,7 @@ import torch
 
 from .. import catalog
 from ..catalog import Model
-from ..device import SHARE, free_memory, precision_name
+from ..device import borrows_memory, free_memory, memory_for_tiles, precision_name
 from ..errors import ModelError
 
 
@@ -18,7 +18,9 @@ def choose(device: torch.device, memory: int | None = None, *, offline: bool | N
     for a picture, and offline, a model that is on this machine already is preferred to any other. Raises ModelError
     when there is none and fetching is forbidden.
     """
-    room = free_memory(device) / SHARE if memory is None else memory
+    room = memory
+    if room is None:
+        room = memory_for_tiles(device) if borrows_memory(device) else free_memory(device)
     free = [
         model
         for model in catalog.models()

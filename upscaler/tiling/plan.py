@@ -46,7 +46,7 @@ class TileRequirements:
     """Tiles are run together up to so many source pixels."""
     most_pixels: float = math.inf
     """Most source pixels that may be run together, because the device's kernels fail on larger tensors."""
-    divisible: bool = True
+    can_be_tiled: bool = True
     """False if the engine must see the whole picture at once."""
 
     def smallest_tile(self, overlap: int | None = None) -> int:
@@ -171,9 +171,10 @@ def _choices(
     """Lists every way to cover one direction that is worth comparing: one tile, and grids of ever smaller ones."""
     covered = max(_up(length + 2 * border, needs.multiple), _up(needs.minimum, needs.multiple))
     whole = Axis(length, covered, (-border,), 0)
-    if not needs.divisible:
+    if not needs.can_be_tiled:
         if budget.tile is not None and budget.tile < length:
-            raise PlanError("this model must see the whole picture. Leave it out.", argument="tile", value=budget.tile)
+            message = "this model must see the whole picture, so it takes no `tile`. Leave that out."
+            raise PlanError(message, argument="tile", value=budget.tile)
         return [whole]
     largest = LARGEST_TILE
     if budget.tile is not None:

@@ -112,7 +112,7 @@ def test_picture_that_kills_its_workers_is_a_failure_that_says_so(here: Path) ->
     deadly = [line for line in done.stderr.splitlines() if "deadly" in line]
     assert deadly == [
         f"error: {Path('in/deep/deadly.png')}: two workers were lost while they were at this picture (it was ended by "
-        "SIGKILL, as the system does when memory runs out). Look at it on its own, or allow less with --memory."
+        "SIGKILL, as the system does when memory runs out). Try it alone, or allow less with --memory."
     ]
     assert "20 made, 2 failed; " in done.stderr
     (here / "in/deep/deadly.png").unlink()

@@ -36,8 +36,8 @@ FEWEST_TASKS = 3
 """The fewest tasks that a worker has: one is read, one computed, one written."""
 
 SHARES = 2
-"""The fewest shares in which a worker gets its part of the tasks, in a job that has enough of them: the first worker
-that is ready must not take the tasks of all."""
+"""A worker gets its part of the tasks in at least this many shares, in a job that has enough of them; otherwise the
+first worker that is ready would take the tasks of all."""
 
 STRIKES = 3
 """Deaths of a worker, without a picture made in between, after which it is given up."""
@@ -181,7 +181,7 @@ class _Dispatch:
         for task in guilty:
             error = (
                 f"{task.job.source}: two workers were lost while they were at this picture ({reason}). "
-                "Look at it on its own, or allow less with `memory`."
+                "Try it alone, or allow less with `memory`."
             )
             self._settling.append(self._settle(task.end(error=error)))
         innocent = [task for task in tasks if task.number not in self._seen]

@@ -16,8 +16,8 @@ class WorkerOptions:
     devices: tuple[str, ...] = ()
     """Devices of this machine, a process for each; "all" is every GPU, or else the CPU."""
     cluster: str | None = None
-    """The address of a Ray cluster, which runs an actor for each GPU, or else for CPUS processors; "local" is a cluster
-    of this machine alone."""
+    """The address of a Ray cluster, on which an actor runs for each GPU or, if it has none, for every few processors;
+    "local" is a cluster of this machine alone."""
 
     def __post_init__(self) -> None:
         if bool(self.devices) == bool(self.cluster):
