@@ -70,6 +70,8 @@ OLD_COLUMNS = {"image": "init", "strength": "change"}
 
 REPORT_COLUMNS = {"departure": "lr_rmse"}
 """Of reports, the old name and the present one."""
+NEW_COLUMNS = {"denoise"}
+"""Columns of reports that old ones lack."""
 
 COMMANDS = ("upscale", "generate", "rerun", "info", "doctor", "models")
 
@@ -422,10 +424,12 @@ def _content(path: Path) -> dict[str, Any]:
 def _rows(text: str, suffix: str) -> dict[str, Any]:
     """A report as it is compared: its rows under the present names, and apart from them what does not count."""
     rows = json.loads(text) if suffix == ".json" else list(csv.DictReader(io.StringIO(text)))
+    rows = [{name: value for name, value in row.items() if name not in NEW_COLUMNS} for row in rows]
     rows = [{REPORT_COLUMNS.get(name, name): value for name, value in row.items()} for row in rows]
     rows.sort(key=lambda row: (str(row["source"]), str(row["output"])))
     reasons = "\n".join(str(row["reason"]) for row in rows)
-    columns = [REPORT_COLUMNS.get(name, name) for name in next(csv.reader([text.splitlines()[0]]))]
+    names = next(csv.reader([text.splitlines()[0]]))
+    columns = [REPORT_COLUMNS.get(name, name) for name in names if name not in NEW_COLUMNS]
     counted = [{name: value for name, value in row.items() if name not in UNTIMED} for row in rows]
     return {"rows": counted, "columns": columns if suffix == ".csv" else sorted(rows[0]), "text": reasons}
 

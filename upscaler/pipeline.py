@@ -175,8 +175,6 @@ class Pipeline:
             picture = replace(picture, pixels=canvas)
 
         lr_rmse = max(step.lr_rmse.levels for step in steps)
-        if estimate.denoise:
-            log.info("noise and compression were removed before enlarging, by a share of %.2f.", estimate.denoise)
         log.info("shrunk back, the result differs from its source by %.2f of 255 levels.", lr_rmse)
         return replace(picture, lr_rmse=lr_rmse)
 
@@ -279,6 +277,10 @@ class Pipeline:
         """Returns the passes of an estimate with their engines. Results between passes have 16 bits."""
         last = len(estimate.plans) - 1
         results = [*(plan.size for plan in estimate.plans[1:]), estimate.result]
+        if estimate.wear is not None:
+            log.info("%s", estimate.wear)
+        if estimate.denoise:
+            log.info("noise and compression are removed before enlarging, by a share of up to %.2f.", estimate.denoise)
         found = []
         for index, (plan, result) in enumerate(zip(estimate.plans, results, strict=True)):
             depth = picture.depth if index == last else 16

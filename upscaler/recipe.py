@@ -60,7 +60,8 @@ class Recipe:
     generated: Size
     """Size of the picture before it was enlarged."""
     upscaler: Mapping[str, Any] | None
-    """Settings of the upscaler, and "target" with the fields of `target.Target`; None: the picture was not enlarged."""
+    """Settings of the upscaler, "target" with the fields of `target.Target`, and "denoised", the share of noise and
+    compression that was removed; None: the picture was not enlarged."""
     size: Size
     """Size of the finished picture."""
     versions: Mapping[str, str]

@@ -9,10 +9,12 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from tests.cli.conftest import Run, sizes
+from tests.pictures import sample
 
 L = ("-m", "lanczos")
 
@@ -279,6 +281,19 @@ def test_folders_are_filtered_and_results_named(run: Run, here: Path) -> None:
     done = run(".", *L, "--width", "90", "-o", "out", "--name", "{stem}-{scale}{suffix}")
     assert done.code == 2
     assert done.err.startswith("error: --name ")
+
+
+def test_messages_and_the_report_say_what_was_measured_and_removed(run: Run, here: Path) -> None:
+    clean = np.uint8(np.rint(255 * sample("coffee.jpg")[:96:2, :128:2]))
+    noisy = np.uint8(np.clip(clean + np.random.default_rng(0).normal(0, 15, clean.shape), 0, 255))
+    for name, pixels in (("in/clean.png", clean), ("in/noisy.png", noisy)):
+        (here / "in").mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(here / name)
+    done = run("in", "-o", "out", "-m", "photo-fast", "--denoise", "auto", "-v", "--report", "report.json")
+    rows = {Path(row["source"]).name: row["denoise"] for row in json.loads((here / "report.json").read_text())}
+    assert rows == {"clean.png": 0, "noisy.png": 1}
+    assert done.err.count("noise in the flattest places") == 2
+    assert done.err.count("are removed before enlarging, by a share of up to 1.00") == 1
 
 
 def test_report_has_a_row_for_every_picture(run: Run, here: Path) -> None:

@@ -188,7 +188,8 @@ class GenerateStages(Stages):
         assert task.recipe is not None
         estimate = prepare(self.pipeline, task.picture, self.target)
         codecs.check(task.job.output, self.encode_options(task.job.options), estimate.result)
-        made = replace(task.recipe, upscaler=self.upscaler_settings, size=estimate.result)
+        settings = {**(self.upscaler_settings or {}), "denoised": estimate.denoise}
+        made = replace(task.recipe, upscaler=settings, size=estimate.result)
         return self.enlarge(replace(task, estimate=estimate, recipe=made))
 
 

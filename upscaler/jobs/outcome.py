@@ -49,6 +49,8 @@ class Outcome:
     """The time for reading, computing and writing, without waiting."""
     lr_rmse: float | None = None
     """See `Picture.lr_rmse`."""
+    denoise: float | None = None
+    """See `Estimate.denoise`; None if nothing was made."""
     was_done: bool = False
     """Whether an earlier run has made the output, and this one would make the same."""
     skipped: str | None = None

@@ -14,7 +14,7 @@ from ..files import atomic_write
 from ..inputs.filters import Skipped
 from .outcome import Outcome
 
-COLUMNS = ("source", "output", "outcome", "width", "height", "seconds", "lr_rmse", "reason")
+COLUMNS = ("source", "output", "outcome", "width", "height", "seconds", "lr_rmse", "denoise", "reason")
 
 KINDS = ("made", "done before", "failed", "skipped")
 
@@ -75,5 +75,6 @@ def _row(outcome: Outcome) -> dict[str, object]:
         "height": size.height if size else "",
         "seconds": round(outcome.seconds, 3),
         "lr_rmse": "" if outcome.lr_rmse is None else round(outcome.lr_rmse, 3),
+        "denoise": "" if outcome.denoise is None else round(outcome.denoise, 3),
         "reason": outcome.error or outcome.skipped or "",
     }

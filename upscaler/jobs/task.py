@@ -113,6 +113,7 @@ class Task:
             size=self.size,
             seconds=self.seconds,
             lr_rmse=self.lr_rmse,
+            denoise=self.estimate.denoise if self.is_made and self.estimate else None,
             was_done=self.was_done,
             skipped=self.skipped,
             estimate=self.estimate,

@@ -65,6 +65,13 @@ class Wear:
         """The largest of `shares`; 0 for a clean picture."""
         return float(self.shares.max())
 
+    def __str__(self) -> str:
+        quality = "none" if self.quality is None else f"quality {self.quality}"
+        return (
+            f"noise in the flattest places: {self.luma:.1f} levels of brightness, {self.chroma:.1f} of colour; "
+            f"compression: {quality}."
+        )
+
 
 def measure_wear(pixels: PixelArray, quality: int | None = None) -> Wear:
     """Measures a picture, (height, width, 1 or 3). `quality`: see `Picture.quality`."""

@@ -123,6 +123,7 @@ def _run_worker(parent: Connection, environment: dict[str, str]) -> None:
 
     stages, level = parent.recv()
     serve(stages, receive_tasks(), level, tell)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # while Python ends, an exception in a handler would be printed
 
 
 def _explain_end(process: SpawnProcess) -> str:
