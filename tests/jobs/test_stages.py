@@ -1,6 +1,8 @@
 """Small pictures of one run share batches and come out as they would alone; what is read, and what is refused."""
 
+import json
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,16 +11,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.fake_gpu import pretend
 from tests.networks import tiny_compact
 from upscaler import Picture, PictureError, Target, codecs
 from upscaler.arrays import FloatArray
 from upscaler.codecs import EncodeOptions
 from upscaler.engines.network import NetworkEngine
 from upscaler.inputs.discover import Job, find_jobs
+from upscaler.jobs import report, stage_queues
 from upscaler.jobs.batch import run
 from upscaler.jobs.stages import read
 from upscaler.pipeline import Pipeline, PipelineOptions
 from upscaler.progress import ProgressCallback
+
+from .work import tree
 
 COUNT = 24
 
@@ -77,6 +83,41 @@ def test_small_pictures_share_batches_and_come_out_as_if_alone(
     for name, picture in alone.items():
         difference = np.abs(picture.pixels.astype(int) - shared[name].pixels)
         assert difference.max() <= 1, name
+
+
+def test_as_many_threads_as_there_are_make_the_same_files_and_report(
+    sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (sources / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n but no picture")
+    monkeypatch.chdir(tmp_path)
+    pipeline = Pipeline(str(tiny_compact(tmp_path)))
+    batches: list[list[int]] = []
+    run_tiles = NetworkEngine.run
+
+    def counted(self: NetworkEngine, tiles: FloatArray) -> FloatArray:
+        batches[-1].append(len(tiles))
+        return run_tiles(self, tiles)
+
+    def make(readers: int, writers: int) -> tuple[dict[str, str], list[dict[str, str]]]:
+        monkeypatch.setattr(stage_queues, "WRITERS", min(writers, 2))
+        monkeypatch.setattr(stage_queues, "count_threads", lambda: (readers, writers))
+        shutil.rmtree("out", ignore_errors=True)
+        batches.append([])
+        found = find_jobs(["in"], "out/", EncodeOptions(), "")
+        outcomes = list(run(pipeline, found.jobs, Target(scale=2), folder=found.folder))
+        report.write(Path("report.json"), outcomes, ())
+        rows = [{**row, "seconds": ""} for row in json.loads(Path("report.json").read_text())]
+        return tree(Path("out")), sorted(rows, key=lambda row: str(row["source"]))
+
+    with pretend("cuda"):
+        pipeline.estimate(Picture.from_array(np.zeros((8, 8, 3), np.uint8)))
+        monkeypatch.setattr(NetworkEngine, "run", counted)
+        first = make(1, 1)
+        assert len(first[0]) == COUNT
+        assert [row["outcome"] for row in first[1]].count("failed") == 1
+        assert make(3, 8) == first
+    assert batches[0] == batches[1]
+    assert max(batches[0]) > 10
 
 
 def test_a_result_that_its_format_cannot_hold_is_refused_before_it_is_computed(

@@ -81,6 +81,11 @@ class Task:
         return (None, 1) if self.estimate is None else (self.estimate.batch_key, self.estimate.max_batch)
 
     @property
+    def uses_gpu(self) -> bool:
+        """Whether something other than the CPU computes the picture."""
+        return self.estimate is not None and self.estimate.engine.device != "cpu"
+
+    @property
     def bytes(self) -> int:
         """The memory that the task takes while it waits."""
         return OVERHEAD + (0 if self.picture is None else self.picture.pixels.nbytes)

@@ -16,6 +16,7 @@ from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
+from ..stage_queues import count_processors
 from ..stages import Stages
 from ..task import Task
 from .messages import Died, Event, Message
@@ -87,8 +88,7 @@ class Processes:
 
 def _share_machine(devices: Sequence[str]) -> dict[str, str]:
     """Returns the environment in which workers on these devices take their share each of processors and memory."""
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = os.environ.get("OMP_NUM_THREADS", str(max(processors // len(devices), 1)))
+    threads = os.environ.get("OMP_NUM_THREADS", str(max(count_processors() // len(devices), 1)))
     return {
         "OMP_NUM_THREADS": threads,
         "OPENCV_FOR_THREADS_NUM": threads,
