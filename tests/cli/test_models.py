@@ -53,6 +53,11 @@ def test_list_of_what_is_here_holds_what_needs_no_fetching(run: Run) -> None:
     assert "ultrasharp" not in names
 
 
+def test_models_alone_asks_for_a_command(run: Run) -> None:
+    done = run("models")
+    assert (done.code, done.err) == (2, "error: Missing command. See upscaler models --help.\n")
+
+
 def test_show_says_licence_address_hash_and_reach(run: Run) -> None:
     done = run("models", "show", "RealESRGAN_x2plus")
     text = done.out.decode()

@@ -16,9 +16,7 @@ from .options_in_text import sentence
 if TYPE_CHECKING:
     from ..catalog import Model
 
-app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="The models there are: list them, fetch, import or remove them."
-)
+app = typer.Typer(rich_markup_mode=None, help="The models there are: list them, fetch, import or remove them.")
 
 
 def _names(help: str) -> Any:
