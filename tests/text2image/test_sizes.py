@@ -62,3 +62,11 @@ def test_picture_to_begin_with_is_neither_stretched_nor_transparent() -> None:
 def test_grey_picture_to_begin_with_gets_three_channels() -> None:
     pixels = np.full((10, 10, 1), 0x8080, np.uint16)
     assert np.allclose(fit_image(Picture(pixels), Size(64, 64)), 0x8080 / 65535, atol=1e-6)
+
+
+def test_images_of_any_proportions_fit_whatever_their_numbers_round_to() -> None:
+    for width, height in ((100, 70), (70, 100), (101, 77), (333, 250), (64, 64)):
+        own = Picture(np.full((height, width, 3), 128, np.uint8))
+        for side in range(64, 320, 7):
+            size = Size(round(side * math.sqrt(width / height)), round(side / math.sqrt(width / height)))
+            assert fit_image(own, size).shape == (size.height, size.width, 3)

@@ -80,6 +80,6 @@ def fit_image(picture: Picture, size: Size) -> FloatArray:
     own = picture.size
     factor = min(own.width / size.width, own.height / size.height)
     width, height = size.width * factor, size.height * factor
-    left, top = (own.width - width) / 2, (own.height - height) / 2
-    fitting = resize(colour, size, (left, top, left + width, top + height))
+    left, top = max((own.width - width) / 2, 0), max((own.height - height) / 2, 0)  # rounding gives -1e-14
+    fitting = resize(colour, size, (left, top, min(left + width, own.width), min(top + height, own.height)))
     return np.array(np.broadcast_to(fitting.clip(0, 1), (size.height, size.width, 3)))
