@@ -1,5 +1,7 @@
 """Sizes that models can make, for sizes that pictures shall have; pictures to begin with."""
 
+import math
+
 import numpy as np
 import pytest
 
