@@ -1,5 +1,6 @@
 """Compares a folder as one job with the bare network on the same pixels, with a loop over commands, with Real-ESRGAN's
-script; `--flat` instead measures whether memory stays the same as pictures pass.
+script on the same device in the same precision; `--flat` instead measures whether memory stays the same as pictures
+pass.
 
 The pictures are crops of the samples, the same at each run. Job, bare network and rival take turns, so that a machine
 whose speed drifts is the same for all; the ratios are medians over the rounds. Prints a table and writes JSON. See
@@ -39,6 +40,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, help="of the pictures (default: 200, with --flat 10000)")
     parser.add_argument("--model", help="default: photo, with --flat lanczos")
+    parser.add_argument("--device", help="default: the best there is")
+    parser.add_argument("--precision", help="default: auto; on a CPU with --rival fp32, which the rival computes in")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--calls", type=int, default=5, help="pictures of the loop over commands; 0 leaves it out")
     parser.add_argument("--rival", type=Path, help="the Python of an environment that has Real-ESRGAN; see README.md")
@@ -87,13 +90,18 @@ def make_mixed(folder: Path, count: int) -> None:
 
 def compare(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Seconds of each contestant for all pictures, and their ratios to the job."""
-    from upscaler.pipeline import Pipeline
+    from upscaler.device import pick_device
+    from upscaler.pipeline import Pipeline, PipelineOptions
 
     sources = sorted((folder / "sources").iterdir())
-    pipeline = Pipeline(arguments.model or "photo")
+    device = pick_device(arguments.device)
+    precision = arguments.precision or ("fp32" if arguments.rival and device.type == "cpu" else "auto")
+    pipeline = Pipeline(arguments.model or "photo", PipelineOptions(device=str(device), precision=precision))
+    computed_in = pipeline.estimate(np.zeros((64, 64, 3), np.uint8)).engine.precision
     contestants = {"the job": job(pipeline, folder), "the bare network": bare(pipeline, sources)}
     if arguments.rival:
-        contestants["Real-ESRGAN's script loop"] = rival(arguments.rival, pipeline.model, folder)
+        place = {"device": str(device), "precision": computed_in}
+        contestants["Real-ESRGAN's script loop"] = rival(arguments.rival, pipeline.model, folder, place)
     for run in contestants.values():
         run()
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
@@ -103,16 +111,17 @@ def compare(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.calls:
         some = sources[:: max(len(sources) // arguments.calls, 1)][: arguments.calls]
         name = f"a loop over commands, from {len(some)} pictures"
-        seconds[name] = [commands(pipeline.model.name, some, folder) * len(sources) / len(some)]
-    print(
-        f"{pipeline.model.name}, {len(sources)} pictures\n{'pictures/s':>11}  {'seconds':>8}  {'ratio to the job':>17}"
-    )
+        options = ["-m", pipeline.model.name, "--device", str(device), "--precision", precision]
+        seconds[name] = [commands(options, some, folder) * len(sources) / len(some)]
+    print(f"{pipeline.model.name}, {len(sources)} pictures, {computed_in} on {device}")
+    print(f"{'pictures/s':>11}  {'seconds':>8}  {'ratio to the job':>17}")
     ratios = {}
     for name, values in seconds.items():
         ratios[name] = statistics.median(value / own for value, own in zip(values, seconds["the job"], strict=False))
         median = statistics.median(values)
         print(f"{len(sources) / median:11.2f}  {median:8.2f}  {ratios[name]:17.3f}  {name}")
-    return {"model": pipeline.model.name, "pictures": len(sources), "seconds": seconds, "ratios": ratios}
+    about = {"model": pipeline.model.name, "device": str(device), "precision": computed_in, "pictures": len(sources)}
+    return {**about, "seconds": seconds, "ratios": ratios}
 
 
 def job(pipeline: Any, folder: Path) -> Callable[[], float]:
@@ -139,19 +148,17 @@ def job(pipeline: Any, folder: Path) -> Callable[[], float]:
 def bare(pipeline: Any, sources: list[Path]) -> Callable[[], float]:
     """The job's own engines on the job's own tiles, all of which have been cut before."""
     from upscaler import codecs
-    from upscaler.engines import engine_for
-    from upscaler.pipeline import _computes_alpha, _layers
+    from upscaler.pipeline import _layers
     from upscaler.tiling import cut
 
-    engine = engine_for(pipeline.model)
     work = []
     for source in sources:
         picture = codecs.decode(source)
         layers = _layers(picture, None)
-        for plan in pipeline.estimate(picture).plans:
-            for layer in (layer for layer in layers if not layer.is_alpha or _computes_alpha(picture, plan)):
+        for step in pipeline._passes(picture, pipeline.estimate(picture)):
+            for layer in (layer for layer in layers if not layer.is_alpha or step.computes_alpha(picture)):
                 pixels = layer.pixels if layer.pixels.shape[2] == 3 else np.repeat(layer.pixels, 3, axis=2)
-                work += [(engine, batch.pixels) for batch in cut(pixels, plan)]
+                work += [(step.engine, batch.pixels) for batch in cut(pixels, step.plan)]
 
     def run() -> float:
         start = time.perf_counter()
@@ -162,17 +169,17 @@ def bare(pipeline: Any, sources: list[Path]) -> Callable[[], float]:
     return run
 
 
-def commands(model: str, sources: list[Path], folder: Path) -> float:
+def commands(options: list[str], sources: list[Path], folder: Path) -> float:
     """Seconds of one `upscaler` process for each picture, one after the other."""
     with tempfile.TemporaryDirectory(dir=folder) as results:
         start = time.perf_counter()
         for source in sources:
-            command = [sys.executable, "-m", "upscaler", str(source), "-m", model, "-o", f"{results}/", "--quiet"]
+            command = [sys.executable, "-m", "upscaler", str(source), *options, "-o", f"{results}/", "--quiet"]
             subprocess.run(command, check=True, cwd=ROOT)
         return time.perf_counter() - start
 
 
-def rival(python: Path, model: Any, folder: Path) -> Callable[[], float]:
+def rival(python: Path, model: Any, folder: Path, place: dict[str, str]) -> Callable[[], float]:
     """The loop in a process of its own; the network's kind and sizes are read from its weights."""
     from safetensors import safe_open
 
@@ -191,6 +198,7 @@ def rival(python: Path, model: Any, folder: Path) -> Callable[[], float]:
         "sources": str(folder / "sources"),
         "tile": 0,
         "tile_pad": 10,
+        **place,
     }
     command = [str(python), __file__, "--loop", json.dumps(task)]
 

@@ -11,6 +11,8 @@ standard input:
      "tile": 256,                       0: the whole picture at once
      "tile_pad": 10,
      "repeats": 3,
+     "device": "cuda:0",                optional; the CPU
+     "precision": "fp16",               optional; "fp32", or "fp16", which the class calls half
      "output": "result.npy"}            optional; uint8, RGB
 
 The answer is one line of JSON: {"seconds": [one per repeat], "peak_rss_mb": MiB of this process at its highest}.
@@ -34,6 +36,9 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from torchvision.transforms import functional
+
+PRECISIONS = ("fp32", "fp16")
+"""Those that the class computes in."""
 
 
 def supply_functional_tensor() -> None:
@@ -69,9 +74,12 @@ def build_network(network: dict[str, Any]) -> torch.nn.Module:
 
 
 def build_rival(job: dict[str, Any]) -> Any:
-    """The loaded `RealESRGANer`: float32, on the CPU, every setting the job does not name at its default."""
+    """The loaded `RealESRGANer`: every setting the job does not name at its default, on the CPU in float32."""
     from realesrgan import RealESRGANer
 
+    precision = job.get("precision", "fp32")
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision: the class does not compute in {precision}. Give {' or '.join(PRECISIONS)}.")
     # The class only reads a .pth that holds its parameters under "params".
     with tempfile.TemporaryDirectory() as folder:
         wrapped = Path(folder, "wrapped.pth")
@@ -82,8 +90,8 @@ def build_rival(job: dict[str, Any]) -> Any:
             model=build_network(job["network"]),
             tile=job["tile"],
             tile_pad=job["tile_pad"],
-            half=False,
-            device=torch.device("cpu"),
+            half=precision == "fp16",
+            device=torch.device(job.get("device", "cpu")),
         )
 
 

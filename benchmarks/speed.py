@@ -1,7 +1,8 @@
 """Compares speed side by side in one run: ours, the bare network on the same tiles, and Real-ESRGAN's own class.
 
-Every round runs each contestant once, in turn, so that a machine whose speed drifts is the same for all; the ratios are
-medians over the rounds. Prints a table and writes JSON. See README.md beside this file.
+Real-ESRGAN's class computes on the same device as ours, in each of our precisions that it knows. Every round runs each
+contestant once, in turn, so that a machine whose speed drifts is the same for all; the ratios are medians over the
+rounds. Prints a table and writes JSON. See README.md beside this file.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -22,6 +24,7 @@ from safetensors.torch import save_file
 from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
 
 from upscaler import Upscaler, catalog, codecs
+from upscaler.device import pick_device
 from upscaler.engines import engine_for
 from upscaler.tiling import cut
 
@@ -50,7 +53,7 @@ def main() -> None:
         ):
             contestants = ours(weights, picture, arguments.device)
             if arguments.rival:
-                for tile in (0, 256):
+                for precision, tile in product(rival_precisions(contestants), (0, 256)):
                     job = {
                         "weights": str(weights),
                         "network": {"kind": "compact", "features": features, "convolutions": convolutions, "scale": 4},
@@ -58,12 +61,19 @@ def main() -> None:
                         "tile": tile,
                         "tile_pad": 10,
                         "repeats": 1,
+                        "device": str(pick_device(arguments.device)),
+                        "precision": precision,
                     }
-                    label = f"Real-ESRGAN's class, {f'tiles of {tile}' if tile else 'whole'}"
+                    label = f"Real-ESRGAN's class, {f'tiles of {tile}' if tile else 'whole'}, {precision}"
                     contestants[label] = lambda job=job: rival(arguments.rival, job)
             report[title] = compare(title, contestants, arguments.rounds)
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps({"size": arguments.size, "seconds": report}, indent=1))
+
+
+def rival_precisions(contestants: dict[str, Callable[[], float]]) -> list[str]:
+    """Returns the precisions of ours in which the rival computes, too: float32, and half precision on a GPU."""
+    return [precision for precision in ("fp32", "fp16") if f"ours, {precision}" in contestants]
 
 
 def lively_network(folder: Path) -> Path:
@@ -96,7 +106,7 @@ def ours(weights: Path, picture: np.ndarray, device: str | None) -> dict[str, Ca
             lambda engine=engine, batches=batches: [engine.run(batch) for batch in batches]
         )
         tiles = [torch.from_numpy(batch).permute(0, 3, 1, 2).to(info.device, dtype) for batch in batches]
-        network = engine._computation.network  # noqa: SLF001: the bare network is what the engine is compared with
+        network = engine._computation.network  # the bare network is what the engine is compared with
         label = f"bare network, same {plan.count} tiles of {plan.tile}, {info.precision}"
         found[label] = timed(lambda network=network, tiles=tiles: bare(network, tiles))
         whole = torch.from_numpy(np.float32(picture[None]) / 255).permute(0, 3, 1, 2).to(info.device, dtype)
@@ -136,11 +146,16 @@ def compare(title: str, contestants: dict[str, Callable[[], float]], rounds: int
         for name, run in contestants.items():
             seconds[name].append(run())
     first = next(iter(seconds.values()))
-    print(f"\n{title}\n{'seconds (median, min..max)':>30}  {'ratio to the first':>18}")
+    print(f"\n{title}\n{'seconds (median, min..max)':>30}  {'ratio to ours,':>18}  {'ratio to':>12}")
+    print(f"{'':30}  {'same precision':>18}  {'the first':>12}")
     for name, values in seconds.items():
-        ratio = statistics.median(value / own for value, own in zip(values, first, strict=True))
+        ours_alike = seconds[f"ours, {name.rpartition(', ')[2]}"]
+        alike, ratio = (
+            statistics.median(value / own for value, own in zip(values, base, strict=True))
+            for base in (ours_alike, first)
+        )
         spread = f"{statistics.median(values):8.3f}  {min(values):.3f}..{max(values):.3f}"
-        print(f"{spread:>30}  {ratio:18.2f}  {name}")
+        print(f"{spread:>30}  {alike:18.2f}  {ratio:12.2f}  {name}")
     return seconds
 
 
