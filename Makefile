@@ -15,8 +15,8 @@ demo: $(VENV)/.installed ## set up, and make a sample four times larger
 test: $(VENV)/.installed-for-tests lint ## set up, and pass lint, types and tests
 	$(PYTEST)
 
-sweep: $(VENV)/.installed-for-tests ## what of the sweep over all architectures takes long
-	$(PYTEST) -m slow tests/engines
+sweep: $(VENV)/.installed-for-tests ## what of the sweep over all architectures takes long, and the checks for a GPU, dry
+	$(PYTEST) -m slow tests/engines tests/benchmarks
 
 lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .
