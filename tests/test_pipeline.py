@@ -12,6 +12,7 @@ import torch
 
 import upscaler
 from tests.diffusion.tiny import build_x4
+from tests.fake_gpu import pretend
 from tests.networks import tiny_compact
 from tests.pictures import ALL, PHOTOS, SAMPLES, sample
 from upscaler import EngineError, Metadata, Paper, Picture, PictureError, PlanError, Size, Target, Upscaler, codecs
@@ -260,10 +261,10 @@ def test_pictures_are_computed_alone_where_a_batch_fails(tmp_path: Path, monkeyp
         return run_tiles(self, tiles)
 
     monkeypatch.setattr(NetworkEngine, "run", one_at_a_time)
-    tiles = pipeline.compute_tiles(pictures, estimates)
-    for picture, estimate, tile in zip(pictures, estimates, tiles, strict=True):
-        assert tile is not None
-        shared = pipeline.run(picture, estimate=estimate, tile=tile)
+    computed = pipeline.compute_tiles(pictures, estimates)
+    for picture, estimate, tiles in zip(pictures, estimates, computed, strict=True):
+        assert len(tiles) == 1
+        shared = pipeline.run(picture, estimate=estimate, tiles=tiles)
         assert np.array_equal(shared.pixels, pipeline.run(picture).pixels)
 
 
@@ -274,6 +275,41 @@ def test_pictures_of_several_tiles_or_passes_are_not_computed_together(tmp_path:
     assert pipeline.estimate(large).batch_key is None
     assert pipeline.estimate(small, Target(scale=4)).batch_key is None
     assert Pipeline(str(tiny_compact(tmp_path)), PipelineOptions(device="cpu")).estimate(small).batch_key is None
+
+
+def test_pictures_to_be_cleaned_are_cleaned_and_enlarged_in_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(0)
+    noisy = [random.integers(60, 190, (40, 48, channels), np.uint8) for channels in (3, 3, 4, 3)]
+    noisy[1][:] = noisy[1][:, :, :1]
+    noisy.append(noisy[3].astype(np.uint16) * 257)
+    pictures = [Picture.from_array(pixels) for pixels in noisy]
+    batches: list[tuple[int, ...]] = []
+    run_tiles = NetworkEngine.run
+
+    def counted(self: NetworkEngine, tiles: FloatArray) -> FloatArray:
+        batches.append(tiles.shape)
+        return run_tiles(self, tiles)
+
+    with pretend("cuda"):
+        pipeline = Pipeline(str(tiny_compact(tmp_path)), PipelineOptions(denoise=0.7, precision="fp32"))
+        estimates = [pipeline.estimate(picture) for picture in pictures]
+        assert len(estimates[0].plans) == 2
+        keys = [estimate.batch_key for estimate in estimates]
+        assert keys[0] is not None
+        assert keys == [keys[0]] * 4 + keys[4:]
+        assert keys[4] not in (None, keys[0]), "its precision may be another one"
+        alone = [pipeline.run(picture) for picture in pictures[:4]]
+        monkeypatch.setattr(NetworkEngine, "run", counted)
+        computed = pipeline.compute_tiles(pictures[:4], estimates[:4])
+        assert [shape[0] for shape in batches] == [4, 4]
+        monkeypatch.setattr(NetworkEngine, "run", run_tiles)
+        for picture, estimate, tiles, right in zip(pictures, estimates, computed, alone, strict=False):
+            assert len(tiles) == 2
+            shared = pipeline.run(picture, estimate=estimate, tiles=tiles).pixels
+            assert shared.dtype == np.uint8
+            assert np.abs(shared.astype(int) - right.pixels).max() <= 1
 
 
 def test_a_picture_that_cannot_be_computed_does_not_take_the_others_with_it(
@@ -292,9 +328,9 @@ def test_a_picture_that_cannot_be_computed_does_not_take_the_others_with_it(
 
     monkeypatch.setattr(NetworkEngine, "run", not_bright)
     dark, bright = pipeline.compute_tiles(pictures, estimates)
-    assert np.array_equal(pipeline.run(pictures[0], estimate=estimates[0], tile=dark).pixels, right)
+    assert np.array_equal(pipeline.run(pictures[0], estimate=estimates[0], tiles=dark).pixels, right)
     with pytest.raises(EngineError, match="too bright"):
-        pipeline.run(pictures[1], estimate=estimates[1], tile=bright)
+        pipeline.run(pictures[1], estimate=estimates[1], tiles=bright)
 
 
 def test_a_pipeline_sent_elsewhere_makes_the_same_picture_and_takes_nothing_loaded_with_it(tmp_path: Path) -> None:

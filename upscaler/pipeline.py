@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -88,19 +89,20 @@ class Estimate:
     """The measured noise and compression, if that decides how much is removed."""
     dpi: int | None = None
     """Pixels an inch that the result is to be printed with. None keeps what the source says."""
+    depth: int = 8
+    """Bits a sample of the source: 8 or 16. Precisions may follow from it."""
 
     @property
     def max_batch(self) -> int:
         """How many small pictures with the same `batch_key` may be computed as one batch; 1 means each alone."""
-        first, *others = self.plans or (None,)
-        if isinstance(first, Plan) and first.count == 1 and not others and self.engine.channels == 3:
-            return first.max_batch
-        return 1
+        most = [plan.max_batch if isinstance(plan, Plan) and plan.count == 1 else 1 for plan in self.plans]
+        enlarges_once = len(most) == (2 if self.denoise else 1)
+        return min(most) if enlarges_once and self.engine.channels == 3 else 1
 
     @property
-    def batch_key(self) -> tuple[Size, str] | None:
+    def batch_key(self) -> tuple[int | Size, ...] | None:
         """Equal for pictures that may be computed in one batch. None for a picture that is computed alone."""
-        return None if self.max_batch == 1 else (self.plans[0].tile, self.engine.precision)
+        return None if self.max_batch == 1 else (self.depth, *(plan.tile for plan in self.plans))
 
 
 class Pipeline:
@@ -123,7 +125,7 @@ class Pipeline:
         target: Target | None = None,
         *,
         estimate: Estimate | None = None,
-        tile: Tile | None = None,
+        tiles: Sequence[Tile] = (),
         progress: ProgressCallback | None = None,
         **reading: Unpack[Reading],
     ) -> Picture:
@@ -132,9 +134,9 @@ class Pipeline:
         It decodes the source, plans its passes, and in each pass cuts the picture into tiles, runs them, blends them,
         holds the result to the source, and brings it to its size and depth. `codecs.encode` writes what it returns.
 
-        `estimate`: what `self.estimate(source, target)` returned, if it was asked before. `tile`: the picture's only
-        tile if `compute_tiles` has computed it. `progress` counts tiles, and steps of diffusion models. `reading`: see
-        `codecs.decode`. Raises PictureError, PlanError, ModelError, EngineError, OutputError.
+        `estimate`: what `self.estimate(source, target)` returned, if it was asked before. `tiles`: the only one of each
+        pass, if `compute_tiles` has computed them. `progress` counts tiles, and steps of diffusion models. `reading`:
+        see `codecs.decode`. Raises PictureError, PlanError, ModelError, EngineError, OutputError.
         """
         workspace = reading.setdefault("workspace", self.options.workspace)
         picture = codecs.decode(source, **reading)
@@ -146,7 +148,7 @@ class Pipeline:
 
         steps = self._passes(picture, estimate)
         advance = _count(progress, sum(step.plan.count * (1 + step.computes_alpha(picture)) for step in steps))
-        for step in steps:
+        for step, tile in zip(steps, tiles or repeat(None), strict=False):
             engine, plan = step.engine, step.plan
             canvas = _canvas(picture, step.result, step.depth, workspace)
             for layer in _layers(picture, workspace):
@@ -154,15 +156,14 @@ class Pipeline:
                 if layer.is_alpha and not step.computes_alpha(picture):
                     write_bands(resize_bands(cut_bands(pixels), picture.size, step.result), part)
                     continue
-
                 if isinstance(plan, ImagePlan):
                     assert engines.is_image_engine(engine)
                     bands = engine.run(pixels, plan, advance)
                 else:
                     assert not engines.is_image_engine(engine)
                     batches = tiling.cut(pixels, plan)
-                    tiles = engines.run_checked(engines.adapt_channels(engine, pixels.shape[2]), batches)
-                    bands = tiling.blend(_report(tiles if tile is None or layer.is_alpha else [tile], advance), plan)
+                    computed = engines.run_checked(engines.adapt_channels(engine, pixels.shape[2]), batches)
+                    bands = tiling.blend(_report(computed if tile is None or layer.is_alpha else [tile], advance), plan)
 
                 if layer.is_alpha:
                     bands = within_source(bands, pixels, plan.scale)
@@ -175,7 +176,8 @@ class Pipeline:
             picture = replace(picture, pixels=canvas)
 
         lr_rmse = max(step.lr_rmse.levels for step in steps)
-        log.info("shrunk back, the result differs from its source by %.2f of 255 levels.", lr_rmse)
+        if steps[-1].share is None:
+            log.info("shrunk back, the result differs from its source by %.2f of 255 levels.", lr_rmse)
         return replace(picture, lr_rmse=lr_rmse)
 
     def estimate(self, source: Source, target: Target | None = None) -> Estimate:
@@ -202,36 +204,43 @@ class Pipeline:
             plans.append(self._plan(self._engines.refiner(), result))
         memory = max((plan.memory for plan in plans), default=0)
         dpi = None if target.print is None else target.print.dpi
-        return Estimate(picture.size, result, tuple(plans), info, memory, denoise, wear, dpi)
+        return Estimate(picture.size, result, tuple(plans), info, memory, denoise, wear, dpi, picture.depth)
 
-    def compute_tiles(self, pictures: Sequence[Picture], estimates: Sequence[Estimate]) -> list[Tile | None]:
-        """Computes the tiles of several small pictures as one batch, for `run` to take.
+    def compute_tiles(self, pictures: Sequence[Picture], estimates: Sequence[Estimate]) -> list[list[Tile]]:
+        """Computes the tiles of several small pictures as one batch in each pass, for `run` to take.
 
-        All estimates have the same `batch_key`, which is not None. When a tile cannot be computed, all are None, and
+        All estimates have the same `batch_key`, which is not None. When a tile cannot be computed, there are none, and
         `run` finds out which picture is at fault.
         """
-        engine = self._engines.enlarger(pictures[0].depth)
-        assert not engines.is_image_engine(engine)
-        colours = [_layers(picture, None)[-1].pixels for picture in pictures]
-        batches: list[Batch] = []
-        for pixels, estimate in zip(colours, estimates, strict=True):
-            plan = estimate.plans[0]
-            assert isinstance(plan, Plan)
-            batches += tiling.cut(pixels, plan)
-        shape = (*batches[0].pixels.shape[1:3], engine.info.channels)
-        regions = tuple(region for batch in batches for region in batch.regions)
-        batch = Batch(regions, np.stack([np.broadcast_to(batch.pixels[0], shape) for batch in batches]))
-        try:
-            tiles = list(engines.run_checked(engine, [batch]))
-        except DeviceLost:
-            raise
-        except EngineError as error:
-            log.info("%d small pictures cannot be computed together (%s).", len(pictures), error)
-            return [None] * len(pictures)
-        return [
-            Tile(tile.region, engines.reduce_channels(tile.pixels, pixels.shape[2]))
-            for tile, pixels in zip(tiles, colours, strict=True)
-        ]
+        found: list[list[Tile]] = [[] for _ in pictures]
+        for index, step in enumerate(self._passes(pictures[0], estimates[0])):
+            if index:  # enlarge what has been cleaned
+                firsts = [replace(each, plans=each.plans[:index], result=each.source) for each in estimates]
+                pictures = [
+                    self.run(picture, estimate=first, tiles=tiles)
+                    for picture, first, tiles in zip(pictures, firsts, found, strict=True)
+                ]
+            engine = step.engine
+            assert not engines.is_image_engine(engine)
+            colours = [_layers(picture, None)[-1].pixels for picture in pictures]
+            batches: list[Batch] = []
+            for pixels, estimate in zip(colours, estimates, strict=True):
+                plan = estimate.plans[index]
+                assert isinstance(plan, Plan)
+                batches += tiling.cut(pixels, plan)
+            shape = (*batches[0].pixels.shape[1:3], engine.info.channels)
+            regions = tuple(region for batch in batches for region in batch.regions)
+            batch = Batch(regions, np.stack([np.broadcast_to(batch.pixels[0], shape) for batch in batches]))
+            try:
+                computed = list(engines.run_checked(engine, [batch]))
+            except DeviceLost:
+                raise
+            except EngineError as error:
+                log.info("%d small pictures cannot be computed together (%s).", len(pictures), error)
+                return [[] for _ in pictures]
+            for tiles, tile, pixels in zip(found, computed, colours, strict=True):
+                tiles.append(Tile(tile.region, engines.reduce_channels(tile.pixels, pixels.shape[2])))
+        return found
 
     def on(self, device: str | None, model: Model | None = None) -> Pipeline:
         """Returns a pipeline for another device with the same options, nothing loaded. `model`: the same, if its file

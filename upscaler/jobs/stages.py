@@ -10,7 +10,7 @@ import os
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -100,14 +100,14 @@ class Stages(ABC):
         """Returns the options for a part, which may always be written; the tracker checks what its output replaces."""
         return options if self.parts is None else replace(options, overwrite=True)
 
-    def enlarge(self, task: Task, tile: Tile | None = None) -> Task:
+    def enlarge(self, task: Task, tiles: Sequence[Tile] = ()) -> Task:
         """Runs the pipeline as `task.estimate` says."""
         assert self.pipeline is not None
         assert task.picture is not None
         result = self.pipeline.run(
             task.picture,
             estimate=task.estimate,
-            tile=tile,
+            tiles=tiles,
             progress=self.progress_of(task),
             workspace=self.workspace_of(task),
         )
@@ -165,10 +165,10 @@ class FileStages(Stages):
         start = time.perf_counter()
         pictures = [task.picture for task in tasks if task.picture is not None]
         estimates = [task.estimate for task in tasks if task.estimate is not None]
-        tiles = self.pipeline.compute_tiles(pictures, estimates)
+        computed = self.pipeline.compute_tiles(pictures, estimates)
         share = (time.perf_counter() - start) / len(tasks)
-        for task, tile in zip(tasks, tiles, strict=True):
-            yield self.guard(partial(self.enlarge, tile=tile), replace(task, seconds=task.seconds + share))
+        for task, tiles in zip(tasks, computed, strict=True):
+            yield self.guard(partial(self.enlarge, tiles=tiles), replace(task, seconds=task.seconds + share))
 
     def read(self, task: Task) -> Task:
         job = task.job
