@@ -18,21 +18,30 @@ LETTERS = 30
 """Of a caption: more are wider than a piece."""
 
 
+STRIP = {"chelsea.png": "clean", "astronaut.jpg": "noise 20", "camera.jpg": "grain", "coffee.jpg": "jpeg 25"}
+"""Samples and kinds of sources of the sheet that cards and the README show."""
+
+
 def write(folder: Path, results: dict[str, list[PixelArray]], cases: list[Case]) -> None:
-    """PNG files with the kinds as their names."""
+    """Writes PNG files with the kinds as their names, and strip.jpg."""
     folder.mkdir(parents=True, exist_ok=True)
-    for kind in dict.fromkeys(case.kind for case in cases):
-        chosen = [index for index, case in enumerate(cases) if case.kind == kind]
-        rows = []
-        for index in chosen:
-            case = cases[index]
-            top, left = busiest(case.truth)
-            shown = {"source": np.repeat(np.repeat(case.source, 4, 0), 4, 1)}
-            shown |= {model: pictures[index] for model, pictures in results.items()}
-            shown[Path(case.photo).stem] = case.truth
-            pieces = {name: each[top : top + PIECE, left : left + PIECE] for name, each in shown.items()}
-            rows.append(np.concatenate([captioned(piece, name) for name, piece in pieces.items()], axis=1))
-        Image.fromarray(np.concatenate(rows)).save(folder / f"{kind.replace(' ', '-')}.png")
+    pages: dict[str, list[PixelArray]] = {}
+    for index, case in enumerate(cases):
+        row = compare(case, {model: pictures[index] for model, pictures in results.items()})
+        pages.setdefault(case.kind.replace(" ", "-"), []).append(row)
+        if STRIP.get(case.photo) == case.kind:
+            pages.setdefault("strip", []).append(row)
+    for name, rows in pages.items():
+        page = Image.fromarray(np.concatenate(rows))
+        page.save(folder / ("strip.jpg" if name == "strip" else f"{name}.png"), quality=90)
+
+
+def compare(case: Case, results: dict[str, PixelArray]) -> PixelArray:
+    """Returns one row: the source, the results and the truth, where there is most detail."""
+    top, left = busiest(case.truth)
+    shown = {f"source, {case.kind}": np.repeat(np.repeat(case.source, 4, 0), 4, 1), **results, "truth": case.truth}
+    pieces = {name: each[top : top + PIECE, left : left + PIECE] for name, each in shown.items()}
+    return np.concatenate([captioned(piece, name) for name, piece in pieces.items()], axis=1)
 
 
 def busiest(truth: PixelArray) -> tuple[int, int]:

@@ -164,9 +164,9 @@ def jpeg(picture: PixelArray, random: Random, least: int, most: int) -> PixelArr
 
 KINDS: dict[Callable[[PixelArray, Random], Worn], float] = {
     untouched: 0.125,
-    noisy: 0.355,
-    compressed: 0.2,
-    shared: 0.16,
+    noisy: 0.275,
+    compressed: 0.25,
+    shared: 0.19,
     scanned: 0.08,
     dark: 0.08,
 }

@@ -8,7 +8,7 @@ import re
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -197,6 +197,10 @@ def _words(block: Block) -> list[str]:
     return [_plain(word) for word in (block["name"], *block.get("aliases", ()))]
 
 
+def _types(kind: Any) -> tuple[type, ...]:
+    return get_args(kind) or (kind,)
+
+
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -207,7 +211,7 @@ def test_block_has_the_keys_of_its_kind_and_no_others(block: Block) -> None:
     if block["kind"] == "generator" and "embedded" in block:
         needed = {key: kind for key, kind in needed.items() if key not in ("home", "repository")}
     assert needed.keys() <= block.keys() <= needed.keys() | OPTIONAL.keys()
-    assert all(type(value) is (needed | OPTIONAL)[key] for key, value in block.items())
+    assert all(type(value) in _types((needed | OPTIONAL)[key]) for key, value in block.items())
     assert all(value not in ("", []) for value in block.values())
 
 

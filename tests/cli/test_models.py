@@ -70,7 +70,7 @@ def test_show_says_licence_address_hash_and_reach(run: Run) -> None:
         "no",
     ):
         assert word in text
-    assert "9 pixels" in run("models", "show", "photo").out.decode()
+    assert "7 pixels" in run("models", "show", "photo").out.decode()
 
 
 def test_show_of_a_file_says_what_it_holds_and_its_reach_once_measured(run: Run, tmp_path: Path, here: Path) -> None:
