@@ -18,7 +18,7 @@ from upscaler.engines import Engine, EngineInfo, EngineOptions, EnginePool, Imag
 from upscaler.engines import pool as pool_module
 from upscaler.engines.composite import Blended
 from upscaler.engines.network import NetworkEngine
-from upscaler.engines.pool import NETWORK
+from upscaler.engines.pool import CLEANER, NETWORK
 from upscaler.engines.resample import ResampleEngine
 from upscaler.errors import ModelError, PlanError
 from upscaler.files import cache_dir
@@ -54,13 +54,14 @@ def test_a_share_of_a_network_is_blended_and_all_of_it_is_not(tmp_path: Path) ->
 
 
 def test_the_files_of_all_models_are_named_before_they_are_needed() -> None:
-    assert [model.name for model in pool("photo").models] == ["photo"]
+    assert [model.name for model in pool("photo").models] == ["photo", "clean"]
+    assert [model.name for model in pool("photo", denoise=0).models] == ["photo"]
     mixed = pool("realesr-general-x4v3", denoise=0.5)
     assert [model.name for model in mixed.models] == ["realesr-general-x4v3", "realesr-general-wdn-x4v3"]
     assert [model.name for model in pool("realesr-general-x4v3", denoise=1).models] == ["realesr-general-x4v3"]
     refining, refine = pool("refine", diffusion=Diffusion(creativity=0.3)), catalog.find("refine")
     assert refining.refines
-    assert [model.name for model in refining.models] == [refine.enlarge_with or NETWORK, refine.generator]
+    assert [model.name for model in refining.models] == [refine.enlarge_with or NETWORK, CLEANER, refine.generator]
 
 
 @pytest.mark.parametrize("name", ["blend", "denoise"])
