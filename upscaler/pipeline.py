@@ -184,10 +184,6 @@ class Pipeline:
         """Estimates what `self.run(source, target)` takes. Loads the model. Raises PlanError for an impossible size."""
         picture = codecs.decode(source)
         target = target or Target()
-        denoise, wear = self._engines.denoise, None
-        if denoise == "auto":
-            wear = measure_wear(picture.colour, picture.quality)
-            denoise = wear.strength
         engine = self._engines.enlarger(picture.depth)
         info = engine.info
         own = self.model.scale or info.needs.scale
@@ -196,7 +192,8 @@ class Pipeline:
         sizes = passes(picture.size, result, info.needs.scale, at_least_one=keeps_size)
         starts = [picture.size, *sizes[:-1]] if sizes else []
         plans = [self._plan(engine, size) for size in starts]
-        if sizes and denoise:
+        denoise, wear = self._choose_denoise(picture) if sizes else (0.0, None)
+        if denoise:
             cleaner = self._engines.cleaner(picture.depth).info
             budget = Budget(self.options.memory or cleaner.tile_memory, host=cleaner.host_memory)
             plans.insert(0, tiling.plan(picture.size, cleaner.needs, budget))
@@ -273,6 +270,17 @@ class Pipeline:
             **{name: value for name, value in windows.items() if is_diffusion and value is not None},
         }
 
+    def _choose_denoise(self, picture: Picture) -> tuple[float, Wear | None]:
+        """Returns the share of noise and compression to remove, and what was measured of them if that decides."""
+        share, wear = self._engines.denoise, None
+        if share == "auto":
+            wear = measure_wear(picture.colour, picture.quality)
+            share = wear.strength
+            log.info("%s", wear)
+        if share:
+            log.info("noise and compression are removed before enlarging, by a share of up to %.2f.", share)
+        return share, wear
+
     def _plan(self, engine: Engine | ImageEngine, size: Size) -> Plan | ImagePlan:
         options = self.options
         info = engine.info
@@ -286,10 +294,6 @@ class Pipeline:
         """Returns the passes of an estimate with their engines. Results between passes have 16 bits."""
         last = len(estimate.plans) - 1
         results = [*(plan.size for plan in estimate.plans[1:]), estimate.result]
-        if estimate.wear is not None:
-            log.info("%s", estimate.wear)
-        if estimate.denoise:
-            log.info("noise and compression are removed before enlarging, by a share of up to %.2f.", estimate.denoise)
         found = []
         for index, (plan, result) in enumerate(zip(estimate.plans, results, strict=True)):
             depth = picture.depth if index == last else 16

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from tests.pictures import sample
-from upscaler import Upscaler
+from upscaler import Target, Upscaler
 from upscaler.catalog import find
 from upscaler.engines import EngineOptions, EnginePool
 from upscaler.pipeline import Pipeline, PipelineOptions
@@ -38,6 +38,11 @@ def test_the_estimate_says_what_was_measured() -> None:
     assert noisy.denoise == noisy.wear.strength > 0
     assert (clean.denoise, len(clean.plans)) == (0, 1)
     assert [plan.scale for plan in noisy.plans] == [1, 4]
+
+
+def test_nothing_is_said_to_be_removed_from_a_picture_that_is_only_shrunk() -> None:
+    estimate = Pipeline("photo-fast", PipelineOptions(device="cpu", denoise=1)).estimate(NOISY, Target(scale=0.5))
+    assert (estimate.plans, estimate.denoise) == ((), 0)
 
 
 def test_clean_by_itself_keeps_the_size_and_takes_noise_out() -> None:
