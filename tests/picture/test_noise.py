@@ -103,6 +103,13 @@ def test_large_pictures_are_measured_in_as_few_cells_as_others() -> None:
         assert measure_wear(np.zeros(shape, np.uint8)).shares.size <= 64
 
 
+@pytest.mark.parametrize("side", [12, 16, 24, 32])
+def test_an_icon_is_not_taken_for_noise(side: int) -> None:
+    for name in PHOTOS:
+        icon = PIL.Image.fromarray(clean(name)).resize((side, side), PIL.Image.Resampling.BICUBIC)
+        assert measure_wear(np.asarray(icon)).strength == 0
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 200, 3), (7, 5, 1), (9, 9, 3)])
 def test_pictures_of_any_size_can_be_measured(shape: tuple[int, int, int]) -> None:
     flat = measure_wear(np.full(shape, 100, np.uint8))
