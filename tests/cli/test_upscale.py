@@ -284,7 +284,7 @@ def test_folders_are_filtered_and_results_named(run: Run, here: Path) -> None:
 
 
 def test_messages_and_the_report_say_what_was_measured_and_removed(run: Run, here: Path) -> None:
-    clean = np.uint8(np.rint(255 * sample("coffee.jpg")[:96:2, :128:2]))
+    clean = np.uint8(np.rint(255 * sample("coffee.jpg")[:160:2, :240:2]))
     noisy = np.uint8(np.clip(clean + np.random.default_rng(0).normal(0, 15, clean.shape), 0, 255))
     for name, pixels in (("in/clean.png", clean), ("in/noisy.png", noisy)):
         (here / "in").mkdir(exist_ok=True)

@@ -11,7 +11,7 @@ from upscaler.catalog import find
 from upscaler.engines import EngineOptions, EnginePool
 from upscaler.pipeline import Pipeline, PipelineOptions
 
-CLEAN = np.uint8(np.rint(255 * sample("coffee.jpg")[:96:2, :128:2]))
+CLEAN = np.uint8(np.rint(255 * sample("coffee.jpg")[:160:2, :240:2]))
 NOISY = np.uint8(np.clip(CLEAN + np.random.default_rng(0).normal(0, 15, CLEAN.shape), 0, 255))
 
 

@@ -103,7 +103,7 @@ def test_large_pictures_are_measured_in_as_few_cells_as_others() -> None:
         assert measure_wear(np.zeros(shape, np.uint8)).shares.size <= 64
 
 
-@pytest.mark.parametrize("side", [12, 16, 24, 32])
+@pytest.mark.parametrize("side", [12, 16, 24, 32, 48, 60])
 def test_an_icon_is_not_taken_for_noise(side: int) -> None:
     for name in PHOTOS:
         icon = PIL.Image.fromarray(clean(name)).resize((side, side), PIL.Image.Resampling.BICUBIC)
