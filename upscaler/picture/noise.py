@@ -34,8 +34,8 @@ FEWEST, FEW = 256, 64
 """Blocks. With fewer than FEWEST a picture is small, and has bounds of its own; of a larger one no spread is believed
 if fewer of its blocks are not clipped. With fewer than FEW, as icons and thumbnails have, no noise is looked for."""
 SMALL_SHARE, SMALL_SPREAD = 0.5, 1.4
-"""SHARE and SPREAD of small pictures, for brightness and for colours: of 77 photographs made 96 to 192 pixels wide none
-is taken for noisy then."""
+"""SHARE and SPREAD of small pictures, for brightness and for colours: of 77 photographs made 64, 96 and 128 pixels wide
+none, one and two are taken for noisy then."""
 LUMA = (1.5, 4.0)
 """Floors of brightness, in 8-bit levels, up to which nothing is removed and from which all is. Noise of 3 levels has
 1.7, of 5 levels 2.7 if each colour has its own and 3.9 if it is grey."""
