@@ -15,6 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from spandrel import ImageModelDescriptor, ModelLoader
+from spandrel.architectures.DRUNet import DRUNet
+from spandrel.architectures.ESRGAN import ESRGAN
 from spandrel.architectures.RCAN import RCAN
 from spandrel.architectures.RealCUGAN import UpCunet2x, UpCunet3x, UpCunet4x
 from spandrel.architectures.SPAN import SPAN
@@ -472,6 +474,109 @@ def test_genuine_models_are_known(name: str, architecture: str, result_scale: in
     network = read(models_folder() / f"{name}.param")
     assert (network.architecture, network.scale, network.result_scale) == (architecture, 4, result_scale)
     assert load(network.weights).scale == 4
+
+
+# What is written
+
+
+def tiny_drunet() -> State:
+    torch.manual_seed(0)
+    return state_of(DRUNet(in_nc=4, out_nc=3, nc=[4, 6, 8, 10], nb=2))
+
+
+def tiny_esrgan(**other: int) -> State:
+    torch.manual_seed(0)
+    return state_of(ESRGAN(num_filters=8, num_blocks=2, **other))
+
+
+WRITTEN: dict[str, Callable[[], State]] = {
+    "compact-1x": lambda: compact_state(1),
+    "compact-3x-grey": lambda: compact_state(3, channels=1),
+    "rrdbnet-1x": lambda: rrdbnet_state(0),
+    "rrdbnet-4x": lambda: rrdbnet_state(2, blocks=2),
+    "rrdbnet-8x": lambda: rrdbnet_state(3),
+    "rrdbnet-x2plus": lambda: rrdbnet_state(2, folded=2),
+    "esrgan-4x": lambda: tiny_esrgan(scale=4),
+    "esrgan-1x-folded": lambda: tiny_esrgan(scale=2, in_nc=12, shuffle_factor=2),
+    "span": lambda: state_of(tiny_span()),
+    "span-bare": lambda: state_of(tiny_span(normalised=False)),
+    "upcunet-2x": lambda: state_of(tiny_upcunet(2)),
+    "upcunet-3x": lambda: state_of(tiny_upcunet(3)),
+    "upcunet-4x": lambda: state_of(tiny_upcunet(4)),
+    "drunet": tiny_drunet,
+}
+
+
+def save(exported: ncnn.Exported | None, folder: Path) -> Path:
+    assert exported is not None
+    (folder / "net.param").write_text(exported.param)
+    (folder / "net.bin").write_bytes(exported.bin)
+    return folder / "net.param"
+
+
+def surrounded(exported: ncnn.Exported, param: Path, picture: Array) -> Array:
+    """What ncnn computes with what the program that runs it does around it; the picture's sides are multiples."""
+    around = exported.surroundings
+    margin = ((0, 0), *[(around.margin, around.margin)] * 2)
+    result = run(param, np.pad(picture, margin, "reflect"))
+    return result + picture.repeat(around.scale, 1).repeat(around.scale, 2) if around.adds_picture else result
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize("half", [False, True])
+def test_written_graph_computes_what_torch_does(tmp_path: Path, name: str, half: bool) -> None:
+    state = {key: value.astype(np.float16 if half else np.float32) for key, value in WRITTEN[name]().items()}
+    network = load({key: value.astype(np.float32) for key, value in state.items()})
+    exported = ncnn.export(state)
+    param = save(exported, tmp_path)
+    assert exported is not None
+    around = exported.surroundings
+    picture = noise(40, 32)[: around.channels]
+    with torch.inference_mode():
+        tile = torch.from_numpy(picture)[None]
+        if name == "drunet":
+            tile = torch.cat([tile, torch.full_like(tile[:, :1], 15 / 255)], 1)
+        expected = network.model(tile)[0].numpy()
+    assert (around.scale, around.channels) == (network.scale, network.input_channels)
+    result = surrounded(exported, param, picture)
+    assert np.abs(result - expected).max() < 1e-5 * max(1, np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_what_was_read_is_written_and_read_again(tmp_path: Path, name: str) -> None:
+    weights = read(TINY[name]().save(tmp_path)).weights
+    again = read(save(ncnn.export(weights), tmp_path))
+    assert_same(again.weights, weights)
+    assert_same(read(save(ncnn.export(again.weights), tmp_path)).weights, weights)
+
+
+def test_weights_of_half_precision_take_half_the_space_and_are_the_same(tmp_path: Path) -> None:
+    state = {name: value.astype(np.float16) for name, value in compact_state(features=16, layers=4).items()}
+    whole = ncnn.export({name: value.astype(np.float32) for name, value in state.items()})
+    half = ncnn.export(state)
+    assert whole is not None
+    assert half is not None
+    assert len(half.bin) < 0.55 * len(whole.bin)
+    assert_same(read(save(half, tmp_path)).weights, {name: value.astype(np.float32) for name, value in state.items()})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"extra.weight": np.zeros(3, np.float32)},
+        {"body.2.weight": np.zeros((5, 4, 3, 3), np.float32)},
+        {"body.1.weight": np.zeros(4, np.float32)},
+        {"body.4.weight": np.zeros((11, 5, 3, 3), np.float32)},
+        {"body.2.weight": np.zeros((5, 5, 5, 5), np.float32)},
+    ],
+)
+def test_what_is_no_known_network_is_not_written(change: State) -> None:
+    state = compact_state()
+    assert ncnn.export(state) is not None
+    assert ncnn.export({**state, **change}) is None
+    del state["body.2.weight"]
+    assert ncnn.export(state) is None
+    assert ncnn.export({}) is None
 
 
 # What is refused

@@ -1,4 +1,4 @@
-"""Reads networks in the form of ncnn, a graph and its weights, as checkpoints of the architecture that was exported."""
+"""Networks in the form of ncnn, a graph and its weights: read as checkpoints of their architecture, and written."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 from ...arrays import FloatArray
 from ...errors import ModelError
 from .architectures import ARCHITECTURES
+from .export import Exported, Surroundings, export
 from .graph import read_graph
 from .walk import Walk
 from .weights import read_weights
 
-__all__ = ["Converted", "find_pair", "read"]
+__all__ = ["Converted", "Exported", "Surroundings", "export", "find_pair", "read"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,8 @@ def span(walk: Walk) -> Blob:
     """
     x = walk.input
     if walk.count("MemoryData"):
-        x = _span_normalise(walk, x)
+        x = walk.step("BinaryOp", x, walk.constant(_SPAN_MEAN), operation=SUBTRACT)
+        x = walk.step("BinaryOp", x, operation=MULTIPLY, scalar=1, value=_SPAN_RANGE)
     else:
         walk.weights["no_norm"] = np.zeros(1, np.float32)
     first = _merged_convolution(walk, x, "conv_1")
@@ -85,14 +86,6 @@ def span(walk: Walk) -> Blob:
     x = walk.concat(first, _merged_convolution(walk, b6, "conv_2"), b1, inner)
     x = walk.convolution(x, "conv_cat", kernel=1)
     return walk.shuffle(walk.convolution(x, "upsampler.0"))
-
-
-def _span_normalise(walk: Walk, x: Blob) -> Blob:
-    constant, mean = walk.constant()
-    if mean.size != len(_SPAN_MEAN) or not np.allclose(mean, _SPAN_MEAN, atol=1e-3):
-        walk.refuse(f"it subtracts {mean.tolist()} from a picture where SPAN subtracts {list(_SPAN_MEAN)}")
-    x = walk.step("BinaryOp", x, constant, operation=SUBTRACT)
-    return walk.step("BinaryOp", x, operation=MULTIPLY, scalar=1, value=_SPAN_RANGE)
 
 
 def _span_block(walk: Walk, x: Blob, name: str) -> tuple[Blob, Blob]:
@@ -189,6 +182,33 @@ def _weigh(walk: Walk, x: Blob, name: str) -> Blob:
     weight = walk.step("ReLU", walk.dense(mean, f"{name}.seblock.conv1"))
     weight = walk.step("Sigmoid", walk.dense(weight, f"{name}.seblock.conv2"))
     return walk.step("BinaryOp", x, weight, operation=MULTIPLY)
+
+
+def drunet(walk: Walk) -> Blob:
+    """Walks DRUNet (Zhang et al., 2021), which is only written: residual blocks at four sizes, down and up again.
+
+    Its level of noise is a fourth channel, the same everywhere; `level` makes it of the picture, whose sides must be
+    multiples of 8.
+    """
+    blocks = (walk.count("Convolution") - 6) // 14
+    x = walk.convolution(walk.concat(walk.input, walk.convolution(walk.input, "level", kernel=1)), "m_head")
+    larger = [x]
+    for i in range(1, 4):
+        x = _residual_blocks(walk, x, f"m_down{i}", range(blocks))
+        x = walk.convolution(x, f"m_down{i}.{blocks}", kernel=2, stride=2, padding=0)
+        larger.append(x)
+    x = _residual_blocks(walk, x, "m_body", range(blocks))
+    for i in range(3, 0, -1):
+        x = walk.deconvolution(walk.add(x, larger.pop()), f"m_up{i}.0", kernel=2, stride=2)
+        x = _residual_blocks(walk, x, f"m_up{i}", range(1, blocks + 1))
+    return walk.convolution(walk.add(x, larger.pop()), "m_tail")
+
+
+def _residual_blocks(walk: Walk, x: Blob, name: str, numbers: range) -> Blob:
+    for i in numbers:
+        inner = walk.leaky(walk.convolution(x, f"{name}.{i}.res.0"), 0)
+        x = walk.add(x, walk.convolution(inner, f"{name}.{i}.res.2"))
+    return x
 
 
 def _crop(walk: Walk, x: Blob, margin: float) -> Blob:

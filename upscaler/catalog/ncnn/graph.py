@@ -19,12 +19,12 @@ Value: TypeAlias = float | tuple[float, ...]
 INSTEAD = "Get the model as .pth or .safetensors."
 DAMAGED = "It is damaged; get it again."
 
-_MAGIC = "7767517"
-_BINARY_MAGIC = int(_MAGIC).to_bytes(4, "little")
+MAGIC = "7767517"
+_BINARY_MAGIC = int(MAGIC).to_bytes(4, "little")
 _MAX_BYTES = 1 << 24
 """More than any network for enlarging pictures needs for its graph."""
 
-_ARRAYS = -23300
+ARRAYS = -23300
 """The number of a parameter that is an array is subtracted from this one."""
 
 _HINTS = (30, 31)
@@ -200,8 +200,8 @@ def _lines(file: Path) -> list[str]:
         lines = [line for line in content.decode().splitlines() if line.strip()]
     except UnicodeDecodeError as error:
         raise ModelError(f"{file}: this is not a graph of ncnn: it is not a text.") from error
-    if len(lines) < 2 or lines[0].strip() != _MAGIC:
-        raise ModelError(f"{file}: this is not a graph of ncnn: it does not begin with {_MAGIC}.")
+    if len(lines) < 2 or lines[0].strip() != MAGIC:
+        raise ModelError(f"{file}: this is not a graph of ncnn: it does not begin with {MAGIC}.")
     announced = lines[1].split()[0]
     if announced != str(len(lines) - 2):
         raise ModelError(f"{file}: it announces {announced} layers and holds {len(lines) - 2}. {DAMAGED}")
@@ -232,11 +232,11 @@ def _parameter(field: str) -> tuple[int, Value]:
     """Reads number and value from "0=3", from "1=0.2,1.0", or from an array's old form, "-23301=2,0.2,1.0"."""
     number, value = field.split("=")
     values = tuple(map(_value, value.split(",")))
-    if int(number) > _ARRAYS:
+    if int(number) > ARRAYS:
         return int(number), values if len(values) > 1 else values[0]
     if values[0] != len(values) - 1:
         raise ValueError
-    return _ARRAYS - int(number), values[1:]
+    return ARRAYS - int(number), values[1:]
 
 
 def _value(text: str) -> float:

@@ -74,10 +74,9 @@ class Walk:
 
     def deconvolution(self, x: Blob, name: str, kernel: int, stride: int, padding: int = 0) -> Blob:
         """Follows a transposed convolution, whose weights PyTorch has as (in, out, height, width)."""
-        parameters = {"kernel": kernel, "stride": stride, "padding": padding}
-        result = self._convolve("Deconvolution", x, name, parameters, stride)
-        self.weights[f"{name}.weight"] = self.weights[f"{name}.weight"].swapaxes(0, 1).copy()
-        return result
+        return self._convolve(
+            "Deconvolution", x, name, {"kernel": kernel, "stride": stride, "padding": padding}, stride
+        )
 
     def dense(self, x: Blob, name: str) -> Blob:
         """Follows an InnerProduct, which is a 1x1 convolution of a single pixel."""
@@ -116,11 +115,14 @@ class Walk:
         layer = self._layer("Concat", parts, {})
         return Blob(layer.output, sum(part.channels for part in parts), parts[0].zoom)
 
-    def constant(self) -> tuple[Blob, FloatArray]:
-        """Returns the only constant of the graph and its values, float32 (channels,)."""
+    def constant(self, expected: Sequence[float]) -> Blob:
+        """Follows the only constant of the graph, which is subtracted: a value for each channel, up to rounding."""
         layer = self._layer("MemoryData", (), {"width": 1, "height": 1}, free=("channels",))
         values = self._stored[layer.output][0]
-        return Blob(layer.output, values.size, 1), values
+        if values.size != len(expected) or not np.allclose(values, expected, atol=1e-3):
+            what = f"it subtracts {values.tolist()} from a picture"
+            self.refuse(f"{what} where {self._architecture} subtracts {list(expected)}")
+        return Blob(layer.output, values.size, 1)
 
     def nearest(self, x: Blob, factor: float) -> Blob:
         """Follows an enlargement by repeating pixels; a factor of 1 needs no layer."""
@@ -199,6 +201,8 @@ class Walk:
         weight, bias = self._stored[layer.output]
         if weight.shape[1] != x.channels:
             self.refuse(f"{layer} has weights for {weight.shape[1]} channels and takes {x.channels}")
+        if kind == "Deconvolution":
+            weight = weight.swapaxes(0, 1).copy()
         self.weights[f"{name}.weight"], self.weights[f"{name}.bias"] = weight, bias
         return Blob(layer.output, bias.size, x.zoom * zoom)
 

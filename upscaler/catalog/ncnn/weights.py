@@ -18,8 +18,8 @@ from .graph import DAMAGED, INSTEAD, Graph, Layer, read_count
 Weights: TypeAlias = dict[str, tuple[FloatArray, ...]]
 """Weight and bias of a convolution, slopes of a PReLU or values of a constant, by the blob that the layer gives."""
 
-_FLOAT32 = 0
-_FLOAT16 = 0x01306B47
+FLOAT32 = 0
+FLOAT16 = 0x01306B47
 
 
 def read_weights(graph: Graph, file: Path) -> Weights:
@@ -76,9 +76,9 @@ class _Reader:
     def read_floats(self, layer: Layer, count: int) -> FloatArray:
         """Reads the next values of a layer, float32 or float16 as the flag before them says, as float32 (count,)."""
         flag = int.from_bytes(self._take(layer, 4), "little")
-        if flag == _FLOAT32:
+        if flag == FLOAT32:
             return self.read_float32(layer, count)
-        if flag != _FLOAT16:
+        if flag != FLOAT16:
             raise ModelError(
                 f"{self.file}: it holds the weights of {layer} neither as float32 nor as float16 (0x{flag:08X}). It is "
                 f"quantised, or does not belong to {self.graph.name}. {INSTEAD}"
