@@ -31,3 +31,11 @@ def tiny_swinir(folder: Path) -> Path:
     file = folder / "swinir.safetensors"
     save_file({name: value.contiguous().clone() for name, value in network.state_dict().items()}, file)
     return file
+
+
+def blur(radius: int) -> torch.nn.Module:
+    """Means over squares, whose reach is known: at most `radius`."""
+    side = 2 * radius + 1
+    network = torch.nn.Conv2d(3, 3, side, padding=radius, groups=3, bias=False)
+    torch.nn.init.constant_(network.weight, 1 / side**2)
+    return network.requires_grad_(False)

@@ -23,7 +23,8 @@ from ..device import dtype_name, is_out_of_memory, memory_for_tiles, pick_device
 from ..errors import DeviceLost, ModelError, OutOfMemory, PlanError, UpscalerError, first_line
 from ..tiling import RAMP, TileRequirements
 from .base import Engine, EngineInfo
-from .probe import TilingProfile, Trial, load_or_measure, measure_tiling, sample, try_out
+from .probe import TilingProfile, load_or_measure, measure_tiling, sample
+from .trial import Trial, try_out
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
@@ -155,7 +156,7 @@ class NetworkEngine:
             )
         channels: Literal[1, 3] = 1 if network.input_channels == 1 else 3
         minimum = network.size_requirements.minimum
-        on_cpu, trial = _try_layouts(network, name, sample(channels, minimum), plain)
+        on_cpu, trial = _try_layouts(network, name, torch.from_numpy(sample(channels, minimum)), plain)
         half, bfloat16 = (
             not trial.uses_grid_sample and allowed for allowed in (network.supports_half, network.supports_bfloat16)
         )
@@ -163,7 +164,10 @@ class NetworkEngine:
         dtypes = [wanted, torch.float32] if precision == "auto" else [wanted]
         known = profile or (None if reach is None else TilingProfile(reach))
         found = known or load_or_measure(
-            weights.key, lambda: measure_tiling(on_cpu, channels, network.scale, _multiple(network))
+            weights.key,
+            lambda: measure_tiling(
+                lambda tiles: on_cpu(torch.from_numpy(tiles)).numpy(), channels, network.scale, _multiple(network)
+            ),
         )
         computation = _move_to_device(on_cpu, weights, name, place, dtypes, trial)
         info = EngineInfo(

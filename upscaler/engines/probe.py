@@ -1,21 +1,18 @@
-"""Measures what a network's file does not say: memory for each pixel, how a cut changes the result, and whether tiles
-can be run together."""
+"""Measures how the result of a network changes where a picture is cut, and whether tiles can be run together.
+
+It needs no torch: a network is a function of arrays.
+"""
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
-import weakref
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TypeAlias
 
 import cv2
 import numpy as np
-import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter
 
 from ..arrays import FloatArray, to_float
 from ..catalog import models
@@ -23,7 +20,7 @@ from ..files import atomic_write, cache_dir
 
 log = logging.getLogger("upscaler")
 
-Function = Callable[[torch.Tensor], torch.Tensor]
+Function: TypeAlias = Callable[[FloatArray], FloatArray]
 """Maps tiles (tiles, channels, height, width), float32, 0..1, to their enlargements."""
 
 CACHE = "tiling.json"
@@ -65,71 +62,7 @@ class TilingProfile:
     """Whether several tiles at once give what they give one by one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """A tile and its result, and what was observed during the computation."""
-
-    tile: torch.Tensor
-    result: torch.Tensor
-    bytes_per_pixel: float
-    """Bytes alive at once for each source pixel, in float32."""
-    elements_per_pixel: float
-    """Elements of the largest tensor for each source pixel."""
-    uses_grid_sample: bool
-    """Whether pixels are looked up by coordinates, for which half precision has too few digits: it would move them."""
-    is_stochastic: bool
-    """Whether the network draws random numbers."""
-
-
-class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of tensors alive at once, and notes the largest of them and which operations there are."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.peak: int = 0
-        self.largest: int = 0
-        self.operations: set[str] = set()
-        self._now = 0
-        self._known: set[int] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        self.operations.add(str(func))
-        for value in tree_iter(result):
-            if isinstance(value, torch.Tensor):
-                self.largest = max(self.largest, value.numel())
-                self._count(value.untyped_storage())
-        return result
-
-    def _count(self, storage: torch.UntypedStorage) -> None:
-        key = storage._cdata
-        if key not in self._known:
-            self._known.add(key)
-            self._now += storage.nbytes()
-            self.peak = max(self.peak, self._now)
-            weakref.finalize(storage, functools.partial(self._forget, key, storage.nbytes()))
-
-    def _forget(self, key: int, size: int) -> None:
-        self._known.discard(key)
-        self._now -= size
-
-
-def try_out(function: Function, tile: torch.Tensor) -> Trial:
-    """Computes one tile in float32 and observes memory and operations."""
-    with _Watch() as watch, torch.inference_mode():
-        result = function(tile)
-    pixels = tile.shape[2] * tile.shape[3]
-    return Trial(
-        tile,
-        result,
-        bytes_per_pixel=watch.peak / pixels,
-        elements_per_pixel=watch.largest / pixels,
-        uses_grid_sample=any("grid_sampler" in name for name in watch.operations),
-        is_stochastic=any("rand" in name or "normal_" in name for name in watch.operations),
-    )
-
-
-def sample(channels: int, minimum: int) -> torch.Tensor:
+def sample(channels: int, minimum: int) -> FloatArray:
     """Returns a tile to try a network with, which is not square: float32, 0..1, (1, channels, height, width)."""
     return _strip(max(STRIP, minimum), max(STRIP, minimum) + 32, channels)
 
@@ -142,7 +75,7 @@ def measure_tiling(function: Function, channels: int, scale: int, multiple: int)
     """
     picture = _strip(STRIP, WIDTH, channels)
     whole = function(picture)
-    changes: dict[int, torch.Tensor] = {}
+    changes: dict[int, FloatArray] = {}
     for grid in [multiple, *(grid for grid in GRIDS if grid > multiple and grid % multiple == 0)]:
         at = _cut(grid)
         changes[grid] = _change(function(picture[..., at:]), whole[..., at * scale :], scale)
@@ -152,23 +85,23 @@ def measure_tiling(function: Function, channels: int, scale: int, multiple: int)
     settles = least <= HALF_A_LEVEL / 2
     grid = next(grid for grid, change in changes.items() if change[FAR].max() <= least * (1 if settles else 4))
     at, right = _cut(grid), changes[grid]
-    left = _change(function(picture[..., :at]), whole[..., : at * scale], scale).flip(0)
+    left = _change(function(picture[..., :at]), whole[..., : at * scale], scale)[::-1]
     reach = max(_last_above(HALF_A_LEVEL, side[:at]) for side in (left, right))
     is_local = settles and reach <= at - 16
     if not is_local:
         reach = _last_above(max(HALF_A_LEVEL, 1.5 * float(right[FAR].max())), right[:at])
     tiles = picture[..., :STRIP], picture[..., -STRIP:]
     try:
-        both = function(torch.cat(tiles))
-        is_batchable = all(float((function(tile) - both[i]).abs().max()) < HALF_A_LEVEL for i, tile in enumerate(tiles))
+        both = function(np.concatenate(tiles))
+        is_batchable = all(np.abs(function(tile)[0] - both[i]).max() < HALF_A_LEVEL for i, tile in enumerate(tiles))
     except Exception:  # whatever a network raises that was written for one picture at a time
         is_batchable = False
     return TilingProfile(reach, grid, is_local, is_batchable)
 
 
-def _last_above(limit: float, change: torch.Tensor) -> int:
+def _last_above(limit: float, change: FloatArray) -> int:
     """Counts the columns up to the last one that changes by more than `limit`."""
-    columns = torch.nonzero(change > limit)
+    columns = np.flatnonzero(change > limit)
     return int(columns[-1]) + 1 if len(columns) else 0
 
 
@@ -197,12 +130,13 @@ def known_profile(key: str) -> TilingProfile | None:
     return _read_cache().get(key) if reach is None else TilingProfile(reach)
 
 
-def _change(result: torch.Tensor, right: torch.Tensor, scale: int) -> torch.Tensor:
+def _change(result: FloatArray, right: FloatArray, scale: int) -> FloatArray:
     """Returns the greatest difference in each source column: float32, (width,)."""
-    return (result - right).abs().amax(dim=(0, 1, 2)).reshape(-1, scale).amax(dim=1)
+    change: FloatArray = np.abs(result - right).max(axis=(0, 1, 2)).reshape(-1, scale).max(axis=1)
+    return change
 
 
-def _strip(height: int, width: int, channels: int) -> torch.Tensor:
+def _strip(height: int, width: int, channels: int) -> FloatArray:
     """Draws noise with the spectrum of photographs and compresses it as a JPEG file of medium quality.
 
     Of the pictures tried, it carries a cut farthest through Real-ESRGAN x4plus (about 100 pixels; photographs 58 to 98,
@@ -222,7 +156,7 @@ def _strip(height: int, width: int, channels: int) -> torch.Tensor:
     whole = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
     encoded = cv2.imencode(".jpg", whole, [cv2.IMWRITE_JPEG_QUALITY, 75])[1]
     pixels = to_float(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8))
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None, :channels].contiguous()
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None, :channels])
 
 
 def _read_cache() -> dict[str, TilingProfile]:
