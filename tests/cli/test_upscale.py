@@ -162,6 +162,20 @@ def test_overwrite_replaces_results(run: Run, here: Path) -> None:
     assert sizes(here)["x.png"] == (180, 120)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes have no names")
+def test_only_files_are_overwritten(run: Run, here: Path) -> None:
+    shutil.copy("a.jpg", "b.png")
+    (here / "link.png").symlink_to(here / "b.png")
+    os.mkfifo(here / "pipe.png")
+    before = (here / "b.png").read_bytes()
+    for name, what in (("link.png", "a link"), ("pipe.png", "a device or a pipe")):
+        done = run("a.jpg", *L, "-o", name, "--overwrite")
+        assert (done.code, done.err) == (1, f"error: {name}: this is {what}, not a file. Name a file.\n")
+    assert (here / "b.png").read_bytes() == before
+    assert (here / "link.png").is_symlink()
+    assert (here / "pipe.png").is_fifo()
+
+
 def test_option_may_come_first_and_command_be_named(run: Run, here: Path) -> None:
     assert run("-s", "2", *L, "a.jpg").code == 0
     assert run("upscale", *L, "-s", "3", "a.jpg").code == 0

@@ -45,6 +45,9 @@ def test_a_report_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         report.check(Path("a.txt"))
     with pytest.raises(PlanError, match="it cannot be written there"):
         report.check(tmp_path / "missing/a.csv")
+    (tmp_path / "a.csv").symlink_to(tmp_path / "elsewhere.csv")
+    with pytest.raises(PlanError, match="Name an ordinary file in a folder"):
+        report.check(tmp_path / "a.csv")
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="the report cannot be written"):
         report.write(tmp_path / "file/a.csv", OUTCOMES, [])

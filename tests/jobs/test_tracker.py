@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,34 @@ def test_a_source_that_was_only_touched_is_the_same(here: Path) -> None:
         os.utime(path, (1, 1))
     found = run_numbered()
     assert [found[name] for name in GOOD] == ["kept"] * 6
+
+
+def test_a_source_replaced_by_one_of_equal_size_and_time_is_made_again(here: Path) -> None:
+    def frame(value: int) -> None:
+        Image.new("L", (16, 16), value).save("in/0.bmp")
+        os.utime("in/0.bmp", (315532800,) * 2)
+
+    frame(10)
+    run_numbered()
+    frame(200)
+    assert run_numbered()["0.bmp"] == "made"
+    with Image.open("out/0.bmp") as image:
+        assert image.getpixel((0, 0)) == 200
+    other = Path("in/other.bmp")
+    shutil.copy("in/0.bmp", other)
+    Image.new("L", (16, 16), 100).save(other)
+    os.utime(other, (315532800,) * 2)
+    other.replace("in/0.bmp")
+    assert run_numbered()["0.bmp"] == "made"
+    assert run_numbered()["0.bmp"] == "kept"
+
+
+def test_a_result_replaced_by_one_of_equal_size_and_time_is_not_ours() -> None:
+    run_numbered()
+    before = Path("out/0.png").stat()
+    Path("out/0.png").write_bytes(bytes(before.st_size))
+    os.utime("out/0.png", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert "exists already" in run_numbered()["0.png"]
 
 
 @pytest.mark.parametrize("settings", [{"scale": 3}, {"quality": 50}])

@@ -9,13 +9,14 @@ import logging
 import os
 import re
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 from ..errors import ModelError
-from ..files import sha256
+from ..files import acquire_lock, open_own, sha256
 from ..progress import ProgressCallback
 from .http import Broken, PartialFile, Refused, Wrong, receive
 
@@ -67,8 +68,8 @@ def fetch(download: Download, path: Path, progress: ProgressCallback | None = No
             with _lock(path):
                 if not _is_right(path, download):
                     return _replace(path, download, progress)
-    except (OSError, NotImplementedError) as error:  # NotImplementedError: a file system without locks
-        reason = getattr(error, "strerror", None) or error
+    except OSError as error:
+        reason = error.strerror or error
         raise ModelError(
             f"{path}: cannot be written ({reason}). Make room, or set UPSCALER_HOME to a folder that can."
         ) from error
@@ -87,23 +88,28 @@ def _is_right(path: Path, download: Download) -> bool:
     return download.sha256 is not None and path.is_file() and weights_sha256(path) == download.sha256
 
 
-def _lock(path: Path) -> AbstractContextManager[object]:
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
     """Makes other threads and processes that want the same file wait."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(f"{path}.lock")
+    place = path.with_name(f"{path.name}.lock")
     try:
-        return lock.acquire(timeout=0)
-    except Timeout:
+        lock = acquire_lock(place, timeout=0)
+    except TimeoutError:
         log.warning("%s: it is being fetched already; waiting.", path.name)
-        return lock.acquire()
+        lock = acquire_lock(place)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock.release()
 
 
 def _replace(path: Path, download: Download, progress: ProgressCallback | None) -> str:
     """Fills the part, renames it and returns its SHA-256. After a failure it stays if a later call can resume it."""
     beside = path.with_name(f"{path.name}.part")
+    file = open_own(beside)
     try:
-        with beside.open("r+b" if beside.exists() else "w+b") as file:
+        with file:
             part = PartialFile(beside, file, download.size, download.sha256)
             _fill(part, path, download, progress)
             file.flush()

@@ -16,7 +16,8 @@ import numpy as np
 
 from ..arrays import to_float
 from ..errors import OutputError
-from ..files import temporary_sibling
+from ..files import make_part, obstacle
+from ..files import place as place_file
 from ..picture import Metadata, Picture, allocate, strips
 from ..tiling import Size
 from . import pillow, vips
@@ -68,6 +69,8 @@ def check(path: Path, options: EncodeOptions, size: Size) -> None:
     format = options.format_for(path)
     if path.is_dir():
         raise OutputError(f"{path}: this is a folder. Name a file.")
+    if what := obstacle(path):
+        raise OutputError(f"{path}: this is {what}, not a file. Name a file.")
     check_format(format, options, size, str(path))
     if not options.overwrite and path.exists():
         raise OutputError(f"{path}: {EXISTS}")
@@ -101,11 +104,9 @@ def encode_part(picture: Picture, path: Path, options: EncodeOptions, folder: Pa
     The returned file is complete and on the disk. Raises OutputError as `encode` does; then nothing is left.
     """
     check(path, options, picture.size)
-    part = temporary_sibling(path, folder)
     with _errors_about(path):
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            part.touch(exist_ok=False)
+            part = make_part(path, folder)
         except FileExistsError as error:
             raise OutputError(f"cannot be written ({folder} is a file).") from error
         try:
@@ -125,20 +126,11 @@ def place(part: Path, path: Path, overwrite: bool = False) -> None:
     """
     try:
         with _errors_about(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if overwrite:
-                part.replace(path)
-                return
-            try:
-                os.link(part, path)  # never replaces a file, as renaming may
-            except FileExistsError as error:
-                raise OutputError(EXISTS) from error
-            except OSError:  # a file system without hard links
-                if path.exists():
-                    raise OutputError(EXISTS) from None
-                part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+            place_file(part, path, overwrite)
+    except OutputError as error:
+        if isinstance(error.__cause__, FileExistsError) and os.path.lexists(path):
+            raise OutputError(f"{path}: {EXISTS}") from error
+        raise
 
 
 def encode_stream(

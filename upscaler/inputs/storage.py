@@ -30,10 +30,16 @@ else:
 
 @dataclass(frozen=True, slots=True)
 class FileStat:
-    """A file as it was seen: a changed size or time may mean changed content."""
+    """A file as it was seen: a changed size or time may mean changed content.
+
+    Any program can set the time of change of its content, and those that unpack archives do. What no program sets is
+    `ctime_ns`, when the file itself was changed in any way: written, renamed, given another time or mode.
+    """
 
     size: int
     mtime_ns: int
+    ctime_ns: int = 0
+    """0 at URLs."""
 
 
 class Remote(LocalPath):
@@ -91,7 +97,7 @@ def stat(path: Path) -> FileStat | None:
             found = os.stat(path)
         except (OSError, ValueError):
             return None
-        return FileStat(found.st_size, found.st_mtime_ns) if modes.S_ISREG(found.st_mode) else None
+        return FileStat(found.st_size, found.st_mtime_ns, found.st_ctime_ns) if modes.S_ISREG(found.st_mode) else None
     with _translate_errors(path):
         system, name = _system(path)
         try:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import OutputError, PlanError
-from ..files import atomic_write
+from ..files import atomic_write, obstacle
 from ..inputs.filters import Skipped
 from .outcome import Outcome
 
@@ -23,8 +23,8 @@ def check(path: Path) -> None:
     """Raises PlanError when no report can be written to that path; called before the work is done."""
     if path.suffix.lower() not in (".json", ".csv"):
         raise PlanError("its name must end in .json or .csv.", argument="report", value=path)
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        message = "it cannot be written there. Name a file in a folder that exists."
+    if path.is_dir() or obstacle(path) or not path.absolute().parent.is_dir():
+        message = "it cannot be written there. Name an ordinary file in a folder that exists."
         raise PlanError(message, argument="report", value=path)
 
 

@@ -179,7 +179,7 @@ class FileStages(Stages):
                     reading["name"] = str(job.source)
                 if self.parts is not None and (stat := storage.stat(job.source)) is not None:
                     with suppress(OSError):  # decoding will report it
-                        task = replace(task, stamp=Stamp(stat.size, stat.mtime_ns, sha256(file)))
+                        task = replace(task, stamp=Stamp(stat, sha256(file)))
                 picture = read(file, **reading)
             if reason := self.rules.reason_to_skip(picture.size):
                 return task.end(skipped=reason)

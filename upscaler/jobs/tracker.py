@@ -13,9 +13,10 @@ from ..codecs import EncodeOptions
 from ..errors import PictureError
 from ..inputs import storage
 from ..inputs.discover import Job, folder_for
-from ..inputs.storage import Remote
+from ..inputs.storage import FileStat, Remote
 from ..tiling import Size
-from .manifest import Manifest, Row, Stamp
+from .database import Row
+from .manifest import Manifest, Stamp
 from .outcome import SelectionRules
 from .task import Task
 
@@ -90,12 +91,13 @@ class JobTracker:
         return None
 
     def _note(self, manifest: Manifest, task: Task) -> None:
-        stamp = task.stamp or Stamp(-1, 0, "")  # it could not be hashed, and will seem to have changed
+        stamp = task.stamp or Stamp(FileStat(-1, 0), "")  # it could not be hashed, and will seem to have changed
         row = Row(
             source=str(task.job.source),
             settings=task.settings,
-            source_size=stamp.size,
-            source_mtime_ns=stamp.mtime_ns,
+            source_size=stamp.stat.size,
+            source_mtime_ns=stamp.stat.mtime_ns,
+            source_ctime_ns=stamp.stat.ctime_ns,
             source_sha256=stamp.sha256,
             seconds=round(task.seconds, 3),
             error=task.error or "",
