@@ -16,6 +16,7 @@ PACKAGE = Path(upscaler.__file__).parent
 
 LAYERS = {
     "errors": 0,
+    "notices": 0,
     "arrays": 0,
     "files": 0,
     "validation": 0,

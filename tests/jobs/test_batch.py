@@ -59,6 +59,16 @@ def test_bad_picture_is_an_outcome_and_the_others_are_done(here: Path, lanczos: 
     assert sorted(path.name for path in Path("out").rglob("*.*")) == ["a.png", "b.png", "wide.png"]
 
 
+def test_what_is_left_out_of_a_picture_stands_in_its_outcome(here: Path, lanczos: Pipeline) -> None:
+    frames = [Image.linear_gradient("L").resize((8, side)).resize((8, 8)) for side in (8, 2, 3)]
+    frames[0].save("in/film.gif", save_all=True, append_images=frames[1:])
+    Image.new("RGBA", (8, 8)).save("in/clear.png")
+    found = by_name_of(list(run(lanczos, jobs("in/film.gif", "in/clear.png", format=by_name("jpg")), Target(scale=2))))
+    film, clear = Path("in/film.gif"), Path("in/clear.png")
+    assert found["film.gif"].warnings == (f"{film}: there are 3 frames or pages; the first is used.",)
+    assert found["clear.png"].warnings == (f"{clear}: JPEG has no transparency; the picture is laid on white.",)
+
+
 def test_outcomes_come_as_pictures_are_done(lanczos: Pipeline) -> None:
     def endless() -> Iterator[Job]:
         yield from jobs()

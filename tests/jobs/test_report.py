@@ -15,7 +15,16 @@ from upscaler.jobs.outcome import Outcome
 from upscaler.text2image.parameters import GenerationParameters
 
 OUTCOMES = [
-    Outcome(Path("a.png"), Path("out/a.png"), None, Size(4, 2), 1.23456, 0.98765, 0.12345),
+    Outcome(
+        Path("a.png"),
+        Path("out/a.png"),
+        None,
+        Size(4, 2),
+        1.23456,
+        0.98765,
+        0.12345,
+        warnings=("a.png: one.", "a.png: two."),
+    ),
     Outcome(Path("b.png"), Path("out/b.png"), "b.png: torn.", None, 0.5),
     Outcome(Path("c.png"), Path("out/c.png"), None, Size(4, 2), 2.0, was_done=True),
     Outcome(GenerationParameters("x // y, z"), Path("out/d.png"), None, None, 0.0, skipped="too large"),
@@ -31,6 +40,7 @@ def test_rows_are_the_same_in_both_forms(tmp_path: Path) -> None:
     assert (rows[0]["width"], rows[0]["height"], rows[0]["seconds"], rows[0]["lr_rmse"]) == (4, 2, 1.235, 0.988)
     assert [row["denoise"] for row in rows] == [0.123, "", "", "", ""]
     assert [row["reason"] for row in rows[1:]] == ["b.png: torn.", "", "too large", "not a picture"]
+    assert [row["warnings"] for row in rows] == ["a.png: one. a.png: two.", "", "", "", ""]
     with (tmp_path / "a.csv").open(newline="") as file:
         assert list(csv.DictReader(file)) == [{name: str(value) for name, value in row.items()} for row in rows]
 

@@ -7,7 +7,6 @@ writes no IPTC into PNG and damages it in TIFF. So it gets neither, and both are
 from __future__ import annotations
 
 import io
-import logging
 import mmap
 import shutil
 import struct
@@ -18,12 +17,11 @@ from typing import BinaryIO
 import pyvips
 
 from ..files import atomic_write
+from ..notices import warn
 from ..picture import Metadata
 from . import iptc, png_texts, tiff_exif
 from .connections import open_source
 from .tiff_exif import Directory, Value
-
-log = logging.getLogger("upscaler")
 
 LARGEST_SEGMENT = 0xFFFF - 2
 """Bytes in one segment of a JPEG file."""
@@ -62,7 +60,7 @@ def reserve_exif_space(metadata: Metadata) -> bytes | None:
     if block is None:
         return None
     if len(block) > LARGEST_EXIF:
-        log.warning("the EXIF block of %d bytes is too long for this format; it is left out.", len(block))
+        warn("the EXIF block of %d bytes is too long for this format; it is left out.", len(block))
         return None
     comment = b"ASCII\0\0\0" + b" " * len(block)
     return tiff_exif.make_block({0x8769: {0x9286: Value(7, len(comment), comment)}})
@@ -104,14 +102,14 @@ def into_jpeg(metadata: Metadata, path: Path) -> None:
     if metadata.iptc is not None:
         segments += _segment(0xED, iptc.make_resources(metadata.iptc))
     if len(metadata.xmp or b"") > LARGEST_SEGMENT - 29:
-        log.warning("the XMP block of %d bytes is too long for JPEG; it is left out.", len(metadata.xmp or b""))
+        warn("the XMP block of %d bytes is too long for JPEG; it is left out.", len(metadata.xmp or b""))
     _insert(path, 2, segments)
 
 
 def _segment(marker: int, data: bytes) -> bytes:
     if len(data) > LARGEST_SEGMENT:
         kind = "EXIF" if marker == 0xE1 else "IPTC"
-        log.warning("the %s block of %d bytes is too long for JPEG; it is left out.", kind, len(data))
+        warn("the %s block of %d bytes is too long for JPEG; it is left out.", kind, len(data))
         return b""
     return struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data
 

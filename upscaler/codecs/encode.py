@@ -18,6 +18,7 @@ from ..arrays import to_float
 from ..errors import OutputError
 from ..files import make_part, obstacle
 from ..files import place as place_file
+from ..notices import warn
 from ..picture import Metadata, Picture, allocate, strips
 from ..tiling import Size
 from . import pillow, vips
@@ -203,8 +204,8 @@ def _convert_for(format: Format, picture: Picture, workspace: Path) -> Picture:
     reduce = picture.depth == 16 and not format.writes_16_bits
     if not (flatten or reduce):
         return picture
-    if flatten:
-        log.warning("%s: %s has no transparency; the picture is laid on white.", picture.name, format.name)
+    if flatten and picture.pixels[:, :, -1].min() < np.iinfo(picture.pixels.dtype).max:
+        warn("%s: %s has no transparency; the picture is laid on white.", picture.name, format.name)
     height, width, channels = picture.pixels.shape
     dtype = np.uint8 if reduce else picture.pixels.dtype
     pixels = allocate((height, width, channels - flatten), dtype, workspace)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import threading
 import warnings
 from collections.abc import Callable
@@ -16,14 +15,13 @@ from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from ..arrays import PixelArray
 from ..errors import OutputError, PictureError, UpscalerError, first_line
+from ..notices import warn
 from ..picture import Metadata, Picture, allocate, strips
 from ..tiling import Size
 from . import deep, tiff_exif
 from .formats import Format
 from .orientation import turn_upright
 from .profiles import builtin, fits
-
-log = logging.getLogger("upscaler")
 
 ORIENTATION = 0x0112
 IPTC_RESOURCE = 0x0404
@@ -55,7 +53,7 @@ def read(
                 check(Size(*image.size))
                 frames = int(getattr(image, "n_frames", 1))
                 if frames > 1 and format.has_frames:
-                    log.warning("%s: there are %d frames or pages; the first is used.", name, frames)
+                    warn("%s: there are %d frames or pages; the first is used.", name, frames)
                 picture = _complete(_convert(image, name, workspace), file, format)
         except UpscalerError:
             raise
@@ -138,7 +136,7 @@ def _complete(picture: Picture, file: Path | bytes, format: Format) -> Picture:
     try:
         pixels = None if format.deep is None else format.deep.read(file, picture.pixels.shape)
     except ValueError:
-        log.warning("%s: it is read with 8 bits a sample.", picture.name)
+        warn("%s: it is read with 8 bits a sample.", picture.name)
         return picture
     return picture if pixels is None else replace(picture, pixels=pixels)
 
@@ -169,7 +167,7 @@ def _convert_to_srgb(image: Image.Image, profile: bytes | None, name: str) -> Im
     try:
         converted = ImageCms.profileToProfile(image, own, to_srgb, ImageCms.Intent.RELATIVE_COLORIMETRIC, "RGB")
     except ImageCms.PyCMSError:
-        log.warning("%s: its colour profile is damaged; a common one is used.", name)
+        warn("%s: its colour profile is damaged; a common one is used.", name)
         converted = ImageCms.profileToProfile(image, common, to_srgb, ImageCms.Intent.RELATIVE_COLORIMETRIC, "RGB")
     assert converted is not None  # it is not done in place
     return converted

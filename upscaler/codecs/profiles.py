@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import io
-import logging
 from dataclasses import replace
 from pathlib import Path
 
 import pyvips
 from PIL import ImageCms
 
+from ..notices import warn
 from ..picture import Picture, allocate, strips
 from .connections import make_image
-
-log = logging.getLogger("upscaler")
 
 HEADER = 128
 P3 = (12, 13)
@@ -67,7 +65,7 @@ def to_srgb(picture: Picture, workspace: Path | None) -> Picture:
             pixels[strip] = rows
             pixels[strip, :, :colours] = converted.reshape(len(rows), width, -1)[:, :, :colours]
     except pyvips.Error:
-        log.warning("%s: its colour profile is damaged; it is taken for sRGB.", picture.name)
+        warn("%s: its colour profile is damaged; it is taken for sRGB.", picture.name)
         return replace(picture, profile=None)
     return replace(picture, pixels=pixels, profile=None)
 

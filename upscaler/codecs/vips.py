@@ -14,6 +14,7 @@ import pyvips
 
 from ..arrays import PixelArray
 from ..errors import OutputError, PictureError
+from ..notices import warn
 from ..picture import Metadata, Picture, allocate, strips
 from ..tiling import Size
 from . import embed, iptc
@@ -23,7 +24,6 @@ from .formats import Format
 from .orientation import turn_upright
 from .profiles import fits, read_code_points
 
-log = logging.getLogger("upscaler")
 logging.getLogger("pyvips").addHandler(logging.NullHandler())  # its exceptions say what matters
 
 MILLIMETRES = 25.4
@@ -94,7 +94,7 @@ def _read(
     check(Size(image.width, image.height))
     pages = int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
     if pages > 1:
-        log.warning("%s: there are %d frames or pages; the first is used.", name, pages)
+        warn("%s: there are %d frames or pages; the first is used.", name, pages)
     metadata = _metadata(image, format, file)
     orientation = int(image.get("orientation")) if image.get_typeof("orientation") else 1
     image = _convert(image, name)
@@ -153,7 +153,7 @@ def _convert(image: pyvips.Image, name: str) -> pyvips.Image:
         try:
             image = image.icc_transform("srgb", embedded=True, **options)
         except pyvips.Error:
-            log.warning("%s: its colour profile is damaged; a common one is used.", name)
+            warn("%s: its colour profile is damaged; a common one is used.", name)
             image = image.icc_transform("srgb", **options)
     elif image.interpretation in ("lab", "labs", "lch", "xyz", "yxy", "cmc", "hsv", "oklab", "oklch"):
         image = image.colourspace("rgb16" if image.format in ("ushort", "short") else "srgb").copy()
@@ -174,7 +174,7 @@ def _profile(image: pyvips.Image, format: Format, file: Path | bytes, name: str)
     if profile is None and format.has_code_points:
         profile, curve = read_code_points(read_content(file, CODE_POINTS_WITHIN))
         if curve is not None:
-            log.warning("%s: the picture has a high dynamic range (%s); it will look flat.", name, curve)
+            warn("%s: the picture has a high dynamic range (%s); it will look flat.", name, curve)
     return profile if fits(profile, image.bands) else None
 
 

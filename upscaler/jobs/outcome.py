@@ -55,6 +55,8 @@ class Outcome:
     """Whether an earlier run has made the output, and this one would make the same."""
     skipped: str | None = None
     """Why the source was left out."""
+    warnings: tuple[str, ...] = ()
+    """What was said of it while it was read and written, such as that further frames were left out."""
     estimate: Estimate | None = None
     """The estimate of its sizes, tiles and memory; None if it failed, was skipped or was done before."""
 

@@ -14,7 +14,7 @@ from ..files import atomic_write, obstacle
 from ..inputs.filters import Skipped
 from .outcome import Outcome
 
-COLUMNS = ("source", "output", "outcome", "width", "height", "seconds", "lr_rmse", "denoise", "reason")
+COLUMNS = ("source", "output", "outcome", "width", "height", "seconds", "lr_rmse", "denoise", "reason", "warnings")
 
 KINDS = ("made", "done before", "failed", "skipped")
 
@@ -77,4 +77,5 @@ def _row(outcome: Outcome) -> dict[str, object]:
         "lr_rmse": "" if outcome.lr_rmse is None else round(outcome.lr_rmse, 3),
         "denoise": "" if outcome.denoise is None else round(outcome.denoise, 3),
         "reason": outcome.error or outcome.skipped or "",
+        "warnings": " ".join(outcome.warnings),
     }

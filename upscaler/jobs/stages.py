@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from .. import codecs, recipe
+from .. import codecs, notices, recipe
 from ..catalog import Model
 from ..codecs import EncodeOptions
 from ..errors import DeviceLost, ModelError, PictureError, PlanError
@@ -129,17 +129,19 @@ class Stages(ABC):
         return None if self.progress is None else self.progress(str(source if isinstance(source, Path) else output))
 
     def guard(self, stage: Callable[[Task], Task], task: Task) -> Task:
-        """Calls a stage and adds its time to the task. An error of this picture alone ends the task."""
+        """Calls a stage, adds its time and warnings to the task, and ends it by an error of this picture alone."""
         if task.is_over:
             return task
         start = time.perf_counter()
-        try:
-            task = stage(task)
-        except Exception as problem:
-            if self.is_fatal(problem, task):
-                raise
-            task = task.fail(problem)
-        return replace(task, seconds=task.seconds + time.perf_counter() - start)
+        with notices.collect() as warnings:
+            try:
+                task = stage(task)
+            except Exception as problem:
+                if self.is_fatal(problem, task):
+                    raise
+                task = task.fail(problem)
+        seconds = task.seconds + time.perf_counter() - start
+        return replace(task, seconds=seconds, warnings=(*task.warnings, *warnings))
 
     def is_fatal(self, problem: Exception, task: Task) -> bool:
         """Returns whether other pictures would fail the same way."""

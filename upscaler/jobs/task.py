@@ -69,6 +69,8 @@ class Task:
     """Why the source is left out."""
     was_done: bool = False
     """Whether an earlier run has made the result."""
+    warnings: tuple[str, ...] = ()
+    """What was said of it so far."""
 
     @property
     def is_over(self) -> bool:
@@ -121,6 +123,7 @@ class Task:
             denoise=self.estimate.denoise if self.is_made and self.estimate else None,
             was_done=self.was_done,
             skipped=self.skipped,
+            warnings=self.warnings,
             estimate=self.estimate,
         )
 
