@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import struct
 import time
 from pathlib import Path
 from typing import Any
@@ -170,7 +171,9 @@ def test_every_good_file_is_read(good_files: list[Path], capfd: pytest.CaptureFi
     assert capfd.readouterr().out == ""
 
 
-@pytest.mark.parametrize("name", ["film.gif", "film.webp", "pages.tif"])
+@pytest.mark.parametrize(
+    "name", ["film.gif", "film.webp", "film.png", "film behind a still.png", "film.avif", "pages.tif"]
+)
 def test_further_frames_are_left_out_and_said_so(
     good_files: list[Path], name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -181,6 +184,46 @@ def test_further_frames_are_left_out_and_said_so(
     assert [record.getMessage() for record in caplog.records if record.name == "upscaler"] == [
         f"{path}: there are 3 frames or pages; the first is used."
     ]
+    with Image.open(path) as first:
+        close(picture.pixels[:, :, :3], np.asarray(first.convert("RGB")), 0.5)
+
+
+def two_pages(one: Any, two: Any, kind: int, other_kind: int) -> bytes:
+    """A TIFF file of two directories of these kinds."""
+    data = one.tobytes() + two.tobytes()
+    first, second = (
+        dict(zip((256, 257, 278, 254), map(long, (width, height, height, number)), strict=True))
+        | {258: short(8, 8, 8), 259: short(1), 262: short(2), 277: short(3), 273: long(at), 279: long(size)}
+        for (height, width, _), number, at, size in (
+            (one.shape, kind, 16, one.size),
+            (two.shape, other_kind, 16 + one.size, two.size),
+        )
+    )
+    return structure(first, data=data, next_tags=second)
+
+
+def test_smaller_versions_and_masks_in_a_tiff_are_no_pages(caplog: pytest.LogCaptureFixture) -> None:
+    large, small = smooth(60, 40), smooth(15, 10)
+    thumbnail_first = two_pages(small, large, 1, 0)
+    thumbnail_behind = two_pages(large, small, 0, 5)
+    with caplog.at_level(logging.WARNING, "upscaler"):
+        same(decode(thumbnail_first).pixels, large)
+        same(decode(thumbnail_behind).pixels, large)
+    assert not caplog.records
+
+
+def test_what_an_avif_animation_shows_first_is_its_first_frame() -> None:
+    """In place of its primary item, which may be another picture, or one that libheif reads wrongly."""
+    frames = [Image.fromarray(smooth(64, 48)), Image.new("RGB", (64, 48), "red")]
+    content = saved(frames[0], "AVIF", save_all=True, append_images=frames[1:], quality=100)
+    sizes = struct.unpack_from(">II", content, content.index(b"stsz") + 16)
+    at = content.index(b"stco") + 12
+    (start,) = struct.unpack_from(">I", content, at)
+    item = struct.pack(">II", start, sizes[0])
+    assert content.count(item) == 1
+    other = content.replace(item, struct.pack(">II", start + sizes[0], sizes[1]))
+    close(decode(content).pixels, smooth(64, 48), 1.5)
+    same(decode(other).pixels, decode(content).pixels)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "ppm", "psd", "tga"])

@@ -104,5 +104,5 @@ def _read(
                 f"{max_pixels / 1e6:,.0f}. If you trust the picture, raise `max_pixels`."
             )
 
-    read = vips.read if format.reader == "vips" and not format.pillow_is_better() else pillow.read
+    read = vips.read if format.reader == "vips" and not format.pillow_is_better(head) else pillow.read
     return read(file, format, name, accept_damaged, check, workspace)

@@ -30,9 +30,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
 
+from PIL import features
+
 from ..arrays import PixelArray
 from ..picture import Metadata, Picture
-from . import deep, embed, quantisation
+from . import deep, embed, png_texts, quantisation, tiff_exif
 from .profiles import find_in_jpeg_2000
 
 if TYPE_CHECKING:
@@ -61,12 +63,15 @@ class Format:
     """The name in libvips' functions that load and save it; empty: the usual name in lower case."""
     fail_on: Literal["error", "warning"] = "warning"
     """The mildest of libvips' complaints that makes a file count as damaged."""
-    pillow_is_better: Callable[[], bool] = lambda: False
-    """Whether Pillow reads it, because this machine has a package that decodes what libvips may not."""
+    pillow_is_better: Callable[[bytes], bool] = lambda _: False
+    """Whether Pillow reads the file with these first 64 bytes, where it has a decoder for what libvips cannot read, or
+    reads as something else."""
     missing_decoder: str = ""
     """The end of the error message when libvips lacks the decoder."""
     extract: Callable[[BinaryIO, Metadata], Metadata] | None = None
     """Corrects the metadata that libvips has read, from the file itself."""
+    find_pages: Callable[[BinaryIO], list[int]] | None = None
+    """Finds the numbers of the frames or pages that libvips does not count; the first is read."""
     find_quality: Callable[[BinaryIO], int | None] | None = None
     """Finds out how much a file was compressed; see `Picture.quality`."""
     has_code_points: bool = False
@@ -129,7 +134,13 @@ def _has_brand(*brands: bytes) -> Callable[[bytes], bool]:
     return recognises
 
 
-def _has_pillow_heif() -> bool:
+def _is_avif_sequence(head: bytes) -> bool:
+    """Returns whether a file is in the first place an animation, of which viewers show the frames, but libvips another
+    picture, with a wrong transparency in some files; and whether Pillow can read it."""
+    return head[8:12] == b"avis" and bool(features.check("avif"))
+
+
+def _has_pillow_heif(_: bytes) -> bool:
     """Returns whether pillow-heif is installed, which has the HEVC decoder that libvips' wheel lacks, 8 bits deep."""
     try:
         importlib.import_module("pillow_heif").register_heif_opener()
@@ -166,6 +177,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         "vips",
         "vips",
         extract=embed.from_png,
+        find_pages=png_texts.find_frames,
         options=lambda _, wanted, quality: {
             "compression": 3 if wanted.compression is None else wanted.compression,
             "filter": "paeth",
@@ -200,6 +212,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         "vips",
         fail_on="error",  # warnings are for text without its zero, unordered tags and the like, never for pixels
         extract=embed.from_tiff,
+        find_pages=tiff_exif.find_pages,
         options=lambda picture, wanted, quality: {
             "compression": "none" if wanted.compression == 0 else "deflate",
             "level": wanted.compression or 6,
@@ -219,6 +232,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         "vips",
         "vips",
         vips_name="heif",
+        pillow_is_better=_is_avif_sequence,
         has_code_points=True,
         options=lambda picture, wanted, quality: {
             "compression": "av1",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 from . import iptc
@@ -16,6 +16,8 @@ from . import iptc
 SIGNATURE = 8
 XMP = "XML:com.adobe.xmp"
 RAW = "Raw profile type "
+TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+MOST_FRAMES = 2**16
 LARGEST = 2**24
 """Bytes of one text; longer ones are left out."""
 
@@ -23,7 +25,7 @@ LARGEST = 2**24
 def read(file: BinaryIO) -> dict[str, str]:
     """Reads all texts but XMP by their keys; of equal keys the first counts. Broken texts are left out."""
     texts: dict[str, str] = {}
-    for kind, data in _read_chunks(file):
+    for kind, data in _read_chunks(file, TEXTS):
         try:
             key, text = _read_text(kind, data)
         except (ValueError, zlib.error):
@@ -31,6 +33,16 @@ def read(file: BinaryIO) -> dict[str, str]:
         if key and key != XMP:
             texts.setdefault(key, text)
     return texts
+
+
+def find_frames(file: BinaryIO) -> list[int]:
+    """Returns the numbers of the frames of an animated PNG, a still picture before them counted in; [0] for others."""
+    frames, kind = 0, b""
+    for kind, data in _read_chunks(file, (b"acTL", b"fcTL", b"IDAT")):
+        if kind != b"acTL":
+            break
+        frames = int.from_bytes(data[:4], "big")
+    return list(range(min(max(frames + (frames > 0 and kind == b"IDAT"), 1), MOST_FRAMES)))
 
 
 def take_profile(texts: dict[str, str], name: str) -> bytes | None:
@@ -60,14 +72,14 @@ def make_chunks(exif: bytes | None, records: bytes | None, texts: Mapping[str, s
     return b"".join(chunks)
 
 
-def _read_chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """Reads the chunks that hold texts: their kind and content."""
+def _read_chunks(file: BinaryIO, kinds: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Reads the chunks of these kinds: their kind and content."""
     file.seek(SIGNATURE)
     while len(head := file.read(8)) == 8:
         size, kind = struct.unpack(">I4s", head)
         if kind == b"IEND":
             return
-        if kind in (b"tEXt", b"zTXt", b"iTXt") and size <= LARGEST:
+        if kind in kinds and size <= LARGEST:
             yield kind, file.read(size)
             file.seek(4, io.SEEK_CUR)
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO, TypeAlias, Union
 
@@ -32,6 +33,11 @@ BROKEN = (struct.error, ValueError, OverflowError, OSError)
 """Exceptions that a broken file raises when it is read."""
 
 LARGEST = 2**24
+MOST_PAGES = 2**16
+SUBFILE_TYPE, OLD_SUBFILE_TYPE = 0x00FE, 0x00FF
+REDUCED, MASK = 1, 4
+"""Bits of the kind of a directory (TIFF 6.0, NewSubfileType)."""
+
 DEEPEST = 3
 
 
@@ -87,6 +93,24 @@ def read_tags(file: BinaryIO) -> set[int]:
         return set()
 
 
+def find_pages(file: BinaryIO) -> list[int]:
+    """Returns the numbers of the directories that are pages, not smaller versions or masks of others.
+
+    A chain that is broken or comes back to itself ends there.
+    """
+    pages: list[int] = []
+    seen: set[int] = set()
+    with suppress(*BROKEN):
+        layout, at = _begin(file)
+        while at and at not in seen and len(seen) < MOST_PAGES:
+            seen.add(at)
+            entries, at = _entries(file, layout, at)
+            kind, old_kind = (_number(entries.get(tag), layout) for tag in (SUBFILE_TYPE, OLD_SUBFILE_TYPE))
+            if not kind & (REDUCED | MASK) and old_kind != 2:
+                pages.append(len(seen) - 1)
+    return pages
+
+
 def make_block(directory: Directory) -> bytes:
     """Returns an EXIF block that holds these tags."""
     return b"II*\0\x08\0\0\0" + _pack(directory, Layout("<", False), 8)
@@ -126,6 +150,15 @@ def _entries(file: BinaryIO, layout: Layout, at: int) -> tuple[dict[int, bytes],
     rows = [table[start : start + size] for start in range(0, len(table) - size + 1, size)]
     link = file.read(struct.calcsize(layout.place)).ljust(struct.calcsize(layout.place), b"\0")
     return {struct.unpack_from(layout.order + "H", row)[0]: row for row in rows}, struct.unpack(layout.place, link)[0]
+
+
+def _number(row: bytes | None, layout: Layout) -> int:
+    """Returns the whole number in an entry; 0 if there is no entry, or none of numbers."""
+    if row is None:
+        return 0
+    _, kind, count, data = struct.unpack(layout.entry, row)
+    width = {1: 1, 3: 2, 4: 4}.get(kind, 0)
+    return int.from_bytes(data[:width], "big" if layout.order == ">" else "little") if count == 1 else 0
 
 
 def _directory(

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import pyvips
@@ -25,6 +25,8 @@ from .orientation import turn_upright
 from .profiles import fits, read_code_points
 
 logging.getLogger("pyvips").addHandler(logging.NullHandler())  # its exceptions say what matters
+
+Found = TypeVar("Found")
 
 MILLIMETRES = 25.4
 USUAL_DPI = (72.0, 72.0)
@@ -90,23 +92,26 @@ def _read(
 ) -> Picture:
     pyvips.vips_lib.vips_error_clear()  # earlier complaints would be taken for the reason of the next error
     load = getattr(pyvips.Image, f"{format.vips_function}load_source")
-    image: pyvips.Image = load(open_source(file), fail_on=fail_on, access="sequential")
+    pages = None if format.find_pages is None else _call(format.find_pages, file)
+    options = {"page": pages[0]} if pages and pages[0] > 0 else {}
+    image: pyvips.Image = load(open_source(file), fail_on=fail_on, access="sequential", **options)
     check(Size(image.width, image.height))
-    pages = int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
-    if pages > 1:
-        warn("%s: there are %d frames or pages; the first is used.", name, pages)
+    count = int(image.get("n-pages")) if pages is None and image.get_typeof("n-pages") else len(pages or [0])
+    if count > 1:
+        warn("%s: there are %d frames or pages; the first is used.", name, count)
     metadata = _metadata(image, format, file)
     orientation = int(image.get("orientation")) if image.get_typeof("orientation") else 1
     image = _convert(image, name)
     profile = _profile(image, format, file, name)
-    picture = Picture(
-        _fetch(image, workspace), profile, metadata, format.name, name, quality=_find_quality(file, format)
-    )
+    quality = None if format.find_quality is None else _call(format.find_quality, file)
+    picture = Picture(_fetch(image, workspace), profile, metadata, format.name, name, quality=quality)
     return turn_upright(picture, orientation)
 
 
-def _binary(file: Path | bytes) -> BinaryIO:
-    return io.BytesIO(file) if isinstance(file, bytes) else file.open("rb")
+def _call(find: Callable[[BinaryIO], Found], file: Path | bytes) -> Found:
+    """Returns what `find` finds in a file."""
+    with io.BytesIO(file) if isinstance(file, bytes) else file.open("rb") as binary:
+        return find(binary)
 
 
 def _blob(image: pyvips.Image, field: str) -> bytes | None:
@@ -117,17 +122,8 @@ def _metadata(image: pyvips.Image, format: Format, file: Path | bytes) -> Metada
     exif, xmp, resources = (_blob(image, field) for field in ("exif-data", "xmp-data", "iptc-data"))
     exif = exif and exif.removeprefix(b"Exif\0\0")
     metadata = Metadata(exif, xmp, iptc.find_records(resources) if resources else None, _dpi(image))
-    if format.extract is None:
-        return metadata
-    with _binary(file) as binary:
-        return format.extract(binary, metadata)
-
-
-def _find_quality(file: Path | bytes, format: Format) -> int | None:
-    if format.find_quality is None:
-        return None
-    with _binary(file) as binary:
-        return format.find_quality(binary)
+    extract = format.extract
+    return metadata if extract is None else _call(lambda binary: extract(binary, metadata), file)
 
 
 def _dpi(image: pyvips.Image) -> tuple[float, float] | None:
