@@ -60,6 +60,7 @@ THIRD_PARTY = {
     "platformdirs": ("files",),
     "psutil": ("cli", "device"),
     "pyvips": ("codecs",),
+    "rawpy": ("codecs",),
     "ray": ("jobs",),
     "requests": ("catalog",),
     "rich": ("cli",),

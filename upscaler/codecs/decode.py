@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
@@ -12,8 +13,8 @@ import PIL.Image
 from ..errors import PictureError
 from ..picture import Picture
 from ..tiling import Size
-from . import pillow, vips
-from .formats import by_suffix, sniff
+from . import camera, pillow, vips
+from .formats import Format, by_name, by_suffix, sniff
 
 if TYPE_CHECKING:
     import torch
@@ -92,7 +93,7 @@ def _read(
             raise PictureError(f"{name}: cannot be read ({error.strerror}).") from error
     if not head:
         raise PictureError(f"{name}: the file is empty.")
-    format = sniff(head) or by_suffix(Path(name).suffix)
+    format = _find_format(file, head, Path(name).suffix)
     if format is None or (format.has_signature and not sniff(head)):
         expected = f", though its name says {format.name}" if format else ""
         raise PictureError(f"{name}: not a picture in any known format{expected}.")
@@ -104,5 +105,16 @@ def _read(
                 f"{max_pixels / 1e6:,.0f}. If you trust the picture, raise `max_pixels`."
             )
 
-    read = vips.read if format.reader == "vips" and not format.pillow_is_better(head) else pillow.read
+    reader = "pillow" if format.pillow_is_better(head) else format.reader
+    read = {"vips": vips.read, "pillow": pillow.read, "rawpy": camera.read}[reader]
     return read(file, format, name, accept_damaged, check, workspace)
+
+
+def _find_format(file: Path | bytes, head: bytes, suffix: str) -> Format | None:
+    """Returns the format of a file by its content, or else by its suffix; that of cameras' raw files also where these
+    look like a TIFF and only their suffix or what stands further down says what they are."""
+    found, named, raw = sniff(head), by_suffix(suffix), by_name("RAW")
+    if found is not None and found.is_raw is not None:
+        with io.BytesIO(file) if isinstance(file, bytes) else file.open("rb") as opened:
+            return raw if named is raw or found.is_raw(opened) else found
+    return found or named

@@ -40,7 +40,7 @@ from .profiles import find_in_jpeg_2000
 if TYPE_CHECKING:
     from .encode import EncodeOptions
 
-Library = Literal["vips", "pillow"]
+Library = Literal["vips", "pillow", "rawpy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,14 @@ class Format:
     recognises: Callable[[bytes], bool]
     """Whether a file's first 64 bytes are of this format."""
     reader: Library = "pillow"
-    writer: Library | None = None
+    writer: Literal["vips", "pillow"] | None = None
     """None: it can only be read."""
+    result_format: str = "PNG"
+    """The format in which its pictures are written by default, if it can only be read."""
     has_signature: bool = True
     """Whether it is recognised by its first bytes; if not, the suffix decides."""
+    is_raw: Callable[[BinaryIO], bool] | None = None
+    """Whether a file is a camera's raw file, which only begins like one of this format."""
 
     vips_name: str = ""
     """The name in libvips' functions that load and save it; empty: the usual name in lower case."""
@@ -134,6 +138,13 @@ def _has_brand(*brands: bytes) -> Callable[[bytes], bool]:
     return recognises
 
 
+def _begins_as_raw(head: bytes) -> bool:
+    """Recognises cameras' raw files that do not only look like TIFF: Canon's, Fujifilm's, Olympus', Panasonic's …"""
+    signatures = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
+    inner = head[8:10] == b"CR" or head[6:14] == b"HEAPCCDR" or head[8:12] == b"IIII"
+    return head.startswith(signatures) or (inner and head[:2] in (b"II", b"MM")) or _has_brand(b"crx ")(head)
+
+
 def _is_avif_sequence(head: bytes) -> bool:
     """Returns whether a file is in the first place an animation, of which viewers show the frames, but libvips another
     picture, with a wrong transparency in some files; and whether Pillow can read it."""
@@ -151,6 +162,11 @@ def _has_pillow_heif(_: bytes) -> bool:
 
 LARGEST_ICON: Final = 4096 * 4096
 """Pixels. Icons hold whole files, which Pillow decodes when it opens them."""
+
+RAW_SUFFIXES: Final = (
+    *(".dng", ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".erf", ".fff", ".iiq", ".k25", ".kdc", ".mef"),
+    *(".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
+)
 
 CAMERA: Final = frozenset({"exif", "xmp", "dpi"})
 
@@ -205,11 +221,19 @@ FORMATS: Final[tuple[Format, ...]] = (
         quality=90,
     ),
     Format(
+        "RAW",
+        RAW_SUFFIXES,
+        _begins_as_raw,
+        "rawpy",
+        result_format="TIFF",
+    ),
+    Format(
         "TIFF",
         (".tif", ".tiff"),
         _starts(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
         "vips",
         "vips",
+        is_raw=tiff_exif.is_raw,
         fail_on="error",  # warnings are for text without its zero, unordered tags and the like, never for pixels
         extract=embed.from_tiff,
         find_pages=tiff_exif.find_pages,
@@ -322,5 +346,7 @@ def by_name(name: str) -> Format | None:
 
 
 def writable(format: Format | None) -> Format:
-    """Returns the format itself if it can be written, else PNG."""
-    return format if format is not None and format.writer is not None else _row("PNG")
+    """Returns the format itself if it can be written, else the one that its row names; PNG for None."""
+    if format is None:
+        return _row("PNG")
+    return format if format.writer is not None else _row(format.result_format)

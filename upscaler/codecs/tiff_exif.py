@@ -34,6 +34,11 @@ BROKEN = (struct.error, ValueError, OverflowError, OSError)
 
 LARGEST = 2**24
 MOST_PAGES = 2**16
+EXIF, MAKER_NOTE, DNG_VERSION = 0x8769, 0x927C, 0xC612
+SUB_DIRECTORIES, PHOTOMETRIC = 0x014A, 0x0106
+FILTERED = (32803, 34892)
+"""Photometric interpretations of a sensor's own samples."""
+
 SUBFILE_TYPE, OLD_SUBFILE_TYPE = 0x00FE, 0x00FF
 REDUCED, MASK = 1, 4
 """Bits of the kind of a directory (TIFF 6.0, NewSubfileType)."""
@@ -111,6 +116,20 @@ def find_pages(file: BinaryIO) -> list[int]:
     return pages
 
 
+def is_raw(file: BinaryIO) -> bool:
+    """Returns whether a TIFF file is a camera's raw file: a DNG, one whose pixels lie behind a colour filter, or one
+    that begins with a smaller version of what stands in directories below it."""
+    with suppress(*BROKEN):
+        layout, at = _begin(file)
+        first = _entries(file, layout, at)[0]
+        below = _numbers(file, first.get(SUB_DIRECTORIES), layout)
+        if DNG_VERSION in first or (below and _number(first.get(SUBFILE_TYPE), layout) & REDUCED):
+            return True
+        directories = [first, *(_entries(file, layout, at)[0] for at in below)]
+        return any(_number(entries.get(PHOTOMETRIC), layout) in FILTERED for entries in directories)
+    return False
+
+
 def make_block(directory: Directory) -> bytes:
     """Returns an EXIF block that holds these tags."""
     return b"II*\0\x08\0\0\0" + _pack(directory, Layout("<", False), 8)
@@ -159,6 +178,20 @@ def _number(row: bytes | None, layout: Layout) -> int:
     _, kind, count, data = struct.unpack(layout.entry, row)
     width = {1: 1, 3: 2, 4: 4}.get(kind, 0)
     return int.from_bytes(data[:width], "big" if layout.order == ">" else "little") if count == 1 else 0
+
+
+def _numbers(file: BinaryIO, row: bytes | None, layout: Layout) -> list[int]:
+    """Returns the offsets in an entry, at most 64."""
+    if row is None:
+        return []
+    _, kind, count, data = struct.unpack(layout.entry, row)
+    width, count = {3: 2, 4: 4, 13: 4, 16: 8, 18: 8}.get(kind, 0), min(count, 64)
+    if width == 0:
+        return []
+    if width * count > len(data):
+        file.seek(struct.unpack(layout.place, data)[0])
+        data = file.read(width * count)
+    return [int(number) for number in np.frombuffer(data[: width * count], f"{layout.order}u{width}")]
 
 
 def _directory(
