@@ -149,7 +149,7 @@ def bare(pipeline: Any, sources: list[Path]) -> Callable[[], float]:
     """The job's own engines on the job's own tiles, all of which have been cut before."""
     from upscaler import codecs
     from upscaler.pipeline import _layers
-    from upscaler.tiling import cut
+    from upscaler.surface import Upload, cut
 
     work = []
     for source in sources:
@@ -158,7 +158,7 @@ def bare(pipeline: Any, sources: list[Path]) -> Callable[[], float]:
         for step in pipeline._passes(picture, pipeline.estimate(picture)):
             for layer in (layer for layer in layers if not layer.is_alpha or step.computes_alpha(picture)):
                 pixels = layer.pixels if layer.pixels.shape[2] == 3 else np.repeat(layer.pixels, 3, axis=2)
-                work += [(step.engine, batch.pixels) for batch in cut(pixels, step.plan)]
+                work += [(step.engine, batch.pixels) for batch in cut(Upload(pixels), step.plan)]
 
     def run() -> float:
         start = time.perf_counter()

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from upscaler.arrays import FloatArray
-from upscaler.fidelity import LrRmse, back_project
+from upscaler.surface import LrRmse, Upload, back_project
 from upscaler.tiling import Band
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -92,7 +92,7 @@ def held(result: FloatArray, source: FloatArray, fidelity: float) -> FloatArray:
         for y in range(0, len(result), 128):
             yield Band(y, result[y : y + 128])
 
-    return np.concatenate([band.pixels for band in back_project(bands(), pixels, SCALE, fidelity, LrRmse())])
+    return np.concatenate([band.pixels for band in back_project(bands(), Upload(pixels), SCALE, fidelity, LrRmse())])
 
 
 def enlarged(source: FloatArray, result: FloatArray) -> FloatArray:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from upscaler import Upscaler
 from upscaler.arrays import FloatArray, PixelArray
-from upscaler.fidelity import LrRmse, back_project
+from upscaler.surface import LrRmse, Upload, back_project
 from upscaler.tiling import Band
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,7 +70,7 @@ def pair(file: Path, degraded: bool) -> tuple[PixelArray, PixelArray]:
 def measure(result: FloatArray, source: PixelArray, truth: PixelArray, fidelity: float) -> tuple[float, float, float]:
     """Drift and departure in 8-bit levels (root mean squares), peak signal-to-noise ratio in dB."""
     lr_rmse = LrRmse()
-    bands = back_project([Band(0, result)], source, 4, fidelity, lr_rmse)
+    bands = back_project([Band(0, result)], Upload(source), 4, fidelity, lr_rmse)
     held = np.concatenate([band.pixels for band in bands])
     shrunk = cv2.resize(held, source.shape[1::-1], interpolation=cv2.INTER_AREA)
     drift = cv2.GaussianBlur(255 * shrunk - source, (0, 0), COARSE)

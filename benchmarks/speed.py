@@ -26,7 +26,7 @@ from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
 from upscaler import Upscaler, catalog, codecs
 from upscaler.device import pick_device
 from upscaler.engines import engine_for
-from upscaler.tiling import cut
+from upscaler.surface import Upload, cut
 
 ROOT = Path(__file__).resolve().parent.parent
 RIVAL = ROOT / "benchmarks" / "rival.py"
@@ -101,7 +101,7 @@ def ours(weights: Path, picture: np.ndarray, device: str | None) -> dict[str, Ca
         found[f"ours, {info.precision}"] = timed(lambda up=up: up(picture))
         engine = engine_for(catalog.find(str(weights)), device, precision)
         dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[info.precision]
-        batches = [batch.pixels for batch in cut(picture, plan)]
+        batches = [batch.pixels for batch in cut(Upload(picture), plan)]
         found[f"our engine alone, same {plan.count} tiles of {plan.tile}, {info.precision}"] = timed(
             lambda engine=engine, batches=batches: [engine.run(batch) for batch in batches]
         )

@@ -87,7 +87,6 @@ class FakeGPU(TorchFunctionMode):
             own.numpy: partial(self._refuse_numpy, own.numpy),
             own.__array__: partial(self._refuse_numpy, own.__array__),
             own.pin_memory: lambda tensor: tensor.clone(),
-            own.record_stream: lambda tensor, stream: None,
         }
 
     def holds(self, tensor: torch.Tensor) -> bool:
@@ -308,6 +307,8 @@ def pretend(
         for name, function in functions.items():
             if hasattr(module, name):
                 stack.enter_context(patch.object(module, name, function))
+        # It refuses streams that are none before a mode sees it.
+        stack.enter_context(patch.object(torch.Tensor, "record_stream", lambda tensor, stream: None))
         stack.enter_context(patch.object(threading.Thread, "run", run_in_pretence))
         stack.enter_context(patch("torch.autocast", lambda device, *args, **kwargs: autocast("cpu", *args, **kwargs)))
         stack.enter_context(gpu)

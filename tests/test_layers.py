@@ -28,9 +28,8 @@ LAYERS = {
     "device": 2,
     "codecs": 3,
     "diffusion": 3,
-    "fidelity": 3,
-    "finish": 3,
     "recipe": 3,
+    "surface": 3,
     "engines": 4,
     "text2image": 4,
     "inputs": 4,
@@ -51,7 +50,7 @@ EVERYWHERE = {"numpy"}
 
 THIRD_PARTY = {
     "PIL": ("codecs", "picture"),
-    "cv2": ("codecs", "compat", "engines", "fidelity", "finish", "picture"),
+    "cv2": ("codecs", "compat", "engines", "picture", "surface"),
     "diffusers": ("diffusion",),
     "filelock": ("files",),
     "fsspec": ("inputs",),
@@ -67,7 +66,7 @@ THIRD_PARTY = {
     "safetensors": ("catalog", "diffusion", "engines"),
     "spandrel": ("compat", "engines"),
     "tomli": ("catalog", "text2image"),
-    "torch": ("compat", "device", "diffusion", "engines", "picture", "text2image"),
+    "torch": ("compat", "device", "diffusion", "engines", "picture", "surface", "text2image"),
     "tqdm": ("cli",),
     "transformers": ("diffusion",),
     "typer": ("cli",),

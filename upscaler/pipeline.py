@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
-from . import catalog, codecs, engines, tiling
+from . import catalog, codecs, engines, surface, tiling
 from .arrays import FloatArray, PixelArray
 from .catalog import Model
 from .codecs import Source
 from .engines import Engine, EngineOptions, EnginePool, ImageEngine, ImagePlan
-from .errors import DeviceLost, EngineError
-from .fidelity import LrRmse, back_project, fidelity_after_scale
-from .finish import cut_bands, mix_bands, resize_bands, write_bands
-from .picture import Picture, Wear, allocate, bleed, measure_wear, strips, within_source
+from .errors import DeviceLost, EngineError, OutOfMemory
+from .picture import Picture, Wear, allocate, bleed, measure_wear, strips
 from .progress import ProgressCallback
+from .surface import HOST, LrRmse, Surface, Upload, cut_bands, resize_bands, surface_for, write_bands
 from .target import Target, passes
-from .tiling import Batch, Budget, Plan, Size, Tile
+from .tiling import Batch, Budget, Plan, Region, Size, Tile
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -61,7 +61,7 @@ class PipelineOptions(EngineOptions):
     overlap: int | None = None
     """Source pixels that neighbouring tiles share."""
     fidelity: float | None = None
-    """How firmly the result is held to the source, 0..1; see `fidelity.back_project`. None is FIDELITY for models that
+    """How firmly the result is held to the source, 0..1; see `surface.back_project`. None is FIDELITY for models that
     keep the tone of their source, and 0 for those that relight or dehaze."""
     workspace: Path | None = None
     """Folder for large pictures while they are computed. None is the system's folder for temporary files."""
@@ -148,34 +148,18 @@ class Pipeline:
 
         steps = self._passes(picture, estimate)
         advance = _count(progress, sum(step.plan.count * (1 + step.computes_alpha(picture)) for step in steps))
+        departures = []
         for step, tile in zip(steps, tiles or repeat(None), strict=False):
-            engine, plan = step.engine, step.plan
             canvas = _canvas(picture, step.result, step.depth, workspace)
             for layer in _layers(picture, workspace):
-                pixels, part = layer.pixels, canvas[:, :, layer.channels]
+                part = canvas[:, :, layer.channels]
                 if layer.is_alpha and not step.computes_alpha(picture):
-                    write_bands(resize_bands(cut_bands(pixels), picture.size, step.result), part)
-                    continue
-                if isinstance(plan, ImagePlan):
-                    assert engines.is_image_engine(engine)
-                    bands = engine.run(pixels, plan, advance)
+                    write_bands(resize_bands(cut_bands(Upload(layer.pixels)), picture.size, step.result), part)
                 else:
-                    assert not engines.is_image_engine(engine)
-                    batches = tiling.cut(pixels, plan)
-                    computed = engines.run_checked(engines.adapt_channels(engine, pixels.shape[2]), batches)
-                    bands = tiling.blend(_report(computed if tile is None or layer.is_alpha else [tile], advance), plan)
-
-                if layer.is_alpha:
-                    bands = within_source(bands, pixels, plan.scale)
-                elif step.share is not None:
-                    bands = mix_bands(bands, pixels, step.share)
-                else:
-                    bands = back_project(bands, pixels, plan.scale, step.fidelity, step.lr_rmse)
-                bands = resize_bands(bands, picture.size.scaled(plan.scale), step.result)
-                write_bands(bands, part)
+                    departures.append(step.enlarge(layer, None if layer.is_alpha else tile, part, advance))
             picture = replace(picture, pixels=canvas)
 
-        lr_rmse = max(step.lr_rmse.levels for step in steps)
+        lr_rmse = max(departures)
         if steps[-1].share is None:
             log.info("shrunk back, the result differs from its source by %.2f of 255 levels.", lr_rmse)
         return replace(picture, lr_rmse=lr_rmse)
@@ -220,16 +204,9 @@ class Pipeline:
             engine = step.engine
             assert not engines.is_image_engine(engine)
             colours = [_layers(picture, None)[-1].pixels for picture in pictures]
-            batches: list[Batch] = []
-            for pixels, estimate in zip(colours, estimates, strict=True):
-                plan = estimate.plans[index]
-                assert isinstance(plan, Plan)
-                batches += tiling.cut(pixels, plan)
-            shape = (*batches[0].pixels.shape[1:3], engine.info.channels)
-            regions = tuple(region for batch in batches for region in batch.regions)
-            batch = Batch(regions, np.stack([np.broadcast_to(batch.pixels[0], shape) for batch in batches]))
+            plans = [estimate.plans[index] for estimate in estimates]
             try:
-                computed = list(engines.run_checked(engine, [batch]))
+                computed = _compute_together(engine, colours, plans)
             except DeviceLost:
                 raise
             except EngineError as error:
@@ -308,7 +285,7 @@ class Pipeline:
                 fidelity = FIDELITY if engine.info.keeps_tone else 0.0
             if is_refining:
                 ratio = max(result.width / picture.size.width, result.height / picture.size.height, 1.0)
-                fidelity = fidelity_after_scale(fidelity, ratio)
+                fidelity = surface.fidelity_after_scale(fidelity, ratio)
             found.append(_Pass(engine, plan, result, depth, fidelity))
         return found
 
@@ -326,7 +303,47 @@ class _Pass:
     share: FloatArray | None = None
     """In the pass that removes noise and compression: the share of these that is removed, 0..1, as `mix_bands` takes
     it."""
-    lr_rmse: LrRmse = field(default_factory=LrRmse)
+
+    def enlarge(self, layer: _Layer, tile: Tile | None, canvas: PixelArray, advance: Callable[[int], None]) -> float:
+        """Computes a layer and writes it into its part of a canvas; returns how far it departs from its source.
+
+        Pixels stay in the memory of the engine's device until they are whole numbers. If there is too little of it for
+        what comes after the network, that is done on the host. `tile`: see `Pipeline.run`.
+        """
+        place = HOST if isinstance(self.plan, ImagePlan) else surface_for(self.engine.info.device)
+        if place is HOST:
+            return self._enlarge_on(HOST, layer, tile, canvas, advance)
+        with suppress(OutOfMemory), place.errors():
+            return self._enlarge_on(place, layer, tile, canvas, advance)
+        log.warning("out of memory on %s: results are joined on the CPU.", self.engine.info.device)
+        return self._enlarge_on(HOST, layer, tile, canvas, advance)
+
+    def _enlarge_on(
+        self, place: Surface, layer: _Layer, tile: Tile | None, canvas: PixelArray, advance: Callable[[int], None]
+    ) -> float:
+        engine, plan, lr_rmse = self.engine, self.plan, LrRmse()
+        height, width, channels = layer.pixels.shape
+        source = Upload(layer.pixels, place)
+        if isinstance(plan, ImagePlan):
+            assert engines.is_image_engine(engine)
+            bands = engine.run(layer.pixels, plan, advance)
+        else:
+            assert not engines.is_image_engine(engine)
+            if tile is None:
+                tiles = engines.run_checked(engines.adapt_channels(engine, channels), surface.cut(source, plan))
+            else:
+                tiles = iter([Tile(tile.region, place.bring(tile.pixels))])
+            bands = surface.blend(_report(tiles, advance), plan)
+
+        if layer.is_alpha:
+            bands = surface.within_source(bands, source, plan.scale)
+        elif self.share is not None:
+            bands = surface.mix_bands(bands, source, self.share)
+        else:
+            bands = surface.back_project(bands, source, plan.scale, self.fidelity, lr_rmse)
+        bands = resize_bands(bands, Size(width, height).scaled(plan.scale), self.result)
+        write_bands(bands, canvas)
+        return lr_rmse.levels
 
     def computes_alpha(self, picture: Picture) -> bool:
         """Returns whether transparency goes through the engine. It is only resized if it is the same everywhere, by
@@ -380,8 +397,23 @@ def _resize(picture: Picture, size: Size, workspace: Path | None) -> Picture:
         return picture
     canvas = _canvas(picture, size, picture.depth, workspace)
     for layer in _layers(picture, workspace):
-        write_bands(resize_bands(cut_bands(layer.pixels), picture.size, size), canvas[:, :, layer.channels])
+        write_bands(resize_bands(cut_bands(Upload(layer.pixels)), picture.size, size), canvas[:, :, layer.channels])
     return replace(picture, pixels=canvas)
+
+
+def _compute_together(engine: Engine, pictures: Sequence[PixelArray], plans: Sequence[Plan | ImagePlan]) -> list[Tile]:
+    """Computes the single tiles of several pictures, (height, width, 1 or 3), as one batch."""
+    place = surface_for(engine.info.device)
+    regions: list[Region] = []
+    tiles = []
+    with place.errors():
+        for pixels, plan in zip(pictures, plans, strict=True):
+            assert isinstance(plan, Plan)
+            (batch,) = surface.cut(Upload(pixels, place), plan)
+            regions += batch.regions
+            is_alike = pixels.shape[2] == engine.info.channels
+            tiles.append(batch.pixels if is_alike else place.concatenate([batch.pixels] * 3, axis=3))
+        return list(engines.run_checked(engine, [Batch(tuple(regions), place.concatenate(tiles))]))
 
 
 def _count(progress: ProgressCallback | None, total: int) -> Callable[[int], None]:
@@ -390,7 +422,7 @@ def _count(progress: ProgressCallback | None, total: int) -> Callable[[int], Non
 
     def advance(count: int) -> None:
         nonlocal done
-        done += count
+        done = min(done + count, total)  # some tiles may be computed a second time
         if progress is not None:
             progress(done, total)
 

@@ -161,4 +161,4 @@ def _enlarge(run: Run, network: Network, pictures: list[Any], device: str, preci
 def _tf32() -> Any:
     """Lets float32 be computed with TF32's ten digits, which the package prevents."""
     torch.backends.cudnn.allow_tf32 = True
-    return patch.object(networks, "_no_tf32", nullcontext)
+    return patch.object(networks, "no_tf32", nullcontext)

@@ -17,9 +17,8 @@ import torch
 
 from upscaler import tiling
 from upscaler.engines import verify
-from upscaler.fidelity import LrRmse, back_project
-from upscaler.finish import write_bands
 from upscaler.pipeline import FIDELITY, Pipeline
+from upscaler.surface import HOST, LrRmse, Upload, back_project, blend, cut, write_bands
 from upscaler.tiling import Tile
 
 from .material import Network, Pixels, networks, photograph, picture, run_tiles, x4plus
@@ -210,7 +209,7 @@ def _stages(run: Run, pipeline: Pipeline, source: Pixels) -> dict[str, float]:
     assert isinstance(plan, tiling.Plan)
     engine = pipeline._engines.enlarger(8)
     computation = engine._computation
-    batches = list(tiling.cut(source, plan))
+    batches = list(cut(Upload(source), plan))
     batch = batches[0]
     tensor = torch.from_numpy(batch.pixels).permute(0, 3, 1, 2)
     with torch.inference_mode():
@@ -221,15 +220,15 @@ def _stages(run: Run, pipeline: Pipeline, source: Pixels) -> dict[str, float]:
     canvas = np.empty((source.shape[0] * plan.scale, source.shape[1] * plan.scale, 3), np.uint8)
 
     def finish() -> None:
-        write_bands(back_project(tiling.blend(tiles, plan), source, plan.scale, FIDELITY, LrRmse()), canvas)
+        write_bands(back_project(blend(tiles, plan), Upload(source), plan.scale, FIDELITY, LrRmse()), canvas)
 
     layout = {"memory_format": computation.layout}
     works: dict[str, Callable[[], object]] = {
-        "cut": lambda: list(tiling.cut(source, plan)),
+        "cut": lambda: list(cut(Upload(source), plan)),
         "first batch to the device": lambda: tensor.to(run.device, computation.dtype, copy=True, **layout),
         "first batch through the engine": lambda: run_tiles(engine, batch.pixels),
         "its result to the host": lambda: there.permute(0, 2, 3, 1).float().contiguous().cpu(),
-        "first tile checked": lambda: verify.fault(batch.pixels[0], results[0][0], plan.scale, True),
+        "first tile checked": lambda: verify.fault(HOST.measure(batch.pixels[:1], results[0][:1], None)()[0], True),
         "blended, held to the source, rounded": finish,
     }
     repeats = 1 if run.dry else 3

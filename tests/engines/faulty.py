@@ -11,7 +11,8 @@ from upscaler.arrays import FloatArray
 from upscaler.engines import Engine, EngineInfo, run_checked
 from upscaler.engines.base import MemoryLimit
 from upscaler.errors import OutOfMemory
-from upscaler.tiling import Budget, Plan, Size, blend, cut, plan
+from upscaler.surface import HOST, Surface, Upload, blend, cut, surface_for
+from upscaler.tiling import Budget, Plan, Size, plan
 
 
 class Faulty:
@@ -86,9 +87,10 @@ class Elsewhere:
         return None
 
 
-def enlarged(engine: Engine, pixels: FloatArray, grid: Plan) -> FloatArray:
-    """A whole picture through an engine."""
-    return np.concatenate([band.pixels for band in blend(run_checked(engine, cut(pixels, grid)), grid)])
+def enlarged(engine: Engine, pixels: FloatArray, grid: Plan, surface: Surface | None = None) -> FloatArray:
+    """A whole picture through an engine, on the surface of its device unless another one is given."""
+    source = Upload(pixels, surface or surface_for(engine.info.device))
+    return np.concatenate([HOST.bring(band.pixels) for band in blend(run_checked(engine, cut(source, grid)), grid)])
 
 
 def grid_for(pixels: FloatArray, engine: Engine, tile: int, batch: int = 1) -> Plan:
@@ -97,5 +99,5 @@ def grid_for(pixels: FloatArray, engine: Engine, tile: int, batch: int = 1) -> P
 
 
 def tiles_of(pixels: FloatArray, grid: Plan) -> Iterator[FloatArray]:
-    for batch in cut(pixels, grid):
+    for batch in cut(Upload(pixels), grid):
         yield from batch.pixels

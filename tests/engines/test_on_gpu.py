@@ -21,6 +21,7 @@ from upscaler.device import memory_for_tiles
 from upscaler.engines.checkpoint import Checkpoint
 from upscaler.engines.network import NetworkEngine
 from upscaler.errors import DeviceLost, ModelError, OutOfMemory
+from upscaler.surface import HOST
 
 from .faulty import enlarged, grid_for
 
@@ -48,8 +49,10 @@ def loaded(file: Path, **options: Any) -> NetworkEngine:
     return NetworkEngine.load(Checkpoint(file), name=file.stem, reach=4, **options)
 
 
-def computed(engine: NetworkEngine, pixels: FloatArray, tile: int, batch: int = 1) -> FloatArray:
-    return np.clip(enlarged(engine, pixels, grid_for(pixels, engine, tile, batch)), 0, 1)
+def computed(engine: NetworkEngine, pixels: FloatArray, tile: int, batch: int = 1, surface: Any = None) -> FloatArray:
+    """What an engine makes of a picture, on the surface of its device unless another one is given. HOST takes memory of
+    the device for the network alone."""
+    return np.clip(enlarged(engine, pixels, grid_for(pixels, engine, tile, batch), surface), 0, 1)
 
 
 @pytest.fixture(params=KINDS)
@@ -131,14 +134,14 @@ def test_the_picture_is_the_same_with_ever_less_memory(
     """Each step of the ladder, to the CPU at its end. What a failed try had must be free for the next one, or smaller
     tiles would not fit either."""
     tile = 200 if batch == 1 else 48
-    whole = peak_of(gpu, lambda: computed(loaded(network, precision=precision), photo, tile, batch))
+    whole = peak_of(gpu, lambda: computed(loaded(network, precision=precision), photo, tile, batch, HOST))
     steps = set()
     for share in (0.9, 0.5, 0.2, 0.1, 0.0):
         caplog.clear()
         engine = loaded(network, precision=precision)
         gc.collect()
         gpu.memory = gpu.live + int(whole * share)
-        result = computed(engine, photo, tile, batch)
+        result = computed(engine, photo, tile, batch, HOST)
         gpu.memory = 2**34
         assert np.abs(result - right).max() < LEVEL
         said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
@@ -210,7 +213,7 @@ def test_a_wrong_tile_is_mended_on_the_cpu_if_there_is_no_room_for_another_netwo
                 tensors[0].fill_(torch.nan)
 
         gpu.before = spoil
-        assert np.abs(computed(engine, photo, 48) - right).max() < LEVEL
+        assert np.abs(computed(engine, photo, 48, surface=HOST) - right).max() < LEVEL
 
 
 def test_a_lost_device_is_an_error_of_its_own_at_once(gpu: FakeGPU, network: Path, photo: FloatArray) -> None:
@@ -221,7 +224,7 @@ def test_a_lost_device_is_an_error_of_its_own_at_once(gpu: FakeGPU, network: Pat
             with pytest.raises(
                 DeviceLost, match=r"^\w+(:0)? is lost to this process \(.*launch failure\)\. Run the same"
             ):
-                computed(engine, photo, 48)
+                computed(engine, photo, 48, surface=HOST)
             with pytest.raises(DeviceLost):
                 loaded(network, precision=precision)
 
@@ -244,7 +247,7 @@ def test_tiles_that_would_make_larger_tensors_are_computed_in_parts(
     with pretend("cuda") as gpu:
         engine = loaded(network)
         gpu.before = lambda name, tensors: sizes.append(tensors[0].numel() if tensors else 0)
-        assert np.abs(computed(engine, photo, 64, batch=4) - right).max() < LEVEL
+        assert np.abs(computed(engine, photo, 64, 4, HOST) - right).max() < LEVEL
         assert 10000 < max(sizes) < 12 * 2000
         whole = NetworkEngine.run(engine, photo[None, :40, :40])
         assert whole.shape == (1, 80, 80, 3)

@@ -64,6 +64,22 @@ def test_a_fault_in_every_engine_is_an_error_that_names_the_place(photo: FloatAr
             enlarged(engine, photo, grid)
 
 
+def test_a_result_of_another_shape_is_computed_by_a_safer_engine(
+    photo: FloatArray, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Misshapen(ResampleEngine):
+        def run(self, tiles: FloatArray) -> FloatArray:
+            return super().run(tiles)[:, 1:]
+
+        def fallback(self, elsewhere: bool = False) -> Engine | None:
+            return Elsewhere(GOOD)
+
+    grid = grid_for(photo, GOOD, 48, batch=2)
+    assert np.array_equal(enlarged(Misshapen(2), photo, grid), enlarged(GOOD, photo, grid))
+    height, width = grid.tile.scaled(2).height, grid.tile.scaled(2).width
+    assert f"its result has the shape {(height - 1, width, 3)} instead of {(height, width, 3)}" in caplog.text
+
+
 def test_a_network_that_means_it_is_believed_after_a_second_opinion(
     photo: FloatArray, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,17 +1,14 @@
-"""Colour that spreads into transparent places, and an alpha channel that stays within what it was."""
+"""Colour that spreads into transparent places."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from upscaler.arrays import FloatArray
 from upscaler.picture import alpha as module
-from upscaler.picture import bleed, within_source
-from upscaler.tiling import Band
+from upscaler.picture import bleed
 
 from ..tiffs import smooth
 
@@ -78,29 +75,3 @@ def test_filling_does_not_depend_on_where_the_picture_is_cut(monkeypatch: pytest
     whole = bleed(colour, alpha)
     monkeypatch.setattr(module, "STRIP_ROWS", 17)
     assert np.abs(bleed(colour, alpha, tmp_path).astype(int) - whole).max() <= 1
-
-
-def bands(pixels: FloatArray, rows: int) -> Iterator[Band]:
-    for y in range(0, len(pixels), rows):
-        yield Band(y, pixels[y : y + rows])
-
-
-@pytest.mark.parametrize("rows", [4, 8, 20, 1000])
-@pytest.mark.parametrize("scale", [1, 2, 4])
-def test_enlarged_alpha_stays_within_its_neighbourhood(scale: int, rows: int) -> None:
-    source = np.random.default_rng(1).integers(0, 256, (20, 15, 1), np.uint8)
-    wild = np.random.default_rng(2).uniform(-1, 2, (20 * scale, 15 * scale, 1)).astype(np.float32)
-    found = np.concatenate([band.pixels for band in within_source(bands(wild, rows * scale), source, scale)])
-    padded = np.pad(source[:, :, 0] / np.float32(255), 1, mode="edge")
-    around = np.stack([padded[y : y + 20, x : x + 15] for y in range(3) for x in range(3)])
-    low, high = (edge.repeat(scale, 0).repeat(scale, 1) for edge in (around.min(0), around.max(0)))
-    np.testing.assert_allclose(found[:, :, 0], np.clip(wild[:, :, 0], low, high), atol=1e-6)
-
-
-def test_opaque_stays_opaque_and_empty_stays_empty() -> None:
-    source = disc(20, 6)
-    ringing = (source.repeat(2, 0).repeat(2, 1) / 255 * 1.2 - 0.1).astype(np.float32)
-    found = np.concatenate([band.pixels for band in within_source(bands(ringing, 8), source, 2)])
-    inside, outside = disc(20, 4).repeat(2, 0).repeat(2, 1) > 0, disc(20, 8).repeat(2, 0).repeat(2, 1) == 0
-    assert (found[inside] == 1).all()
-    assert (found[outside] == 0).all()

@@ -19,12 +19,11 @@ from spandrel import ImageModelDescriptor, SizeRequirements
 from spandrel.architectures.ESRGAN import ESRGANArch
 from torch import Tensor, nn
 
-from .. import catalog, engines, tiling
+from .. import catalog, engines, surface, tiling
 from ..arrays import FloatArray, PixelArray
 from ..engines.checkpoint import Checkpoint, mix_weights, read_weights
 from ..engines.network import NetworkEngine
 from ..errors import ModelError, PictureError, PlanError, UpscalerError, first_line
-from ..finish import write_bands
 from ..tiling import Band, Budget, Plan, Size
 from .networks import SHUFFLES
 
@@ -122,9 +121,9 @@ class RealESRGANer:
             )
         canvas: Any = np.empty((size.height, size.width, channels), depth)
         if channels == 1:
-            write_bands(self._grey(pixels), canvas)
+            surface.write_bands(self._grey(pixels), canvas)
         else:
-            write_bands(self._colour(pixels[:, :, 2::-1]), canvas[:, :, 2::-1])
+            surface.write_bands(self._colour(pixels[:, :, 2::-1]), canvas[:, :, 2::-1])
         if channels == 4:
             alpha = pixels[:, :, 3:]
             if alpha_upsampler == "realesrgan":
@@ -132,7 +131,7 @@ class RealESRGANer:
             else:
                 large: Any = cv2.resize(alpha, (size.width, size.height), interpolation=cv2.INTER_LINEAR)
                 bands = iter([Band(0, large[:, :, None])])
-            write_bands(bands, canvas[:, :, 3:])
+            surface.write_bands(bands, canvas[:, :, 3:])
         if channels == 1:
             canvas = canvas[:, :, 0]
         if target != size:
@@ -155,8 +154,9 @@ class RealESRGANer:
         below, right = (-side % SHUFFLES.get(self.scale, 1) for side in extended.shape[:2])
         extended = np.pad(extended, ((0, below), (0, right), (0, 0)), "reflect")
         plan = self._plan(Size(extended.shape[1], extended.shape[0]))
-        tiles = engines.run_checked(engines.adapt_channels(self._engine, 3), tiling.cut(extended, plan))
-        for band in tiling.blend(tiles, plan):
+        batches = surface.cut(surface.Upload(extended), plan)
+        tiles = engines.run_checked(engines.adapt_channels(self._engine, 3), batches)
+        for band in surface.blend(tiles, plan):
             if band.y < height:
                 yield Band(band.y, band.pixels[: height - band.y, :width])
 

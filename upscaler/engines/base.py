@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from ..arrays import FloatArray, PixelArray
+from ..arrays import PixelArray, Pixels
 from ..tiling import Band, Budget, Size, TileRequirements
 
 if TYPE_CHECKING:
@@ -66,8 +66,11 @@ class Engine(Protocol):
     @property
     def info(self) -> EngineInfo: ...
 
-    def run(self, tiles: FloatArray) -> FloatArray:
+    def run(self, tiles: Pixels) -> Pixels:
         """Enlarges tiles, float32, 0..1, (tiles, height, width, `info.channels`), `info.needs.scale` times.
+
+        Tiles lie on the surface of `info.device` (see `surface.surface_for`), and so do results: arrays of the host,
+        float32; or tensors of a GPU, in whatever precision the engine computes.
 
         Raises OutOfMemory when there is too little memory, DeviceLost when the device will never compute again; any
         other exception means that they cannot be computed.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
-from ..arrays import FloatArray
+from ..arrays import Pixels
+from ..surface import surface_of
 from .base import Engine
 from .resample import REACH, ResampleEngine
 
@@ -22,11 +21,10 @@ class Blended:
         needs = engine.info.needs
         self.info = replace(engine.info, needs=replace(needs, reach=max(needs.reach, REACH)))
 
-    def run(self, tiles: FloatArray) -> FloatArray:
+    def run(self, tiles: Pixels) -> Pixels:
         """Computes tiles as `Engine.run` says."""
         plain = tiles if self.info.needs.scale == 1 else self._filter.run(tiles)
-        result: FloatArray = plain + np.float32(self._blend) * (self._engine.run(tiles) - plain)
-        return result
+        return plain + self._blend * (self._engine.run(tiles) - plain)
 
     def fallback(self, elsewhere: bool = False) -> Engine | None:
         fallback = self._engine.fallback(elsewhere)
@@ -40,12 +38,9 @@ def adapt_channels(engine: Engine, channels: int) -> Engine:
     return _Adapted(engine)
 
 
-def reduce_channels(pixels: FloatArray, channels: int) -> FloatArray:
+def reduce_channels(pixels: Pixels, channels: int) -> Pixels:
     """Returns colour, (height, width, 3), as it is, or its mean as one channel if `channels` is 1."""
-    if pixels.shape[2] == channels:
-        return pixels
-    result: FloatArray = pixels.mean(axis=2, keepdims=True)
-    return result
+    return pixels if pixels.shape[2] == channels else pixels.mean(axis=2, keepdims=True)
 
 
 class _Adapted:
@@ -59,12 +54,12 @@ class _Adapted:
         self._engine = engine
         self.info = replace(engine.info, channels=1 if engine.info.channels == 3 else 3)
 
-    def run(self, tiles: FloatArray) -> FloatArray:
+    def run(self, tiles: Pixels) -> Pixels:
+        surface = surface_of(tiles)
         if self.info.channels == 1:
-            result: FloatArray = self._engine.run(np.repeat(tiles, 3, axis=3)).mean(axis=3, keepdims=True)
-            return result
-        planes = [np.ascontiguousarray(tiles[..., channel : channel + 1]) for channel in range(3)]
-        return np.concatenate([self._engine.run(plane) for plane in planes], axis=3)
+            return self._engine.run(surface.concatenate([tiles] * 3, axis=3)).mean(axis=3, keepdims=True)
+        planes = [surface.copy(tiles[..., channel : channel + 1]) for channel in range(3)]
+        return surface.concatenate([self._engine.run(plane) for plane in planes], axis=3)
 
     def fallback(self, elsewhere: bool = False) -> Engine | None:
         fallback = self._engine.fallback(elsewhere)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import math
 import threading
-import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -18,9 +17,20 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 import torch
 
-from ..arrays import FloatArray
-from ..device import dtype_name, is_out_of_memory, memory_for_tiles, pick_device, pick_precision, release, report_loss
+from ..arrays import Pixels
+from ..device import (
+    PROCESS_SWITCHES,
+    dtype_name,
+    memory_for_tiles,
+    no_tf32,
+    own_error,
+    pick_device,
+    pick_precision,
+    release,
+    report_loss,
+)
 from ..errors import DeviceLost, ModelError, OutOfMemory, PlanError, UpscalerError, first_line
+from ..surface import surface_of
 from ..tiling import RAMP, TileRequirements
 from .base import Engine, EngineInfo
 from .probe import TilingProfile, load_or_measure, measure_tiling, sample
@@ -58,10 +68,6 @@ LARGEST_TENSOR = 2**31
 LARGEST_MPS_TENSOR = 2**32
 """Bytes of a tensor from which on Metal ends the process."""
 
-_PROCESS_SWITCHES = threading.RLock()
-"""Held while switches and random numbers of the whole process are changed for one computation: two threads that did so
-at once would restore each other's."""
-
 
 class Weights(Protocol):
     """The source of a network's weights; see `Checkpoint`."""
@@ -93,15 +99,15 @@ class Computation:
     """Whether oneDNN's kernels are avoided."""
 
     def __call__(self, batch: torch.Tensor) -> torch.Tensor:
-        """Computes (tiles, channels, height, width), float32 0..1 on the CPU; the result is enlarged and stays on the
-        device."""
+        """Computes (tiles, channels, height, width), float32 0..1, on the CPU or the device; the result is enlarged and
+        lies on the device, in the precision of the computation."""
         is_tf32 = self.device.type == "cuda" and self.dtype == torch.float32
         with (
             torch.inference_mode(),
-            _PROCESS_SWITCHES if self.is_stochastic or self.plain or is_tf32 else nullcontext(),
+            PROCESS_SWITCHES if self.is_stochastic or self.plain or is_tf32 else nullcontext(),
             _same_noise(self.device) if self.is_stochastic else nullcontext(),
             _plain_kernels() if self.plain else nullcontext(),
-            _no_tf32() if is_tf32 else nullcontext(),
+            no_tf32() if is_tf32 else nullcontext(),
             torch.autocast(self.device.type, self.dtype) if self.autocast else nullcontext(),
         ):
             dtype = torch.float32 if self.autocast else self.dtype
@@ -186,16 +192,17 @@ class NetworkEngine:
             log.warning("%s: %s; its tiles are large and widely blended.", name, reason)
         return cls(weights, computation, found, info)
 
-    def run(self, tiles: FloatArray) -> FloatArray:
+    def run(self, tiles: Pixels) -> Pixels:
         """Computes tiles as `Engine.run` says, one by one if the network cannot take several."""
         problem: Exception
         try:
             with report_loss(self._computation.device):
                 if self._profile.is_batchable:
                     return self._compute(tiles)
-                return np.concatenate([self._compute(tiles[index : index + 1]) for index in range(len(tiles))])
+                each = [self._compute(tiles[index : index + 1]) for index in range(len(tiles))]
+                return surface_of(tiles).concatenate(each)
         except Exception as error:
-            problem = _own_error(error, self._computation.device)
+            problem = own_error(error, self._computation.device)
         if isinstance(problem, OutOfMemory):
             release()
         raise problem
@@ -222,25 +229,13 @@ class NetworkEngine:
                     return self._fallbacks[device]
         return None
 
-    def _compute(self, tiles: FloatArray) -> FloatArray:
+    def _compute(self, tiles: Pixels) -> Pixels:
         if tiles.shape[0] * tiles.shape[1] * tiles.shape[2] > self.info.needs.most_pixels:
             raise OutOfMemory(f"{self.info.name}: the tensors would be larger than {self.info.device} can compute.")
-        result = self._computation(torch.from_numpy(tiles).permute(0, 3, 1, 2))
-        pixels: FloatArray = result.permute(0, 2, 3, 1).float().contiguous().cpu().numpy()
-        return pixels
-
-
-def _own_error(error: Exception, device: torch.device) -> Exception:
-    """Returns OutOfMemory for an exception that says that memory has run out, else the same exception.
-
-    Lets go of what the failed calls had computed, which their frames in the traceback would keep on the device.
-    """
-    traceback.clear_frames(error.__traceback__)
-    if not is_out_of_memory(error):
-        return error
-    own = OutOfMemory(f"out of memory on {device} ({first_line(error)}).")
-    own.__cause__ = error
-    return own
+        is_array = isinstance(tiles, np.ndarray)
+        tensor = torch.from_numpy(tiles) if is_array else tiles
+        result = self._computation(tensor.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return result.float().contiguous().cpu().numpy() if is_array else result.contiguous()
 
 
 def _requirements(computation: Computation, profile: TilingProfile, trial: Trial) -> TileRequirements:
@@ -330,7 +325,7 @@ def _move_to_device(
                     return moved
             log.debug("%s: is wrong if computed with %s.", name, mode)
         except Exception as error:  # as in _try_layouts
-            problem = _own_error(error, device)
+            problem = own_error(error, device)
             log.debug("%s: cannot be computed with %s (%s).", name, mode, first_line(error))
         if isinstance(problem, DeviceLost):
             raise problem
@@ -376,18 +371,6 @@ def _same_noise(device: torch.device) -> Iterator[None]:
     finally:
         for generator, state in zip(generators, states, strict=True):
             generator.set_state(state)
-
-
-@contextmanager
-def _no_tf32() -> Iterator[None]:
-    """Lets CUDA compute float32 with all of its digits: TF32, its default for convolutions, has ten, as float16."""
-    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = convolutions.allow_tf32, products.allow_tf32
-    try:
-        convolutions.allow_tf32 = products.allow_tf32 = False
-        yield
-    finally:
-        convolutions.allow_tf32, products.allow_tf32 = before
 
 
 @contextmanager

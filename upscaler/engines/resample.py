@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from ..arrays import FloatArray
-from ..picture import resize
+from ..arrays import Pixels
+from ..surface import surface_of
 from ..tiling import Size, TileRequirements
 from .base import Engine, EngineInfo
 
@@ -21,10 +19,11 @@ class ResampleEngine:
             "lanczos", TileRequirements(scale, reach=REACH, bytes_per_pixel=32.0 * scale**2, fast_pixels=2**18)
         )
 
-    def run(self, tiles: FloatArray) -> FloatArray:
-        count, height, width, _ = tiles.shape
-        size = Size(width, height).scaled(self.info.needs.scale)
-        return np.stack([resize(tiles[index], size) for index in range(count)])
+    def run(self, tiles: Pixels) -> Pixels:
+        """Computes tiles as `Engine.run` says, where they lie."""
+        surface = surface_of(tiles)
+        size = Size(tiles.shape[2], tiles.shape[1]).scaled(self.info.needs.scale)
+        return surface.stack([surface.resize(tile, size) for tile in tiles])
 
     def fallback(self, elsewhere: bool = False) -> Engine | None:
         return None

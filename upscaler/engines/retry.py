@@ -5,6 +5,8 @@ same pixels), and the engine remembers it; when the smallest tile is too large, 
 that fails or looks wrong is computed alone, then by the engine's fallbacks. A tile that still fails ends its picture.
 Every such step is logged as a warning.
 
+On a GPU a batch is judged when the next one has been enqueued, so that the GPU never waits for a judgement.
+
 Nothing is computed while an exception is handled, because its traceback keeps what the failed try had in memory.
 """
 
@@ -12,15 +14,15 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
-import numpy as np
-
-from ..arrays import FloatArray
+from ..arrays import Pixels
 from ..errors import DeviceLost, EngineError, OutOfMemory
-from ..tiling import Batch, Budget, Plan, Region, Size, Tile, blend, cut, plan
+from ..surface import HOST, Statistics, Upload, blend, cut, surface_for, surface_of
+from ..tiling import Batch, Budget, Plan, Region, Size, Tile, plan
 from .base import Engine, EngineInfo
-from .verify import Fault, agree, fault, is_stale
+from .verify import Fault, agree, fault
 
 log = logging.getLogger("upscaler")
 
@@ -30,14 +32,35 @@ computation confirmed, results need no longer resemble their sources."""
 
 
 def run_checked(engine: Engine, batches: Iterable[Batch]) -> Iterator[Tile]:
-    """Computes and checks every tile of every batch, and yields them in order.
+    """Computes and checks every tile of every batch, and yields them in order. Results lie where the batches do.
 
     Raises EngineError, with the tile's place and what was tried; OutOfMemory when the smallest tile is still too large;
     DeviceLost.
     """
     runner = _Runner(engine)
+    waiting: list[_Computed] = []
     for batch in batches:
-        yield from runner.tiles(batch)
+        for computed in runner.compute(batch):
+            waiting.append(computed)
+            if len(waiting) > (0 if surface_of(batch.pixels) is HOST else 1):
+                yield from runner.judge(waiting.pop(0))
+    for computed in waiting:
+        yield from runner.judge(computed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Computed:
+    """Tiles that were computed together and are not judged yet."""
+
+    regions: tuple[Region, ...]
+    sources: Pixels
+    results: Pixels | None
+    problem: Exception | None
+    """The reason why there are no results."""
+    previous: tuple[Pixels, Pixels] | None
+    """The source and the result of the tile before."""
+    statistics: Callable[[], list[Statistics]]
+    """Waits for what was measured of each tile."""
 
 
 class _Runner:
@@ -47,48 +70,73 @@ class _Runner:
         self._first = self._engine = engine
         self._mended = 0
         self._odd = 0
-        self._previous: tuple[FloatArray, FloatArray] | None = None
+        self._previous: tuple[Pixels, Pixels] | None = None
 
-    def tiles(self, batch: Batch) -> Iterator[Tile]:
+    def compute(self, batch: Batch) -> Iterator[_Computed]:
+        """Computes the tiles of a batch, as many at a time as there is memory for."""
         size = batch.regions[0].size
         first = 0
         while first < len(batch.regions):
             limit = self._engine.info.limit.pixels
             regions = batch.regions[first : first + int(max(min(limit / size.pixels, len(batch.regions)), 1))]
-            sources = batch.pixels[first : first + len(regions)]
-            computed, problem = self._compute(self._engine, sources)
+            sources, previous = batch.pixels[first : first + len(regions)], self._previous
+            results, statistics, problem = self._compute(self._engine, sources, previous)
             if isinstance(problem, OutOfMemory | MemoryError):
                 self._engine = self._need_less(self._engine, size, len(regions), limit, problem)
                 continue
-            results = [None] * len(regions) if computed is None else computed
-            for region, source, result in zip(regions, sources, results, strict=True):
-                right = self._check(region, source, result, problem)
-                self._previous = source, right
-                yield Tile(region, right)
+            if results is not None:
+                self._previous = sources[-1], results[-1]
+            yield _Computed(regions, sources, results, problem, previous, statistics)
             first += len(regions)
 
-    def _compute(self, engine: Engine, tiles: FloatArray) -> tuple[FloatArray | None, Exception | None]:
-        """Returns results or an exception; in parts of tiles as small as the engine's memory needs them.
+    def judge(self, computed: _Computed) -> Iterator[Tile]:
+        """Yields the tiles with their results; those that are wrong are computed more carefully."""
+        surface = surface_of(computed.sources)
+        with surface.errors():
+            statistics = computed.statistics()
+        results = [None] * len(computed.regions) if computed.results is None else computed.results
+        before = computed.previous
+        for index, (region, source, result) in enumerate(zip(computed.regions, computed.sources, results, strict=True)):
+            known = None if result is None else statistics[index]
+            found = self._fault(self._engine.info, known, computed.problem)
+            right = result if found is None else self._mend(region, source, result, found, before)
+            before = source, right
+            yield Tile(region, right)
 
-        The tiles were planned for the first engine. Others, which may be on another device, look at their own budget.
-        Raises DeviceLost.
+    def _compute(
+        self, engine: Engine, tiles: Pixels, previous: tuple[Pixels, Pixels] | None
+    ) -> tuple[Pixels | None, Callable[[], list[Statistics]], Exception | None]:
+        """Returns results, which lie where the tiles do, and their statistics; or an exception.
+
+        Computes in parts of tiles as small as the engine's memory needs them. The tiles were planned for the first
+        engine. Others, which may be on another device, look at their own budget. Raises DeviceLost.
         """
         info = engine.info
+        here = surface_of(tiles)
         size = Size(tiles.shape[2], tiles.shape[1])
         side = None
         if info.limit.pixels < size.pixels:
             side = max(math.isqrt(int(info.limit.pixels)), info.needs.smallest_tile())
         try:
-            if side is None and engine is self._first:
-                return engine.run(tiles), None
-            parts = plan(size, info.needs, Budget(info.tile_memory, tile=side, batch=1), border=0)
-            if parts.count == 1:
-                return engine.run(tiles), None
-            return np.stack([_compute_parts(engine, tile, parts) for tile in tiles]), None
+            with here.errors(), surface_for(info.device).errors():
+                parts: Plan | None = None
+                if side is not None or engine is not self._first:
+                    parts = plan(size, info.needs, Budget(info.tile_memory, tile=side, batch=1), border=0)
+                if parts is None or parts.count == 1:
+                    results = _run(engine, tiles)
+                else:
+                    results = here.stack([_compute_parts(engine, tile, parts) for tile in tiles])
+                expected = (len(tiles), size.height * info.needs.scale, size.width * info.needs.scale, tiles.shape[3])
+                if tuple(results.shape) != expected:
+                    shapes = f"{tuple(results.shape[1:])} instead of {expected[1:]}"
+                    return None, list, EngineError(f"its result has the shape {shapes}")
+                return results, here.measure(tiles, results, previous), None
         except DeviceLost:
             raise
+        except (OutOfMemory, MemoryError) as error:
+            return None, list, error.with_traceback(None)  # its frames would keep what there is no room for
         except Exception as error:
-            return None, error
+            return None, list, error
 
     def _need_less(self, engine: Engine, tile: Size, together: int, limit: float, error: Exception) -> Engine:
         """Returns what to go on with when `engine` has run out of memory with so many tiles, under that limit of
@@ -113,30 +161,37 @@ class _Runner:
         log.warning("out of memory on %s, even with tiles of %d pixels: using %s instead.", info.device, side, place)
         return fallback
 
-    def _check(
-        self, region: Region, source: FloatArray, result: FloatArray | None, problem: Exception | None
-    ) -> FloatArray:
-        """Returns the result if nothing is wrong with it, and else that of a more careful computation."""
-        found = self._fault(self._engine.info, source, result, problem)
-        if found is None:
-            assert result is not None
-            return result
+    def _mend(
+        self,
+        region: Region,
+        source: Pixels,
+        result: Pixels | None,
+        found: Fault | None,
+        before: tuple[Pixels, Pixels] | None,
+    ) -> Pixels:
+        """Returns the result of a more careful computation of a tile whose result is wrong, or was not computed.
+
+        `before`: the source and the result of the tile before.
+        """
+        assert found is not None
         place = f"the tile at {max(region.x, 0)},{max(region.y, 0)}"
         log.warning("%s is computed again: %s.", place, found.reason)
         doubtful = None if found.certain else result
+        problem: Exception | None = None
         tried = []
         engine: Engine | None = self._engine
         while engine is not None:
             tried.append(f"{engine.info.precision} on {engine.info.device}")
             limit = engine.info.limit.pixels
-            computed, problem = self._compute(engine, source[None])
+            computed, statistics, problem = self._compute(engine, source[None], before)
             if isinstance(problem, OutOfMemory | MemoryError):
                 engine = self._need_less(engine, region.size, 1, limit, problem)
                 continue
-            again: FloatArray | None = None if computed is None else computed[0]
-            found = self._fault(engine.info, source, again, problem)
+            again = None if computed is None else computed[0]
+            with surface_of(source).errors():
+                known = None if computed is None else statistics()[0]
+            found = self._fault(engine.info, known, problem)
             if found is None:
-                assert again is not None
                 if engine is not self._engine:
                     self._mended += 1
                     if self._mended == FALLBACK_AFTER:
@@ -155,20 +210,24 @@ class _Runner:
             engine = fallback
         raise EngineError(f"{place} cannot be computed: {found.reason}. Tried {', '.join(tried)}.") from problem
 
-    def _fault(
-        self, info: EngineInfo, source: FloatArray, result: FloatArray | None, problem: Exception | None
-    ) -> Fault | None:
-        if result is None:
-            return Fault(f"{type(problem).__name__}: {problem}", True)
-        if is_stale(source, result, self._previous):
-            return Fault("its result is the one of the tile before", True)
-        found = fault(source, result, info.needs.scale, info.keeps_tone)
+    def _fault(self, info: EngineInfo, statistics: Statistics | None, problem: Exception | None) -> Fault | None:
+        if statistics is None:
+            is_own = type(problem) is EngineError
+            return Fault(str(problem) if is_own else f"{type(problem).__name__}: {problem}", True)
+        found = fault(statistics, info.keeps_tone)
         if found is not None and not found.certain and self._odd >= FALLBACK_AFTER:
             return None
         return found
 
 
-def _compute_parts(engine: Engine, tile: FloatArray, parts: Plan) -> FloatArray:
+def _run(engine: Engine, tiles: Pixels) -> Pixels:
+    """Computes tiles by an engine, which may be on another device; the results lie where the tiles do."""
+    return surface_of(tiles).bring(engine.run(surface_for(engine.info.device).bring(tiles)))
+
+
+def _compute_parts(engine: Engine, tile: Pixels, parts: Plan) -> Pixels:
     """Computes a tile as a grid of smaller ones: the same pixels in less memory."""
-    results = (Tile(batch.regions[0], engine.run(batch.pixels)[0]) for batch in cut(tile, parts))
-    return np.concatenate([band.pixels for band in blend(results, parts)])
+    results = (
+        Tile(batch.regions[0], _run(engine, batch.pixels)[0]) for batch in cut(Upload(tile, surface_of(tile)), parts)
+    )
+    return surface_of(tile).concatenate([band.pixels for band in blend(results, parts)])

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
-from ..arrays import FloatArray
-
-BLOCKS = 8
-"""A tile and its result are compared as this many blocks a side: noise, grain and invented detail average out."""
-
-FLAT = 1e-4
-"""Standard deviation under which a result is flat."""
+from ..arrays import FloatArray, Pixels
+from ..surface import Statistics
 
 NOT_FLAT = 0.02
 """Standard deviation above which a source is not flat: five 8-bit levels, more than noise that a network may remove."""
@@ -34,18 +28,17 @@ class Fault:
     """False if the result merely looks wrong. If a second, different computation agrees, it is taken for right."""
 
 
-def fault(source: FloatArray, result: FloatArray, scale: int, keeps_tone: bool) -> Fault | None:
-    """Compares a source tile, (height, width, channels), with its result. Returns None if nothing is wrong.
+def fault(statistics: Statistics, keeps_tone: bool) -> Fault | None:
+    """Judges a result by what was measured of it. Returns None if nothing is wrong.
 
     Networks that do not keep the tone are compared after their brightness and contrast have been matched.
     """
-    expected = (source.shape[0] * scale, source.shape[1] * scale, source.shape[2])
-    if result.shape != expected:
-        return Fault(f"its result has the shape {result.shape} instead of {expected}", True)
-    ours, theirs = _blocks(source), _blocks(result)
+    ours, theirs = statistics.source, statistics.result
+    if statistics.is_stale:
+        return Fault("its result is the one of the tile before", True)
     if not np.isfinite(theirs).all():  # a sum is finite only if every term is
         return Fault("its result is not a number in places", True)
-    if _is_flat(result) and _contrast(source) > NOT_FLAT:
+    if statistics.is_flat and statistics.contrast > NOT_FLAT:
         return Fault("its result is one flat colour", True)
     if not keeps_tone:
         theirs = _match(theirs, ours)
@@ -55,35 +48,9 @@ def fault(source: FloatArray, result: FloatArray, scale: int, keeps_tone: bool) 
     return None
 
 
-def is_stale(source: FloatArray, result: FloatArray, previous: tuple[FloatArray, FloatArray] | None) -> bool:
-    """Returns whether a result equals that of the tile before, (source, result), though the sources differ."""
-    if previous is None or previous[1].shape != result.shape:
-        return False
-    same = np.array_equal(previous[1][::31, ::29], result[::31, ::29]) and np.array_equal(previous[1], result)
-    return same and not _is_flat(result) and not np.array_equal(previous[0], source)
-
-
-def agree(one: FloatArray, other: FloatArray) -> bool:
+def agree(one: Pixels, other: Pixels) -> bool:
     """Returns whether two computations of a tile gave the same result, up to the rounding of half precision."""
-    return one.shape == other.shape and float(np.abs(one - other).mean()) < 0.02
-
-
-def _blocks(pixels: FloatArray) -> FloatArray:
-    """Returns means of BLOCKS x BLOCKS parts, (rows, columns, channels). They are not finite where a pixel is not."""
-    rows, columns = (np.linspace(0, side, min(BLOCKS, side) + 1).astype(int) for side in pixels.shape[:2])
-    # Not by a matrix product, though it is faster: the threads it leaves spinning slow the network down by a third.
-    strips = [pixels[first:last].mean(axis=0) for first, last in pairwise(rows)]
-    blocks = [np.stack(strips)[:, first:last].mean(axis=1) for first, last in pairwise(columns)]
-    return np.stack(blocks, axis=1)
-
-
-def _contrast(pixels: FloatArray) -> float:
-    """Returns the standard deviation over the tile, in the channel where it is greatest."""
-    return float(pixels.std(axis=(0, 1)).max())
-
-
-def _is_flat(pixels: FloatArray) -> bool:
-    return float(np.ptp(pixels[::9, ::7], axis=(0, 1)).max()) < 100 * FLAT and _contrast(pixels) < FLAT
+    return one.shape == other.shape and float(abs(one - other).mean()) < 0.02
 
 
 def _match(blocks: FloatArray, to: FloatArray) -> FloatArray:

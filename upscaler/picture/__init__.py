@@ -1,6 +1,6 @@
 """A picture in memory: pixels, colour profile, metadata. Nothing here knows file formats."""
 
-from .alpha import bleed, within_source
+from .alpha import bleed
 from .canvas import allocate, strips
 from .compression import jpeg_quality
 from .metadata import Metadata
@@ -19,5 +19,4 @@ __all__ = [
     "resize",
     "strips",
     "support",
-    "within_source",
 ]

@@ -1,15 +1,13 @@
-"""Transparency: fills the colour of transparent pixels, and keeps an enlarged alpha channel free of halos."""
+"""Transparency: fills the colour of transparent pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from ..arrays import FloatArray, PixelArray, to_float
-from ..tiling import Band
 from .canvas import allocate
 
 SPREADS = (3, 7, 15, 31, 63)
@@ -50,18 +48,3 @@ def _bleed(colour: FloatArray, alpha: FloatArray) -> FloatArray:
         filled[near] = mean[near] / weight[near][:, None]
         unknown &= ~near
     return filled
-
-
-def within_source(bands: Iterable[Band], alpha: PixelArray, scale: int) -> Iterator[Band]:
-    """Yields the bands of an enlarged alpha channel, each pixel kept between the least and the greatest source value
-    around it, so that opaque areas stay opaque and empty ones empty. Pixels are float32, 0..1."""
-    around = np.ones((3, 3), np.uint8)
-    for band in bands:
-        rows = len(band.pixels) // scale
-        y = band.y // scale
-        first, last = max(y - 1, 0), min(y + rows + 1, len(alpha))
-        source = to_float(alpha[first:last, :, 0])
-        least = cv2.erode(source, around)[y - first : y - first + rows]
-        greatest = cv2.dilate(source, around)[y - first : y - first + rows]
-        low, high = (edge.repeat(scale, 0).repeat(scale, 1)[:, :, None] for edge in (least, greatest))
-        yield Band(band.y, np.clip(band.pixels, low, high))

@@ -1,8 +1,7 @@
-"""Pure arithmetic of tiles: where they lie, how they are cut, how they are joined. Knows no network, no file."""
+"""Pure arithmetic of tiles: where they lie, how they overlap. Knows no network, no file and no pixels."""
 
-from .blend import Band, blend
-from .cut import Batch, Tile, cut
 from .geometry import Region, Size
+from .parts import Band, Batch, Tile
 from .plan import RAMP, Axis, Budget, Plan, TileRequirements, plan
 
 __all__ = [
@@ -16,7 +15,5 @@ __all__ = [
     "Size",
     "Tile",
     "TileRequirements",
-    "blend",
-    "cut",
     "plan",
 ]

@@ -13,7 +13,7 @@ from tests.networks import tiny_compact
 from tests.pictures import sample
 from upscaler import Upscaler
 from upscaler.arrays import FloatArray, PixelArray
-from upscaler.fidelity import LrRmse, back_project
+from upscaler.surface import LrRmse, Upload, back_project
 from upscaler.tiling import Band
 
 
@@ -40,7 +40,7 @@ def lock(
             yield Band(y, large[y : y + step])
 
     lr_rmse = LrRmse()
-    result = list(back_project(bands(), picture, scale, fidelity, lr_rmse))
+    result = list(back_project(bands(), Upload(picture), scale, fidelity, lr_rmse))
     assert [band.y for band in result] == np.cumsum([0, *(len(band.pixels) for band in result)])[:-1].tolist()
     return np.concatenate([band.pixels for band in result]), lr_rmse.levels
 
@@ -110,7 +110,7 @@ def test_the_height_of_a_block_does_not_show(monkeypatch: pytest.MonkeyPatch) ->
     picture = source()
     large = drifted(picture, 3)
     result, _ = lock(large, picture, 3, 0.5)
-    monkeypatch.setattr("upscaler.fidelity.STRIP_ROWS", 1000)
+    monkeypatch.setattr("upscaler.surface.back_projection.STRIP_ROWS", 1000)
     whole, _ = lock(large, picture, 3, 0.5)
     assert np.abs(result - whole).max() < 1e-5
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from .arrays import FloatArray, PixelArray, to_float
-from .tiling import Band
+from ..arrays import FloatArray, Pixels
+from ..tiling import Band
+from .base import Surface
+from .upload import Upload
 
 HALFWAY = 4.0
 """Standard deviation in source pixels of the smoothing at fidelity 0.5."""
@@ -25,7 +26,7 @@ WIDEST = 32.0
 """Standard deviation in source pixels of the smoothing at the lowest fidelities."""
 
 STRIP_ROWS = 32
-"""Rows of the source whose results are corrected together, at least."""
+"""Rows of the source whose results are corrected together on the host, at least."""
 
 LINEAR = 1
 """Source pixels to either side on which a pixel of a linear enlargement depends."""
@@ -39,16 +40,17 @@ class LrRmse:
     """RMSE between the source and the result shrunk to its size by area averaging (LR consistency error)."""
 
     squares: float = 0.0
+    """On a GPU a tensor of one number."""
     count: int = 0
 
     @property
     def levels(self) -> float:
         """The RMSE in 8-bit levels."""
-        return 255 * math.sqrt(self.squares / max(self.count, 1))
+        return 255 * math.sqrt(float(self.squares) / max(self.count, 1))
 
-    def add(self, difference: FloatArray) -> None:
-        self.squares += float(np.square(difference).sum(dtype=np.float64))
-        self.count += difference.size
+    def add(self, difference: Pixels, surface: Surface) -> None:
+        self.squares = self.squares + surface.sum_squares(difference)
+        self.count += math.prod(difference.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,8 @@ class _Block:
     """The result of some rows of the source from `y` on, and its difference to the source when shrunk back."""
 
     y: int
-    result: FloatArray
-    difference: FloatArray
+    result: Pixels
+    difference: Pixels
 
 
 def fidelity_after_scale(fidelity: float, ratio: float) -> float:
@@ -69,68 +71,66 @@ def fidelity_after_scale(fidelity: float, ratio: float) -> float:
     return HALFWAY / (HALFWAY + deviation)
 
 
-def back_project(
-    bands: Iterable[Band], source: PixelArray, scale: int, fidelity: float, lr_rmse: LrRmse
-) -> Iterator[Band]:
+def back_project(bands: Iterable[Band], source: Upload, scale: int, fidelity: float, lr_rmse: LrRmse) -> Iterator[Band]:
     """Corrects bands of a result `scale` times as large as `source`, (height, width, 1 or 3), and clips them to 0..1.
 
     With `fidelity` 1 the result, shrunk back, is the source. With less, only structures are held that are the coarser
-    the less it is, and with 0 nothing is changed. The error of the corrected bands is added to `lr_rmse`.
+    the less it is, and with 0 nothing is changed. The error of the corrected bands, which are float32, is added to
+    `lr_rmse`.
     """
+    surface = source.surface
     kernel = _kernel(fidelity, scale) if fidelity > 0 else None
     halo = 0 if kernel is None else len(kernel) // 2 + LINEAR
-    blocks = _blocks(bands, source, scale, max(STRIP_ROWS, halo))
-    above: FloatArray | None = None
+    strip = surface.strip_values // (source.shape[1] * source.shape[2] * scale**2)
+    blocks = _blocks(bands, source, scale, max(STRIP_ROWS, halo, strip))
+    above: Pixels | None = None
     block, below = next(blocks), next(blocks, None)
     while True:
         result, difference = block.result, block.difference
         if kernel is not None:
             parts = [above, difference, below.difference if below else None]
-            window = np.concatenate([part for part in parts if part is not None])
-            smooth = cv2.sepFilter2D(window, cv2.CV_32F, kernel, kernel, borderType=cv2.BORDER_REFLECT_101)
+            smooth = surface.smooth(surface.concatenate([part for part in parts if part is not None]), kernel)
             first = 0 if above is None else len(above)
             start = max(first - LINEAR, 0)
-            part = smooth.reshape(window.shape)[start : first + len(difference) + LINEAR]
-            height, width, channels = part.shape
-            large = cv2.resize(part, (width * scale, height * scale), interpolation=cv2.INTER_LINEAR)
-            enlarged: FloatArray = np.asarray(large, np.float32).reshape(height * scale, width * scale, channels)
+            enlarged = surface.enlarge(smooth[start : first + len(difference) + LINEAR], scale)
             correction = enlarged[(first - start) * scale :][: len(result)]
             correction += result
-            result = np.clip(correction, 0.0, 1.0, out=correction)
-            difference = _difference(result, source[block.y : block.y + len(difference)])
-        lr_rmse.add(difference)
+            result = surface.clip(correction, out=correction)
+            difference = _difference(surface, result, source, block.y, scale)
+        lr_rmse.add(difference, surface)
         yield Band(block.y * scale, result)
         if below is None:
             return
         above, block, below = block.difference, below, next(blocks, None)
 
 
-def _blocks(bands: Iterable[Band], source: PixelArray, scale: int, rows: int) -> Iterator[_Block]:
+def _blocks(bands: Iterable[Band], source: Upload, scale: int, rows: int) -> Iterator[_Block]:
     """Regroups the result, `rows` of the source at a time, and clips it to 0..1."""
+    surface = source.surface
     parts = (band.pixels for band in bands)
     rest = next(parts)
-    for y in range(0, len(source), rows):
-        known = source[y : y + rows]
-        result = np.empty((len(known) * scale, *rest.shape[1:]), np.float32)
+    for y in range(0, source.shape[0], rows):
+        height = min(rows, source.shape[0] - y)
+        result = surface.empty((height * scale, *rest.shape[1:]))
         filled = 0
         while filled < len(result):
             if len(rest) == 0:
                 rest = next(parts)
             taken = min(len(rest), len(result) - filled)
-            np.clip(rest[:taken], 0.0, 1.0, out=result[filled : filled + taken])
+            surface.clip(rest[:taken], out=result[filled : filled + taken])
             rest, filled = rest[taken:], filled + taken
-        yield _Block(y, result, _difference(result, known))
+        source.forget(y - rows)
+        yield _Block(y, result, _difference(surface, result, source, y, scale))
 
 
-def _difference(result: FloatArray, source: PixelArray) -> FloatArray:
-    height, width, _ = source.shape
-    shrunk = cv2.resize(result, (width, height), interpolation=cv2.INTER_AREA)
-    difference: FloatArray = to_float(source) - shrunk.reshape(source.shape)
-    return difference
+def _difference(surface: Surface, result: Pixels, source: Upload, y: int, scale: int) -> Pixels:
+    """Returns the difference of rows of the source, from row `y` on, to their result shrunk."""
+    known = source.rows(y, y + len(result) // scale)
+    return surface.to_float(known) - surface.shrink(result, scale)
 
 
 @functools.cache
-def _kernel(fidelity: float, scale: int) -> NDArray[np.float32]:
+def _kernel(fidelity: float, scale: int) -> FloatArray:
     """Returns one direction of the filter: a Gaussian, divided by the response of enlarging and shrinking."""
     deviation = min(HALFWAY * (1 - fidelity) / fidelity, WIDEST)
     radius = math.ceil(3 * deviation) + (SHARPENING if deviation < 2 else 0)
@@ -143,5 +143,5 @@ def _kernel(fidelity: float, scale: int) -> NDArray[np.float32]:
     wanted = np.exp(-2 * (math.pi * deviation * frequencies) ** 2)
     filtered = np.fft.irfft(wanted / np.abs(np.fft.rfft(blurred)), 2 * middle)
     taps = np.roll(filtered, radius)[: 2 * radius + 1]
-    kernel: NDArray[np.float32] = (taps / taps.sum()).astype(np.float32)
+    kernel: FloatArray = (taps / taps.sum()).astype(np.float32)
     return kernel

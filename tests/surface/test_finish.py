@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from upscaler.finish import cut_bands, resize_bands, write_bands
 from upscaler.picture import resize
+from upscaler.surface import Upload, cut_bands, resize_bands, write_bands
 from upscaler.tiling import Band, Size
 
 
@@ -33,5 +33,5 @@ def test_whole_numbers_survive_the_way_through_floats() -> None:
     for dtype in (np.uint8, np.uint16):
         pixels = np.arange(65536).astype(dtype).reshape(256, 256, 1)
         canvas = np.empty_like(pixels)
-        write_bands(cut_bands(pixels), canvas)
+        write_bands(cut_bands(Upload(pixels)), canvas)
         assert np.array_equal(canvas, pixels)

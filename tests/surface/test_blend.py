@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from upscaler.tiling import Budget, Plan, Size, Tile, TileRequirements, blend, cut, plan
+from upscaler.surface import Upload, blend, cut
+from upscaler.tiling import Budget, Plan, Size, Tile, TileRequirements, plan
 
 LENGTHS = st.integers(1, 90)
 
@@ -33,7 +34,7 @@ def enlarged(tile: np.ndarray, scale: int) -> np.ndarray:
 def through(pixels: np.ndarray, grid: Plan) -> np.ndarray:
     tiles = (
         Tile(region, enlarged(tile, grid.scale))
-        for batch in cut(pixels, grid)
+        for batch in cut(Upload(pixels), grid)
         for region, tile in zip(batch.regions, batch.pixels, strict=True)
     )
     bands = list(blend(tiles, grid))
@@ -80,7 +81,9 @@ def test_batch_size_changes_nothing(grid: Plan, batch: int) -> None:
 def test_order_of_computing_changes_nothing(grid: Plan, random) -> None:
     pixels = np.random.default_rng(2).random((grid.size.height, grid.size.width, 1), np.float32)
     cuts = [
-        (place, tile) for batch in cut(pixels, grid) for place, tile in zip(batch.regions, batch.pixels, strict=True)
+        (place, tile)
+        for batch in cut(Upload(pixels), grid)
+        for place, tile in zip(batch.regions, batch.pixels, strict=True)
     ]
     order = list(range(len(cuts)))
     random.shuffle(order)
@@ -94,7 +97,7 @@ def test_bands_leave_before_later_tiles_are_computed() -> None:
     computed = []
 
     def tiles():
-        for batch in cut(np.zeros((300, 20, 1), np.float32), grid):
+        for batch in cut(Upload(np.zeros((300, 20, 1), np.float32)), grid):
             computed.append(batch.regions[0])
             yield Tile(batch.regions[0], enlarged(batch.pixels[0], 2))
 
@@ -107,13 +110,13 @@ def test_bands_leave_before_later_tiles_are_computed() -> None:
 def test_borders_are_reflected_without_doubling_the_edge(length: int) -> None:
     pixels = np.arange(length, dtype=np.float32)[None, :, None] / 100
     grid = plan(Size(length, 1), TileRequirements(1, reach=0), Budget(10**9), border=8)
-    tile = next(iter(cut(pixels, grid))).pixels[0, 8, :, 0]
+    tile = next(iter(cut(Upload(pixels), grid))).pixels[0, 8, :, 0]
     assert np.array_equal(tile, np.pad(pixels[0, :, 0], 8, mode="reflect") if length > 1 else np.zeros(17))
 
 
 @pytest.mark.parametrize(("dtype", "full"), [(np.uint8, 255), (np.uint16, 65535)])
 def test_whole_numbers_become_floats_up_to_exactly_one(dtype: type, full: int) -> None:
     grid = plan(Size(4, 4), TileRequirements(1, reach=0), Budget(10**9), border=0)
-    tile = next(iter(cut(np.full((4, 4, 3), full, dtype), grid))).pixels
+    tile = next(iter(cut(Upload(np.full((4, 4, 3), full, dtype)), grid))).pixels
     assert tile.dtype == np.float32
     assert (tile == 1.0).all()
