@@ -1,7 +1,7 @@
 """Models by name: what is known of them, where their files are, and how those are fetched."""
 
 from .download import Download, is_offline, weights_sha256
-from .model import KINDS, Kind, Model, Package, Repository, Sampling
+from .model import KINDS, SAFETENSORS, Kind, Model, Package, Repository, Sampling
 from .registry import SUFFIXES, find, models, normalize_name
 from .store import (
     fetch_model,
@@ -17,6 +17,7 @@ from .store import (
 
 __all__ = [
     "KINDS",
+    "SAFETENSORS",
     "SUFFIXES",
     "Download",
     "Kind",

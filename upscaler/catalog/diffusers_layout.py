@@ -15,7 +15,7 @@ from typing import NamedTuple
 from safetensors import SafetensorError, safe_open
 
 from ..errors import ModelError
-from .model import Kind
+from .model import SAFETENSORS, Kind
 
 INDEX = "model_index.json"
 """The file that names the class of a pipeline and its parts, each of which has a folder."""
@@ -149,7 +149,7 @@ def names_in(folder: Path) -> list[str]:
 
 def kind_of_file(path: Path) -> Kind:
     """Returns the kind of a `Model` in a file of weights: "network", unless a denoiser has Stability AI's names."""
-    if path.suffix.lower() != ".safetensors":
+    if path.suffix.lower() not in SAFETENSORS:
         return "network"
     try:
         with safe_open(path, "np") as file:

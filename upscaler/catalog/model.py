@@ -9,6 +9,9 @@ from typing import Final, Literal
 
 from .download import Download
 
+SAFETENSORS = (".safetensors", ".sft")
+"""Suffixes of files of safetensors."""
+
 Kind = Literal["network", "resample", "diffusion", "generator", "refine", "control"]
 """The kind of a model; KINDS holds the facts about each."""
 

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file, save_file
 
-from ..catalog import weights_sha256
+from ..catalog import SAFETENSORS, weights_sha256
 from ..errors import ModelError, first_line
+from .bounds import NetworkBound, TooLarge, check_archive, check_tensors
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
+
+
+log = logging.getLogger("upscaler")
+
+WRAPPERS = (
+    *("params_ema", "params-ema", "g_ema", "ema_state_dict", "state_dict_ema", "model_ema", "ema"),
+    *("model_state_dict", "state_dict", "params", "model", "net", "netG", "net_g", "generator", "g", "weights"),
+)
+"""Keys under which trainers keep weights, averaged ones (EMA) first: they are what is published."""
+
+EMA_PREFIXES = ("net_g_ema.", "ema_model.", "model_ema.", "ema.")
+"""What the names of averaged weights begin with, beside those of the others."""
+
+PREFIXES = ("module.", "_orig_mod.", "netG.", "net_g.", "generator.", "model.", "net.", "network.")
+"""What names begin with: DataParallel's, torch.compile's, and those of networks inside of a trainer's module."""
+
+DEEPEST, MOST_STATES = 5, 100
+"""How many wrappings are looked into, and how many dictionaries of weights are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,28 +87,65 @@ def mix_weights(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], sh
 def read_weights(file: Path) -> dict[str, torch.Tensor]:
     """Reads the tensors in a file by name, out of whatever wrapping their trainer put around them.
 
-    Raises ModelError when it is missing, broken, or would have to be run to be read: pickles go through PyTorch's
-    unpickler for weights only, TorchScript programs are refused.
+    Raises ModelError when it is missing, broken, would have to be run to be read, or takes more memory than a file of
+    its size can need: pickles go through PyTorch's unpickler for weights only, TorchScript programs are refused.
     """
     try:
-        if file.suffix.lower() == ".safetensors":
-            return _tensors(load_file(file))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _tensors(torch.load(file, map_location="cpu", weights_only=True))
+        if file.suffix.lower() in SAFETENSORS:
+            content = load_file(file)
+        else:
+            check_archive(file)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                content = torch.load(file, map_location="cpu", weights_only=True)
+        if not isinstance(content, dict):
+            raise ValueError(f"it holds a {type(content).__name__}, not weights by name")
+        state = _choose_state(file, content)
+        check_tensors(state, file.stat().st_size)
+        return state
     except FileNotFoundError as error:
         raise ModelError(f"{file}: no such file.") from error
     except Exception as error:  # whatever a foreign file makes the loaders raise
         raise ModelError(f"{file}: {_reason(error)}") from error
 
 
-def _tensors(content: Any) -> dict[str, torch.Tensor]:
+def _choose_state(file: Path, content: dict[Any, Any]) -> dict[str, torch.Tensor]:
+    """Returns the first dictionary of weights in which a known architecture is seen, else the first of all."""
     import spandrel
 
-    if not isinstance(content, dict):
-        raise ValueError(f"it holds a {type(content).__name__}, not weights by name")
-    state = spandrel.canonicalize_state_dict(content)
-    return {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
+    states = list(islice(_states(content), MOST_STATES)) or [((), {})]
+    known = spandrel.MAIN_REGISTRY.architectures("detection")
+    fits = [(path, state) for path, state in states if any(arch.detect(state) for arch in known)] or states
+    path, state = fits[0]
+    others = [" ".join(other) or "nothing" for other, same in fits[1:] if same.keys() == state.keys()]
+    if others:
+        log.info("%s: the weights under %s are taken, not those under %s.", file, " ".join(path), " or ".join(others))
+    return state
+
+
+def _states(content: dict[Any, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Yields all dictionaries of tensors in what a trainer has saved, the likeliest first, and what leads to each."""
+    if len(path) > DEEPEST:
+        return
+    keys = WRAPPERS if len(content) > 1 else tuple(content)
+    for key in keys:
+        if isinstance(inner := content.get(key), dict):
+            yield from _states(inner, (*path, str(key)))
+    tensors = {name: value for name, value in content.items() if isinstance(name, str) and torch.is_tensor(value)}
+    if not tensors:
+        return
+    for prefix in EMA_PREFIXES:
+        yield from _below(prefix, tensors, path)
+    yield path, tensors
+    for prefix in PREFIXES:
+        yield from _below(prefix, tensors, path)
+
+
+def _below(
+    prefix: str, tensors: dict[str, Any], path: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    part = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    return _states(part, (*path, prefix)) if part else iter(())
 
 
 def save(checkpoint: Checkpoint, path: Path, about: dict[str, str]) -> None:
@@ -99,7 +158,8 @@ def _network(file: Path, state: dict[str, Any]) -> ImageModelDescriptor[torch.nn
     import spandrel
 
     try:
-        network = spandrel.ModelLoader(device="cpu").load_from_state_dict(state)
+        with NetworkBound(state):
+            network = spandrel.ModelLoader(device="cpu").load_from_state_dict(state)
     except spandrel.UnsupportedModelError as error:
         raise ModelError(
             f"{file}: the file holds no network of a known architecture. See upscaler models for others."
@@ -119,6 +179,8 @@ def _network(file: Path, state: dict[str, Any]) -> ImageModelDescriptor[torch.nn
 
 def _reason(error: Exception) -> str:
     text = str(error)
+    if isinstance(error, TooLarge):
+        return f"the file is not what it seems: {text}. Get it from its author."
     if "TorchScript" in text:
         return "a TorchScript program would have to be run to be read. Save its state dict as .safetensors."
     if "loading state_dict" in text:
