@@ -5,15 +5,26 @@ Importing this module turns off libvips' cache of operations, which is useless w
 
 from __future__ import annotations
 
+import io
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 import pyvips
 
 from ..arrays import PixelArray
 
+Result = TypeVar("Result")
+
 pyvips.cache_set_max(0)  # the last hundred operations would be kept: 300 MB after some photographs
+
+
+def call(function: Callable[[BinaryIO], Result], file: Path | bytes) -> Result:
+    """Returns what `function` finds in a file, or its content."""
+    with io.BytesIO(file) if isinstance(file, bytes) else file.open("rb") as opened:
+        return function(opened)
 
 
 def open_source(file: Path | bytes) -> pyvips.Source:

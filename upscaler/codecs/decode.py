@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
@@ -11,9 +10,11 @@ import numpy as np
 import PIL.Image
 
 from ..errors import PictureError
+from ..notices import warn
 from ..picture import Picture
 from ..tiling import Size
 from . import camera, pillow, vips
+from .connections import call
 from .formats import Format, by_name, by_suffix, sniff
 
 if TYPE_CHECKING:
@@ -107,7 +108,16 @@ def _read(
 
     reader = "pillow" if format.pillow_is_better(head) else format.reader
     read = {"vips": vips.read, "pillow": pillow.read, "rawpy": camera.read}[reader]
-    return read(file, format, name, accept_damaged, check, workspace)
+    try:
+        picture = read(file, format, name, accept_damaged, check, workspace)
+    except vips.UnknownKindError as error:
+        try:
+            picture = pillow.read(file, format, name, accept_damaged, check, workspace)
+        except PictureError:
+            raise error from None
+    for words in call(format.find_extras, file):
+        warn("%s: %s", name, words)
+    return picture
 
 
 def _find_format(file: Path | bytes, head: bytes, suffix: str) -> Format | None:
@@ -115,6 +125,5 @@ def _find_format(file: Path | bytes, head: bytes, suffix: str) -> Format | None:
     look like a TIFF and only their suffix or what stands further down says what they are."""
     found, named, raw = sniff(head), by_suffix(suffix), by_name("RAW")
     if found is not None and found.is_raw is not None:
-        with io.BytesIO(file) if isinstance(file, bytes) else file.open("rb") as opened:
-            return raw if named is raw or found.is_raw(opened) else found
+        return raw if named is raw or call(found.is_raw, file) else found
     return found or named

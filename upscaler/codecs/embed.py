@@ -34,10 +34,11 @@ UNIT, INCH = 0x0128, struct.pack("<H", 2)
 
 
 def from_png(file: BinaryIO, metadata: Metadata) -> Metadata:
-    """Adds the texts of a PNG file, and IPTC records that are stored as one."""
+    """Adds the texts of a PNG file, and EXIF and IPTC that are stored as one, as ImageMagick does."""
     texts = png_texts.read(file)
-    records = iptc.find_records(png_texts.take_profile(texts, "iptc") or b"")
-    return replace(metadata, iptc=records, comments=texts)
+    records, *blocks = (png_texts.take_profile(texts, name) or b"" for name in ("iptc", "exif", "APP1"))
+    exif = next((block.removeprefix(b"Exif\0\0") for block in (metadata.exif, *blocks) if block), None)
+    return replace(metadata, exif=exif, iptc=iptc.find_records(records), comments=texts)
 
 
 def from_tiff(file: BinaryIO, metadata: Metadata) -> Metadata:

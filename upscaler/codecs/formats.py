@@ -30,11 +30,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
 
-from PIL import features
+from PIL import Image, features
 
 from ..arrays import PixelArray
 from ..picture import Metadata, Picture
-from . import deep, embed, png_texts, quantisation, tiff_exif
+from . import bitfields, deep, embed, extras, orientation, png_texts, quantisation, tiff_exif
 from .profiles import find_in_jpeg_2000
 
 if TYPE_CHECKING:
@@ -63,6 +63,9 @@ class Format:
     is_raw: Callable[[BinaryIO], bool] | None = None
     """Whether a file is a camera's raw file, which only begins like one of this format."""
 
+    find_extras: Callable[[BinaryIO], list[str]] = lambda _: []
+    """Finds what a file holds beside the picture, and says it in words that follow its name."""
+
     vips_name: str = ""
     """The name in libvips' functions that load and save it; empty: the usual name in lower case."""
     fail_on: Literal["error", "warning"] = "warning"
@@ -74,8 +77,14 @@ class Format:
     """The end of the error message when libvips lacks the decoder."""
     extract: Callable[[BinaryIO, Metadata], Metadata] | None = None
     """Corrects the metadata that libvips has read, from the file itself."""
+    repair: Callable[[bytes], tuple[bytes, int]] | None = None
+    """Takes stray bytes out of a whole file that libvips complains of, and counts them."""
     find_pages: Callable[[BinaryIO], list[int]] | None = None
     """Finds the numbers of the frames or pages that libvips does not count; the first is read."""
+    find_orientation: Callable[[Metadata, bytes], int] = lambda metadata, _: orientation.find(metadata)
+    """Finds the orientation where libvips reports none, from metadata and the head of the file."""
+    find_extra_samples: Callable[[BinaryIO], list[int]] | None = None
+    """Finds the kinds of the channels beyond colour, as TIFF numbers them: 1 and 2 are transparency."""
     find_quality: Callable[[BinaryIO], int | None] | None = None
     """Finds out how much a file was compressed; see `Picture.quality`."""
     has_code_points: bool = False
@@ -87,6 +96,10 @@ class Format:
     """Pixels above which Pillow refuses to open it; None: they are counted once it is open."""
     reads_truncated: bool = True
     """Whether Pillow keeps what it has decoded of a file that is cut short."""
+    reason_against_alpha: Callable[[BinaryIO, PixelArray], str | None] = lambda *_: None
+    """Says why the last channel that Pillow reads, (height, width), is no transparency; None if it is."""
+    open_otherwise: Callable[[bytes], Image.Image | None] = lambda _: None
+    """Opens a whole file that Pillow cannot; None if this cannot either."""
     find_profile: Callable[[bytes], bytes | None] | None = None
     """Finds, in the head of the file, the colour profile that Pillow does not report."""
     deep: deep.Reader | None = None
@@ -177,6 +190,8 @@ FORMATS: Final[tuple[Format, ...]] = (
         _starts(b"\xff\xd8\xff"),
         "vips",
         "vips",
+        find_extras=extras.in_jpeg,
+        repair=extras.without_stray_bytes,
         find_quality=quantisation.find_jpeg_quality,
         options=lambda _, wanted, quality: {"Q": quality, "subsample_mode": "off" if quality >= 90 else "on"},
         embed=embed.into_jpeg,
@@ -237,6 +252,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         fail_on="error",  # warnings are for text without its zero, unordered tags and the like, never for pixels
         extract=embed.from_tiff,
         find_pages=tiff_exif.find_pages,
+        find_extra_samples=tiff_exif.find_extra_samples,
         options=lambda picture, wanted, quality: {
             "compression": "none" if wanted.compression == 0 else "deflate",
             "level": wanted.compression or 6,
@@ -255,9 +271,11 @@ FORMATS: Final[tuple[Format, ...]] = (
         _has_brand(b"avif", b"avis"),
         "vips",
         "vips",
+        find_extras=extras.in_heif,
         vips_name="heif",
         pillow_is_better=_is_avif_sequence,
         has_code_points=True,
+        find_orientation=orientation.find_in_heif,
         options=lambda picture, wanted, quality: {
             "compression": "av1",
             "Q": quality,
@@ -280,14 +298,25 @@ FORMATS: Final[tuple[Format, ...]] = (
         (".heic", ".heif", ".hif"),
         _has_brand(b"heic", b"heix", b"heim", b"hevc", b"mif1", b"msf1"),
         "vips",
+        find_extras=extras.in_heif,
         pillow_is_better=_has_pillow_heif,
         missing_decoder=(
             "HEIC pictures need an HEVC decoder, which libvips was built without. Install pillow-heif, or convert it."
         ),
         has_code_points=True,
+        find_orientation=orientation.find_in_heif,
     ),
     Format("GIF", (".gif",), _starts(b"GIF87a", b"GIF89a"), "vips"),
-    Format("BMP", (".bmp", ".dib"), _starts(b"BM"), writer="pillow", largest_side=32767, metadata=frozenset({"dpi"})),
+    Format(
+        "BMP",
+        (".bmp", ".dib"),
+        _starts(b"BM"),
+        writer="pillow",
+        open_otherwise=bitfields.open_bitmap,
+        reason_against_alpha=extras.reason_against_alpha,
+        largest_side=32767,
+        metadata=frozenset({"dpi"}),
+    ),
     Format(
         "JPEG2000",
         (".jp2", ".j2k", ".jpx", ".j2c"),
@@ -307,10 +336,12 @@ FORMATS: Final[tuple[Format, ...]] = (
         write_deep=deep.write_portable_map,
         writes_16_bits=True,
     ),
-    Format("PSD", (".psd",), _starts(b"8BPS"), has_frames=False),
+    Format(
+        "PSD", (".psd",), _starts(b"8BPS"), has_frames=False, reason_against_alpha=extras.reason_against_alpha_of_psd
+    ),
     Format("ICO", (".ico",), _starts(b"\0\0\1\0"), has_frames=False, largest_pixels=LARGEST_ICON),
     Format("ICNS", (".icns",), _starts(b"icns"), has_frames=False, largest_pixels=LARGEST_ICON),
-    Format("DDS", (".dds",), _starts(b"DDS ")),
+    Format("DDS", (".dds",), _starts(b"DDS "), reason_against_alpha=extras.reason_against_alpha),
     Format("QOI", (".qoi",), _starts(b"qoif")),
     Format("SGI", (".sgi", ".rgb", ".bw"), _starts(b"\x01\xda\0", b"\x01\xda\x01")),
     Format("PCX", (".pcx",), _starts(b"\n\0\1", b"\n\2\1", b"\n\3\1", b"\n\5\1")),
@@ -320,6 +351,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         lambda _: False,
         writer="pillow",
         has_signature=False,
+        reason_against_alpha=extras.reason_against_alpha,
         largest_side=65535,
         writes_alpha=True,
     ),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from ..arrays import PixelArray
 from ..errors import OutputError, PictureError, UpscalerError, first_line
@@ -19,11 +19,12 @@ from ..notices import warn
 from ..picture import Metadata, Picture, allocate, strips
 from ..tiling import Size
 from . import deep, tiff_exif
+from .connections import call
 from .formats import Format
 from .orientation import turn_upright
 from .profiles import builtin, fits
 
-ORIENTATION = 0x0112
+ORIENTATION, BITS = 0x0112, 0x0102
 IPTC_RESOURCE = 0x0404
 _settings = threading.Lock()
 """Guards Pillow's process-wide limits and Python's warnings, which are changed while a file is read."""
@@ -44,28 +45,43 @@ def read(
     with _settings, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         limit, truncated = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+        by_libtiff = TiffImagePlugin.READ_LIBTIFF
+        TiffImagePlugin.READ_LIBTIFF = True  # Pillow's own decoder mistakes 16-bit tiles of separate planes
         # Pillow refuses more than twice the limit it is given.
         Image.MAX_IMAGE_PIXELS = None if format.largest_pixels is None else format.largest_pixels // 2
         ImageFile.LOAD_TRUNCATED_IMAGES = accept_damaged and format.reads_truncated
         try:
-            content = io.BytesIO(file) if isinstance(file, bytes) else file
-            with Image.open(content, formats=[format.name]) as image:
+            with _open(file, format) as image:
                 check(Size(*image.size))
                 frames = int(getattr(image, "n_frames", 1))
                 if frames > 1 and format.has_frames:
                     warn("%s: there are %d frames or pages; the first is used.", name, frames)
-                picture = _complete(_convert(image, name, workspace), file, format)
+                picture = _complete(_convert(image, name, workspace), file, format, name)
         except UpscalerError:
             raise
         except UnidentifiedImageError as error:
             what = f"cannot be read as {format.name}; it is damaged, or of a kind that is not supported"
             raise PictureError(f"{name}: {what}. Convert it first.") from error
         except Exception as error:
+            if first_line(error).lower().startswith("unsupported"):
+                what = f"it is of a kind that is not supported ({first_line(error)}). Convert it first."
+                raise PictureError(f"{name}: {what}") from error
             rest = "; nothing of it can be read." if accept_damaged else ". `accept_damaged` uses what can be read."
             raise PictureError(f"{name}: the file is damaged ({first_line(error)}){rest}") from error
         finally:
             Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = limit, truncated
+            TiffImagePlugin.READ_LIBTIFF = by_libtiff
     return replace(picture, format=format.name, name=name)
+
+
+def _open(file: Path | bytes, format: Format) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=[format.name])
+    except OSError:
+        image = format.open_otherwise(deep.read_content(file))
+        if image is None:
+            raise
+        return image
 
 
 def convert(image: Image.Image, name: str, workspace: Path | None = None) -> Picture:
@@ -101,6 +117,8 @@ def write(picture: Picture, path: Path, format: Format, options: dict[str, Any])
 
 def _convert(image: Image.Image, name: str, workspace: Path | None) -> Picture:
     image.load()  # first: it turns a TIFF upright
+    if _bits(image) > 8 and not image.mode.startswith(("I", "F")):
+        warn("%s: it is read with 8 bits a sample.", name)
     profile = image.info.get("icc_profile")
     orientation = image.getexif().get(ORIENTATION, 1)
     metadata = _metadata(image)
@@ -128,11 +146,18 @@ def _metadata(image: Image.Image) -> Metadata:
     )
 
 
-def _complete(picture: Picture, file: Path | bytes, format: Format) -> Picture:
-    """Adds the parts of a file that Pillow does not read: the profile, and samples of more than 8 bits."""
+def _complete(picture: Picture, file: Path | bytes, format: Format, name: str) -> Picture:
+    """Adds the parts of a file that Pillow does not read: the profile, and samples of more than 8 bits. Takes off an
+    alpha channel that is none."""
     if format.find_profile is not None:
         profile = format.find_profile(deep.read_content(file, deep.HEAD))
         picture = replace(picture, profile=profile if fits(profile, picture.pixels.shape[2]) else None)
+    if picture.has_alpha:
+        alpha = picture.pixels[:, :, -1]
+        reason = call(lambda opened: format.reason_against_alpha(opened, alpha), file)
+        if reason is not None:
+            warn("%s: a channel that is no transparency is left out: %s.", name, reason)
+            picture = replace(picture, pixels=picture.colour)
     try:
         pixels = None if format.deep is None else format.deep.read(file, picture.pixels.shape)
     except ValueError:
@@ -150,7 +175,7 @@ def _convert_mode(image: Image.Image, profile: bytes | None, name: str) -> tuple
         )
     if mode in ("CMYK", "LAB"):
         return _convert_to_srgb(image, profile, name), None
-    if mode in ("L", "P", "RGB") and "transparency" in image.info:
+    if mode in ("L", "P", "RGB") and image.has_transparency_data:
         return image.convert("LA" if mode == "L" else "RGBA"), profile
     if mode in ("L", "LA", "RGB", "RGBA", "I", "I;16"):
         return image, profile
@@ -173,13 +198,21 @@ def _convert_to_srgb(image: Image.Image, profile: bytes | None, name: str) -> Im
     return converted
 
 
+def _bits(image: Image.Image) -> int:
+    """Returns the bits of a sample that a TIFF file states; 8 for others."""
+    stated: tuple[int, ...] = getattr(image, "tag_v2", {}).get(BITS, (8,))
+    return max(stated)
+
+
 def _fetch(image: Image.Image, name: str, workspace: Path | None) -> PixelArray:
     channels = len(image.getbands())
     dtype = np.uint16 if image.mode.startswith("I") else np.uint8
     pixels = allocate((image.height, image.width, channels), dtype, workspace)
+    bits = _bits(image) if image.mode == "I;16" and 8 < _bits(image) < 16 else 16
     for strip in strips(image.height):
         part = np.asarray(image.crop((0, strip.start, image.width, strip.stop)))
         if image.mode == "I" and not 0 <= part.min() <= part.max() <= 65535:
             raise PictureError(f"{name}: 32-bit whole numbers are not supported (8 or 16 bit). Convert it first.")
-        pixels[strip] = part.reshape(-1, image.width, channels)
+        scaled = part if bits == 16 else np.rint(part * (65535 / (2**bits - 1)))
+        pixels[strip] = scaled.reshape(-1, image.width, channels)
     return pixels

@@ -35,7 +35,7 @@ BROKEN = (struct.error, ValueError, OverflowError, OSError)
 LARGEST = 2**24
 MOST_PAGES = 2**16
 EXIF, MAKER_NOTE, DNG_VERSION = 0x8769, 0x927C, 0xC612
-SUB_DIRECTORIES, PHOTOMETRIC = 0x014A, 0x0106
+SUB_DIRECTORIES, PHOTOMETRIC, EXTRA_SAMPLES = 0x014A, 0x0106, 0x0152
 FILTERED = (32803, 34892)
 """Photometric interpretations of a sensor's own samples."""
 
@@ -116,6 +116,23 @@ def find_pages(file: BinaryIO) -> list[int]:
     return pages
 
 
+def find_extra_samples(file: BinaryIO) -> list[int]:
+    """Returns the kinds of the channels beyond colour: 0 for any, 1 and 2 for transparency; empty if none is stated."""
+    with suppress(*BROKEN):
+        layout, at = _begin(file)
+        return _numbers(file, _entries(file, layout, at)[0].get(EXTRA_SAMPLES), layout)
+    return []
+
+
+def read_number(block: bytes, tag: int) -> int:
+    """Returns the whole number of a tag in the first directory of an EXIF block; 0 if it has none."""
+    file = io.BytesIO(block)
+    with suppress(*BROKEN):
+        layout, at = _begin(file)
+        return _number(_entries(file, layout, at)[0].get(tag), layout)
+    return 0
+
+
 def is_raw(file: BinaryIO) -> bool:
     """Returns whether a TIFF file is a camera's raw file: a DNG, one whose pixels lie behind a colour filter, or one
     that begins with a smaller version of what stands in directories below it."""
@@ -181,7 +198,7 @@ def _number(row: bytes | None, layout: Layout) -> int:
 
 
 def _numbers(file: BinaryIO, row: bytes | None, layout: Layout) -> list[int]:
-    """Returns the offsets in an entry, at most 64."""
+    """Returns the whole numbers in an entry, at most 64."""
     if row is None:
         return []
     _, kind, count, data = struct.unpack(layout.entry, row)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any
 
 import numpy as np
 import pyvips
@@ -18,15 +17,13 @@ from ..notices import warn
 from ..picture import Metadata, Picture, allocate, strips
 from ..tiling import Size
 from . import embed, iptc
-from .connections import make_image, open_source, open_target
+from .connections import call, make_image, open_source, open_target
 from .deep import read_content
 from .formats import Format
 from .orientation import turn_upright
 from .profiles import fits, read_code_points
 
 logging.getLogger("pyvips").addHandler(logging.NullHandler())  # its exceptions say what matters
-
-Found = TypeVar("Found")
 
 MILLIMETRES = 25.4
 USUAL_DPI = (72.0, 72.0)
@@ -35,12 +32,27 @@ USUAL_DPI = (72.0, 72.0)
 UNSTATED = (1.0, 2.834, 72 / MILLIMETRES)
 """Pixels a millimetre that libvips reports if a file states no resolution."""
 
-CODE_POINTS_WITHIN = 2**16
+HEAD = 2**16
+"""Bytes in which the boxes of an AVIF or HEIF file are looked for."""
+
+ALPHA = (1, 2)
+"""Kinds of extra samples in TIFF that are transparency, premultiplied or not."""
 
 HARMLESS = ("Invalid SOS parameters", "JFIF revision", "Adobe color transform", "Inconsistent progression")
 """Parts of libjpeg's complaints about files that it nevertheless decodes to the end."""
 
+NOT_BUILT = ("not configured", "not implemented", "not been built in")
+
+STRAY = "extraneous bytes before marker"
+
+UNKNOWN_KIND = ("not supported", "bad labq format", "not a whole number of bytes", "required field 262 missing")
+"""Parts of libvips' complaints about TIFF files that another reader may know."""
+
 HARMFUL = ("Corrupt JPEG data", "remature end")
+
+
+class UnknownKindError(PictureError):
+    """libvips knows the format of a file, but not this kind of it; another reader may."""
 
 
 def read(
@@ -60,11 +72,18 @@ def read(
             return _read(file, format, name, "none" if accept_damaged else format.fail_on, check, workspace)
         except pyvips.Error as error:
             detail = str(error.detail)
+            if STRAY in detail and format.repair is not None:
+                repaired, strays = format.repair(read_content(file))
+                if strays:
+                    warn("%s: there are %d stray bytes in its head; they are passed over.", name, strays)
+                    return read(repaired, format, name, accept_damaged, check, workspace)
             if not any(text in detail for text in HARMLESS) or any(text in detail for text in HARMFUL):
                 raise
             return _read(file, format, name, "error", check, workspace)
     except pyvips.Error as error:
-        raise PictureError(f"{name}: {_explain(error, format, accept_damaged)}") from error
+        text = str(error.detail).lower()
+        kind = UnknownKindError if any(words in text for words in (*NOT_BUILT, *UNKNOWN_KIND)) else PictureError
+        raise kind(f"{name}: {_explain(error, format, accept_damaged)}") from error
 
 
 def write(picture: Picture, path: Path, format: Format, options: dict[str, Any]) -> None:
@@ -92,7 +111,7 @@ def _read(
 ) -> Picture:
     pyvips.vips_lib.vips_error_clear()  # earlier complaints would be taken for the reason of the next error
     load = getattr(pyvips.Image, f"{format.vips_function}load_source")
-    pages = None if format.find_pages is None else _call(format.find_pages, file)
+    pages = None if format.find_pages is None else call(format.find_pages, file)
     options = {"page": pages[0]} if pages and pages[0] > 0 else {}
     image: pyvips.Image = load(open_source(file), fail_on=fail_on, access="sequential", **options)
     check(Size(image.width, image.height))
@@ -100,18 +119,27 @@ def _read(
     if count > 1:
         warn("%s: there are %d frames or pages; the first is used.", name, count)
     metadata = _metadata(image, format, file)
-    orientation = int(image.get("orientation")) if image.get_typeof("orientation") else 1
+    stated = int(image.get("orientation")) if image.get_typeof("orientation") else None
+    orientation = format.find_orientation(metadata, read_content(file, HEAD)) if stated is None else stated
+    if format.find_extra_samples is not None:
+        image = _without_extra_samples(image, call(format.find_extra_samples, file), name)
     image = _convert(image, name)
     profile = _profile(image, format, file, name)
-    quality = None if format.find_quality is None else _call(format.find_quality, file)
+    quality = None if format.find_quality is None else call(format.find_quality, file)
     picture = Picture(_fetch(image, workspace), profile, metadata, format.name, name, quality=quality)
     return turn_upright(picture, orientation)
 
 
-def _call(find: Callable[[BinaryIO], Found], file: Path | bytes) -> Found:
-    """Returns what `find` finds in a file."""
-    with io.BytesIO(file) if isinstance(file, bytes) else file.open("rb") as binary:
-        return find(binary)
+def _without_extra_samples(image: pyvips.Image, kinds: list[int], name: str) -> pyvips.Image:
+    """Leaves out the channels beyond colour that are no transparency, by their kinds."""
+    colours = image.bands - len(kinds)
+    alpha = next((colours + index for index, kind in enumerate(kinds) if kind in ALPHA), None)
+    lost = len(kinds) - (alpha is not None)
+    if lost == 0 or colours < (4 if image.interpretation == "cmyk" else 1):
+        return image
+    warn("%s: channels that are neither colour nor transparency are left out: %d.", name, lost)
+    colour = image.extract_band(0, n=colours)
+    return colour if alpha is None else colour.bandjoin(image.extract_band(alpha))
 
 
 def _blob(image: pyvips.Image, field: str) -> bytes | None:
@@ -123,7 +151,7 @@ def _metadata(image: pyvips.Image, format: Format, file: Path | bytes) -> Metada
     exif = exif and exif.removeprefix(b"Exif\0\0")
     metadata = Metadata(exif, xmp, iptc.find_records(resources) if resources else None, _dpi(image))
     extract = format.extract
-    return metadata if extract is None else _call(lambda binary: extract(binary, metadata), file)
+    return metadata if extract is None else call(lambda binary: extract(binary, metadata), file)
 
 
 def _dpi(image: pyvips.Image) -> tuple[float, float] | None:
@@ -168,7 +196,7 @@ def _profile(image: pyvips.Image, format: Format, file: Path | bytes, name: str)
     """Returns the profile of the converted pixels."""
     profile = _blob(image, "icc-profile-data")
     if profile is None and format.has_code_points:
-        profile, curve = read_code_points(read_content(file, CODE_POINTS_WITHIN))
+        profile, curve = read_code_points(read_content(file, HEAD))
         if curve is not None:
             warn("%s: the picture has a high dynamic range (%s); it will look flat.", name, curve)
     return profile if fits(profile, image.bands) else None
@@ -192,8 +220,10 @@ def _explain(error: pyvips.Error, format: Format, accept_damaged: bool) -> str:
     known = detail.lower()
     if format.missing_decoder and ("hevc" in known or "codec" in known):
         return format.missing_decoder
-    if any(words in known for words in ("not configured", "not implemented", "not been built in")):
+    if any(words in known for words in NOT_BUILT):
         return f"it is compressed in a way that cannot be read ({detail}). Convert it first."
+    if any(words in known for words in UNKNOWN_KIND):
+        return f"it is of a kind that cannot be read ({detail}). Convert it first."
     cut = any(word in known for word in ("premature end", "truncated", "unexpected end", "end of file", "bad seek"))
     kind = f"the file is {'cut short' if cut else 'damaged'}{detail and f' ({detail})'}"
     return kind + ("; nothing of it can be read." if accept_damaged else ". `accept_damaged` uses what can be read.")

@@ -1,0 +1,76 @@
+"""Finds what a file holds beside the picture that is read: gain maps, films, stray bytes, channels of other kinds.
+
+Each is said in the words of a warning, which follow the file's name.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import BinaryIO
+
+from ..arrays import PixelArray
+
+GAIN_MAP = re.compile(rb"hdrgm:Version|HDRGainMap|hdrgainmap|urn:iso:std:iso:ts:21496:-1")
+"""Names of gain maps: Adobe's and Android's, Apple's in JPEG and HEIC, and those of ISO 21496-1."""
+
+TONE_MAPPED = re.compile(rb"infe.{12}tmap", re.DOTALL)
+"""The item of a HEIC or AVIF file that is made of a picture and its gain map."""
+
+FILM = re.compile(rb"(?:MotionPhoto|MicroVideo)(?:=[\"']|>)1|MotionPhoto_Data|\xff\xd9.{0,64}?\0\0\0.ftyp", re.DOTALL)
+"""What cameras say of a film in a photograph, and the beginning of one behind it."""
+
+NO_RANGE = "its gain map, which gives bright places a higher range on some displays, is left out."
+NO_FILM = "it is a motion photo; its film is left out."
+
+SCAN, HEAD = 0xDA, 2**16
+
+
+def in_jpeg(file: BinaryIO) -> list[str]:
+    """Finds a gain map and a film in a JPEG file."""
+    file.seek(0)
+    content = file.read()
+    return [words for kind, words in ((GAIN_MAP, NO_RANGE), (FILM, NO_FILM)) if kind.search(content)]
+
+
+def in_heif(file: BinaryIO) -> list[str]:
+    """Finds a gain map in a HEIC or AVIF file."""
+    file.seek(0)
+    head = file.read(HEAD)
+    return [NO_RANGE] if GAIN_MAP.search(head) or TONE_MAPPED.search(head) else []
+
+
+def without_stray_bytes(content: bytes) -> tuple[bytes, int]:
+    """Takes out what stands between the segments of a JPEG file's head, before its pixels, where it belongs to none.
+
+    Returns the file without it, and how many bytes it was.
+    """
+    parts, at, strays = [content[:2]], 2, 0
+    while at + 4 <= len(content):
+        marker = content[at + 1]
+        if content[at] != 0xFF or marker < 0xC0 or 0xD0 <= marker <= 0xD9 or marker == 0xFF:
+            at += 1
+            strays += 1
+            continue
+        if marker == SCAN:
+            return b"".join((*parts, content[at:])), strays
+        end = at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+        parts.append(content[at:end])
+        at = end
+    return content, 0
+
+
+def reason_against_alpha(_: BinaryIO, alpha: PixelArray) -> str | None:
+    """Says why the last channel is no transparency in formats whose files often leave it zero; None if it is."""
+    return None if alpha.any() else "nothing of the picture would be seen"
+
+
+def reason_against_alpha_of_psd(file: BinaryIO, _: PixelArray) -> str | None:
+    """Says why the last channel of a PSD file is no transparency; None if it is.
+
+    It is one only where the number of layers is negative (Adobe Photoshop File Formats, layer info).
+    """
+    file.seek(26)
+    for _section in range(2):  # colour modes, and resources of the picture
+        file.seek(int.from_bytes(file.read(4), "big"), 1)
+    layers, _size, count = (int.from_bytes(file.read(size), "big", signed=size == 2) for size in (4, 4, 2))
+    return None if layers >= 6 and count < 0 else "it is a saved selection, or the like"
