@@ -24,6 +24,7 @@ LARGEST_JSON = 16 * 2**20
 """Bytes of a file of JSON; the largest index of weights that is known has some hundred thousand."""
 
 SHA256 = re.compile("[0-9a-f]{64}")
+"""A hash as it is written here."""
 
 
 def check_text(pattern: re.Pattern[str] | None = None, what: str = "a text", longest: int = LONGEST_TEXT) -> Check[str]:
@@ -84,7 +85,13 @@ def check_list(each: Check[Value], most: int = 1000) -> Check[tuple[Value, ...]]
     def check(value: object) -> tuple[Value, ...]:
         if not isinstance(value, list) or len(value) > most:
             raise ValueError(f"is not a list of at most {most}")
-        return tuple(map(each, value))
+        found = []
+        for item in value:
+            try:
+                found.append(each(item))
+            except ValueError as error:
+                raise ValueError(f"holds {_show(item)}, which {error}") from error
+        return tuple(found)
 
     return check
 
@@ -104,8 +111,23 @@ def check_fields(values: object, checks: Mapping[str, Check[Any]], is_whole: boo
             try:
                 found[name] = check(values[name])
             except ValueError as error:
-                raise ValueError(f"its {name} {_show(values[name])} {error}") from error
+                value = "" if isinstance(values[name], Mapping | list) else f" {_show(values[name])}"
+                raise ValueError(f"its {name}{value} {error}") from error
     return found
+
+
+def check_object(make: Callable[..., Value], checks: Mapping[str, Check[Any]]) -> Check[Value]:
+    """Returns a check for a table of fields, of which `make` makes an object; it must take those that are missing."""
+
+    def check(value: object) -> Value:
+        try:
+            return make(**check_fields(value, checks))
+        except ValueError as error:
+            raise ValueError(f"cannot be used: {error}") from error
+        except TypeError as error:
+            raise ValueError(f"lacks a field: {error}") from error
+
+    return check
 
 
 def read_json(path: Path) -> Any:
@@ -121,5 +143,5 @@ def read_json(path: Path) -> Any:
 
 
 def _show(value: object) -> str:
-    text = repr(value) if not isinstance(value, Mapping | list) else type(value).__name__
+    text = type(value).__name__ if isinstance(value, Mapping | list) else repr(value)
     return text if len(text) <= 60 else f"{text[:59]}…"

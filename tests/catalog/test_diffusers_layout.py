@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from upscaler.catalog.diffusers_layout import INDEX, Layout, kind_of_file, read
+from upscaler import catalog
+from upscaler.catalog.diffusers_layout import CONFIG, INDEX, Layout, index_of, kind_of_file, read
 from upscaler.errors import ModelError
 
 NETWORK = Layout("ControlNetModel", ("",), ("diffusers",))
@@ -91,7 +92,15 @@ def test_single_network_lies_beside_its_configuration() -> None:
     [
         ("{", "is not the index"),
         ("[]", "is not the index"),
-        ("{}", "is not the index"),
+        ("{}", "it names no class"),
+        ("[" * 100_000, "it is nested too deeply"),
+        ('{"_class_name": "A", "x": ' + '{"a":' * 100_000, "it is nested too deeply"),
+        ('{"_class_name": "../A"}', "its _class_name '../A' is not a name"),
+        ('{"_class_name": 3}', "its _class_name 3 is not a name"),
+        ('{"_class_name": "A", "../../x": ["diffusers", "B"]}', "is not a name"),
+        ('{"_class_name": "A", "unet": ["os.path; x", "B"]}', "is not a name"),
+        ('{"_class_name": "A", "unet": []}' + " " * 2**24, "it has more than 16 MiB"),
+        ("\x00\xff", "is not the index"),
         ('{"_class_name": ["pipeline", "Mine"]}', "its class is a program of its own"),
     ],
 )
@@ -100,6 +109,19 @@ def test_index_that_is_none_is_one_sentence(tmp_path: Path, text: str, reason: s
     with pytest.raises(ModelError, match=reason) as caught:
         read(tmp_path / INDEX)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00binary", b"[" * 100_000, b"3", b"null", b'"text"', b"{}", b""])
+def test_folder_with_another_configuration_holds_no_model(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / CONFIG).write_bytes(content)
+    assert index_of(tmp_path) is None
+    with pytest.raises(ModelError, match="this is a folder without a diffusion model in it"):
+        catalog.find(str(tmp_path))
+
+
+def test_a_weight_of_one_dimension_where_a_denoiser_has_four_is_a_network(tmp_path: Path) -> None:
+    save_file({"model.diffusion_model.input_blocks.0.0.weight": torch.zeros(3)}, tmp_path / "a.safetensors")
+    assert kind_of_file(tmp_path / "a.safetensors") == "network"
 
 
 def test_index_names_parts_but_not_settings_and_what_is_left_out(tmp_path: Path) -> None:

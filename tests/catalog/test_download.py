@@ -488,6 +488,36 @@ def test_file_that_no_disk_has_room_for_is_not_begun(server: Server, path: Path)
     assert left(path) == []
 
 
+@pytest.mark.parametrize(("name", "value"), [("RESERVE", 2**62), ("LARGEST", 100_000)])
+def test_file_of_unknown_length_does_not_fill_the_disk(
+    server: Server, path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: int
+) -> None:
+    monkeypatch.setattr(f"upscaler.catalog.http.{name}", value)
+    with pytest.raises(ModelError, match="MiB have arrived of a file whose length the server does not say, and"):
+        fetch(typed(server.put("/weights.pth", CONTENT, chunked=True)), path)
+    assert left(path) == []
+    fetch(known(server.put("/weights.pth", CONTENT)), path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such files there")
+def test_what_a_stranger_has_put_there_is_not_written_to(server: Server, path: Path, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    path.parent.mkdir()
+    url = server.put("/weights.pth", CONTENT)
+    for name in ("weights.pth.part", "weights.pth.lock"):
+        for make in (Path.symlink_to, Path.hardlink_to):
+            if (make, name) == (Path.hardlink_to, "weights.pth.lock"):
+                continue  # nothing is written to it
+            make(path.with_name(name), precious)
+            with pytest.raises(ModelError, match=rf"cannot be written \({name} is a (hard )?link\)"):
+                fetch(known(url), path)
+            assert precious.read_text() == "precious"
+            path.with_name(name).unlink()
+            path.with_name("weights.pth.lock").unlink(missing_ok=True)
+    fetch(known(url), path)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no such limits there")
 def test_disk_that_takes_no_more_is_said(server: Server, path: Path) -> None:
     import resource

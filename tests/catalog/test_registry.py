@@ -52,6 +52,22 @@ def test_a_file_is_found_by_its_path(tmp_path: Path) -> None:
         catalog.find("missing.pth")
 
 
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        (
+            "net.onnx",
+            "no network is read from such a file, only from .safetensors, .*have it in another form",
+        ),
+        ("net.zip", "no network is read from such a file, only from .safetensors, .*rename it"),
+    ],
+)
+def test_a_file_of_another_kind_says_which_are_read(tmp_path: Path, name: str, sentence: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(ModelError, match=sentence):
+        catalog.find(str(tmp_path / name))
+
+
 def test_a_folder_is_found_by_what_it_holds(tmp_path: Path) -> None:
     for name, kind in (("StableDiffusionUpscalePipeline", "diffusion"), ("FluxPipeline", "generator")):
         folder = tmp_path / name
@@ -147,6 +163,34 @@ def test_a_block_of_the_user_cannot_take_the_name_of_another(own: Path) -> None:
         ('[[model]]\nname = "mine"\n[model.repository]\nname = "x"', "cannot be read as a catalog"),
         ('[[model]]\nname = "mine"\n[model.sampling]\nsteps_ = 3', "cannot be read as a catalog"),
         ('[[model]]\nname = "mine"\nkind = "networks"', "its kind 'networks' is not one of network, resample"),
+        ('[[model]]\nname = "mine"\nscale = -3', "mine: its scale -3 is not a whole number from 1 to 32"),
+        ('[[model]]\nname = "mine"\nscale = 0', "its scale 0 is not a whole number"),
+        ('[[model]]\nname = "mine"\nscale = "four"', "mine: its scale 'four' is not a whole number from 1 to 32"),
+        ('[[model]]\nname = "mine"\nscale = 4.0', "its scale 4.0 is not a whole number"),
+        ('[[model]]\nname = "mine"\nscale = true', "its scale True is not a whole number"),
+        ("[[model]]\nname = 3", "its name 3 is not one line of text"),
+        ('[[model]]\nname = "a\\nb"', "is not one line of text"),
+        ('[[model]]\nname = "mine"\nreach = 1_000_000', "its reach 1000000 is not a whole number from 0 to 10000"),
+        ('[[model]]\nname = "mine"\ndenoise = 2', "its denoise 2 is not a number from 0 to 1"),
+        ('[[model]]\nname = "mine"\ndenoise = nan', "its denoise nan is not a number from 0 to 1"),
+        ('[[model]]\nname = "mine"\nmemory = -1', "its memory -1 is not a whole number"),
+        ('[[model]]\nname = "mine"\ncommercial = "yes"', "its commercial 'yes' is not true or false"),
+        ('[[model]]\nname = "mine"\naliases = "other"', "its aliases 'other' is not a list"),
+        ('[[model]]\nname = "mine"\naliases = [3]', "its aliases holds 3, which is not one line of text"),
+        (
+            '[[model]]\nname = "mine"\nembedded = "../../etc/passwd"',
+            "its embedded '../../etc/passwd' is not a path inside",
+        ),
+        ('[[model]]\nname = "mine"\nembedded = "/etc/passwd"', "its embedded '/etc/passwd' is not a path inside"),
+        ('[[model]]\nname = "mine"\nurl = "file:///etc/passwd"', "is not an address that begins with https://"),
+        (f'[[model]]\nname = "mine"\nurl = "https://a.b/c.pth"\nsha256 = "{"../" * 22}"', "is not a hash of 64"),
+        (f'[[model]]\nname = "mine"\nurl = "https://a.b/c.pth"\nsha256 = "{HASH}"\nsize = -1', "its size -1"),
+        ('[[model]]\nname = "mine"\n[model.sampling]\nsteps = 0', "its steps 0 is not a whole number from 1"),
+        ('[[model]]\nname = "mine"\n[model.repository]\nid = "../x"', "its id '../x' is not a repository"),
+        ('[[model]]\nname = "mine"\n[model.repository]\nrevision = "main"', "its repository lacks a field"),
+        ('[[model]]\nname = "mine"\n[model.repository]\nid = "a/b"\nrevision = "../../x"', "is not a revision"),
+        ('[[model]]\nname = "mine"\n[model.package]\nmodule = "os; x"', "its module 'os; x' is not the name of"),
+        ("a = " + "[" * 100_000, "cannot be read as a catalog"),
         ("\x00", "cannot be read as a catalog"),
     ],
 )

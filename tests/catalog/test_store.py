@@ -180,6 +180,18 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path, monkeyp
         catalog.fetch_model(model_at(server.put("/net.pth", CONTENT)))
 
 
+@pytest.mark.parametrize("scale", ["9" * 5000, "-3", "0", "33", "2.5", "four", "²", ""])
+def test_the_header_of_an_imported_file_is_not_believed(scale: str) -> None:
+    path = catalog.imported_path("mine")
+    path.parent.mkdir(parents=True)
+    about = {"scale": scale, "source": "a\x1b[2J\nb" + "c" * 5000, "architecture": "x\ny"}
+    save_file({"weight": np.zeros(1)}, path, about)
+    model = catalog.find("mine")
+    assert (model.scale, model.architecture) == (None, "x y")
+    assert len(model.purpose) < 300
+    assert "\n" not in model.purpose
+
+
 def test_an_imported_file_is_opened_once_until_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Path] = []
 

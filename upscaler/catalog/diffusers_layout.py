@@ -5,7 +5,6 @@ Nothing is loaded or fetched: the names may be those of a folder or of a reposit
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import NamedTuple
 from safetensors import SafetensorError, safe_open
 
 from ..errors import ModelError
+from ..validation import check_fields, check_text, read_json
 from .model import SAFETENSORS, Kind
 
 INDEX = "model_index.json"
@@ -38,6 +38,10 @@ WEIGHTS = re.compile(
 
 SHARDS = re.compile(r"\w+\.(?P<format>safetensors|bin)\.index(?:\.(?P<variant>\w+))?\.json")
 """The index of weights that are spread over several files."""
+
+
+check_name = check_text(re.compile(r"[A-Za-z_][\w.]*"), "a name", longest=200)
+"""Checks the name of a class, of a module, or of a part, which is a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,20 +121,28 @@ class Layout:
 def read(path: Path) -> Layout:
     """Reads an index file, INDEX or CONFIG. Raises ModelError when it is not one or cannot be read."""
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-        class_name = index["_class_name"]
-        parts = {name: value for name, value in index.items() if isinstance(value, list) and isinstance(value[0], str)}
-        if not isinstance(class_name, str):  # a pair: the class is a program among the files
-            raise TypeError("its class is a program of its own")
+        index = read_json(path)
+        if not isinstance(index, dict):
+            raise ValueError("it is no object")
+        if isinstance(index.get("_class_name"), list):
+            raise ValueError("its class is a program of its own")
+        class_name = check_fields(index, {"_class_name": check_name}, is_whole=False).get("_class_name")
+        if class_name is None:
+            raise ValueError("it names no class")
+        parts = {
+            check_name(name): check_name(value[0])
+            for name, value in index.items()
+            if isinstance(value, list) and value and isinstance(value[0], str)
+        }
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except ValueError as error:
         raise ModelError(
             f"{path}: this is not the index of a diffusion model ({error}). Use one that diffusers has saved."
         ) from error
     if path.name == CONFIG:
         return Layout(class_name, ("",), ("diffusers",))
-    return Layout(class_name, tuple(parts), tuple(sorted({str(value[0]) for value in parts.values()})))
+    return Layout(class_name, tuple(parts), tuple(sorted(set(parts.values()))))
 
 
 def index_of(folder: Path) -> Path | None:
@@ -138,7 +150,10 @@ def index_of(folder: Path) -> Path | None:
     if (folder / INDEX).is_file():
         return folder / INDEX
     config = folder / CONFIG
-    return config if config.is_file() and '"_class_name"' in config.read_text(encoding="utf-8") else None
+    try:
+        return config if "_class_name" in read_json(config) else None
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def names_in(folder: Path) -> list[str]:
@@ -156,7 +171,7 @@ def kind_of_file(path: Path) -> Kind:
             names = [name for name in file.keys() if name.startswith("model.diffusion_model.")]  # noqa: SIM118
             first = "model.diffusion_model.input_blocks.0.0.weight"
             channels = file.get_slice(first).get_shape()[1] if first in names else 4
-    except (OSError, SafetensorError):
+    except (OSError, SafetensorError, IndexError):
         return "network"  # its loader says what is wrong
     return "network" if not names else "diffusion" if channels == 7 else "generator"  # 7: it takes the picture, too
 

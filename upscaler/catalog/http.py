@@ -24,6 +24,13 @@ CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 30.0
 """Seconds to wait for a connection, and for its next bytes, before it is given up."""
 
 
+RESERVE = 2**30
+"""Bytes of the disk that stay free while a file of unknown length arrives."""
+
+LARGEST = 2**36
+"""Bytes of a file of unknown length at most: no model has more in one file."""
+
+
 class Broken(Exception):
     """The request failed, but the next one may succeed."""
 
@@ -105,6 +112,8 @@ def receive(url: str, part: PartialFile, report: ProgressCallback | None) -> Non
             total = _begin(response, part)
             for chunk in response.raw.stream(CHUNK, decode_content=False):
                 part.append(chunk)
+                if total is None:
+                    _check_room(part)
                 if report is not None:
                     report(part.size, total)
     except (requests.RequestException, HTTPError) as error:
@@ -121,6 +130,16 @@ def receive(url: str, part: PartialFile, report: ProgressCallback | None) -> Non
         raise Broken("no connection to it" if broke else "the connection broke") from error
     if total is not None and part.size < total:
         raise Broken(f"the connection ended after {part.size} of {total} bytes")
+
+
+def _check_room(part: PartialFile) -> None:
+    """Raises ModelError when a file of which the server does not say the length would fill the disk."""
+    free = shutil.disk_usage(part.path.parent).free
+    if free < RESERVE or part.size > LARGEST:
+        raise ModelError(
+            f"{part.path.parent}: {part.size / 2**20:.0f} MiB have arrived of a file whose length the server does not "
+            f"say, and {free / 2**20:.0f} MiB are free. Make room, or get the file in another way."
+        )
 
 
 def _begin(response: Response, part: PartialFile) -> int | None:

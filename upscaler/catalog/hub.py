@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from ..errors import ModelError
 from ..files import cache_dir
 from ..progress import ProgressCallback
+from .blocks import BYTES, HASH, REVISION
 from .diffusers_layout import CONFIG, INDEX, WeightFiles, index_of, names_in, read
 from .download import Download, fetch, is_offline
 from .model import Model, Repository
@@ -67,15 +68,16 @@ def fetch_model(
         files = {file.rfilename: file for file in info.siblings or ()}
         missing = [name for name in choice.weights if not (folder / name).exists()]
         total = sum(files[name].size or 0 for name in missing)
+        needed = total + sum(files[name].size or 0 for name in choice.small if not (folder / name).exists())
         if total:
             tags = dict(tag.split(":", 1) for tag in info.tags or () if ":" in tag)
             licence = model.licence or tags.get("license", "unknown")
             licence += ", no commercial use" if model.commercial is False else ""
             log.warning("%s: %.1f GB are fetched into %s. Its licence: %s.", info.id, total / 1e9, cache(), licence)
         place = next(place for place in (cache(), *cache().parents) if place.is_dir())
-        if total > (free := shutil.disk_usage(place).free):
+        if needed > (free := shutil.disk_usage(place).free):
             raise ModelError(
-                f"{cache()}: there is room for {free / 1e9:.1f} GB, and {total / 1e9:.1f} are needed. "
+                f"{cache()}: there is room for {free / 1e9:.1f} GB, and {needed / 1e9:.1f} are needed. "
                 "Make room, or set HF_HOME to another folder."
             )
         _add_to_snapshot(repository, folder, choice.small)
@@ -128,7 +130,23 @@ def _begin(repository: Repository, allow_pickle: bool) -> tuple[ModelInfo, Path,
             "Use another repository, or a single .safetensors file of this one."
         )
     path = Path(hf_hub_download(repository.id, index, revision=repository.revision, cache_dir=cache()))
-    return info, path.parent, read(path).choose(repository.id, names, repository.variant, allow_pickle)
+    choice = read(path).choose(repository.id, names, repository.variant, allow_pickle)
+    for file in info.siblings or ():
+        if file.rfilename in choice.small or file.rfilename in choice.weights:
+            _check_file(repository, file)
+    return info, path.parent, choice
+
+
+def _check_file(repository: Repository, file: RepoSibling) -> None:
+    """Raises ModelError when what the hub says of a file cannot be: its hash becomes the name of a file."""
+    try:
+        BYTES(file.size or 0)
+        if file.lfs is not None:
+            HASH(file.lfs.sha256)
+    except ValueError as error:
+        raise ModelError(
+            f"{repository.id}: what the hub says of its file {file.rfilename!r} is wrong: it {error}. Use another."
+        ) from error
 
 
 def _add_to_snapshot(repository: Repository, folder: Path, names: Sequence[str]) -> None:
@@ -159,9 +177,12 @@ def _snapshot(repository: Repository) -> Path | None:
     for place in (cache(), _standard_cache()):
         storage = place / f"models--{repository.id.replace('/', '--')}"
         reference = storage / "refs" / revision
-        commit = reference.read_text().strip() if reference.is_file() else revision
+        try:
+            commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else revision
+        except (OSError, ValueError):
+            continue
         folder = storage / "snapshots" / commit
-        if index_of(folder) is not None:
+        if REVISION.fullmatch(commit) and index_of(folder) is not None:
             return folder
     return None
 

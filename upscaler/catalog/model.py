@@ -12,6 +12,9 @@ from .download import Download
 SAFETENSORS = (".safetensors", ".sft")
 """Suffixes of files of safetensors."""
 
+LARGEST_SCALE = 32
+"""No network enlarges more."""
+
 Kind = Literal["network", "resample", "diffusion", "generator", "refine", "control"]
 """The kind of a model; KINDS holds the facts about each."""
 

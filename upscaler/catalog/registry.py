@@ -8,14 +8,15 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import urldefrag, urlsplit
 
 from ..errors import ModelError, first_line
 from ..files import cache_dir
+from ..validation import check_list
 from . import diffusers_layout, store
+from .blocks import ID, REVISION, read_block
 from .download import Download
-from .model import KINDS, Model, Package, Repository, Sampling
+from .model import SAFETENSORS, Model, Repository
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -25,10 +26,10 @@ else:
 NCNN = (".param", ".bin")
 """A pair of files: the graph and its weights."""
 
-SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", *NCNN)
+SUFFIXES = (*SAFETENSORS, ".pth", ".pt", ".ckpt", *NCNN)
 """Suffixes of files that are taken for networks."""
 
-REPOSITORY = re.compile(r"(?P<id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>\w[\w./-]*))?", re.ASCII)
+REPOSITORY = re.compile(f"(?P<id>{ID.pattern})(?:@(?P<revision>{REVISION.pattern}))?", re.ASCII)
 """A repository of the hub, with or without a revision."""
 
 
@@ -58,6 +59,9 @@ def find(name: str) -> Model:
         if path.suffix.lower() in NCNN:
             return store.from_ncnn(path)
         return Model(path.stem, diffusers_layout.kind_of_file(path), file=path)
+    if path.is_file():
+        how = "Its authors may have it in another form" if path.suffix.lower() == ".onnx" else "If it is one, rename it"
+        raise ModelError(f"{name}: no network is read from such a file, only from {', '.join(SUFFIXES)}. {how}.")
     if repository := REPOSITORY.fullmatch(name):
         return _in_repository(Repository(repository["id"], repository["revision"]))
     near = difflib.get_close_matches(normalize_name(name), known, 1)
@@ -88,35 +92,11 @@ def _read(file: Path) -> tuple[Model, ...]:
     try:
         with file.open("rb") as content:
             blocks = tomllib.load(content).get("model", [])
-        return tuple(_model(block, file.parent) for block in blocks)
+        return check_list(lambda block: read_block(block, file.parent))(blocks)
     except KeyError as error:
         raise ModelError(f"{file}: a block has no {error}. Each needs a name, and a sha256 for its url.") from error
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{file}: cannot be read as a catalog ({first_line(error)}). Correct or remove it.") from error
-
-
-def _model(block: dict[str, Any], folder: Path) -> Model:
-    """Reads a block. Raises KeyError for a missing key, ValueError for an unknown kind, TypeError for a wrong type."""
-    if block.get("kind", "network") not in KINDS:
-        raise ValueError(f"{block['name']}: its kind {block['kind']!r} is not one of {', '.join(KINDS)}")
-    texts = ("kind", "architecture", "purpose", "licence", "author", "home", "notes", "knows")
-    names = ("denoise_with", "enlarge_with", "generator")
-    facts = ("scale", "reach", "commercial", "denoise", "keeps_tone", "memory")
-    urls = tuple(block.get("urls", ())) or ((block["url"],) if "url" in block else ())
-    download = None
-    if urls or "filename" in block:
-        download = Download(urls, block.get("size"), block["sha256"], block.get("filename"))
-    return Model(
-        block["name"],
-        **{key: block[key] for key in (*texts, *names, *facts) if key in block},
-        aliases=tuple(block.get("aliases", ())),
-        min_diffusers=block.get("diffusers"),
-        file=folder / block["embedded"] if "embedded" in block else None,
-        download=download,
-        repository=Repository(**block["repository"]) if "repository" in block else None,
-        package=Package(**block["package"]) if "package" in block else None,
-        sampling=Sampling(**block["sampling"]) if "sampling" in block else None,
-    )
 
 
 def _in_repository(repository: Repository) -> Model:

@@ -19,7 +19,7 @@ from ..files import atomic_write, cache_dir
 from ..progress import ProgressCallback
 from . import hub, ncnn
 from .download import fetch, is_offline, weights_sha256
-from .model import Model, Package
+from .model import LARGEST_SCALE, Model, Package
 
 log = logging.getLogger("upscaler")
 
@@ -112,8 +112,8 @@ def imported_models() -> tuple[Model, ...]:
             file.stem,
             file=file,
             scale=_scale(about := _about(file)),
-            architecture=about.get("architecture", ""),
-            purpose=f"imported from {about.get('source', 'elsewhere')}",
+            architecture=_line(about.get("architecture", "")),
+            purpose=f"imported from {_line(about.get('source', 'elsewhere'))}",
         )
         for file in files
     )
@@ -218,7 +218,13 @@ def _convert(param: Path, bin: Path, path: Path) -> None:
 
 def _scale(about: Mapping[str, str]) -> int | None:
     text = about.get("scale", "")
-    return int(text) if text.isdecimal() else None
+    scale = int(text) if text.isdecimal() and len(text) <= 2 else 0
+    return scale if 1 <= scale <= LARGEST_SCALE else None
+
+
+def _line(text: str) -> str:
+    """Returns a text of a file's header as one line of reasonable length."""
+    return " ".join(text.split())[:200]
 
 
 def _about(file: Path) -> Mapping[str, str]:
