@@ -34,7 +34,8 @@ from PIL import Image, features
 
 from ..arrays import PixelArray
 from ..picture import Metadata, Picture
-from . import bitfields, deep, embed, extras, orientation, png_texts, quantisation, tiff_exif
+from . import bitfields, deep, embed, extras, named_colours, orientation, png_texts, quantisation, tiff_exif
+from .named_colours import Colours
 from .profiles import find_in_jpeg_2000
 
 if TYPE_CHECKING:
@@ -87,8 +88,8 @@ class Format:
     """Finds the kinds of the channels beyond colour, as TIFF numbers them: 1 and 2 are transparency."""
     find_quality: Callable[[BinaryIO], int | None] | None = None
     """Finds out how much a file was compressed; see `Picture.quality`."""
-    has_code_points: bool = False
-    """Whether code points of ITU-T H.273 may define its colours in place of a profile."""
+    find_colours: Callable[[BinaryIO], Colours] | None = None
+    """Finds the colours that a file names in place of a profile, or a profile that Pillow does not report."""
 
     has_frames: bool = True
     """Whether the frames that Pillow counts are pictures; if not, they are the layers or sizes of one."""
@@ -100,8 +101,6 @@ class Format:
     """Says why the last channel that Pillow reads, (height, width), is no transparency; None if it is."""
     open_otherwise: Callable[[bytes], Image.Image | None] = lambda _: None
     """Opens a whole file that Pillow cannot; None if this cannot either."""
-    find_profile: Callable[[bytes], bytes | None] | None = None
-    """Finds, in the head of the file, the colour profile that Pillow does not report."""
     deep: deep.Reader | None = None
     """Reads samples of more than 8 bits, which Pillow reduces to 8."""
 
@@ -209,6 +208,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         "vips",
         extract=embed.from_png,
         find_pages=png_texts.find_frames,
+        find_colours=named_colours.in_png,
         options=lambda _, wanted, quality: {
             "compression": 3 if wanted.compression is None else wanted.compression,
             "filter": "paeth",
@@ -274,7 +274,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         find_extras=extras.in_heif,
         vips_name="heif",
         pillow_is_better=_is_avif_sequence,
-        has_code_points=True,
+        find_colours=named_colours.in_heif,
         find_orientation=orientation.find_in_heif,
         options=lambda picture, wanted, quality: {
             "compression": "av1",
@@ -303,7 +303,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         missing_decoder=(
             "HEIC pictures need an HEVC decoder, which libvips was built without. Install pillow-heif, or convert it."
         ),
-        has_code_points=True,
+        find_colours=named_colours.in_heif,
         find_orientation=orientation.find_in_heif,
     ),
     Format("GIF", (".gif",), _starts(b"GIF87a", b"GIF89a"), "vips"),
@@ -323,7 +323,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         _starts(b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
         writer="pillow",
         reads_truncated=False,  # it would be all black
-        find_profile=find_in_jpeg_2000,
+        find_colours=find_in_jpeg_2000,
         deep=deep.JPEG_2000,
         writes_alpha=True,
     ),

@@ -21,8 +21,9 @@ from ..tiling import Size
 from . import deep, tiff_exif
 from .connections import call
 from .formats import Format
+from .named_colours import builtin
 from .orientation import turn_upright
-from .profiles import builtin, fits
+from .profiles import fit
 
 ORIENTATION, BITS = 0x0112, 0x0102
 IPTC_RESOURCE = 0x0404
@@ -124,7 +125,7 @@ def _convert(image: Image.Image, name: str, workspace: Path | None) -> Picture:
     metadata = _metadata(image)
     image, profile = _convert_mode(image, profile, name)
     pixels = _fetch(image, name, workspace)
-    profile = profile if fits(profile, pixels.shape[2]) else None
+    profile = fit(profile, pixels.shape[2], name)
     return turn_upright(Picture(pixels, profile, metadata, image.format, name), orientation)
 
 
@@ -149,9 +150,12 @@ def _metadata(image: Image.Image) -> Metadata:
 def _complete(picture: Picture, file: Path | bytes, format: Format, name: str) -> Picture:
     """Adds the parts of a file that Pillow does not read: the profile, and samples of more than 8 bits. Takes off an
     alpha channel that is none."""
-    if format.find_profile is not None:
-        profile = format.find_profile(deep.read_content(file, deep.HEAD))
-        picture = replace(picture, profile=profile if fits(profile, picture.pixels.shape[2]) else None)
+    if format.find_colours is not None:
+        named, words = call(format.find_colours, file)
+        if words is not None:
+            warn("%s: %s", name, words)
+        profile = picture.profile or fit(named, picture.pixels.shape[2], name)
+        picture = replace(picture, profile=profile)
     if picture.has_alpha:
         alpha = picture.pixels[:, :, -1]
         reason = call(lambda opened: format.reason_against_alpha(opened, alpha), file)

@@ -25,7 +25,7 @@ LARGEST = 2**24
 def read(file: BinaryIO) -> dict[str, str]:
     """Reads all texts but XMP by their keys; of equal keys the first counts. Broken texts are left out."""
     texts: dict[str, str] = {}
-    for kind, data in _read_chunks(file, TEXTS):
+    for kind, data in read_chunks(file, TEXTS):
         try:
             key, text = _read_text(kind, data)
         except (ValueError, zlib.error):
@@ -38,7 +38,7 @@ def read(file: BinaryIO) -> dict[str, str]:
 def find_frames(file: BinaryIO) -> list[int]:
     """Returns the numbers of the frames of an animated PNG, a still picture before them counted in; [0] for others."""
     frames, kind = 0, b""
-    for kind, data in _read_chunks(file, (b"acTL", b"fcTL", b"IDAT")):
+    for kind, data in read_chunks(file, (b"acTL", b"fcTL", b"IDAT")):
         if kind != b"acTL":
             break
         frames = int.from_bytes(data[:4], "big")
@@ -72,7 +72,7 @@ def make_chunks(exif: bytes | None, records: bytes | None, texts: Mapping[str, s
     return b"".join(chunks)
 
 
-def _read_chunks(file: BinaryIO, kinds: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+def read_chunks(file: BinaryIO, kinds: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
     """Reads the chunks of these kinds: their kind and content."""
     file.seek(SIGNATURE)
     while len(head := file.read(8)) == 8:

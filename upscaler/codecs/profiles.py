@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pyvips
 from PIL import ImageCms
@@ -12,13 +13,10 @@ from PIL import ImageCms
 from ..notices import warn
 from ..picture import Picture, allocate, strips
 from .connections import make_image
+from .deep import HEAD
+from .named_colours import Colours, grey_profile
 
 HEADER = 128
-P3 = (12, 13)
-"""Colour primaries and transfer function of Display P3 as ITU-T H.273 numbers them."""
-
-HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
-"""Transfer functions of high dynamic range, by the same numbers."""
 
 
 def fits(profile: bytes | None, channels: int) -> bool:
@@ -28,27 +26,24 @@ def fits(profile: bytes | None, channels: int) -> bool:
     return profile[16:20] == (b"GRAY" if channels <= 2 else b"RGB ")
 
 
-def read_code_points(head: bytes) -> tuple[bytes | None, str | None]:
-    """Returns the profile that the code points of an AVIF or HEIF file stand for, and the name of its transfer curve.
+def fit(profile: bytes | None, channels: int, name: str) -> bytes | None:
+    """Returns a profile if it is for pixels of so many channels. Of an RGB profile grey pixels get the curve alone.
 
-    The profile is None for sRGB, the name for curves without high dynamic range.
+    Warns if it is for other pixels, or none; `name` is that of the picture.
     """
-    at = head.find(b"colrnclx") + 8
-    codes = int.from_bytes(head[at : at + 2], "big"), int.from_bytes(head[at + 2 : at + 4], "big")
-    if at < 8:
-        return None, None
-    return builtin("p3") if codes == P3 else None, HDR_TRANSFERS.get(codes[1])
+    if profile is None or fits(profile, channels):
+        return profile
+    grey = grey_profile(profile) if channels <= 2 and fits(profile, 3) else None
+    if grey is None:
+        warn("%s: its colour profile is damaged, or for other pixels; they are taken for sRGB.", name)
+    return grey
 
 
-def find_in_jpeg_2000(head: bytes) -> bytes | None:
+def find_in_jpeg_2000(file: BinaryIO) -> Colours:
     """Returns the profile in the head of a JPEG 2000 file (ISO 15444-1, I.5.3.3)."""
+    head = file.read(HEAD)
     at = head.find(b"colr\x02")
-    return head[at + 7 : at - 4 + int.from_bytes(head[at - 4 : at], "big")] if at >= 4 else None
-
-
-def builtin(name: str) -> bytes:
-    """Returns a profile that comes with libvips: "srgb", "p3", "cmyk"."""
-    return bytes(pyvips.Image.profile_load(name))
+    return Colours(head[at + 7 : at - 4 + int.from_bytes(head[at - 4 : at], "big")] if at >= 4 else None)
 
 
 def to_srgb(picture: Picture, workspace: Path | None) -> Picture:

@@ -21,7 +21,7 @@ from .connections import call, make_image, open_source, open_target
 from .deep import read_content
 from .formats import Format
 from .orientation import turn_upright
-from .profiles import fits, read_code_points
+from .profiles import fit
 
 logging.getLogger("pyvips").addHandler(logging.NullHandler())  # its exceptions say what matters
 
@@ -195,11 +195,12 @@ def _convert(image: pyvips.Image, name: str) -> pyvips.Image:
 def _profile(image: pyvips.Image, format: Format, file: Path | bytes, name: str) -> bytes | None:
     """Returns the profile of the converted pixels."""
     profile = _blob(image, "icc-profile-data")
-    if profile is None and format.has_code_points:
-        profile, curve = read_code_points(read_content(file, HEAD))
-        if curve is not None:
-            warn("%s: the picture has a high dynamic range (%s); it will look flat.", name, curve)
-    return profile if fits(profile, image.bands) else None
+    if format.find_colours is not None:
+        named, words = call(format.find_colours, file)
+        profile = profile or named
+        if words is not None:
+            warn("%s: %s", name, words)
+    return fit(profile, image.bands, name)
 
 
 def _fetch(image: pyvips.Image, workspace: Path | None) -> PixelArray:
