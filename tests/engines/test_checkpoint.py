@@ -154,6 +154,15 @@ def test_files_that_hold_no_network_are_one_sentence(tmp_path: Path) -> None:
         Checkpoint(tmp_path / "missing.pth").load()
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_one_sentence(tmp_path: Path, value: float) -> None:
+    state = load_file(tiny_compact(tmp_path))
+    first = next(iter(state))
+    save_file({**state, first: state[first] * value}, tmp_path / "broken.safetensors")
+    with pytest.raises(ModelError, match=r"broken\.safetensors: some of its weights are no numbers"):
+        Checkpoint(tmp_path / "broken.safetensors").load()
+
+
 class Length:
     """A checkpoint's way to ask for memory by a number."""
 

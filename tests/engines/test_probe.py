@@ -4,12 +4,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from tests.networks import blur
 from upscaler.arrays import FloatArray
 from upscaler.engines.probe import Function, TilingProfile, known_profile, load_or_measure, measure_tiling
+from upscaler.errors import ModelError
 
 
 def on_arrays(function: Callable[[torch.Tensor], torch.Tensor]) -> Function:
@@ -64,3 +66,9 @@ def test_a_cache_of_another_form_is_measured_again(
     monkeypatch.setenv("UPSCALER_HOME", str(tmp_path))
     (tmp_path / "tiling.json").write_text(content)
     assert load_or_measure("key", lambda: TilingProfile(5)) == TilingProfile(5)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_network_that_gives_no_numbers_is_one_sentence(value: float) -> None:
+    with pytest.raises(ModelError, match=r"the network gives values that are no numbers \(NaN\) at its trial"):
+        measure_tiling(lambda tiles: np.full_like(tiles, value), 3, 1, 1)

@@ -79,6 +79,17 @@ def test_json_lines_have_an_object_each(tmp_path: Path) -> None:
         ),
         ("a.csv", "prompt,seed\na cat, asleep, 3\n", "a.csv, line 2: it has more cells than the first line."),
         ("a.csv", "seed\n3\n", "a.csv, line 2: it has no prompt."),
+        ("a.csv", f"prompt\n{'a' * 200_000}\n", "a.csv: the file is not a table (field larger than field limit"),
+        ("a.csv", "prompt,seed\n,\n ,\n", "there is no prompt in the file."),
+        ("a.csv", f"prompt,seed\na,{'9' * 5000}\n", "a.csv, line 2, column seed: '99999"),
+        ("a.jsonl", "[" * 100_000, "a.jsonl, line 1: it is not JSON"),
+        ("a.jsonl", '{"prompt": ' + '{"a":' * 100_000, "a.jsonl, line 1: it is not JSON"),
+        ("a.jsonl", f'{{"prompt": "a", "seed": {"9" * 5000}}}', "a.jsonl, line 1: it is not JSON"),
+        ("a.jsonl", '{"prompt": {"a": 1}}', 'a.jsonl, line 1, column prompt: {"a": 1} is not a text or a number.'),
+        ("a.jsonl", '{"prompt": ["a"]}', 'a.jsonl, line 1, column prompt: ["a"] is not a text or a number.'),
+        ("a.jsonl", '{"prompt": "a", "seed": true}', "a.jsonl, line 1, column seed: true is not a text or a number."),
+        ("a.jsonl", '{"prompt": "a", "guidance": NaN}', "a.jsonl, line 1, column guidance"),
+        ("a.jsonl", '{"prompt": "\\ud800"}', "a.jsonl, line 1, column prompt: the text is not Unicode."),
         ("a.jsonl", '{"prompt": "a"}\n{"prompt": \n', "a.jsonl, line 2: it is not JSON"),
         ("a.jsonl", '"a cat"\n', "a.jsonl, line 1: it is not an object."),
         ("a.jsonl", '{"prompt": "a", "steps": 2.5}\n', "a.jsonl, line 1, column steps: '2.5' is not a whole number."),
@@ -92,6 +103,13 @@ def test_json_lines_have_an_object_each(tmp_path: Path) -> None:
 def test_what_a_file_of_prompts_cannot_mean_is_a_sentence(tmp_path: Path, name: str, text: str, words: str) -> None:
     with pytest.raises(PlanError, match=re.escape(words)):
         read(prompts(tmp_path / name, text))
+
+
+def test_rows_of_empty_cells_are_left_out(tmp_path: Path) -> None:
+    assert read(prompts(tmp_path / "a.csv", "prompt,seed\na,1\n,\n ,\nb,2\n")) == [
+        {"prompt": "a", "seed": 1},
+        {"prompt": "b", "seed": 2},
+    ]
 
 
 def test_a_file_of_prompts_that_is_no_text_is_a_sentence(tmp_path: Path) -> None:
@@ -151,16 +169,25 @@ def test_names_follow_template_and_format() -> None:
         [{"prompt": "a b"}, {"prompt": "c"}], {"seed": 1}, 1, None, writing, "{number}-{slug}{suffix}"
     )
     assert [job.output.name for job in found.jobs] == ["1-a-b.jpg", "2-c.jpg"]
+    found = expand_prompts([{"prompt": "a"}], {"seed": 1}, 2, None, writing, "{number:03}-{{{slug}}}{suffix}")
+    assert [job.output.name for job in found.jobs] == ["001-{a}.jpg", "002-{a}.jpg"]
 
 
 @pytest.mark.parametrize(
     ("output", "name", "words"),
     [
         (None, "{seed}{suffix}", "pictures 1 and 2 would both get this name. Give them other seeds, or put {number}"),
+        (None, "{slug.__class__}{suffix}", "{slug.__class__} is not a field ({slug}, {seed}, {number}, {suffix})"),
+        (None, "{slug.__class__.__mro__[1]}{suffix}", "is not a field"),
+        (None, "{seed:99999999999}{suffix}", "{seed:99999999999} is not a field"),
+        (None, "{number:>9}{suffix}", "{number:>9} is not a field"),
+        (None, "{slug:03}{suffix}", "{slug:03} is not a field"),
+        (None, "{seed!r}{suffix}", "{seed!r} is not a field"),
+        (None, "{}{suffix}", "{} is not a field"),
         (None, "{slug}", "which cannot be the name of a picture in this format. End it with {suffix}"),
-        (None, "a/{slug}{suffix}", "choose it without / and"),
-        (None, "{stem}{suffix}", "it may have {slug}, {seed}, {number}, {suffix} between braces, nothing else."),
-        (None, "{slug.__class__}{suffix}{", "it may have {slug}"),
+        (None, "a/{slug}{suffix}", "Choose a name without / and"),
+        (None, "{stem}{suffix}", "{stem} is not a field ({slug}, {seed}, {number}, {suffix}). Choose one of these"),
+        (None, "{slug}{suffix}{", "it has a brace without its other half"),
         ("poster.png", None, "poster.png: it is one file, where a folder is needed for 2 pictures."),
         ("s3://bucket/folder", None, "generated pictures go to files of this machine."),
         ("", None, "generated pictures go to files of this machine."),

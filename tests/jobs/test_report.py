@@ -45,6 +45,21 @@ def test_rows_are_the_same_in_both_forms(tmp_path: Path) -> None:
         assert list(csv.DictReader(file)) == [{name: str(value) for name, value in row.items()} for row in rows]
 
 
+@pytest.mark.parametrize("begin", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(1)", "\t=1", "\r=1"])
+def test_cells_of_a_table_are_not_computed_by_spreadsheets(tmp_path: Path, begin: str) -> None:
+    outcome = Outcome(Path(f"{begin}.png"), Path(f"{begin}.png"), f"{begin}.png: torn.", None, 0.5)
+    report.write(tmp_path / "a.csv", [outcome], [Skipped(Path(begin), begin)])
+    with (tmp_path / "a.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [rows[0]["source"], rows[0]["output"], rows[0]["reason"]] == [
+        f"'{begin}.png",
+        f"'{begin}.png",
+        f"'{begin}.png: torn.",
+    ]
+    assert [rows[1]["source"], rows[1]["reason"]] == [f"'{begin}", f"'{begin}"]
+    assert rows[0]["seconds"] == "0.5"
+
+
 def test_summary_counts_each_kind() -> None:
     assert report.summary(OUTCOMES, 2, 3.0) == "1 made, 1 done before, 1 failed, 3 skipped; 3.0 s"
     assert report.summary(OUTCOMES[:1] * 2, 0, 3.0) == "2 made; 3.0 s, 1.50 s a picture"

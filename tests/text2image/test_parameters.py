@@ -66,6 +66,8 @@ def test_other_values_than_parameters_are_refused(values: dict[str, Any]) -> Non
         ({"strength": 0.0}, "strength=0: the value must be between 0.01 and 1"),
         ({"style": "water color"}, "style=water color: no style has this name. Did you mean watercolour?"),
         ({"style": "xyz"}, "style=xyz: .* Choose watercolour, "),
+        ({"prompt": "a \udcff"}, "prompt: the text is not Unicode"),
+        ({"negative": "a \ud800"}, "negative: the text is not Unicode"),
     ],
 )
 def test_parameters_out_of_range_are_refused(options: dict[str, Any], words: str) -> None:

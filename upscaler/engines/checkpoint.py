@@ -172,6 +172,8 @@ def _network(file: Path, state: dict[str, Any]) -> ImageModelDescriptor[torch.nn
         )
     if network.purpose == "FaceSR":
         raise ModelError(f"{file}: the network is for cropped faces, not for whole pictures. Choose another.")
+    if not all(torch.isfinite(weights).all() for weights in network.model.parameters()):
+        raise ModelError(f"{file}: some of its weights are no numbers (NaN or infinite). Get it from its author.")
     if network.architecture.id == "DRUNet":  # spandrel gives its plane of noise to a single tile only
         network._call_fn = lambda model, tiles: model(torch.cat([tiles, torch.full_like(tiles[:, :1], 15 / 255)], 1))
     return network.eval()

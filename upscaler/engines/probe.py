@@ -16,6 +16,7 @@ import numpy as np
 
 from ..arrays import FloatArray, to_float
 from ..catalog import models
+from ..errors import ModelError
 from ..files import atomic_write, cache_dir
 
 log = logging.getLogger("upscaler")
@@ -75,6 +76,8 @@ def measure_tiling(function: Function, channels: int, scale: int, multiple: int)
     """
     picture = _strip(STRIP, WIDTH, channels)
     whole = function(picture)
+    if not np.isfinite(whole).all():
+        raise ModelError("the network gives values that are no numbers (NaN) at its trial. Choose another `model`.")
     changes: dict[int, FloatArray] = {}
     for grid in [multiple, *(grid for grid in GRIDS if grid > multiple and grid % multiple == 0)]:
         at = _cut(grid)

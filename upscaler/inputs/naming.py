@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import os
 import re
-import string
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..codecs import FORMATS, Format, by_suffix, sniff, writable
 from ..errors import PlanError
+from .template import Template
 
 RESULT = re.compile(r"(?P<source>.+)_(\d+(\.\d+)?x|upscaled)")
 """Names, without a suffix, that results get when they are written beside their sources."""
 
 FIELDS = ("stem", "suffix", "scale", "format", "parent")
-
-SHOWN = ", ".join(f"{{{field}}}" for field in FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,40 +34,25 @@ class Naming:
     scale: float | None = None
     """None if the size that is asked for is not a scale; a template that needs one is then refused."""
 
+    _parsed: Template = field(init=False, repr=False, compare=False)
+
     def __post_init__(self) -> None:
-        try:
-            parsed = list(string.Formatter().parse(self.template))
-        except ValueError as error:
-            raise self._error(
-                f"it has a brace without its other half, or something between braces that is not a field ({SHOWN}). "
-                "Write {{ and }} for braces that belong to the name."
-            ) from error
-        for _, field, spec, conversion in parsed:
-            if field is not None and (field not in FIELDS or spec or conversion):
-                written = field + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
-                raise self._error(
-                    f"{{{written}}} is not a field ({SHOWN}). "
-                    "Choose one of these, with nothing else between the braces."
-                )
-            if field == "scale" and self.scale is None:
-                raise self._error(
-                    "{scale} is not known, for the size asked for is not a scale. "
-                    "Leave it out, or ask for a size with `scale`."
-                )
-        name = self._fill("picture", ".png", "png", "folder")
-        if name in ("", ".", "..") or any(character in name for character in "/\\\0"):
-            raise self._error(
-                f"{name!r} cannot be the name of a file. Choose a name without / and \\; `output` names the folder."
+        object.__setattr__(self, "_parsed", Template(self.template, FIELDS))
+        if "scale" in self._parsed.names() and self.scale is None:
+            raise self._parsed.error(
+                "{scale} is not known, for the size asked for is not a scale. "
+                "Leave it out, or ask for a size with `scale`."
             )
+        name = self._fill("picture", ".png", "png", "folder")
         if by_suffix(Path(name).suffix) is None:
-            raise self._error("it gives names without a picture's suffix. End it with {suffix}.")
+            raise self._parsed.error("it gives names without a picture's suffix. End it with {suffix}.")
 
     def name(self, source: Path, format: Format) -> str:
         """Returns the name of the result in that format. Raises PlanError if its suffix is not the format's."""
         suffix = source.suffix if source.suffix.lower() in format.suffixes else format.suffixes[0]
         name = self._fill(stem(source), suffix, format.name.lower(), _parent(source))
         if by_suffix(Path(name).suffix) is not format:
-            raise self._error(
+            raise self._parsed.error(
                 f"{source} would become {name}, which does not name its format, {format.name}. End it with {{suffix}}."
             )
         return name
@@ -80,12 +63,9 @@ class Naming:
         found = [match["source"] for match in matches if match and "source" in match.re.groupindex]
         return {path.parent / source for source in found} - {without_suffix(path)}
 
-    def _error(self, message: str) -> PlanError:
-        return PlanError(message, argument="name", value=repr(self.template))
-
     def _fill(self, stem: str, suffix: str, format: str, parent: str) -> str:
         scale = "" if self.scale is None else f"{self.scale:g}"
-        return self.template.format(stem=stem, suffix=suffix, scale=scale, format=format, parent=parent)
+        return self._parsed.fill(stem=stem, suffix=suffix, scale=scale, format=format, parent=parent)
 
     def _pattern(self, parent: str) -> re.Pattern[str]:
         """Returns a pattern of the names that the template gives in a folder of that name. Its group `source` is the
@@ -98,9 +78,9 @@ class Naming:
             "parent": re.escape(parent),
         }
         pattern = ""
-        for literal, field, _, _ in string.Formatter().parse(self.template):
-            pattern += re.escape(literal) + (values[field] if field else "")
-            if field == "stem":
+        for literal, name in self._parsed.parts():
+            pattern += re.escape(literal) + (values[name] if name else "")
+            if name == "stem":
                 values["stem"] = "(?P=source)"
         return re.compile(pattern)
 

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import secrets
-import string
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from ..diffusion.options import Lora
 from ..errors import PlanError
 from ..inputs.discover import Job, Jobs
 from ..inputs.naming import names_file
+from ..inputs.template import Template
 from ..target import parse_size
 from ..text2image.parameters import GenerationParameters
 
@@ -29,7 +29,10 @@ SEEDS = 2**32
 """Random seeds are below this number; other programs take no larger ones."""
 
 TEMPLATE = "{slug}_{seed}{suffix}"
-"""The default template for names of pictures; a template may also have {number}."""
+"""The default template for names of pictures."""
+
+FIELDS = ("slug", "seed", "number", "suffix")
+"""What a template for names may have; numbers may have zeros before them, as in {number:03}."""
 
 COLUMNS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "prompt": ("prompt", str),
@@ -61,6 +64,8 @@ def read(file: Path) -> list[dict[str, Any]]:
         raise _file_error(file, f"the file cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:
         raise _file_error(file, "the file is not text in UTF-8. Save it as such.") from error
+    except csv.Error as error:
+        raise _file_error(file, f"the file is not a table ({error}). Correct it.") from error
     found = [_parse_row(f"{file}, line {number}", row) for number, row in rows]
     if not found:
         raise _file_error(file, "there is no prompt in the file. Write one a line.")
@@ -97,9 +102,11 @@ def expand_prompts(
         raise PlanError(message, argument="output", value=repr(output))
     if output is not None and names_file(output, [f"{len(unique)} pictures"], len(unique), options.format):
         if name is not None:
-            raise _name_error(name, f"the picture has its name already, {output}. Leave out one of them.")
+            message = f"the picture has its name already, {output}. Leave out one of them."
+            raise PlanError(message, argument="name", value=repr(name))
         return Jobs((Job(next(iter(unique)), Path(output), options),), ())
-    template, suffix = TEMPLATE if name is None else name, writable(options.format).suffixes[0]
+    template = Template(TEMPLATE if name is None else name, FIELDS, numbers=("seed", "number"))
+    suffix = writable(options.format).suffixes[0]
     jobs: list[Job[GenerationParameters]] = []
     taken: dict[str, int] = {}
     for number, parameters in enumerate(unique, 1):
@@ -126,19 +133,12 @@ def slug(prompt: str) -> str:
     return f"{words.encode()[: LONGEST_SLUG - 9].decode('utf-8', 'ignore').rstrip('-')}-{hash}"
 
 
-def _fill(template: str, suffix: str, slug: str, seed: int, number: int) -> str:
-    """Fills a template for names; doubled braces stand for single ones. Raises PlanError if that gives no name."""
-    values = {"slug": slug, "seed": seed, "number": number, "suffix": suffix}
-    try:
-        name = string.Formatter().vformat(template, (), values)
-    except (ValueError, KeyError, IndexError, AttributeError) as error:
-        shown = ", ".join(f"{{{field}}}" for field in values)
-        raise _name_error(template, f"it may have {shown} between braces, nothing else.") from error
-    if any(character in name for character in "/\\\0") or by_suffix(Path(name).suffix) != by_suffix(suffix):
-        raise _name_error(
-            template,
-            f"it gives {name!r}, which cannot be the name of a picture in this format. "
-            "End it with {suffix}, and choose it without / and \\; a folder is named with `output`.",
+def _fill(template: Template, suffix: str, slug: str, seed: int, number: int) -> str:
+    """Fills a template for names. Raises PlanError if that gives no name of a picture."""
+    name = template.fill(slug=slug, seed=seed, number=number, suffix=suffix)
+    if by_suffix(Path(name).suffix) != by_suffix(suffix):
+        raise template.error(
+            f"it gives {name!r}, which cannot be the name of a picture in this format. End it with {{suffix}}."
         )
     return name
 
@@ -155,7 +155,8 @@ def _csv_rows(file: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str,
                 f"{file}, line {table.line_num}: it has more cells than the first line. "
                 "Put texts with commas in quotes."
             )
-        yield table.line_num, {(name or "").strip().lower(): value for name, value in row.items()}
+        if any(value and value.strip() for value in row.values()):
+            yield table.line_num, {(name or "").strip().lower(): value for name, value in row.items()}
 
 
 def _json_rows(file: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -163,7 +164,7 @@ def _json_rows(file: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str
         if line.strip():
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise PlanError(f"{file}, line {number}: it is not JSON ({error}).") from error
             if not isinstance(row, dict):
                 raise PlanError(f'{file}, line {number}: it is not an object. Write {{"prompt": "…"}}.')
@@ -181,6 +182,8 @@ def _parse_row(place: str, row: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in row.items():
         if name not in COLUMNS:
             raise PlanError(f"{place}: there is no column {name!r}. There are {', '.join(COLUMNS)}.")
+        if isinstance(value, bool | list | dict):
+            raise PlanError(f"{place}, column {name}: {json.dumps(value)[:60]} is not a text or a number.")
         field, parse = COLUMNS[name]
         text = "" if value is None else str(value).strip()
         if not text:
@@ -189,7 +192,7 @@ def _parse_row(place: str, row: Mapping[str, Any]) -> dict[str, Any]:
             found[field] = parse(text)
         except ValueError as error:
             kind = "whole number" if parse is int else "number"
-            raise PlanError(f"{place}, column {name}: {text!r} is not a {kind}.") from error
+            raise PlanError(f"{place}, column {name}: {text[:60]!r} is not a {kind}.") from error
         except PlanError as error:
             raise _row_error(f"{place}, column {name}", error) from error
     if "prompt" not in found and "image" not in found:
@@ -213,7 +216,3 @@ def _row_error(place: str, error: PlanError) -> PlanError:
 
 def _file_error(file: Path, message: str) -> PlanError:
     return PlanError(message, argument="prompts", value=file)
-
-
-def _name_error(template: str, message: str) -> PlanError:
-    return PlanError(message, argument="name", value=repr(template))

@@ -16,6 +16,9 @@ from .outcome import Outcome
 
 COLUMNS = ("source", "output", "outcome", "width", "height", "seconds", "lr_rmse", "denoise", "reason", "warnings")
 
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""What a cell begins with that spreadsheets take for something to compute, be it the name of a file."""
+
 KINDS = ("made", "done before", "failed", "skipped")
 
 
@@ -55,7 +58,7 @@ def write(path: Path, outcomes: Sequence[Outcome], skipped: Sequence[Skipped]) -
     if path.suffix.lower() == ".csv":
         table = csv.DictWriter(text, COLUMNS)
         table.writeheader()
-        table.writerows(rows)
+        table.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     else:
         json.dump(rows, text, indent=1)
     content = text.getvalue().encode("utf-8", "backslashreplace")
@@ -63,6 +66,11 @@ def write(path: Path, outcomes: Sequence[Outcome], skipped: Sequence[Skipped]) -
         atomic_write(path, lambda temporary: temporary.write_bytes(content))
     except OSError as error:
         raise OutputError(f"{path}: the report cannot be written ({error.strerror}).") from error
+
+
+def _cell(value: object) -> object:
+    """Returns a value as a cell of a table: a text that spreadsheets would compute begins with an apostrophe."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
 
 
 def _row(outcome: Outcome) -> dict[str, object]:

@@ -54,6 +54,9 @@ class GenerationParameters:
     def __post_init__(self) -> None:
         if not self.prompt.strip() and self.image is None:
             raise PlanError("the prompt is empty. Say what is in the picture.")
+        for argument in ("prompt", "negative"):
+            if any("\ud800" <= character <= "\udfff" for character in getattr(self, argument)):
+                raise PlanError("the text is not Unicode. Write it again.", argument=argument)
         if self.size is not None and self.aspect is not None:
             raise PlanError("`size` and `aspect` exclude each other. Choose one of them.")
         if self.size is not None and min(self.size.width, self.size.height) < 1:
