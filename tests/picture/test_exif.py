@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import struct
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from upscaler.codecs.orientation import turn_upright
+from upscaler.picture import Picture
 from upscaler.picture.exif import correct_exif
 from upscaler.tiling import Size
 
@@ -148,3 +151,40 @@ def test_saved_by_pillow_and_corrected_it_is_read_by_pillow() -> None:
     with Image.open(file) as image:
         block = image.info["exif"].removeprefix(b"Exif\0\0")
     assert dict(read(right(block))) == {0x0112: 1, 0x0110: "Z 8"}
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_place_of_the_subject_is_turned_and_scaled_with_the_pixels(order: str, orientation: int) -> None:
+    """A marked place of an array that is turned as the pixels are."""
+    old = Size(60, 40) if orientation <= 4 else Size(40, 60)
+    marked = np.zeros((40, 60, 1), np.uint8)
+    marked[12, 16] = 1
+    (upright,) = np.argwhere(turn_upright(Picture(marked), orientation).pixels[:, :, 0])
+    block = structure({274: short(orientation), 0x8769: {0x9214: short(16, 12, 10, 6), 0xA214: short(16, 12)}}, order)
+    corrected = correct_exif(block, Size(old.width * 4, old.height * 4), None, old)
+    assert corrected is not None
+    details = read(corrected).get_ifd(0x8769)
+    x, y = 4 * int(upright[1]), 4 * int(upright[0])
+    assert details[0x9214] == ((x, y, 40, 24) if orientation <= 4 else (x, y, 24, 40))
+    assert details[0xA214] == (x, y)
+
+
+def test_resolution_on_the_sensor_is_scaled() -> None:
+    block = structure(
+        {274: short(6), 0x8769: {0xA20E: rational(3000, 1), 0xA20F: rational(49281600, 9855), 0xA210: short(2)}}
+    )
+    corrected = correct_exif(block, Size(160, 240), None, Size(40, 60))
+    assert corrected is not None
+    details = read(corrected).get_ifd(0x8769)
+    assert float(details[0xA20E]) == pytest.approx(4 * 49281600 / 9855, rel=1e-6)
+    assert float(details[0xA20F]) == pytest.approx(12000)
+    alone = correct_exif(structure({0x8769: {0xA20E: rational(3000, 1)}}), Size(240, 160), None, Size(60, 40))
+    assert float(read(alone or b"").get_ifd(0x8769)[0xA20E]) == 12000
+    for odd in (rational(0, 0), rational(2**32 - 1, 1)):
+        assert correct_exif(structure({0x8769: {0xA20E: odd, 0xA20F: odd}}), Size(9, 9), None, Size(3, 3))
+
+
+def test_places_stay_where_the_old_size_is_not_known() -> None:
+    block = structure({0x8769: {0x9214: short(16, 12, 10, 6)}})
+    assert correct_exif(block, Size(9, 9)) == block

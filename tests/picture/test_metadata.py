@@ -45,6 +45,43 @@ def test_packet_of_a_camera_is_corrected_twice_over_to_the_same() -> None:
     assert corrected(once) == once
 
 
+PANORAMA = (
+    'GPano:ProjectionType="equirectangular" GPano:FullPanoWidthPixels="{}" GPano:FullPanoHeightPixels=\'{}\' '
+    "<GPano:CroppedAreaImageWidthPixels>{}</GPano:CroppedAreaImageWidthPixels> "
+    'GPano:CroppedAreaImageHeightPixels="{}" GPano:CroppedAreaLeftPixels="{}" GPano:CroppedAreaTopPixels="{}" '
+    'GPano:InitialViewHeadingDegrees="90"'
+)
+
+
+def test_pixels_of_a_panorama_are_those_of_the_result() -> None:
+    metadata = Metadata(xmp=PANORAMA.format(64, 48, 60, 40, 2, 4).encode(), size=Size(60, 40))
+    larger = metadata.correct(NEW)
+    assert larger.xmp == PANORAMA.format(256, 192, 240, 160, 8, 16).encode()
+    assert larger.correct(NEW).xmp == larger.xmp
+    assert larger.correct(Size(60, 40)).xmp == metadata.xmp
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            '<a GCamera:MotionPhoto="1" GCamera:MotionPhotoVersion="1" GCamera:MicroVideoOffset="1234" b="2"/>',
+            '<a b="2"/>',
+        ),
+        ("<a><GCamera:MotionPhoto>1</GCamera:MotionPhoto><b/></a>", "<a><b/></a>"),
+        ("<a hdrgm:Version='1.0' c=\"d\"/>", '<a c="d"/>'),
+        (
+            '<a/><Container:Directory rdf:x="y">\n<rdf:li Item:Length="5"/>\n</Container:Directory><b/>',
+            "<a/><b/>",
+        ),
+        ("<exif:SubjectArea><rdf:Seq><rdf:li>1</rdf:li></rdf:Seq></exif:SubjectArea>", ""),
+        ('<a exif:FocalPlaneXResolution="3000/1" exif:FNumber="2"/>', '<a exif:FNumber="2"/>'),
+    ],
+)
+def test_what_points_to_parts_of_the_old_file_goes(before: str, after: str) -> None:
+    assert corrected(before) == after
+
+
 def test_nothing_comes_of_nothing() -> None:
     assert Metadata().correct(Size(6, 4)) == Metadata()
 

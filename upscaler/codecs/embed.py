@@ -30,7 +30,10 @@ LARGEST_EXIF = 65000
 """Bytes of an EXIF block in WebP and AVIF files; libvips leaves out longer ones."""
 
 RESOLUTION = (0x011A, 0x011B)
-UNIT, INCH = 0x0128, struct.pack("<H", 2)
+UNIT, INCH, NO_UNIT = 0x0128, struct.pack("<H", 2), struct.pack("<H", 1)
+
+PNG_HEAD = 2**20
+"""Bytes of a PNG file in which its resolution is looked for, behind its profile."""
 
 
 def from_png(file: BinaryIO, metadata: Metadata) -> Metadata:
@@ -116,13 +119,22 @@ def _segment(marker: int, data: bytes) -> bytes:
 
 
 def into_png(metadata: Metadata, path: Path) -> None:
-    """Puts EXIF, IPTC and texts into a PNG file."""
+    """Puts EXIF, IPTC and texts into a PNG file, and takes away the unit of a resolution that none has stated."""
+    if metadata.dpi is None:
+        with path.open("r+b") as file:
+            start = file.read(PNG_HEAD).find(b"\0\0\0\x09pHYs")
+            if start >= 0:
+                file.seek(start)
+                file.write(png_texts.make_chunk(b"pHYs", struct.pack(">IIB", 1, 1, 0)))
     _insert(path, 33, png_texts.make_chunks(metadata.exif, metadata.iptc, metadata.comments))
 
 
 def into_tiff(metadata: Metadata, path: Path) -> None:
-    """Puts EXIF and IPTC into the first directory of a TIFF file."""
+    """Puts EXIF and IPTC into the first directory of a TIFF file, and takes away the unit of a resolution that none has
+    stated."""
     directory: dict[int, Value | Directory] = tiff_exif.read(io.BytesIO(metadata.exif)) if metadata.exif else {}
+    if metadata.dpi is None:
+        directory[UNIT] = Value(3, 1, NO_UNIT)
     if metadata.iptc is not None:
         directory[tiff_exif.IPTC] = Value(7, len(metadata.iptc), metadata.iptc)
     if directory:

@@ -187,7 +187,7 @@ def _metadata_for(format: Format, picture: Picture) -> Metadata:
     """Returns the metadata that the format has a place for, corrected for the size of the picture."""
     metadata = picture.metadata.correct(picture.size)
     present = {field.name: getattr(metadata, field.name) for field in fields(Metadata)}
-    lost = [field for field, value in present.items() if value and field not in format.metadata]
+    lost = [field for field, value in present.items() if value and field not in {*format.metadata, "size"}]
     if lost:
         log.info("%s: %s has no place for %s; left out.", picture.name, format.name, ", ".join(lost))
     return Metadata(**{field: value for field, value in present.items() if field not in lost})

@@ -34,7 +34,7 @@ from PIL import Image, features
 
 from ..arrays import PixelArray
 from ..picture import Metadata, Picture
-from . import bitfields, deep, embed, extras, named_colours, orientation, png_texts, quantisation, tiff_exif
+from . import bitfields, deep, embed, extras, named_colours, orientation, png_texts, quantisation, resolution, tiff_exif
 from .named_colours import Colours
 from .profiles import find_in_jpeg_2000
 
@@ -88,6 +88,8 @@ class Format:
     """Finds the kinds of the channels beyond colour, as TIFF numbers them: 1 and 2 are transparency."""
     find_quality: Callable[[BinaryIO], int | None] | None = None
     """Finds out how much a file was compressed; see `Picture.quality`."""
+    find_resolution: Callable[[BinaryIO], tuple[float, float] | None] | None = None
+    """Finds the resolution that a file states, where libvips does not tell it from none or from mere proportions."""
     find_colours: Callable[[BinaryIO], Colours] | None = None
     """Finds the colours that a file names in place of a profile, or a profile that Pillow does not report."""
 
@@ -208,6 +210,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         "vips",
         extract=embed.from_png,
         find_pages=png_texts.find_frames,
+        find_resolution=resolution.in_png,
         find_colours=named_colours.in_png,
         options=lambda _, wanted, quality: {
             "compression": 3 if wanted.compression is None else wanted.compression,
@@ -252,6 +255,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         fail_on="error",  # warnings are for text without its zero, unordered tags and the like, never for pixels
         extract=embed.from_tiff,
         find_pages=tiff_exif.find_pages,
+        find_resolution=resolution.in_tiff,
         find_extra_samples=tiff_exif.find_extra_samples,
         options=lambda picture, wanted, quality: {
             "compression": "none" if wanted.compression == 0 else "deflate",

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 from ..picture import Metadata, Picture
+from ..tiling import Size
 from . import tiff_exif
 
 TAG = 0x0112
@@ -37,4 +38,5 @@ def turn_upright(picture: Picture, orientation: int) -> Picture:
         pixels = pixels[:, ::-1]
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]
+    metadata = replace(metadata, size=Size(pixels.shape[1], pixels.shape[0]))
     return replace(picture, pixels=pixels, metadata=metadata)

@@ -18,7 +18,7 @@ from ..errors import OutputError, PictureError, UpscalerError, first_line
 from ..notices import warn
 from ..picture import Metadata, Picture, allocate, strips
 from ..tiling import Size
-from . import deep, tiff_exif
+from . import deep, resolution, tiff_exif
 from .connections import call
 from .formats import Format
 from .named_colours import builtin
@@ -104,8 +104,8 @@ def write(picture: Picture, path: Path, format: Format, options: dict[str, Any])
     Of the metadata only the resolution is written.
     """
     pixels = picture.pixels
-    if picture.metadata.dpi:
-        options = {**options, "dpi": picture.metadata.dpi}
+    if "dpi" in format.metadata:
+        options = {**options, "dpi": picture.metadata.dpi or (0, 0)}  # else Pillow states one of its own
     try:
         if picture.depth == 16 and format.write_deep is not None:
             format.write_deep(pixels, path)
@@ -143,7 +143,7 @@ def _metadata(image: Image.Image) -> Metadata:
         exif,
         xmp.encode() if isinstance(xmp, str) else xmp,
         resources.get(IPTC_RESOURCE) if isinstance(resources, dict) else None,
-        (float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 else None,
+        resolution.usable(float(dpi[0]), float(dpi[1])) if dpi else None,
     )
 
 

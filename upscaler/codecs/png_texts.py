@@ -59,16 +59,16 @@ def take_profile(texts: dict[str, str], name: str) -> bytes | None:
 
 def make_chunks(exif: bytes | None, records: bytes | None, texts: Mapping[str, str]) -> bytes:
     """Returns chunks to be inserted after the header of a PNG file."""
-    chunks = [] if exif is None else [_make_chunk(b"eXIf", exif)]
+    chunks = [] if exif is None else [make_chunk(b"eXIf", exif)]
     if records is not None:
         data = iptc.make_resources(records).removeprefix(iptc.HEADER)
-        chunks.append(_make_chunk(b"tEXt", f"{RAW}iptc\0\niptc\n{len(data):8}\n{data.hex()}\n".encode()))
+        chunks.append(make_chunk(b"tEXt", f"{RAW}iptc\0\niptc\n{len(data):8}\n{data.hex()}\n".encode()))
     for key, text in texts.items():
         name = key.encode("latin-1", "replace")[:79]
         try:
-            chunks.append(_make_chunk(b"tEXt", name + b"\0" + text.encode("latin-1")))
+            chunks.append(make_chunk(b"tEXt", name + b"\0" + text.encode("latin-1")))
         except UnicodeEncodeError:
-            chunks.append(_make_chunk(b"iTXt", name + bytes(5) + text.encode("utf-8", "replace")))
+            chunks.append(make_chunk(b"iTXt", name + bytes(5) + text.encode("utf-8", "replace")))
     return b"".join(chunks)
 
 
@@ -102,5 +102,5 @@ def _inflate(data: bytes) -> bytes:
     return zlib.decompressobj().decompress(data, LARGEST)
 
 
-def _make_chunk(kind: bytes, data: bytes) -> bytes:
+def make_chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

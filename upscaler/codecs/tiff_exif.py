@@ -90,6 +90,13 @@ def read(file: BinaryIO) -> dict[int, Value | Directory]:
     return found
 
 
+def read_chosen(file: BinaryIO, tags: frozenset[int]) -> dict[int, Value | Directory]:
+    """Reads these tags of the first directory of a TIFF file or EXIF block; empty if it is broken."""
+    with suppress(*BROKEN):
+        return _directory(file, *_begin(file), tags)
+    return {}
+
+
 def read_tags(file: BinaryIO) -> set[int]:
     """Returns the numbers of all tags of the first directory; empty if it is broken."""
     try:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Callable
-from fractions import Fraction
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ..errors import OutputError, PictureError
 from ..notices import warn
 from ..picture import Metadata, Picture, allocate, strips
 from ..tiling import Size
-from . import embed, iptc
+from . import embed, iptc, resolution
 from .connections import call, make_image, open_source, open_target
 from .deep import read_content
 from .formats import Format
@@ -27,10 +28,7 @@ logging.getLogger("pyvips").addHandler(logging.NullHandler())  # its exceptions 
 
 MILLIMETRES = 25.4
 USUAL_DPI = (72.0, 72.0)
-"""Written into PNG and TIFF if the source states no resolution: libvips cannot leave it out."""
-
-UNSTATED = (1.0, 2.834, 72 / MILLIMETRES)
-"""Pixels a millimetre that libvips reports if a file states no resolution."""
+"""What libvips is given if none is stated, since it leaves none out; `embed` takes its unit away."""
 
 HEAD = 2**16
 """Bytes in which the boxes of an AVIF or HEIF file are looked for."""
@@ -149,25 +147,18 @@ def _blob(image: pyvips.Image, field: str) -> bytes | None:
 def _metadata(image: pyvips.Image, format: Format, file: Path | bytes) -> Metadata:
     exif, xmp, resources = (_blob(image, field) for field in ("exif-data", "xmp-data", "iptc-data"))
     exif = exif and exif.removeprefix(b"Exif\0\0")
-    metadata = Metadata(exif, xmp, iptc.find_records(resources) if resources else None, _dpi(image))
+    metadata = Metadata(exif, xmp, iptc.find_records(resources) if resources else None, _dpi(image, exif))
+    if format.find_resolution is not None:
+        metadata = replace(metadata, dpi=call(format.find_resolution, file))
     extract = format.extract
     return metadata if extract is None else call(lambda binary: extract(binary, metadata), file)
 
 
-def _dpi(image: pyvips.Image) -> tuple[float, float] | None:
-    """Returns pixels an inch, which libvips reads from JPEG, PNG and TIFF; WebP and AVIF have them in EXIF only."""
-    said = image.get("vips-loader").startswith("jpeg") and image.get_typeof("resolution-unit")
-    if said or image.xres not in UNSTATED or image.yres not in UNSTATED:
-        return round(image.xres * MILLIMETRES, 2), round(image.yres * MILLIMETRES, 2)
-    fields = [f"exif-ifd0-{name}" for name in ("XResolution", "YResolution", "ResolutionUnit")]
-    if not all(image.get_typeof(field) for field in fields):
-        return None
-    across, down, unit = (str(image.get(field)).split(" ")[0] for field in fields)
-    try:
-        found = [float(Fraction(value)) * {"2": 1.0, "3": 2.54}[unit] for value in (across, down)]
-    except (ValueError, KeyError, ZeroDivisionError):
-        return None
-    return (round(found[0], 2), round(found[1], 2)) if min(found) > 0 else None
+def _dpi(image: pyvips.Image, exif: bytes | None) -> tuple[float, float] | None:
+    """Returns the resolution that libvips reads from JPEG, or that of the EXIF block."""
+    if image.get("vips-loader").startswith("jpeg") and image.get_typeof("resolution-unit"):
+        return resolution.usable(image.xres * MILLIMETRES, image.yres * MILLIMETRES)
+    return resolution.in_tiff(io.BytesIO(exif)) if exif else None
 
 
 def _convert(image: pyvips.Image, name: str) -> pyvips.Image:

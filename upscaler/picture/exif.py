@@ -7,6 +7,7 @@ readable.
 from __future__ import annotations
 
 import struct
+from fractions import Fraction
 from typing import NamedTuple
 
 from ..tiling import Size
@@ -16,6 +17,9 @@ IMAGE_WIDTH, IMAGE_LENGTH, ORIENTATION = 0x0100, 0x0101, 0x0112
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, INCH = 0x011A, 0x011B, 0x0128, 2
 EXIF_DIRECTORY, PIXEL_X, PIXEL_Y = 0x8769, 0xA002, 0xA003
 THUMBNAIL, THUMBNAIL_BYTES = 0x0201, 0x0202
+SUBJECT_AREA, SUBJECT_LOCATION = 0x9214, 0xA214
+FOCAL_X, FOCAL_Y = 0xA20E, 0xA20F
+"""The pixels of a unit of the sensor, across and down."""
 
 
 class Entry(NamedTuple):
@@ -25,11 +29,14 @@ class Entry(NamedTuple):
     at: int
 
 
-def correct_exif(block: bytes, size: Size, dpi: tuple[float, float] | None = None) -> bytes | None:
+def correct_exif(
+    block: bytes, size: Size, dpi: tuple[float, float] | None = None, old: Size | None = None
+) -> bytes | None:
     """Corrects a block for upright pixels of `size`; returns None if it is not an EXIF block.
 
     It gets orientation 1, the new size, and `dpi` if it states another one. The thumbnail, which shows the old picture,
-    is removed. Tags that are absent are not added.
+    is removed. Tags that are absent are not added. If the upright size of the `old` picture is known, places and
+    resolutions on the sensor that count its pixels are turned and scaled.
     """
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
     if order is None:
@@ -38,10 +45,14 @@ def correct_exif(block: bytes, size: Size, dpi: tuple[float, float] | None = Non
     try:
         (first,) = struct.unpack_from(order + "I", data, 4)
         main = _entries(data, order, first)
+        orientation = _value(data, order, main[ORIENTATION]) if ORIENTATION in main else 1
         _set(data, order, main, {ORIENTATION: 1, IMAGE_WIDTH: size.width, IMAGE_LENGTH: size.height})
         if EXIF_DIRECTORY in main:
             details = _entries(data, order, _value(data, order, main[EXIF_DIRECTORY]))
             _set(data, order, details, {PIXEL_X: size.width, PIXEL_Y: size.height})
+            if old is not None:
+                _scale_places(data, order, details, old, size, orientation)
+                _scale_focal_plane(data, order, details, old, size, orientation)
         if dpi is not None:
             _set_resolution(data, order, main, dpi)
         _drop_thumbnail(data, order, first)
@@ -71,6 +82,49 @@ def _set(data: bytearray, order: str, entries: dict[int, Entry], values: dict[in
             wide = value > 0xFFFF or entries[tag].kind == LONG
             layout = order + ("HHII" if wide else "HHIHxx")
             struct.pack_into(layout, data, entries[tag].at, tag, LONG if wide else SHORT, 1, value)
+
+
+def _scale_places(
+    data: bytearray, order: str, entries: dict[int, Entry], old: Size, new: Size, orientation: int
+) -> None:
+    """Turns and scales the place of the subject: a point, with a diameter or with width and height."""
+    across, down = new.width / old.width, new.height / old.height
+    for tag in (SUBJECT_AREA, SUBJECT_LOCATION):
+        if tag not in entries or entries[tag].kind != SHORT:
+            continue
+        (count,) = struct.unpack_from(order + "I", data, entries[tag].at + 4)
+        if count not in (2, 3, 4):
+            continue
+        at = entries[tag].at + 8
+        if count > 2:
+            (at,) = struct.unpack_from(order + "I", data, at)
+        x, y, *extent = struct.unpack_from(f"{order}{count}H", data, at)
+        if orientation in (5, 6, 7, 8):
+            x, y, extent = y, x, extent[::-1]
+        if orientation in (2, 3, 6, 7):
+            x = old.width - 1 - x
+        if orientation in (3, 4, 7, 8):
+            y = old.height - 1 - y
+        factors = (across, down, *((across, down) if count == 4 else [(across + down) / 2] * (count - 2)))
+        scaled = [round(value * factor) for value, factor in zip((x, y, *extent), factors, strict=True)]
+        struct.pack_into(f"{order}{count}H", data, at, *(min(max(value, 0), 0xFFFF) for value in scaled))
+
+
+def _scale_focal_plane(
+    data: bytearray, order: str, entries: dict[int, Entry], old: Size, new: Size, orientation: int
+) -> None:
+    """Turns and scales how many pixels a unit of the sensor has."""
+    factors = {FOCAL_X: Fraction(new.width, old.width), FOCAL_Y: Fraction(new.height, old.height)}
+    places = {
+        tag: _value(data, order, entries[tag]) for tag in factors if tag in entries and entries[tag].kind == RATIONAL
+    }
+    values = [struct.unpack_from(order + "II", data, place) for place in places.values()]
+    turned = values[::-1] if orientation in (5, 6, 7, 8) else values
+    for (tag, place), (above, below) in zip(places.items(), turned, strict=True):
+        scaled = factors[tag] * Fraction(above, below or 1)
+        if below and scaled < 2**31:
+            scaled = scaled.limit_denominator(min(2**31 // (int(scaled) + 1), 10**6))
+            struct.pack_into(order + "II", data, place, scaled.numerator, scaled.denominator)
 
 
 def _set_resolution(data: bytearray, order: str, entries: dict[int, Entry], dpi: tuple[float, float]) -> None:
