@@ -5,17 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.fake_gpu import pretend
+from tests.fake_gpu import FakeGPU, pretend
 from tests.networks import tiny_compact
 from tests.pictures import sample
 from upscaler import Picture, Target, Upscaler, codecs
 from upscaler.errors import OutOfMemory
+from upscaler.surface import HOST, surface_for
 
 Kind = Literal["cuda", "xpu", "mps"]
 KINDS: list[Kind] = ["cuda", "xpu", "mps"]
@@ -130,3 +132,110 @@ def test_a_picture_is_right_or_an_error_with_any_memory(network: str, depth: int
     assert 3 <= len(right_ones) < len(outcomes), outcomes
     refusal = "the network does not fit into the memory of cuda:0. Choose a smaller model."
     assert outcomes[len(right_ones) :] == [refusal] * (len(outcomes) - len(right_ones))
+
+
+def sent(gpu: FakeGPU) -> dict[str, int]:
+    """Bytes that went up and down since this was last asked: as whole numbers of pixels, and all others."""
+    found = {"up": 0, "down": 0, "other": 0}
+    for way, dtype, size in gpu.crossings:
+        found[way if dtype in (torch.uint8, torch.int16) else "other"] += size
+    gpu.crossings.clear()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("depth", "alpha", "target", "model", "tile"),
+    [
+        (8, False, Target(), "tiny", None),
+        (8, False, Target(), "tiny", 500),
+        (16, False, Target(), "tiny", 500),
+        (8, True, Target(), "tiny", 500),
+        (8, False, Target(width=2500), "tiny", None),
+        (8, False, Target(), "clean", 500),
+    ],
+    ids=["whole", "tiles", "deep", "alpha", "exact", "denoise"],
+)
+def test_the_source_goes_up_once_and_the_result_comes_down_once(
+    network: str, depth: int, alpha: bool, target: Target, model: str, tile: int | None
+) -> None:
+    """For 2 megapixels: as whole numbers. Beside them go 2 KB for each tile, the numbers of its check and the positions
+    of its mirrored pixels, and 100 KB of positions if the size is changed."""
+    small = photo(100, depth, alpha)
+    pixels = cv2.resize(small.pixels, (1632, 1224), interpolation=cv2.INTER_CUBIC)
+    picture = Picture.from_array(pixels)
+    denoise = 0.5 if model == "clean" else 0
+    with pretend("cuda") as gpu, Upscaler(network, tile=tile, denoise=denoise) as upscaler:
+        upscaler(small, target=Target())
+        sent(gpu)
+        result = upscaler(picture, target=target).pixels
+        found = sent(gpu)
+    between = pixels.size * 2 if denoise else 0  # 16 bits between two passes
+    assert found["up"] == pixels.nbytes + between
+    assert found["down"] == result.nbytes + between
+    assert found["other"] < 0.02 * pixels.nbytes
+
+
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+@pytest.mark.parametrize("tile", [None, 200])
+@pytest.mark.parametrize("target", [Target(), Target(width=1000)], ids=["plain", "exact"])
+def test_the_plan_says_what_is_used(network: str, precision: str, tile: int | None, target: Target) -> None:
+    picture = Picture.from_array(cv2.resize(photo(100).pixels, (816, 612), interpolation=cv2.INTER_CUBIC))
+    with pretend("cuda") as gpu, Upscaler(network, tile=tile, precision=precision) as upscaler:
+        upscaler(photo(), target=Target())
+        gpu.peak = gpu.live
+        before = gpu.live
+        upscaler(picture, target=target)
+        used = gpu.peak - before
+        planned = upscaler.estimate(picture, target=target).memory
+    assert 0.7 * planned < used < 1.2 * planned
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_bands_arrive_whole_while_the_gpu_computes_on(dtype: type) -> None:
+    """More bands than the ring has buffers, of growing sizes, each computed just before it is sent."""
+    surface = surface_for("cuda:0")
+    full = int(np.iinfo(dtype).max)
+    heights = [3, 200, 64, 500, 1, 300, 300, 700]
+    canvas = np.zeros((sum(heights), 1500, 3), dtype)
+    right = np.random.default_rng(0).integers(0, full, canvas.shape, dtype)
+    heavy = torch.rand(4096, 4096, device="cuda")
+    y = 0
+    with surface.writer(canvas) as writer:
+        for height in heights:
+            there = surface.to_float(surface.bring(right[y : y + height]))
+            heavy = (heavy @ heavy).clamp_(0, 1)  # so that the copy must wait for what is computed
+            writer.write(y, surface.round(there + 0 * heavy.sum(), full))
+            y += height
+    assert np.array_equal(canvas, right)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_nobody_waits_for_the_gpu_until_numbers_are_asked_for() -> None:
+    """What sends, measures and rounds returns long before the GPU has done what was asked of it before."""
+    surface = surface_for("cuda:0")
+    pixels = np.random.default_rng(0).random((1, 600, 800, 3), np.float32)
+    canvas = np.zeros((600, 800, 3), np.uint8)
+    heavy = torch.rand(8192, 8192, device="cuda")
+
+    def enqueue(writer: Any) -> Any:
+        tiles = surface.bring(pixels)
+        numbers = surface.measure(tiles, tiles.half(), None)
+        writer.write(0, surface.round(tiles[0], 255))
+        return numbers
+
+    with surface.writer(canvas) as writer:
+        enqueue(writer)()  # kernels are loaded, and pinned memory is there
+        torch.cuda.synchronize()
+        for _ in range(40):
+            heavy = (heavy @ heavy).clamp_(0, 1)
+        done = torch.cuda.Event()
+        done.record()
+        numbers = enqueue(writer)
+        assert not done.query(), "it waited"
+        (found,) = numbers()
+        assert done.query()
+    assert np.abs(found.result - found.source).max() < 1e-3
+    assert np.array_equal(canvas, HOST.round(pixels[0], 255))

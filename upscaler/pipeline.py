@@ -179,7 +179,7 @@ class Pipeline:
         denoise, wear = self._choose_denoise(picture) if sizes else (0.0, None)
         if denoise:
             cleaner = self._engines.cleaner(picture.depth).info
-            budget = Budget(self.options.memory or cleaner.tile_memory, host=cleaner.host_memory)
+            budget = Budget(self.options.memory or cleaner.tile_memory)
             plans.insert(0, tiling.plan(picture.size, cleaner.needs, budget))
         if sizes and self._engines.refines:
             plans.append(self._plan(self._engines.refiner(), result))
@@ -262,7 +262,7 @@ class Pipeline:
         options = self.options
         info = engine.info
         memory = options.memory or info.tile_memory
-        budget = Budget(memory, options.tile, options.batch, options.overlap, info.host_memory)
+        budget = Budget(memory, options.tile, options.batch, options.overlap)
         if engines.is_image_engine(engine):
             return engine.plan(size, budget)
         return tiling.plan(size, engine.info.needs, budget)

@@ -110,7 +110,7 @@ def check_large(run: Run) -> None:
     network = x4plus(run)
     with_engine = network.pipeline(run)
     info = with_engine.estimate(picture(64, 48)).engine
-    plan = tiling.plan(Size(6000, 4000), info.needs, Budget(info.tile_memory, host=info.host_memory))
+    plan = tiling.plan(Size(6000, 4000), info.needs, Budget(info.tile_memory))
     fits = plan.tile.pixels * plan.max_batch * X4PLUS_ELEMENTS < 2**31
     run.say("x4plus, 24 megapixels: tiles", f"{plan.count} of {plan.tile}, {plan.max_batch} together", right=fits)
     with_engine.close()

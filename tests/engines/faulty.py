@@ -14,6 +14,9 @@ from upscaler.errors import OutOfMemory
 from upscaler.surface import HOST, Surface, Upload, blend, cut, surface_for
 from upscaler.tiling import Budget, Plan, Size, plan
 
+SURFACE: Surface | None = None
+"""The surface on which `enlarged` keeps results; None is that of the engine's device."""
+
 
 class Faulty:
     """Spoils the result of one tile, known by its source: the first `times` times it is computed."""
@@ -89,7 +92,7 @@ class Elsewhere:
 
 def enlarged(engine: Engine, pixels: FloatArray, grid: Plan, surface: Surface | None = None) -> FloatArray:
     """A whole picture through an engine, on the surface of its device unless another one is given."""
-    source = Upload(pixels, surface or surface_for(engine.info.device))
+    source = Upload(pixels, surface or SURFACE or surface_for(engine.info.device))
     return np.concatenate([HOST.bring(band.pixels) for band in blend(run_checked(engine, cut(source, grid)), grid)])
 
 

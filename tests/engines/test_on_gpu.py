@@ -17,7 +17,6 @@ from tests.fake_gpu import FakeGPU, pretend
 from tests.networks import tiny_compact, tiny_swinir
 from tests.pictures import sample
 from upscaler.arrays import FloatArray
-from upscaler.device import memory_for_tiles
 from upscaler.engines.checkpoint import Checkpoint
 from upscaler.engines.network import NetworkEngine
 from upscaler.errors import DeviceLost, ModelError, OutOfMemory
@@ -255,13 +254,14 @@ def test_tiles_that_would_make_larger_tensors_are_computed_in_parts(
             engine.run(photo[None])
 
 
-def test_host_and_device_have_budgets_of_their_own_unless_they_share_memory(gpu: FakeGPU, network: Path) -> None:
-    info = loaded(network).info
-    if gpu.device.type == "mps":
-        assert info.host_memory is None
-    else:
-        assert info.free_memory == pytest.approx(gpu.memory * 0.6, rel=0.001)
-        assert info.host_memory == pytest.approx(memory_for_tiles(torch.device("cpu")), rel=0.2)
+def test_the_plan_knows_the_memory_of_the_device_and_the_precision_of_its_results(gpu: FakeGPU, network: Path) -> None:
+    half, exact = (loaded(network, precision=precision).info for precision in ("fp16", "fp32"))
+    if gpu.device.type != "mps":
+        assert half.free_memory == pytest.approx(gpu.memory * 0.6, rel=0.001)
+    assert (half.needs.result_bytes, exact.needs.result_bytes) == (2, 4)
+    assert half.needs.strip_values > 2**20
+    on_cpu = loaded(network, device="cpu").info.needs
+    assert (on_cpu.result_bytes, on_cpu.strip_values) == (4, 0)
 
 
 def test_a_model_that_cannot_be_computed_is_still_told_from_one_without_room(

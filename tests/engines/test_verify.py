@@ -9,15 +9,27 @@ from tests.pictures import ALL, sample
 from upscaler.engines import verify
 from upscaler.engines.resample import ResampleEngine
 from upscaler.engines.verify import Fault
-from upscaler.surface import HOST, Statistics
+from upscaler.surface import HOST, Statistics, Surface
+from upscaler.surface.device import device_surface
 
 SIDE = 48
+
+
+@pytest.fixture(params=["host", "device"], autouse=True)
+def surface(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where tiles and results are measured."""
+    monkeypatch.setitem(PLACE, "surface", HOST if request.param == "host" else device_surface("cpu"))
+
+
+PLACE: dict[str, Surface] = {}
 
 
 def measured(
     source: np.ndarray, result: np.ndarray, previous: tuple[np.ndarray, np.ndarray] | None = None
 ) -> Statistics:
-    (found,) = HOST.measure(source[None], result[None], previous)()
+    place = PLACE["surface"]
+    before = None if previous is None else (place.bring(previous[0]), place.bring(previous[1]))
+    (found,) = place.measure(place.bring(source[None]), place.bring(result[None]), before)()
     return found
 
 

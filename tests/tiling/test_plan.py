@@ -1,5 +1,6 @@
 """Plans: equal tiles, right places, within the budget, and a sentence when it cannot be."""
 
+import dataclasses
 import itertools
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from upscaler.errors import PlanError
 from upscaler.tiling import Budget, Size, TileRequirements, plan
+from upscaler.tiling.plan import FINISHING
 
 SIDES = st.integers(1, 3000)
 
@@ -87,10 +89,15 @@ def test_tiles_that_run_together_are_no_larger_than_the_device_can_compute(budge
     assert plan(Size(256, 256), needs, budget).max_batch <= (2**21 - 1) // 272**2
 
 
-def test_results_on_the_host_do_not_count_as_memory_of_the_device() -> None:
+def test_a_row_of_results_and_their_finishing_count_as_memory_in_their_precision() -> None:
     needs = TileRequirements(4, reach=10, bytes_per_pixel=1000)
-    shared, apart = (plan(Size(6000, 4000), needs, Budget(2**31, host=host)) for host in (None, 2**40))
-    assert apart.tile.pixels > shared.tile.pixels
-    assert apart.tile.pixels * (1000 + 4**2 * 3 * 4) == apart.memory <= 2**31
-    small = plan(Size(6000, 4000), needs, Budget(2**31, host=2**29))
-    assert len(small.x.starts) * small.tile.pixels * 4**2 * 3 * 4 <= 2**29
+    half = dataclasses.replace(needs, result_bytes=2)
+    whole, halves = (plan(Size(6000, 4000), each, Budget(2**31)) for each in (needs, half))
+    for grid, size in ((whole, 4), (halves, 2)):
+        results = (1 + len(grid.x.starts)) * grid.tile.pixels * 4**2 * 3 * size
+        assert grid.memory == grid.tile.pixels * 1000 + results <= 2**31
+    assert halves.tile.pixels > whole.tile.pixels
+    finishing = dataclasses.replace(half, strip_values=2**26)
+    small = plan(Size(6000, 4000), finishing, Budget(2**31))
+    assert small.memory <= 2**31
+    assert small.memory - 2**26 * FINISHING == (1 + len(small.x.starts)) * small.tile.pixels * 4**2 * 3 * 2

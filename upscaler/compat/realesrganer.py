@@ -164,15 +164,15 @@ class RealESRGANer:
         """Plans tiles without a border: the original network sees the picture's edges, and its own zeros beyond."""
         info = self._engine.info
         needs = info.needs
-        memory, host = info.tile_memory, info.host_memory
+        memory = info.tile_memory
         side = max(size.width, size.height, needs.minimum) + needs.multiple
         if self.tile_size > 0:
             side = max(self.tile_size + 2 * self.tile_pad, OVERLAPS * (2 * needs.reach + needs.ramp))
         with suppress(PlanError):  # when the network cannot work in tiles, or in none so small
-            asked = tiling.plan(size, needs, Budget(memory, tile=side, host=host), border=0)
+            asked = tiling.plan(size, needs, Budget(memory, tile=side), border=0)
             if asked.memory <= memory:
                 return asked
-        return tiling.plan(size, needs, Budget(memory, host=host), border=0)
+        return tiling.plan(size, needs, Budget(memory), border=0)
 
 
 def _find(

@@ -50,8 +50,6 @@ class EngineInfo:
     """Whether a tile's result, shrunk, must look like the tile. False for networks that relight or dehaze."""
     free_memory: int = 2**31
     """Bytes that may be spent on tiles."""
-    host_memory: int | None = None
-    """Bytes that may be spent on results on the host; None if they lie in the same memory as the tiles."""
     limit: MemoryLimit = field(default_factory=MemoryLimit, compare=False)
 
     @property

@@ -30,7 +30,7 @@ from ..device import (
     report_loss,
 )
 from ..errors import DeviceLost, ModelError, OutOfMemory, PlanError, UpscalerError, first_line
-from ..surface import surface_of
+from ..surface import surface_for, surface_of
 from ..tiling import RAMP, TileRequirements
 from .base import Engine, EngineInfo
 from .probe import TilingProfile, load_or_measure, measure_tiling, sample
@@ -184,7 +184,6 @@ class NetworkEngine:
             precision=dtype_name(computation.dtype),
             keeps_tone=network.purpose == "SR" if keeps_tone is None else keeps_tone,
             free_memory=memory_for_tiles(place),
-            host_memory=None if place.type in ("cpu", "mps") else memory_for_tiles(torch.device("cpu")),
         )
         if profile is None and _differ_as_wholes(network, found):  # a fallback need not say it again
             is_discouraged = network.tiling.name == "DISCOURAGED"
@@ -251,6 +250,8 @@ def _requirements(computation: Computation, profile: TilingProfile, trial: Trial
         minimum=max(network.size_requirements.minimum, 1),
         ramp=WIDE_RAMP if as_wholes else RAMP,
         bytes_per_pixel=memory * 1.2,
+        result_bytes=4 if is_on_cpu or computation.autocast else computation.dtype.itemsize,
+        strip_values=surface_for(str(computation.device)).strip_values,
         fast_pixels=CPU_CACHE / memory if is_on_cpu and not as_wholes else 2.0**62,
         batch_pixels=0 if is_on_cpu or not profile.is_batchable else GPU_BATCH,
         most_pixels=_most_pixels(computation, trial),
