@@ -6,6 +6,8 @@ import io
 import logging
 import os
 import resource
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -274,3 +276,25 @@ def test_turned_and_mapped_pixels_are_written_as_they_are(tmp_path: Path) -> Non
     for orientation in range(1, 9):
         pixels = blocks.turned(mapped, orientation)
         np.testing.assert_array_equal(seen(written(Picture(pixels), tmp_path, "png")), pixels)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no limits of files")
+@pytest.mark.parametrize("suffix", WRITTEN)
+def test_writing_ends_when_the_disk_is_full(tmp_path: Path, suffix: str) -> None:
+    """In a process of its own, whose files may not grow: JPEG 2000 tried for ever."""
+    program = f"""
+import resource, signal
+import numpy as np
+from upscaler import OutputError, Picture
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+noise = np.random.default_rng(1).integers(0, 256, (200, 300, 3), np.uint8)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+try:
+    Picture(noise).save("out.{suffix}")
+except OutputError as error:
+    print(error)
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.startswith(f"out.{suffix}: cannot be written as ")
+    assert list(tmp_path.iterdir()) == []

@@ -112,6 +112,8 @@ class Format:
     """Puts EXIF, IPTC and texts into a file that libvips has written."""
     write_deep: Callable[[PixelArray, Path], None] | None = None
     """Writes 16-bit pixels in place of Pillow."""
+    is_written_in_memory: bool = False
+    """Whether Pillow's writer gets no file, since it would never end on a full disk."""
     largest_side: int = 2**31 - 1
     writes_alpha: bool = False
     """Whether it is written with transparency."""
@@ -329,6 +331,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         reads_truncated=False,  # it would be all black
         find_colours=find_in_jpeg_2000,
         deep=deep.JPEG_2000,
+        is_written_in_memory=True,
         writes_alpha=True,
     ),
     Format(

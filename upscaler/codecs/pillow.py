@@ -111,7 +111,10 @@ def write(picture: Picture, path: Path, format: Format, options: dict[str, Any])
             format.write_deep(pixels, path)
         else:
             image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
-            image.save(path, format.name, **options)
+            target = io.BytesIO() if format.is_written_in_memory else path
+            image.save(target, format.name, **options)
+            if isinstance(target, io.BytesIO):
+                path.write_bytes(target.getbuffer())
     except (OSError, ValueError) as error:
         raise OutputError(f"cannot be written as {format.name} ({error}).") from error
 
