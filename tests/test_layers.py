@@ -61,7 +61,7 @@ THIRD_PARTY = {
     "pyvips": ("codecs",),
     "rawpy": ("codecs",),
     "ray": ("jobs",),
-    "requests": ("catalog",),
+    "requests": ("catalog", "inputs"),
     "rich": ("cli",),
     "safetensors": ("catalog", "diffusion", "engines"),
     "spandrel": ("compat", "engines"),

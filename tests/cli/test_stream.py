@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.cli.conftest import Run, sizes
+from tests.web_server import serve
 
 L = ("-m", "lanczos")
 
@@ -30,6 +31,15 @@ def test_file_to_pipe_takes_the_format_asked_for(run: Run, here: Path) -> None:
 def test_pipe_to_file(run: Run, here: Path) -> None:
     assert run("-", *L, "-o", "x.png", stdin=(here / "a.jpg").read_bytes()).code == 0
     assert sizes(here)["x.png"] == (240, 160)
+
+
+def test_web_address_to_pipe(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serve({"/a.jpg": (200, "image/jpeg", (here / "a.jpg").read_bytes())}) as url:
+        done = run(f"{url}/a.jpg", *L, "-o", "-", "-q")
+        assert (done.code, Image.open(io.BytesIO(done.out)).size) == (0, (240, 160))
+        gone = run(f"{url}/gone.jpg", *L, "-o", "-")
+        assert (gone.code, gone.out, gone.err) == (1, b"", f"error: {url}/gone.jpg: HTTP 404 Not Found.\n")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from .. import codecs
 from ..errors import OutputError, PictureError, PlanError
+from ..inputs import storage
 from ..inputs.discover import expand, folder_for
 from ..jobs.outcome import describe_estimate
 from ..jobs.stages import prepare, read
@@ -65,7 +66,12 @@ def _source(inputs: list[str]) -> Path | None:
 
 def _read(source: Path | None, request: Request) -> Picture:
     if source is not None:
-        return read(source, **request.reading)
+        try:
+            with storage.local_copy(source) as file:
+                named: Reading = {**request.reading, "name": str(source)} if file != source else request.reading
+                return read(file, **named)
+        except OSError as error:
+            raise PictureError(f"{source}: {error.strerror or error}.") from error
     if sys.stdin is None:
         raise PictureError(f"{INPUT} is closed. Feed it a picture, or name a file.")
     if sys.stdin.isatty():

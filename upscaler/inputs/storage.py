@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import codecs
 from ..errors import OutputError, PlanError, first_line
+from . import web
 
 if TYPE_CHECKING:
     LocalPath = Path
@@ -192,6 +193,8 @@ def walk(folder: Path) -> Iterator[Path]:
 
 def _system(path: Path) -> tuple[Any, str]:
     """Returns the fsspec file system that reaches a path, and the path's name there."""
+    if str(path).startswith(web.SCHEMES):
+        return web.WebFiles(), str(path)
     import fsspec
 
     system, name = fsspec.core.url_to_fs(str(path), use_listings_cache=False)
