@@ -44,7 +44,7 @@ CHECKS = (
     Check("large", "correctness", 40, 15),
     Check("stages", "throughput", 50, 30),
     Check("networks", "throughput", 60, 35),
-    Check("on_device", "throughput", 60, 10),
+    Check("on_device", "throughput", 60, 35),
     Check("memory", "memory", 50, 30),
     Check("repeat", "correctness", 40, 20),
     Check("processes", "throughput", 100, 70),

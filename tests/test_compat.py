@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from tests.data.realesrgan.make import CASES, GENUINE, HERE, NETWORKS, Case, perturbed, picture, random_weights
+from tests.fake_gpu import pretend
 from tests.networks import tiny_compact
 from tests.pictures import sample
 from upscaler import catalog
@@ -327,6 +328,31 @@ def test_a_tile_that_fails_is_an_error_and_not_the_tile_before(tmp_path: Path) -
 def test_half_on_a_cpu_is_bfloat16_where_there_is_hardware_for_it(tmp_path: Path, whole: NDArray[Any]) -> None:
     result, _ = RealESRGANer(2, tiny_compact(tmp_path), half=True, device=torch.device("cpu")).enhance(photo(90, 120))
     assert difference(result, whole) <= (4 if cpu_has_bfloat16() else 0)
+
+
+def test_pixels_stay_on_the_device_as_long_as_there_is_room(
+    tmp_path: Path, whole: NDArray[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """As whole numbers up and down; and with results on the host where there is too little memory for them."""
+    file, source = tiny_compact(tmp_path), photo(90, 120)
+    with pretend("cuda") as gpu:
+        upsampler = RealESRGANer(2, file, half=True)
+        upsampler.enhance(source)
+        gpu.crossings.clear()
+        result, _ = upsampler.enhance(source)
+        sizes = {way: sum(size for to, _, size in gpu.crossings if to == way) for way in ("up", "down")}
+        assert source.nbytes < sizes["up"] < 1.3 * source.nbytes
+        assert result.nbytes < sizes["down"] < 1.1 * result.nbytes
+        assert difference(result, whole) <= 2
+
+        def refuse(name: str, tensors: list[Any]) -> None:
+            if name == "round_":
+                raise gpu.out_of_memory()
+
+        gpu.before = refuse
+        result, _ = upsampler.enhance(source)
+        assert difference(result, whole) <= 2
+        assert "results are joined on the CPU" in caplog.text
 
 
 @pytest.mark.gpu

@@ -16,7 +16,7 @@ from tests.fake_gpu import FakeGPU, pretend
 from tests.networks import tiny_compact
 from tests.pictures import sample
 from upscaler import Picture, Target, Upscaler, codecs
-from upscaler.errors import OutOfMemory
+from upscaler.errors import DeviceLost, OutOfMemory
 from upscaler.surface import HOST, surface_for
 
 Kind = Literal["cuda", "xpu", "mps"]
@@ -188,6 +188,43 @@ def test_the_plan_says_what_is_used(network: str, precision: str, tile: int | No
         used = gpu.peak - before
         planned = upscaler.estimate(picture, target=target).memory
     assert 0.7 * planned < used < 1.2 * planned
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["clamp_", "interpolate", "round_"])
+def test_a_pass_is_finished_on_the_host_where_memory_does_not_suffice_after_the_network(
+    kind: Kind, name: str, network: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Wherever it runs out: joined, held to the source, or rounded. Progress ends where it should."""
+    picture = photo(72, alpha=True)
+    right = enlarged(picture, network, "cpu", Target(), precision="fp32")
+    seen = []
+    with pretend(kind) as gpu, Upscaler(network, tile=40) as upscaler:
+        upscaler.estimate(picture)
+
+        def refuse(function: str, tensors: list[torch.Tensor]) -> None:
+            if function == name:
+                raise gpu.out_of_memory()
+
+        gpu.before = refuse
+        result = upscaler(picture, progress=lambda done, total: seen.append((done, total)))
+        assert levels(result.pixels, right) <= 1
+    assert "results are joined on the CPU" in caplog.text
+    assert seen[-1][0] == seen[-1][1] == max(seen)[0]
+
+
+def test_a_device_that_is_lost_while_results_are_finished_is_an_error_of_its_own(network: str) -> None:
+    with pretend("cuda") as gpu, Upscaler(network, tile=40) as upscaler:
+        upscaler.estimate(photo())
+
+        def lose(function: str, tensors: list[torch.Tensor]) -> None:
+            if function == "interpolate":
+                gpu.lose()
+                gpu._check()
+
+        gpu.before = lose
+        with pytest.raises(DeviceLost, match="cuda:0 is lost to this process"):
+            upscaler(photo())
 
 
 @pytest.mark.gpu

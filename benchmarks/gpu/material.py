@@ -16,6 +16,7 @@ from upscaler import catalog
 from upscaler.catalog import Model
 from upscaler.engines.checkpoint import Checkpoint
 from upscaler.pipeline import Pipeline, PipelineOptions
+from upscaler.surface import HOST, surface_for
 
 from .run import ROOT, Run
 
@@ -99,8 +100,8 @@ def networks(run: Run) -> list[Network]:
 
 
 def run_tiles(engine: Any, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Computes tiles (count, height, width, 3), 0..1, by an engine. Engines take arrays today."""
-    result: NDArray[np.float32] = engine.run(tiles)
+    """Computes tiles (count, height, width, 3), 0..1, of the host by an engine, and returns its results there."""
+    result: NDArray[np.float32] = HOST.bring(engine.run(surface_for(engine.info.device).bring(tiles)))
     return result
 
 

@@ -14,14 +14,15 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from upscaler import tiling
 from upscaler.engines import verify
 from upscaler.pipeline import FIDELITY, Pipeline
-from upscaler.surface import HOST, LrRmse, Upload, back_project, blend, cut, write_bands
+from upscaler.surface import LrRmse, Upload, back_project, blend, cut, surface_for, write_bands
 from upscaler.tiling import Tile
 
-from .material import Network, Pixels, networks, photograph, picture, run_tiles, x4plus
+from .material import Network, Pixels, networks, photograph, picture, x4plus
 from .run import ROOT, Run, Skipped
 
 PEAK = 790e12
@@ -85,14 +86,29 @@ def check_stages(run: Run) -> None:
 
 
 def check_on_device(run: Run) -> None:
-    """The path on which pixels stay on the device (issue 22, part 2), which is not there yet.
-
-    When it is, this check measures for each network: pictures of two megapixels a second, twenty in a row; how busy the
-    GPU is, which is to be at least 95 % for x4plus; milliseconds after the network (blending, holding to the source,
-    rounding); bytes that cross to the device and back, which are the source once and the result once, as whole numbers;
-    and the difference to the CPU, of at most one level.
-    """
-    raise Skipped("pixels do not stay on the device yet")
+    """Pictures of two megapixels in a row: how many a second, how busy the GPU is, which is to be at least 95 % for
+    x4plus, milliseconds after the network, and bytes that cross: the source and the result, as whole numbers."""
+    source, count = photograph(run), 2 if run.dry else 20
+    for network in networks(run):
+        pipeline = network.pipeline(run)
+        result = pipeline.run(source).pixels
+        with _Clock(run, _bare_of(pipeline)) as clock:
+            wall = run.wall(lambda pipeline=pipeline: [pipeline.run(source) for _ in range(count)])
+        busy = 100 * clock.seconds() / wall
+        run.say(f"{network.name}: pictures a second", count / wall)
+        run.say(
+            f"{network.name}: % of the time that the network computes",
+            busy,
+            right=run.dry or network.name != "x4plus" or busy >= 95,
+        )
+        after = _stages(run, pipeline, source)["blended, held to the source, rounded, on the host"]
+        run.say(f"{network.name}: ms after the network", after)
+        with _Crossings() as crossings:
+            pipeline.run(source)
+        for way, pixels in (("up", source), ("down", result)):
+            moved = crossings.bytes[way] / pixels.nbytes
+            run.say(f"{network.name}: bytes that go {way}, of the picture's", moved, right=run.dry or 1 <= moved < 1.05)
+        pipeline.close()
 
 
 def check_processes(run: Run) -> None:
@@ -203,33 +219,46 @@ class _Clock:
         return event
 
 
+class _Crossings(TorchDispatchMode):
+    """Counts the bytes that this thread sends to a GPU and fetches from it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = {"up": 0, "down": 0}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func in (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default):
+            source, target = (args[1], args[0]) if func == torch.ops.aten.copy_.default else (args[0], result)
+            if source.is_cuda != target.is_cuda:
+                self.bytes["up" if target.is_cuda else "down"] += target.nbytes
+        return result
+
+
 def _stages(run: Run, pipeline: Pipeline, source: Pixels) -> dict[str, float]:
-    """Returns the milliseconds of each stage of today's path, one after the other; the least of three."""
+    """Returns the milliseconds of each stage on its own, with what it has left to the GPU; the least of three."""
     plan = pipeline.estimate(source).plans[0]
     assert isinstance(plan, tiling.Plan)
     engine = pipeline._engines.enlarger(8)
-    computation = engine._computation
-    batches = list(cut(Upload(source), plan))
+    place = surface_for(engine.info.device)
+    batches = list(cut(Upload(source, place), plan))
     batch = batches[0]
-    tensor = torch.from_numpy(batch.pixels).permute(0, 3, 1, 2)
-    with torch.inference_mode():
-        there = computation(tensor)
-    results = [run_tiles(engine, each.pixels) for each in batches]
+    results = [engine.run(each.pixels) for each in batches]
     pairs = [pair for each, made in zip(batches, results, strict=True) for pair in zip(each.regions, made, strict=True)]
     tiles = [Tile(region, pixels) for region, pixels in pairs]
     canvas = np.empty((source.shape[0] * plan.scale, source.shape[1] * plan.scale, 3), np.uint8)
 
     def finish() -> None:
-        write_bands(back_project(blend(tiles, plan), Upload(source), plan.scale, FIDELITY, LrRmse()), canvas)
+        upload = Upload(source, place)
+        write_bands(back_project(blend(tiles, plan), upload, plan.scale, FIDELITY, LrRmse()), canvas)
 
-    layout = {"memory_format": computation.layout}
     works: dict[str, Callable[[], object]] = {
-        "cut": lambda: list(cut(Upload(source), plan)),
-        "first batch to the device": lambda: tensor.to(run.device, computation.dtype, copy=True, **layout),
-        "first batch through the engine": lambda: run_tiles(engine, batch.pixels),
-        "its result to the host": lambda: there.permute(0, 2, 3, 1).float().contiguous().cpu(),
-        "first tile checked": lambda: verify.fault(HOST.measure(batch.pixels[:1], results[0][:1], None)()[0], True),
-        "blended, held to the source, rounded": finish,
+        "sent and cut": lambda: list(cut(Upload(source, place), plan)),
+        "first batch through the engine": lambda: engine.run(batch.pixels),
+        "first batch checked": lambda: [
+            verify.fault(found, True) for found in place.measure(batch.pixels, results[0], None)()
+        ],
+        "blended, held to the source, rounded, on the host": finish,
     }
     repeats = 1 if run.dry else 3
     return {name: round(1e3 * min(run.wall(work) for _ in range(repeats)), 1) for name, work in works.items()}

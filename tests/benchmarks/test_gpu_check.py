@@ -31,7 +31,7 @@ def test_every_check_runs_without_a_gpu(tmp_path: Path) -> None:
     report = json.loads((tmp_path / "report.json").read_text())
     assert sorted(report) == sorted(DOCUMENTED)
     skipped = [name for name, part in report.items() if part["outcome"].startswith("skipped")]
-    assert set(skipped) <= {"on_device", "peers"}
+    assert set(skipped) <= {"peers"}
     assert all(part["outcome"] == "ok" and part["found"] for name, part in report.items() if name not in skipped)
     assert "== summary" in done.stdout
 

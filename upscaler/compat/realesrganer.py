@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +24,12 @@ from .. import catalog, engines, surface, tiling
 from ..arrays import FloatArray, PixelArray
 from ..engines.checkpoint import Checkpoint, mix_weights, read_weights
 from ..engines.network import NetworkEngine
-from ..errors import ModelError, PictureError, PlanError, UpscalerError, first_line
+from ..errors import ModelError, OutOfMemory, PictureError, PlanError, UpscalerError, first_line
+from ..surface import HOST, Surface, surface_for
 from ..tiling import Band, Budget, Plan, Size
 from .networks import SHUFFLES
+
+log = logging.getLogger("upscaler")
 
 OVERLAPS = 2
 """Least side of a tile as a multiple of its overlap with a neighbour. If it were smaller, most pixels would be computed
@@ -121,40 +125,55 @@ class RealESRGANer:
             )
         canvas: Any = np.empty((size.height, size.width, channels), depth)
         if channels == 1:
-            surface.write_bands(self._grey(pixels), canvas)
+            self._enlarge(self._grey, pixels, canvas)
         else:
-            surface.write_bands(self._colour(pixels[:, :, 2::-1]), canvas[:, :, 2::-1])
+            self._enlarge(self._colour, pixels[:, :, 2::-1], canvas[:, :, 2::-1])
         if channels == 4:
             alpha = pixels[:, :, 3:]
             if alpha_upsampler == "realesrgan":
-                bands = self._grey(alpha)
+                self._enlarge(self._grey, alpha, canvas[:, :, 3:])
             else:
-                large: Any = cv2.resize(alpha, (size.width, size.height), interpolation=cv2.INTER_LINEAR)
-                bands = iter([Band(0, large[:, :, None])])
-            surface.write_bands(bands, canvas[:, :, 3:])
+                large = HOST.enlarge(HOST.to_float(alpha), self.scale)
+                surface.write_bands([Band(0, large)], canvas[:, :, 3:])
         if channels == 1:
             canvas = canvas[:, :, 0]
         if target != size:
             canvas = cv2.resize(canvas, (target.width, target.height), interpolation=cv2.INTER_LANCZOS4)
         return canvas, {1: "L", 3: "RGB", 4: "RGBA"}[channels]
 
-    def _grey(self, pixels: FloatArray) -> Iterator[Band]:
-        """Computes (height, width, 1) as three equal channels and returns the luma of the result."""
-        for band in self._colour(np.repeat(pixels, 3, axis=2)):
-            luma: Any = cv2.cvtColor(band.pixels, cv2.COLOR_RGB2GRAY)
+    def _enlarge(
+        self,
+        compute: Callable[[FloatArray | PixelArray, Surface], Iterator[Band]],
+        pixels: FloatArray | PixelArray,
+        canvas: PixelArray,
+    ) -> None:
+        """Writes what `compute` makes of pixels into a canvas, on the surface of the engine's device, or on the host if
+        there is too little memory."""
+        place = surface_for(self._engine.info.device)
+        if place is not HOST:
+            with suppress(OutOfMemory), place.errors():
+                return surface.write_bands(compute(pixels, place), canvas)
+            log.warning("out of memory on %s: results are joined on the CPU.", self._engine.info.device)
+        return surface.write_bands(compute(pixels, HOST), canvas)
+
+    def _grey(self, pixels: FloatArray | PixelArray, place: Surface) -> Iterator[Band]:
+        """Computes (height, width, 1) as three equal channels and returns the luma of the result, on the host."""
+        three: Any = np.repeat(pixels, 3, axis=2)
+        for band in self._colour(three, place):
+            luma: Any = cv2.cvtColor(HOST.bring(band.pixels), cv2.COLOR_RGB2GRAY)
             yield Band(band.y, luma[:, :, None])
 
-    def _colour(self, pixels: FloatArray) -> Iterator[Band]:
+    def _colour(self, pixels: FloatArray | PixelArray, place: Surface) -> Iterator[Band]:
         """Computes (height, width, 3), RGB, and cuts the result to `scale` times its size.
 
         The picture is reflected at its right and lower edge by `pre_pad`, then by what makes its sides divisible.
         """
         height, width = (side * self.scale for side in pixels.shape[:2])
-        extended = np.pad(pixels, ((0, self.pre_pad), (0, self.pre_pad), (0, 0)), "reflect")
+        extended: Any = np.pad(pixels, ((0, self.pre_pad), (0, self.pre_pad), (0, 0)), "reflect")
         below, right = (-side % SHUFFLES.get(self.scale, 1) for side in extended.shape[:2])
         extended = np.pad(extended, ((0, below), (0, right), (0, 0)), "reflect")
         plan = self._plan(Size(extended.shape[1], extended.shape[0]))
-        batches = surface.cut(surface.Upload(extended), plan)
+        batches = surface.cut(surface.Upload(extended, place), plan)
         tiles = engines.run_checked(engines.adapt_channels(self._engine, 3), batches)
         for band in surface.blend(tiles, plan):
             if band.y < height:
@@ -193,9 +212,9 @@ def _find(
     return model, Checkpoint(catalog.fetch_model(model), catalog.fetch_model(other), shares[0])
 
 
-def _read(img: Any) -> tuple[FloatArray, type[np.uint8] | type[np.uint16]]:
-    """Returns pixels, float32, 0..1, (height, width, channels), and the type of the result, uint8 or uint16, which the
-    greatest value decides."""
+def _read(img: Any) -> tuple[FloatArray | PixelArray, type[np.uint8] | type[np.uint16]]:
+    """Returns pixels, (height, width, channels), and the type of the result, uint8 or uint16, which the greatest value
+    decides. Pixels are whole numbers if they are of that type, else float32, 0..1."""
     if img is None:
         raise PictureError("img is None. If it came from cv2.imread, the file is missing or not a picture.")
     if not isinstance(img, np.ndarray) or img.dtype.kind not in "buif":
@@ -204,7 +223,7 @@ def _read(img: Any) -> tuple[FloatArray, type[np.uint8] | type[np.uint16]]:
     if img.size == 0 or not (img.ndim == 2 or (img.ndim == 3 and img.shape[2] in (3, 4))):
         raise PictureError(f"img has the shape {img.shape}. Pass (height, width) or (height, width, 3 or 4).")
     depth = np.uint16 if img.max() > 256 else np.uint8
-    pixels: FloatArray = img.astype(np.float32) / np.float32(np.iinfo(depth).max)
+    pixels = img if img.dtype == depth else img.astype(np.float32) / np.float32(np.iinfo(depth).max)
     return pixels if pixels.ndim == 3 else pixels[:, :, None], depth
 
 
