@@ -7,6 +7,7 @@ time; the same command goes on.
 from __future__ import annotations
 
 import argparse
+import statistics
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,18 +20,22 @@ from torch.nn import functional
 from .cleaning import Clean
 from .data import Pool, photo_folder, photographs
 from .descent import Descent, has_bfloat16
-from .losses import bicubic, charbonnier, luma, weave
-from .networks import Judge, plain, start_from, weights
+from .losses import bicubic, charbonnier, decibels, frequencies, psnr, weave
+from .networks import plain, start_from, weights
 from .perceptual import Backbone, distance
 from .sitting import Batch, Sitting, endless
-from .worn_data import WornPieces
+from .worn_data import PAGES, WornPieces
 
-FEATURES, CONVOLUTIONS = 64, 16
-"""Of what enlarges: 0.62 million multiply-adds a source pixel, a field of 37 pixels."""
+SIZE = "64x16"
+"""Features and convolutions of what enlarges: 0.62 million multiply-adds a source pixel, a field of 37 pixels."""
 PIECE, SIDE = 64, 48
 """Source pixels of pieces and of the parts that are learned from."""
 POOR, CLEAN = 6, 2
 """Parts of a step. A quarter is clean, so that clean sources keep their texture."""
+TRUE_POOR, TRUE_CLEAN = 4, 12
+"""The same where the truth alone is taught: clean photographs are what such a network is chosen for."""
+SPECTRA = 0.04
+"""Weight of the spectra where the truth alone is taught; see `configs.Config.frequencies`."""
 CLEAN_PAGES = 0.3
 """Share of clean parts that are drawn. With a tenth, two letters of a hundred could not be read after 1,840 steps."""
 POOL, FRESH = 768, 2
@@ -42,9 +47,6 @@ results had three quarters of the teacher's detail after 1,100 steps and were so
 alone, nothing changed any more after 6,000."""
 WEAVE = 1.0
 """Weight of patterns of four pixels, which the perceptual distance does not mind."""
-JUDGE, HASTE = 16, 4.0
-"""Features of the judge, with which a step takes half as long again; and how much faster it learns than the others: at
-the same rate it had not learned anything after 250 steps."""
 CLEANED = 0.5
 """Weight of the distance of what `clean` gives from the clean source: it stays a network that can be used alone."""
 BORDER = 8
@@ -52,6 +54,9 @@ BORDER = 8
 WANDER = 16
 """Pixels by which the losses' part of a result is moved at most. The backbone's strides do not see a weave that lies
 still beneath them: without it there was one in all flat parts after 500 steps."""
+NEAR = 0.5
+"""Share of parts that the backbone sees twice as large, and half of each: it begins with a stride of two pixels, and a
+weave of four pixels is coarse enough for it then."""
 MEASURED = 24
 """Held-out pieces."""
 
@@ -59,10 +64,12 @@ MEASURED = 24
 class Chain(nn.Module):
     """Two networks, learned together."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: str = SIZE, *, keeps_clean: bool = False) -> None:
+        """`keeps_clean`: only what enlarges is learned."""
         super().__init__()
-        self.clean = Clean()
-        self.photo = plain(FEATURES, CONVOLUTIONS)
+        features, convolutions = (int(number) for number in size.split("x"))
+        self.clean = Clean().requires_grad_(not keeps_clean)
+        self.photo = plain(features, convolutions)
 
     def forward(self, source: torch.Tensor, strength: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The cleaned source; and four times as wide and high what lies so far between the source and that."""
@@ -75,50 +82,60 @@ def main() -> None:
     """Trains until the minutes are used up."""
     arguments = _arguments()
     torch.manual_seed(arguments.seed)
-    network = Chain().to(memory_format=torch.channels_last)
+    network = Chain(arguments.size, keeps_clean=arguments.keep_clean).to(memory_format=torch.channels_last)
     if arguments.clean:
         network.clean.start_from(load_file(arguments.clean))
     if arguments.photo:
         start_from(network.photo, load_file(arguments.photo))
-    loss = Loss(network, arguments.perceptual, arguments.judged)
-    rival = Descent(loss.judge, HASTE * arguments.rate) if arguments.judged else None
-    sitting = Sitting(Descent(network, arguments.rate, warmup=60, average=0.995), arguments.out, rival)
+    counts = (TRUE_POOR, TRUE_CLEAN) if arguments.truth else (POOR, CLEAN)
+    loss = TrueLoss(network) if arguments.truth else Loss(network, arguments.perceptual)
+    sitting = Sitting(Descent(network, arguments.rate, warmup=60, average=0.995), arguments.out)
     files = photographs(arguments.photos, held_out=False)
-    clean = WornPieces(files, PIECE, enlarged=True, is_clean=True, pages=CLEAN_PAGES)
-    fresh = endless(clean, FRESH, arguments.workers, arguments.seed + sitting.descent.steps)
-    pools = poor_pool(arguments.labelled), Pool.made(as_taught(fresh), POOL, torch.device("cpu"))
-    sources, wanted = held_out(arguments.photos)
+    new = 2 * FRESH if arguments.truth else FRESH
+    clean = WornPieces(files, PIECE, enlarged=True, is_clean=True, pages=arguments.pages)
+    fresh = endless(clean, new, arguments.workers, arguments.seed + sitting.descent.steps)
+    if arguments.labelled:
+        poor = poor_pool(arguments.labelled)
+    else:
+        worn = WornPieces(files, PIECE, enlarged=True, is_clean=False, pages=arguments.pages)
+        poor = made_pool(endless(worn, new, arguments.workers, arguments.seed + sitting.descent.steps + 1))
+    pools = poor, made_pool(fresh)
+    measured_on = {kind: held_out(arguments.photos, is_clean=kind == "clean") for kind in ("poor", "clean")}
     if not arguments.eager:
         loss.compile()
 
     def batch() -> Batch:
-        pools[1].renew()
-        poor, good = (pool.batch(count, SIDE) for pool, count in zip(pools, (POOR, CLEAN), strict=True))
+        for pool in pools:
+            pool.renew()
+        poor, good = (pool.batch(count, SIDE) for pool, count in zip(pools, counts, strict=True))
         pictures = [torch.cat(each) for each in zip(poor, good, strict=True)]
-        pictures.append(strengths())
+        pictures.append(strengths(*counts))
         return [each.contiguous(memory_format=torch.channels_last) for each in pictures]
 
     def save() -> dict[str, float]:
-        own = Chain().eval()
+        own = Chain(arguments.size).eval()
         own.load_state_dict(sitting.descent.average)
         save_file(own.clean.weights(), arguments.out / "clean-x1.safetensors")
         save_file(weights(own.photo), arguments.out / "photo-x4.safetensors")
-        return measured(own, sources, wanted, loss.backbone)
+        return measured(own, measured_on, loss.backbone)
 
-    sitting.go(loss, batch, arguments.minutes, save, loss.of_judge)
+    sitting.go(loss, batch, arguments.minutes, save)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=photo_folder, required=True, help="a folder of .jpg and .png")
-    parser.add_argument("--labelled", type=Path, required=True, help="what training.label_worn wrote")
+    parser.add_argument("--labelled", type=Path, help="what training.label_worn wrote; without it truths are taught")
     parser.add_argument("--clean", type=Path, help="weights to begin with, of training.clean")
     parser.add_argument("--photo", type=Path, help="weights to begin with, of a Compact network of 4x")
+    parser.add_argument("--size", default=SIZE, help="of what enlarges: features x convolutions")
+    parser.add_argument("--keep-clean", action="store_true", help="learn only what enlarges")
+    parser.add_argument("--truth", action="store_true", help="teach the truth alone, as `faithful` is taught")
     parser.add_argument("--out", type=Path, default=Path("build/training/chain"))
     parser.add_argument("--minutes", type=float, default=90.0, help="of the schedule, earlier sittings counted")
     parser.add_argument("--rate", type=float, default=RATE)
     parser.add_argument("--perceptual", type=float, default=PERCEPTUAL, help="weight of the perceptual distance")
-    parser.add_argument("--judged", type=float, default=0.0, help="weight of a judge's word, who learns beside")
+    parser.add_argument("--pages", type=float, default=CLEAN_PAGES, help="share of clean pieces that are drawn")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes that make pieces; 12 or more for a GPU")
     parser.add_argument("--eager", action="store_true", help="do not compile: starts at once, needs no C++ compiler")
@@ -128,12 +145,10 @@ def _arguments() -> argparse.Namespace:
 class Loss:
     """Of a part of a batch: source, clean source, truth, and what is taught of it."""
 
-    def __init__(self, network: Chain, perceptual: float, judged: float) -> None:
+    def __init__(self, network: Chain, perceptual: float) -> None:
         self.backbone = Backbone().to(memory_format=torch.channels_last)
-        self.judge = Judge(JUDGE).to(memory_format=torch.channels_last)
         self._network: Callable[..., tuple[torch.Tensor, torch.Tensor]] = network
         self._perceptual = perceptual
-        self._judged = judged
         self._is_quick = has_bfloat16("cpu")
 
     def compile(self) -> None:
@@ -154,36 +169,44 @@ class Loss:
         place = [int(number) for number in torch.randint(WANDER + 1, (2,))]
         result, taught, truth = (inner(each.float(), *place) for each in (result, taught, truth))
         with torch.autocast("cpu", torch.bfloat16, enabled=self._is_quick):
+            is_near = bool(torch.rand(1) < NEAR)
+            views = [near(each) if is_near else each for each in (result, taught, truth)]
             with torch.no_grad():
-                wanted = self.backbone(taught), self.backbone(truth)
-            found = self.backbone(result)
+                wanted = self.backbone(views[1]), self.backbone(views[2])
+            found = self.backbone(views[0])
             looks = (distance(found, wanted[0]) + distance(found, wanted[1])) / 2
         kept = charbonnier(cleaned.float(), clean)
         pixels = charbonnier(result, taught) + WEAVE * weave(result, taught)
-        whole = pixels + CLEANED * kept + self._perceptual * looks
-        if not self._judged:
-            return whole
+        return pixels + CLEANED * kept + self._perceptual * looks
+
+
+class TrueLoss(Loss):
+    """The truth alone is taught."""
+
+    def __init__(self, network: Chain) -> None:
+        super().__init__(network, 0.0)
+
+    def __call__(self, source: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        truth, strength = others[1], others[-1]
         with torch.autocast("cpu", torch.bfloat16, enabled=self._is_quick):
-            verdict = self.judge(result)
-        return whole + self._judged * functional.softplus(-verdict.float()).mean()
-
-    def of_judge(self, source: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
-        """What is taught is to be called real, results not."""
-        taught, strength = others[-2:]
-        place = [int(number) for number in torch.randint(WANDER + 1, (2,))]
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._is_quick):
-            with torch.no_grad():
-                _, result = self._network(source, strength)
-            real, made = (self.judge(inner(each.float(), *place)) for each in (taught, result))
-        return functional.softplus(-real.float()).mean() + functional.softplus(made.float()).mean()
+            _, result = self._network(source, strength)
+        result, truth = (each.float()[..., BORDER:-BORDER, BORDER:-BORDER] for each in (result, truth))
+        return decibels(result, truth) + SPECTRA * frequencies(result, truth)
 
 
-def strengths() -> torch.Tensor:
-    """How far the sources of a step are cleaned, (POOR + CLEAN, 1, 1, 1): poor ones wholly or nearly, clean ones mostly
-    not at all, since before enlarging they are left as they are."""
-    poor = torch.where(torch.rand(POOR) < 0.8, 1.0, 0.5 + torch.rand(POOR) / 2)
-    clean = (torch.rand(CLEAN) < 0.25).float()
+def strengths(poor_count: int, clean_count: int) -> torch.Tensor:
+    """How far the sources of a step are cleaned, (count of both, 1, 1, 1): poor ones wholly or nearly, clean ones
+    mostly not at all, since before enlarging they are left as they are."""
+    poor = torch.where(torch.rand(poor_count) < 0.8, 1.0, 0.5 + torch.rand(poor_count) / 2)
+    clean = (torch.rand(clean_count) < 0.25).float()
     return torch.cat([poor, clean])[:, None, None, None]
+
+
+def near(picture: torch.Tensor) -> torch.Tensor:
+    """Its middle, half as wide and high, at the size of the whole."""
+    height, width = picture.shape[-2:]
+    middle = picture[..., height // 4 : height - height // 4, width // 4 : width - width // 4]
+    return functional.interpolate(middle, scale_factor=2, mode="bilinear")
 
 
 def inner(picture: torch.Tensor, down: int, across: int) -> torch.Tensor:
@@ -200,15 +223,25 @@ def poor_pool(folder: Path) -> Pool:
     return Pool([torch.cat([file[name] for file in files]) for name in names], torch.device("cpu"), None)
 
 
+def made_pool(pieces: Iterator[Batch]) -> Pool:
+    """Pieces that are made as they are needed, whose truth is taught."""
+    return Pool.made(as_taught(pieces), POOL, torch.device("cpu"))
+
+
 def as_taught(pieces: Iterator[Batch]) -> Iterator[Batch]:
     """Of clean sources the truth is taught."""
     for source, clean, truth in pieces:
         yield [source, clean, truth, truth]
 
 
-def held_out(photos: Path) -> tuple[torch.Tensor, torch.Tensor]:
-    """Poor sources and truths, always the same: float32, 0..1."""
-    pieces = WornPieces(photographs(photos, held_out=True), PIECE, enlarged=True, is_clean=False)
+HeldOut = dict[str, tuple[torch.Tensor, torch.Tensor]]
+"""Sources and truths by their kind, poor or clean."""
+
+
+def held_out(photos: Path, *, is_clean: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sources and truths, always the same: float32, 0..1."""
+    files = photographs(photos, held_out=True)
+    pieces = WornPieces(files, PIECE, enlarged=True, is_clean=is_clean, pages=0.0 if is_clean else PAGES)
     random = np.random.default_rng(5)
     found = [pieces.piece(random) for _ in range(MEASURED)]
     sources, _, truths = (torch.stack(each).float() / 255 for each in zip(*found, strict=True))
@@ -216,12 +249,19 @@ def held_out(photos: Path) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @torch.no_grad()
-def measured(network: Chain, sources: torch.Tensor, truths: torch.Tensor, backbone: Backbone) -> dict[str, float]:
-    """Levels of 255 from the truth and perceptual distance, beside bicubic's."""
+def measured(network: Chain, sets: HeldOut, backbone: Backbone) -> dict[str, float]:
+    """For each kind of source what is gained over bicubic, in dB, and the perceptual distance beside bicubic's. Poor
+    sources are cleaned, clean ones are not."""
     figures: dict[str, float] = {}
-    for name, results in (("result", network(sources, torch.ones(1))[1].clamp(0, 1)), ("bicubic", bicubic(sources))):
-        figures[f"{name}, levels"] = float(255 * luma(results - truths).abs().mean())
-        figures[f"{name}, looks"] = float(distance(backbone(results), backbone(truths)))
+    for kind, (sources, truths) in sets.items():
+        result = network(sources, torch.full((1,), float(kind == "poor")))[1].clamp(0, 1)
+        plain_result = bicubic(sources)
+        gains = [psnr(*each) for each in zip(result[:, None], truths[:, None], strict=True)]
+        plain_gains = [psnr(*each) for each in zip(plain_result[:, None], truths[:, None], strict=True)]
+        figures[f"{kind}, dB"] = statistics.mean(gains) - statistics.mean(plain_gains)
+        wanted = backbone(truths)
+        figures[f"{kind}, looks"] = float(distance(backbone(result), wanted))
+        figures[f"{kind}, looks of bicubic"] = float(distance(backbone(plain_result), wanted))
     return figures
 
 

