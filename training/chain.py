@@ -1,7 +1,7 @@
 """Trains `clean` and what enlarges behind it, end to end: `python -m training.chain --photos FOLDER --labelled FOLDER`.
 
-See README.md. Poor sources are taught by what `label_worn` wrote, clean ones by the truth. It can be stopped at any
-time; the same command goes on.
+See README.md, which has the arguments for each of the embedded networks. Poor sources are taught by what `label` wrote,
+clean ones by the truth. It can be stopped at any time; the same command goes on.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from torch import nn
 from torch.nn import functional
 
 from .cleaning import Clean
-from .data import Pool, photo_folder, photographs
-from .descent import Descent, has_bfloat16
+from .data import Pool, find_photographs, parse_folder
+from .descent import Descent, has_bfloat16, pick_device
 from .losses import bicubic, charbonnier, decibels, frequencies, psnr, weave
-from .networks import plain, start_from, weights
+from .networks import export, make_compact, start_from
 from .perceptual import Backbone, distance
-from .sitting import Batch, Sitting, endless
+from .sitting import Batch, Sitting
 from .worn_data import PAGES, WornPieces
 
 SIZE = "64x16"
@@ -35,7 +35,8 @@ POOR, CLEAN = 6, 2
 TRUE_POOR, TRUE_CLEAN = 4, 12
 """The same where the truth alone is taught: clean photographs are what such a network is chosen for."""
 SPECTRA = 0.04
-"""Weight of the spectra where the truth alone is taught; see `configs.Config.frequencies`."""
+"""Weight of the spectra where the truth alone is taught: their term is as large as the other at about 0.8, and should
+be the lesser."""
 CLEAN_PAGES = 0.3
 """Share of clean parts that are drawn. With a tenth, two letters of a hundred could not be read after 1,840 steps."""
 POOL, FRESH = 768, 2
@@ -65,14 +66,14 @@ class Chain(nn.Module):
     """Two networks, learned together."""
 
     def __init__(self, size: str = SIZE, *, keeps_clean: bool = False) -> None:
-        """`keeps_clean`: only what enlarges is learned."""
+        """Makes both anew. `size` is that of what enlarges; `keeps_clean`: only that is learned."""
         super().__init__()
         features, convolutions = (int(number) for number in size.split("x"))
         self.clean = Clean().requires_grad_(not keeps_clean)
-        self.photo = plain(features, convolutions)
+        self.photo = make_compact(features, convolutions)
 
     def forward(self, source: torch.Tensor, strength: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The cleaned source; and four times as wide and high what lies so far between the source and that."""
+        """Returns the cleaned source; and four times as wide and high what lies so far between the source and that."""
         cleaned = self.clean(source)
         mixed = source + strength * (cleaned.clamp(0, 1) - source)
         return cleaned, self.photo(mixed)
@@ -82,25 +83,26 @@ def main() -> None:
     """Trains until the minutes are used up."""
     arguments = _arguments()
     torch.manual_seed(arguments.seed)
-    network = Chain(arguments.size, keeps_clean=arguments.keep_clean).to(memory_format=torch.channels_last)
+    device = pick_device()
+    network = Chain(arguments.size, keeps_clean=arguments.keep_clean)
     if arguments.clean:
         network.clean.start_from(load_file(arguments.clean))
     if arguments.photo:
         start_from(network.photo, load_file(arguments.photo))
+    network.to(device).to(memory_format=torch.channels_last)
     counts = (TRUE_POOR, TRUE_CLEAN) if arguments.truth else (POOR, CLEAN)
     loss = TrueLoss(network) if arguments.truth else Loss(network, arguments.perceptual)
     sitting = Sitting(Descent(network, arguments.rate, warmup=60, average=0.995), arguments.out)
-    files = photographs(arguments.photos, held_out=False)
-    new = 2 * FRESH if arguments.truth else FRESH
+    files = find_photographs(arguments.photos, held_out=False)
+    new, seed = 2 * FRESH if arguments.truth else FRESH, arguments.seed + sitting.descent.steps
     clean = WornPieces(files, PIECE, enlarged=True, is_clean=True, pages=arguments.pages)
-    fresh = endless(clean, new, arguments.workers, arguments.seed + sitting.descent.steps)
     if arguments.labelled:
-        poor = poor_pool(arguments.labelled)
+        poor = load_pool(arguments.labelled, device)
     else:
         worn = WornPieces(files, PIECE, enlarged=True, is_clean=False, pages=arguments.pages)
-        poor = made_pool(endless(worn, new, arguments.workers, arguments.seed + sitting.descent.steps + 1))
-    pools = poor, made_pool(fresh)
-    measured_on = {kind: held_out(arguments.photos, is_clean=kind == "clean") for kind in ("poor", "clean")}
+        poor = make_pool(worn.stream(new, arguments.workers, seed + 1), device)
+    pools = poor, make_pool(clean.stream(new, arguments.workers, seed), device)
+    held_out = {kind: make_held_out(arguments.photos, is_clean=kind == "clean") for kind in ("poor", "clean")}
     if not arguments.eager:
         loss.compile()
 
@@ -109,23 +111,23 @@ def main() -> None:
             pool.renew()
         poor, good = (pool.batch(count, SIDE) for pool, count in zip(pools, counts, strict=True))
         pictures = [torch.cat(each) for each in zip(poor, good, strict=True)]
-        pictures.append(strengths(*counts))
+        pictures.append(draw_strengths(*counts).to(device))
         return [each.contiguous(memory_format=torch.channels_last) for each in pictures]
 
     def save() -> dict[str, float]:
-        own = Chain(arguments.size).eval()
+        own = Chain(arguments.size).eval().to(device)
         own.load_state_dict(sitting.descent.average)
-        save_file(own.clean.weights(), arguments.out / "clean-x1.safetensors")
-        save_file(weights(own.photo), arguments.out / "photo-x4.safetensors")
-        return measured(own, measured_on, loss.backbone)
+        save_file(own.clean.export(), arguments.out / "clean-x1.safetensors")
+        save_file(export(own.photo), arguments.out / "photo-x4.safetensors")
+        return measure(own, held_out, loss.backbone)
 
     sitting.go(loss, batch, arguments.minutes, save)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--photos", type=photo_folder, required=True, help="a folder of .jpg and .png")
-    parser.add_argument("--labelled", type=Path, help="what training.label_worn wrote; without it truths are taught")
+    parser.add_argument("--photos", type=parse_folder, required=True, help="a folder of .jpg and .png")
+    parser.add_argument("--labelled", type=Path, help="what training.label wrote; without it truths are taught")
     parser.add_argument("--clean", type=Path, help="weights to begin with, of training.clean")
     parser.add_argument("--photo", type=Path, help="weights to begin with, of a Compact network of 4x")
     parser.add_argument("--size", default=SIZE, help="of what enlarges: features x convolutions")
@@ -146,14 +148,16 @@ class Loss:
     """Of a part of a batch: source, clean source, truth, and what is taught of it."""
 
     def __init__(self, network: Chain, perceptual: float) -> None:
-        self.backbone = Backbone().to(memory_format=torch.channels_last)
+        device = next(network.parameters()).device
+        self.backbone = Backbone().to(device).to(memory_format=torch.channels_last)
         self._network: Callable[..., tuple[torch.Tensor, torch.Tensor]] = network
         self._perceptual = perceptual
-        self._is_quick = has_bfloat16("cpu")
+        self._kind = device.type
+        self._is_quick = has_bfloat16(device.type)
 
     def compile(self) -> None:
-        """A step then takes 0.83 of the time on a CPU. Not before processes are forked: a compiler's threads may hold
-        what they wait for."""
+        """Compiles the network: a step then takes 0.83 of the time on a CPU. It must not be called before processes are
+        forked: a compiler's threads may hold what they wait for."""
         self._network = torch.compile(self._network)
 
     def __call__(
@@ -164,13 +168,13 @@ class Loss:
         taught: torch.Tensor,
         strength: torch.Tensor,
     ) -> torch.Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._is_quick):
+        with torch.autocast(self._kind, torch.bfloat16, enabled=self._is_quick):
             cleaned, result = self._network(source, strength)
         place = [int(number) for number in torch.randint(WANDER + 1, (2,))]
-        result, taught, truth = (inner(each.float(), *place) for each in (result, taught, truth))
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._is_quick):
+        result, taught, truth = (crop(each.float(), *place) for each in (result, taught, truth))
+        with torch.autocast(self._kind, torch.bfloat16, enabled=self._is_quick):
             is_near = bool(torch.rand(1) < NEAR)
-            views = [near(each) if is_near else each for each in (result, taught, truth)]
+            views = [magnify(each) if is_near else each for each in (result, taught, truth)]
             with torch.no_grad():
                 wanted = self.backbone(views[1]), self.backbone(views[2])
             found = self.backbone(views[0])
@@ -188,48 +192,50 @@ class TrueLoss(Loss):
 
     def __call__(self, source: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
         truth, strength = others[1], others[-1]
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._is_quick):
+        with torch.autocast(self._kind, torch.bfloat16, enabled=self._is_quick):
             _, result = self._network(source, strength)
         result, truth = (each.float()[..., BORDER:-BORDER, BORDER:-BORDER] for each in (result, truth))
         return decibels(result, truth) + SPECTRA * frequencies(result, truth)
 
 
-def strengths(poor_count: int, clean_count: int) -> torch.Tensor:
-    """How far the sources of a step are cleaned, (count of both, 1, 1, 1): poor ones wholly or nearly, clean ones
+def draw_strengths(poor_count: int, clean_count: int) -> torch.Tensor:
+    """Draws how far the sources of a step are cleaned, (count of both, 1, 1, 1): poor ones wholly or nearly, clean ones
     mostly not at all, since before enlarging they are left as they are."""
     poor = torch.where(torch.rand(poor_count) < 0.8, 1.0, 0.5 + torch.rand(poor_count) / 2)
     clean = (torch.rand(clean_count) < 0.25).float()
     return torch.cat([poor, clean])[:, None, None, None]
 
 
-def near(picture: torch.Tensor) -> torch.Tensor:
-    """Its middle, half as wide and high, at the size of the whole."""
+def magnify(picture: torch.Tensor) -> torch.Tensor:
+    """Returns the middle, half as wide and high, at the size of the whole."""
     height, width = picture.shape[-2:]
     middle = picture[..., height // 4 : height - height // 4, width // 4 : width - width // 4]
     return functional.interpolate(middle, scale_factor=2, mode="bilinear")
 
 
-def inner(picture: torch.Tensor, down: int, across: int) -> torch.Tensor:
-    """Without its edges, moved so far."""
+def crop(picture: torch.Tensor, down: int, across: int) -> torch.Tensor:
+    """Cuts off the edges, `BORDER` and what the part can wander; the part is moved so far."""
     top, left = BORDER + down, BORDER + across
     height, width = (length - 2 * BORDER - WANDER for length in picture.shape[-2:])
     return picture[..., top : top + height, left : left + width]
 
 
-def poor_pool(folder: Path) -> Pool:
-    """Source, clean source, truth and the teacher's answer."""
+def load_pool(folder: Path, device: torch.device) -> Pool:
+    """Returns what `label` wrote: source, clean source, truth and the teacher's answer."""
     files = [load_file(file) for file in sorted(folder.glob("*.safetensors"))]
+    if not files:
+        raise SystemExit(f"{folder}: has no labelled pieces. Run training.label first.")
     names = ("source", "clean", "truth", "taught")
-    return Pool([torch.cat([file[name] for file in files]) for name in names], torch.device("cpu"), None)
+    return Pool([torch.cat([file[name] for file in files]) for name in names], device, None)
 
 
-def made_pool(pieces: Iterator[Batch]) -> Pool:
-    """Pieces that are made as they are needed, whose truth is taught."""
-    return Pool.made(as_taught(pieces), POOL, torch.device("cpu"))
+def make_pool(pieces: Iterator[Batch], device: torch.device) -> Pool:
+    """Returns pieces that are made as they are needed, whose truth is taught."""
+    return Pool.fill(teach_truth(pieces), POOL, device)
 
 
-def as_taught(pieces: Iterator[Batch]) -> Iterator[Batch]:
-    """Of clean sources the truth is taught."""
+def teach_truth(pieces: Iterator[Batch]) -> Iterator[Batch]:
+    """Yields the pieces with their truth once more, in the place of a teacher's answer."""
     for source, clean, truth in pieces:
         yield [source, clean, truth, truth]
 
@@ -238,9 +244,9 @@ HeldOut = dict[str, tuple[torch.Tensor, torch.Tensor]]
 """Sources and truths by their kind, poor or clean."""
 
 
-def held_out(photos: Path, *, is_clean: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sources and truths, always the same: float32, 0..1."""
-    files = photographs(photos, held_out=True)
+def make_held_out(photos: Path, *, is_clean: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns sources and truths, always the same: float32, 0..1, on the host."""
+    files = find_photographs(photos, held_out=True)
     pieces = WornPieces(files, PIECE, enlarged=True, is_clean=is_clean, pages=0.0 if is_clean else PAGES)
     random = np.random.default_rng(5)
     found = [pieces.piece(random) for _ in range(MEASURED)]
@@ -249,12 +255,14 @@ def held_out(photos: Path, *, is_clean: bool) -> tuple[torch.Tensor, torch.Tenso
 
 
 @torch.no_grad()
-def measured(network: Chain, sets: HeldOut, backbone: Backbone) -> dict[str, float]:
-    """For each kind of source what is gained over bicubic, in dB, and the perceptual distance beside bicubic's. Poor
-    sources are cleaned, clean ones are not."""
+def measure(network: Chain, sets: HeldOut, backbone: Backbone) -> dict[str, float]:
+    """Computes for each kind of source what is gained over bicubic, in dB, and the perceptual distance beside
+    bicubic's. Poor sources are cleaned, clean ones are not."""
+    device = next(network.parameters()).device
     figures: dict[str, float] = {}
-    for kind, (sources, truths) in sets.items():
-        result = network(sources, torch.full((1,), float(kind == "poor")))[1].clamp(0, 1)
+    for kind, pair in sets.items():
+        sources, truths = (each.to(device) for each in pair)
+        result = network(sources, torch.full((1,), float(kind == "poor"), device=device))[1].clamp(0, 1)
         plain_result = bicubic(sources)
         gains = [psnr(*each) for each in zip(result[:, None], truths[:, None], strict=True)]
         plain_gains = [psnr(*each) for each in zip(plain_result[:, None], truths[:, None], strict=True)]

@@ -37,7 +37,7 @@ Enlarge = Callable[[PixelArray], PixelArray]
 
 
 def letter(which: int) -> PixelArray:
-    """One of the small ones, black on white: (height, width) of CELL."""
+    """Draws one of the small ones, black on white: (height, width) of CELL."""
     cell = Image.new("L", CELL, 255)
     middle = (CELL[0] / 2, CELL[1] / 2 + EM / 3)
     ImageDraw.Draw(cell).text(middle, string.ascii_lowercase[which], 0, ImageFont.load_default(EM), anchor="ms")
@@ -45,13 +45,13 @@ def letter(which: int) -> PixelArray:
 
 
 def written() -> PixelArray:
-    """Which letters are on the page, as numbers: (rows, columns)."""
+    """Returns which letters are on the page, as numbers: (rows, columns)."""
     across, down = SIDE // CELL[0], SIDE // CELL[1]
     return np.random.default_rng(8).integers(0, 26, (down, across)).astype(np.uint8)
 
 
 def page() -> PixelArray:
-    """Letters of 8 points in rows."""
+    """Draws letters of 8 points in rows."""
     sheet = np.full((SIDE, SIDE, 3), 255, np.uint8)
     for (row, column), which in np.ndenumerate(written()):
         cell = np.s_[row * CELL[1] : (row + 1) * CELL[1], column * CELL[0] : (column + 1) * CELL[0]]
@@ -60,14 +60,14 @@ def page() -> PixelArray:
 
 
 def sky() -> PixelArray:
-    """Nothing but one colour that becomes another."""
+    """Draws nothing but one colour that becomes another."""
     slope = np.linspace(0, 1, SIDE)[:, None, None]
     colours = np.array([96, 146, 212]) * (1 - slope) + np.array([188, 214, 240]) * slope
     return np.broadcast_to(np.rint(colours), (SIDE, SIDE, 3)).astype(np.uint8)
 
 
 def edges() -> PixelArray:
-    """A disc, and bars at several slants."""
+    """Draws a disc, and bars at several slants."""
     fine = 4  # times as large at first
     sheet = np.full((SIDE * fine, SIDE * fine, 3), LIGHT, np.uint8)
     dark = (DARK,) * 3
@@ -80,19 +80,20 @@ def edges() -> PixelArray:
 
 
 def reduced(drawing: PixelArray, filter: Image.Resampling = Image.Resampling.BICUBIC) -> PixelArray:
-    """A quarter as wide and high."""
+    """Returns a quarter of the width and height."""
     return np.asarray(Image.fromarray(drawing).resize((SIDE // SCALE,) * 2, filter))
 
 
 def sample(name: str, left: int, top: int) -> PixelArray:
-    """A part of one, as large as the source of a drawing."""
+    """Cuts a part of one, as large as the source of a drawing."""
     side = SIDE // SCALE
     with Image.open(SAMPLES / name) as image:
         return np.asarray(image.convert("RGB").crop((left, top, left + side, top + side)))
 
 
 def sources() -> dict[str, PixelArray]:
-    """Of all charts: uint8 RGB, (64, 64, 3). Edges are shrunk by the box: the bicubic filter makes halos itself."""
+    """Returns the sources of all charts: uint8 RGB, (64, 64, 3). Edges are shrunk by the box: the bicubic filter makes
+    halos itself."""
     return {
         "page": reduced(page()),
         "sky": reduced(sky()),
@@ -103,8 +104,8 @@ def sources() -> dict[str, PixelArray]:
 
 
 def read(result: PixelArray) -> tuple[float, float]:
-    """Of an enlarged page: the share of the letters that look most like what they are, and how like it they look
-    (correlation with the drawing, at most 1)."""
+    """Measures on an enlarged page the share of the letters that look most like what they are, and how like it they
+    look (correlation with the drawing, at most 1)."""
     drawings = _normal(np.stack([letter(which) for which in range(26)]))
     words = written()
     rows, columns = words.shape
@@ -122,32 +123,32 @@ def _normal(cells: NDArray[Any]) -> FloatArray:
 
 
 def unevenness(result: PixelArray) -> float:
-    """Of an enlarged sky: levels by which a pixel is off at most, but for the outermost."""
+    """Measures on an enlarged sky the levels by which a pixel is off at most, but for the outermost."""
     off = np.abs(result.astype(float) - sky())
     return float(off[SCALE:-SCALE, SCALE:-SCALE].max())
 
 
 def halo(result: PixelArray) -> float:
-    """Of enlarged edges: levels by which a pixel is darker than the dark side or lighter than the light one, at most;
-    the outermost pixels left out."""
+    """Measures on enlarged edges the levels by which a pixel is darker than the dark side or lighter than the light
+    one, at most; the outermost pixels are left out."""
     inner = result[SCALE:-SCALE, SCALE:-SCALE].astype(int)
     return float(max(DARK - inner.min(), inner.max() - LIGHT, 0))
 
 
 def tint(result: PixelArray) -> float:
-    """Of what was enlarged without colours: levels between its channels, at most."""
+    """Measures on what was enlarged without colours the levels between its channels, at most."""
     return float(np.ptp(result.astype(int), axis=2).max())
 
 
 def lr_rmse(result: PixelArray, small: PixelArray) -> float:
-    """Root mean square of the difference to the source when shrunk back by area, in levels."""
+    """Computes the root mean square of the difference to the source when shrunk back by area, in levels."""
     height, width = small.shape[:2]
     shrunk = cv2.resize(result.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
     return float(np.sqrt(np.mean((shrunk - small) ** 2)))
 
 
 def figures(results: dict[str, PixelArray]) -> dict[str, float]:
-    """All that can be measured of the enlarged charts."""
+    """Measures all that can be measured on the enlarged charts."""
     right, likeness = read(results["page"])
     return {
         "letters read, %": 100 * right,
@@ -160,18 +161,18 @@ def figures(results: dict[str, PixelArray]) -> dict[str, float]:
 
 
 def pixels(small: PixelArray) -> PixelArray:
-    """Enlarged as they are."""
+    """Enlarges the pixels as they are."""
     return small.repeat(SCALE, 0).repeat(SCALE, 1)
 
 
 def bicubic(small: PixelArray) -> PixelArray:
-    """The baseline."""
+    """Enlarges by the bicubic filter: the baseline."""
     height, width = small.shape[:2]
     return np.asarray(Image.fromarray(small).resize((width * SCALE, height * SCALE), Image.Resampling.BICUBIC))
 
 
 def network(name: str) -> Enlarge:
-    """Of the catalog, or a file of weights."""
+    """Returns what enlarges with a network of the catalog, or a file of weights."""
     enlarge = Upscaler(name, fidelity=0)
     return lambda small: np.asarray(enlarge(small, SCALE).pixels, np.uint8)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from spandrel.architectures.DRUNet import DRUNet
 from torch import nn
-from torch.nn import functional
+
+from .networks import export
 
 FEATURES = (16, 48, 64, 96)
 """At full, half, quarter and eighth size: 0.09 million multiply-adds a source pixel, a field far above 60 pixels."""
@@ -13,8 +14,6 @@ BLOCKS = 2
 """At each size, down and up; spandrel reads no fewer."""
 LEVEL = 15 / 255
 """What spandrel puts into the fourth channel, everywhere. Networks of this kind have no biases; this serves as one."""
-MULTIPLE = 8
-"""Pixels of which a source's sides are multiples."""
 
 
 class Clean(nn.Module):
@@ -30,13 +29,12 @@ class Clean(nn.Module):
         cleaned: torch.Tensor = self.network(torch.cat([picture, level], 1))
         return cleaned
 
-    def weights(self) -> dict[str, torch.Tensor]:
-        """As spandrel loads them, float16."""
-        values = self.network.state_dict().items()
-        return {name: value.to(torch.float16, memory_format=torch.contiguous_format) for name, value in values}
+    def export(self) -> dict[str, torch.Tensor]:
+        """Returns the weights as spandrel loads them, float16 on the host."""
+        return export(self.network)
 
     def start_from(self, found: dict[str, torch.Tensor]) -> None:
-        """Continues from weights that `weights` gave."""
+        """Continues from weights that `export` gave."""
         self.network.load_state_dict({name: value.float() for name, value in found.items()})
 
 
@@ -76,9 +74,3 @@ def begin(network: nn.Module) -> None:
     for colour in range(3):
         tail[colour, colour, 1, 1] = 1
         tail[colour, 3, 1, 1] = 1
-
-
-def padded(picture: torch.Tensor, multiple: int = MULTIPLE) -> torch.Tensor:
-    """With its edges repeated below and at the right until its sides are multiples."""
-    height, width = picture.shape[-2:]
-    return functional.pad(picture, (0, -width % multiple, 0, -height % multiple), mode="replicate")

@@ -67,7 +67,7 @@ class Scenes(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
     """Endless pictures, uint8 (3, SIDE, SIDE), or their latents, with the numbers of their words, (LONGEST,)."""
 
     def __init__(self, coder: Any = None) -> None:
-        """`coder` is the autoencoder whose latents are wanted."""
+        """Takes with `coder` the autoencoder whose latents are wanted."""
         self._words = tokenizer()
         self._coder = coder
 
@@ -87,7 +87,7 @@ class Scenes(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
 
 @torch.no_grad()
 def latents(coder: Any, pictures: torch.Tensor) -> torch.Tensor:
-    """As the denoiser sees them: (count, CHANNELS, SIDE / CELL, SIDE / CELL)."""
+    """Returns pictures as the denoiser sees them: (count, CHANNELS, SIDE / CELL, SIDE / CELL)."""
     with quick():
         pictures = (pictures.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
         found: torch.Tensor = coder.encoder(pictures).float() * coder.config.scaling_factor
@@ -95,7 +95,7 @@ def latents(coder: Any, pictures: torch.Tensor) -> torch.Tensor:
 
 
 def numbers(words: PreTrainedTokenizerFast, captions: list[str]) -> torch.Tensor:
-    """Of the words of captions: int64, (count, LONGEST)."""
+    """Returns the numbers of the words of captions: int64, (count, LONGEST)."""
     found: torch.Tensor = words(
         captions, padding="max_length", max_length=LONGEST, truncation=True, return_tensors="pt"
     ).input_ids
@@ -141,8 +141,8 @@ class Training:
 
 
 def train_autoencoder(out: Path, minutes: float, steps: int, workers: int, only_decoder: bool = False) -> None:
-    """From pieces of pictures, a quarter of each. The decoder alone can go on learning when the denoiser has learned
-    from the latents, which then stay as they are."""
+    """Trains on pieces of pictures, a quarter of each. The decoder alone can go on learning when the denoiser has
+    learned from the latents, which then stay as they are."""
     piece, fresh = SIDE // 2, 2
     coder: Any = AutoencoderTiny.from_pretrained(out / "vae") if only_decoder else autoencoder()
     coder.encoder.requires_grad_(not only_decoder)
@@ -202,7 +202,7 @@ def _sheet(pictures: list[PixelArray], across: int = 4) -> Image.Image:
 
 
 def train_denoiser(out: Path, minutes: float, steps: int, workers: int) -> None:
-    """From the latents of pictures and their captions, with the autoencoder that is there."""
+    """Trains on the latents of pictures and their captions, with the autoencoder that is there."""
     words = tokenizer()
     coder: Any = AutoencoderTiny.from_pretrained(out / "vae")
     descent = Descent(Heeding(words), 8e-4, warmup=300)
@@ -257,7 +257,7 @@ def train_denoiser(out: Path, minutes: float, steps: int, workers: int) -> None:
 
 
 def _scenes(count: int, workers: int, seed: int, coder: Any = None) -> Iterator[list[torch.Tensor]]:
-    """So many at once, without end, drawn by other processes."""
+    """Returns so many at once, without end, drawn by other processes."""
     dice = torch.Generator().manual_seed(seed)
     return iter(DataLoader(Scenes(coder), batch_size=count, num_workers=workers, generator=dice))
 

@@ -12,16 +12,14 @@ ROUND = 0.05
 that a few strong edges do not rule."""
 FLAT = 1e-3
 """Mean square, of 8 levels of 255, up to which pictures count alike: without it those that are flat would rule."""
-NEAR = 2
-"""Pixels of the truth around a pixel, between whose extremes its brightness belongs: half of a source pixel's width."""
 COLOUR = 0.3
 """Weight of the three colours beside brightness, which the eye resolves far better."""
 
 
-def charbonnier(result: torch.Tensor, truth: torch.Tensor, colour: float = COLOUR) -> torch.Tensor:
-    """Charbonnier et al. 1994, of brightness and, with that weight, of colours."""
+def charbonnier(result: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Computes the distance of Charbonnier et al. 1994, of brightness and, with the weight of `COLOUR`, of colours."""
     error = result - truth
-    return _round(luma(error)).mean() + colour * _round(error).mean()
+    return _round(luma(error)).mean() + COLOUR * _round(error).mean()
 
 
 def _round(error: torch.Tensor) -> torch.Tensor:
@@ -29,7 +27,7 @@ def _round(error: torch.Tensor) -> torch.Tensor:
 
 
 def decibels(result: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """What PSNR counts (as in HINet, Chen et al. 2021): the logarithm of each picture's mean square error, of
+    """Computes what PSNR counts (as in HINet, Chen et al. 2021): the logarithm of each picture's mean square error, of
     brightness and, with the weight of `COLOUR`, of colours. A flat picture matters as much as one full of edges. From
     nothing it would be infinite, so `FLAT` is added; and it is as large as `charbonnier` for errors of a usual size."""
     error = result - truth
@@ -38,31 +36,15 @@ def decibels(result: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 
 
 def frequencies(result: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Mean distance of the spectra (as in MIMO-UNet, Cho et al. 2021): strokes and textures are few large numbers
-    there, and many small ones among the pixels."""
+    """Computes the mean distance of the spectra (as in MIMO-UNet, Cho et al. 2021): strokes and textures are few large
+    numbers there, and many small ones among the pixels."""
     spectrum = torch.fft.rfft2(luma(result - truth), norm="ortho")
     return torch.view_as_real(spectrum).abs().mean()
 
 
-def halo(result: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Mean of how much darker or lighter the result is than anything of the truth nearby: what overshoots beside edges
-    and within thin lines. Distances from the truth hardly mind, so rare is it."""
-    mine, its = luma(result), luma(truth)
-    lightest, darkest = (sign * functional.max_pool2d(sign * its, 2 * NEAR + 1, 1, NEAR) for sign in (1, -1))
-    return (functional.relu(mine - lightest) + functional.relu(darkest - mine)).mean()
-
-
-def alike(result: list[torch.Tensor], wanted: list[torch.Tensor]) -> torch.Tensor:
-    """Mean distance of features, each layer's counted in terms of its own size."""
-    distances = [
-        functional.l1_loss(mine, its) / (its.abs().mean() + 1e-6) for mine, its in zip(result, wanted, strict=True)
-    ]
-    return torch.stack(distances).mean()
-
-
 def weave(result: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """How far there is a pattern of four pixels, which pixel shuffles make where no other loss forbids it: the mean
-    error of each of the sixteen places, over eight source pixels, beside that of all places."""
+    """Computes how far there is a pattern of four pixels, which pixel shuffles make where no other loss forbids it: the
+    mean error of each of the sixteen places, over eight source pixels, beside that of all places."""
     off = functional.avg_pool2d(functional.pixel_unshuffle(result - wanted, 4), 8)
     count, _, height, width = off.shape
     places = off.reshape(count, -1, 16, height, width)
@@ -70,16 +52,16 @@ def weave(result: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
 
 
 def luma(picture: torch.Tensor) -> torch.Tensor:
-    """(count, 1, height, width)."""
+    """Computes the brightness, (count, 1, height, width)."""
     return (picture * picture.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
 
 
 def psnr(result: torch.Tensor, truth: torch.Tensor, border: int = 4) -> float:
-    """In dB, of brightness as BT.601 codes it, of 219 of 255 levels, without the border."""
+    """Computes PSNR in dB, of brightness as BT.601 codes it, of 219 of 255 levels, without the border."""
     error = luma(result.clamp(0, 1) - truth)[..., border:-border, border:-border] * (219 / 255)
     return float(-10 * torch.log10((error**2).mean()))
 
 
 def bicubic(source: torch.Tensor) -> torch.Tensor:
-    """Four times larger, the baseline."""
+    """Returns the source four times larger: the baseline."""
     return functional.interpolate(source, scale_factor=4, mode="bicubic", antialias=True).clamp(0, 1)

@@ -24,10 +24,10 @@ class Part(NamedTuple):
 
 
 def main() -> None:
-    """Shares need not sum to one: they are counted in terms of their sum."""
+    """Writes the mean. Shares need not sum to one: they are counted in terms of their sum."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, help="the file to write, float16 as the others")
-    parser.add_argument("parts", type=_part, nargs="+", metavar="FILE=SHARE", help="or FILE, for a share of one")
+    parser.add_argument("parts", type=_parse_part, nargs="+", metavar="FILE=SHARE", help="or FILE, for a share of one")
     arguments = parser.parse_args()
     parts: list[Part] = arguments.parts
     shapes, *others = ({name: value.shape for name, value in part.weights.items()} for part in parts)
@@ -39,8 +39,8 @@ def main() -> None:
     save_file({name: torch.as_tensor(value).half().contiguous() for name, value in mean.items()}, arguments.out)
 
 
-def _part(text: str) -> Part:
-    """For argparse, which says what is wrong with it."""
+def _parse_part(text: str) -> Part:
+    """Reads a file and its share. Raises ArgumentTypeError, which argparse prints."""
     file, _, share = text.partition("=")
     try:
         part = Part(file, load_file(file), float(share or 1))

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from upscaler.arrays import PixelArray
 
-from .degradation import Random, pick
+from .chance import Random, pick
 
 FINE = 2
 """Drawings are made this many times larger and then reduced, for smooth edges."""
@@ -31,8 +31,8 @@ Colour = tuple[int, int, int]
 Box = tuple[int, int, int, int]
 
 
-def page(side: int, random: Random) -> PixelArray:
-    """A page of text, a drawing or a screen: uint8 RGB, (side, side, 3)."""
+def draw_page(side: int, random: Random) -> PixelArray:
+    """Draws a page of text, a drawing or a screen: uint8 RGB, (side, side, 3)."""
     draw = pick({text: 0.4, drawing: 0.2, screen: 0.2, comic: 0.2}, random)
     sheet = Image.new("RGB", (side * FINE, side * FINE), _paper(random))
     draw(sheet, random)
@@ -40,7 +40,7 @@ def page(side: int, random: Random) -> PixelArray:
 
 
 def text(sheet: Image.Image, random: Random) -> None:
-    """Lines of one size in one font, dark on light or light on dark."""
+    """Writes lines of one size in one font, dark on light or light on dark."""
     pen = ImageDraw.Draw(sheet)
     # A truth of 20 to 90 pixels an em is a source of 5 to 22: from hardly readable to the size of a heading.
     font = _font(random, round(FINE * float(np.exp(random.uniform(np.log(20), np.log(90))))))
@@ -53,7 +53,7 @@ def text(sheet: Image.Image, random: Random) -> None:
 
 
 def drawing(sheet: Image.Image, random: Random) -> None:
-    """Flat shapes with and without outlines, curves, hatching."""
+    """Draws flat shapes with and without outlines, curves, hatching."""
     pen = ImageDraw.Draw(sheet)
     for _ in range(int(random.integers(4, 14))):
         fill = _colour(random) if random.random() < 0.6 else None
@@ -76,7 +76,7 @@ def drawing(sheet: Image.Image, random: Random) -> None:
 
 
 def screen(sheet: Image.Image, random: Random) -> None:
-    """Panels, rules, buttons and labels, all upright, as programs show them."""
+    """Draws panels, rules, buttons and labels, all upright, as programs show them."""
     pen = ImageDraw.Draw(sheet)
     for _ in range(int(random.integers(3, 12))):
         box = _box(sheet, random)
@@ -95,7 +95,7 @@ def screen(sheet: Image.Image, random: Random) -> None:
 
 
 def comic(sheet: Image.Image, random: Random) -> None:
-    """Shapes in flat colours or in the dots of a printed tone, strokes that swell, and a balloon of words."""
+    """Draws shapes in flat colours or in the dots of a printed tone, strokes that swell, and a balloon of words."""
     pen = ImageDraw.Draw(sheet)
     is_grey = random.random() < 0.4
     for _ in range(int(random.integers(2, 6))):
@@ -121,7 +121,7 @@ def comic(sheet: Image.Image, random: Random) -> None:
 def _curve(
     start: tuple[float, float], end: tuple[float, float], sheet: Image.Image, random: Random
 ) -> list[tuple[float, float]]:
-    """Points of a cubic curve of Bezier's between two points."""
+    """Returns points of a cubic curve of Bezier's between two points."""
     corners = np.array([start, _point(sheet, random), _point(sheet, random), end])
     places = np.linspace(0, 1, 60)[:, None]
     weights = [(1 - places) ** 3, 3 * places * (1 - places) ** 2, 3 * places**2 * (1 - places), places**3]
@@ -130,7 +130,7 @@ def _curve(
 
 
 def _stroke(pen: ImageDraw.ImageDraw, points: list[tuple[float, float]], random: Random) -> None:
-    """A line of a pen that is pressed: thin at its ends, and dark."""
+    """Draws a line of a pen that is pressed: thin at its ends, and dark."""
     ink, widest = _colour(random, 70), FINE * float(random.uniform(1, 9))
     for number, (one, other) in enumerate(pairwise(points)):
         width = max(FINE * 0.75, widest * np.sin(np.pi * (number + 0.5) / len(points)))
@@ -140,7 +140,7 @@ def _stroke(pen: ImageDraw.ImageDraw, points: list[tuple[float, float]], random:
 
 
 def _tone(size: tuple[int, int], ink: Colour, random: Random) -> Image.Image:
-    """Dots of one colour on white, on a lattice that is turned."""
+    """Draws dots of one colour on white, on a lattice that is turned."""
     y, x = np.mgrid[: size[1], : size[0]].astype(np.float32)
     turn, period = random.uniform(0, np.pi / 2), FINE * random.uniform(5, 16)
     along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
@@ -155,11 +155,11 @@ def _word(random: Random) -> str:
 
 
 def _font(random: Random, size: int) -> ImageFont.FreeTypeFont:
-    return _opened(str(random.choice([str(font) for font in FONTS] or [""])) if random.random() < 0.8 else "", size)
+    return _open(str(random.choice([str(font) for font in FONTS] or [""])) if random.random() < 0.8 else "", size)
 
 
 @lru_cache(maxsize=64)
-def _opened(file: str, size: int) -> ImageFont.FreeTypeFont:
+def _open(file: str, size: int) -> ImageFont.FreeTypeFont:
     font = ImageFont.truetype(file, size) if file else ImageFont.load_default(size)
     assert isinstance(font, ImageFont.FreeTypeFont)
     return font
@@ -173,7 +173,7 @@ def _paper(random: Random) -> Colour:
 
 
 def _ink(paper: object, random: Random) -> Colour:
-    """Far from the paper in brightness, mostly."""
+    """Returns a colour that is far from the paper in brightness, mostly."""
     brightness = float(np.mean(np.asarray(paper, float)))
     faint = int(random.integers(0, 110))
     return (faint, faint, faint) if brightness > 128 and random.random() < 0.7 else _away(brightness, random)

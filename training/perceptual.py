@@ -44,11 +44,11 @@ class Backbone(nn.Module):
 
 
 def squares(features: torch.Tensor) -> torch.Tensor:
-    """Of the features' lengths, (N, 1, height, width)."""
+    """Computes the squares of the features' lengths, (N, 1, height, width)."""
     return features.float().square().sum(1, keepdim=True)
 
 
 def distance(result: list[torch.Tensor], wanted: list[torch.Tensor]) -> torch.Tensor:
-    """Squared, mean of the depths."""
+    """Computes the squared distance of features, as the mean of the depths."""
     each = [(mine - its).square().sum(1).mean() for mine, its in zip(result, wanted, strict=True)]
     return torch.stack(each).mean()

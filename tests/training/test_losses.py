@@ -4,19 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from training.losses import charbonnier, decibels, halo
-
-
-def test_halo_is_what_lies_beyond_everything_nearby() -> None:
-    bar = torch.full((1, 3, 32, 32), 0.8)
-    bar[..., 12:20] = 0.2
-    assert halo(bar, bar) == 0
-    assert halo(bar.roll(2, -1), bar) == 0  # an edge that is off is another error
-    assert halo(bar.roll(3, -1), bar) > 0
-    rung = bar.clone()
-    rung[..., 14:18] = 0.1
-    rung[..., 22] = 0.9
-    assert torch.isclose(halo(rung, bar), torch.tensor(0.1 * 5 / 32))
+from training.losses import charbonnier, decibels, weave
 
 
 def test_decibels_hardly_weigh_a_picture_by_how_wrong_it_is() -> None:
@@ -33,3 +21,14 @@ def test_decibels_hardly_weigh_a_picture_by_how_wrong_it_is() -> None:
     small, large = pull(charbonnier(wrong, truth))
     assert small < large
     assert decibels(truth, truth) == 0
+
+
+def test_weave_is_the_pattern_of_four_pixels_and_nothing_else() -> None:
+    torch.manual_seed(0)
+    truth = torch.rand(2, 3, 64, 64)
+    pattern = 0.1 * torch.randn(4, 4).repeat(16, 16)
+    lighter, noisy = truth + 0.2, truth + 0.1 * torch.randn(2, 3, 64, 64)
+    assert weave(truth, truth) == 0
+    assert weave(lighter, truth) < 1e-6
+    assert weave(noisy, truth) < 0.02
+    assert weave(truth + pattern, truth) > 0.05

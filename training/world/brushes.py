@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from upscaler.arrays import PixelArray
 
-from ..degradation import Random, pixels
+from ..chance import Random, to_pixels
 
 FINE = 2
 """Drawings are made this many times larger and then reduced, for smooth edges."""
@@ -43,16 +43,16 @@ class Spot:
     radius: float
 
     def part(self, x: float, y: float, radius: float) -> Spot:
-        """A spot in this one, in its own measure: -1..1 from its left and top to its right and bottom."""
+        """Returns a spot in this one, in its own measure: -1..1 from its left and top to its right and bottom."""
         return Spot(self.x + x * self.radius, self.y + y * self.radius, radius * self.radius)
 
     def place(self, outline: Points) -> Points:
-        """An outline in the spot's measure, in that of the picture."""
+        """Turns an outline in the spot's measure into one in that of the picture."""
         placed: Points = outline * self.radius + (self.x, self.y)
         return placed
 
     def box(self, left: float, top: float, right: float, bottom: float) -> Points:
-        """An upright rectangle in the spot's measure."""
+        """Returns an upright rectangle in the spot's measure."""
         return self.place(np.array([(left, top), (right, top), (right, bottom), (left, bottom)]))
 
 
@@ -72,52 +72,52 @@ class Sheet:
         return cls(canvas, canvas.copy())
 
     def fill(self, colour: Colour, *outlines: Points) -> None:
-        """What lies within an odd number of outlines."""
+        """Fills what lies within an odd number of outlines."""
         lit = tuple(level * share for level, share in zip(colour, self.light, strict=True))
         scaled = [np.rint((outline * len(self.canvas) - 0.5) * 16).astype(np.int32) for outline in outlines]
         cv2.fillPoly(self.canvas, scaled, lit, shift=4)
 
     def unlit(self) -> Sheet:
-        """The same sheet, for what shines by itself."""
+        """Returns the same sheet, for what shines by itself."""
         return replace(self, light=(1, 1, 1))
 
     def shade(self, top: float, bottom: float, first: Colour, last: Colour) -> None:
-        """All rows from `top` to `bottom`, from the first colour to the last."""
+        """Fills all rows from `top` to `bottom`, from the first colour to the last."""
         start, end = round(top * len(self.canvas)), round(bottom * len(self.canvas))
         rows = np.linspace(np.multiply(first, self.light), np.multiply(last, self.light), end - start)
-        self.canvas[start:end] = pixels(rows)[:, None]
+        self.canvas[start:end] = to_pixels(rows)[:, None]
 
     def settle(self) -> None:
-        """All that is drawn so far is ground."""
+        """Makes all that is drawn so far ground."""
         self.ground[:] = self.canvas
 
     def relief(self) -> Floats:
-        """One where things stand out from the ground, zero elsewhere: (side, side)."""
+        """Returns one where things stand out from the ground, zero elsewhere: (side, side)."""
         changed = self.canvas[::FINE, ::FINE] != self.ground[::FINE, ::FINE]
         relief: Floats = changed.any(2).astype(np.float32)
         return relief
 
     def picture(self) -> PixelArray:
-        """As drawn, of the final size: uint8 RGB, (side, side, 3)."""
+        """Returns what is drawn, of the final size: uint8 RGB, (side, side, 3)."""
         side = len(self.canvas) // FINE
         return cv2.resize(self.canvas, (side, side), interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
 def mixed(one: Colour, other: Colour, share: float) -> Colour:
-    """Between two colours: `share` of the other."""
+    """Mixes two colours: `share` is that of the other."""
     red, green, blue = ((1 - share) * a + share * b for a, b in zip(one, other, strict=True))
     return red, green, blue
 
 
 @lru_cache
 def contrast(one: Colour, other: Colour) -> float:
-    """How different two colours look: their distance in CIE 1976 L*a*b*."""
+    """Computes how different two colours look: their distance in CIE 1976 L*a*b*."""
     lab = cv2.cvtColor(np.array([[one, other]], np.float32) / 255, cv2.COLOR_RGB2LAB)
     return float(np.linalg.norm(lab[0, 0] - lab[0, 1]))
 
 
 def around(count: int, *radii: float, start: float = -90) -> Points:
-    """Points on a circle about zero, from the top clockwise, at these distances in turn."""
+    """Returns points on a circle about zero, from the top clockwise, at these distances in turn."""
     angles = np.radians(start + np.arange(count) * 360 / count)
     points: Points = np.resize(radii, count)[:, None] * np.stack([np.cos(angles), np.sin(angles)], 1)
     return points
@@ -153,7 +153,7 @@ def shape(name: str, sheet: Sheet, spot: Spot, colour: Colour) -> None:
 
 
 def house(sheet: Sheet, spot: Spot, colour: Colour) -> None:
-    """Walls of that colour under a red roof, or a dark one on walls that are like red."""
+    """Draws walls of that colour under a red roof, or a dark one on walls that are like red."""
     roof = SLATE if contrast(colour, ROOF) < 60 else ROOF
     sheet.fill(roof, spot.box(0.35, -0.85, 0.58, -0.2))
     sheet.fill(colour, spot.box(-0.8, -0.15, 0.8, 1))
@@ -173,7 +173,7 @@ def tree(sheet: Sheet, spot: Spot, colour: Colour) -> None:
 
 
 def boat(sheet: Sheet, spot: Spot, colour: Colour) -> None:
-    """A hull of that colour under white sails."""
+    """Draws a hull of that colour under white sails."""
     sheet.fill(BARK, spot.box(-0.05, -0.95, 0.05, 0.5))
     sheet.fill(SAILS, spot.place(np.array([(0.1, -0.9), (0.8, 0.28), (0.1, 0.28)])))
     sheet.fill(SAILS, spot.place(np.array([(-0.1, -0.7), (-0.1, 0.28), (-0.65, 0.28)])))
@@ -181,7 +181,7 @@ def boat(sheet: Sheet, spot: Spot, colour: Colour) -> None:
 
 
 def lighthouse(sheet: Sheet, spot: Spot, colour: Colour) -> None:
-    """A white tower with bands of that colour, its lamp lit when it is dark."""
+    """Draws a white tower with bands of that colour, its lamp lit when it is dark."""
     if sheet.light[1] < 0.9:
         for end in (-1.0, 1.0):
             beam = np.array([(0, -0.66), (end * 5, -1), (end * 5, -0.32)])
@@ -201,7 +201,7 @@ def sun(sheet: Sheet, spot: Spot, colour: Colour) -> None:
 
 
 def moon(sheet: Sheet, spot: Spot, colour: Colour) -> None:
-    """A crescent."""
+    """Draws a crescent."""
     bow = np.radians(np.linspace(-62, 62, 40))
     outer = around(360, 1, start=62)[:237]
     inner = np.stack([np.cos(bow[0]) * 2.1 - 1.1 * np.cos(bow), np.sin(bow)], 1)
@@ -215,7 +215,8 @@ def cloud(sheet: Sheet, spot: Spot, colour: Colour) -> None:
 
 
 def flower(sheet: Sheet, spot: Spot, colour: Colour) -> None:
-    """Six petals of that colour about a yellow middle, or a brown one in petals that are like yellow; on a stalk."""
+    """Draws six petals of that colour about a yellow middle, or a brown one in petals that are like yellow; on a
+    stalk."""
     sheet.fill(STALK, spot.box(-0.09, -0.4, 0.09, 1))
     for side in (-1, 1):
         leaf = np.array([(0, 0.75), (side * 0.25, 0.35), (side * 0.55, 0.3), (side * 0.35, 0.62)])
@@ -226,7 +227,7 @@ def flower(sheet: Sheet, spot: Spot, colour: Colour) -> None:
 
 
 def face(sheet: Sheet, spot: Spot, hair: Colour, skin: Colour, smile: float) -> None:
-    """From the front; its mouth bends up by `smile`, -1..1."""
+    """Draws a face from the front; its mouth bends up by `smile`, -1..1."""
     sheet.fill(hair, spot.part(0, -0.12, 0.9).place(ROUND))
     sheet.fill(hair, spot.box(-0.9, -0.12, 0.9, 0.5))
     sheet.fill(skin, spot.place(ROUND * (0.7, 0.85) + (0, 0.12)))
@@ -256,7 +257,7 @@ def land(sheet: Sheet, band: Band, random: Random) -> None:
 
 
 def crests(sheet: Sheet, band: Band, random: Random) -> None:
-    """The waves of a sea, longer the nearer they are."""
+    """Draws the waves of a sea, longer the nearer they are."""
     for row in np.linspace(band.top + 0.06, 0.95, 5):
         for x in (np.array([0.1, 0.45, 0.8]) + random.uniform(-0.12, 0.12, 3)).tolist():
             crest = Spot(x, float(row), 0.15 * float(row)).place(around(4, 0.09, 1))
@@ -264,7 +265,7 @@ def crests(sheet: Sheet, band: Band, random: Random) -> None:
 
 
 def peaks(sheet: Sheet, band: Band, random: Random) -> None:
-    """Three mountains with snow on their tops."""
+    """Draws three mountains with snow on their tops."""
     for x in (np.array([0.88, 0.12, 0.5]) + random.uniform(-0.06, 0.06, 3)).tolist():
         peak = Spot(x, band.top, band.waves * float(random.uniform(0.85, 1.15)))
         sheet.fill(band.colour, peak.place(np.array([(0, -1), (2.8, 3.2), (-2.8, 3.2)])))
@@ -290,7 +291,7 @@ def snow(sheet: Sheet, random: Random) -> None:
 
 
 def fog(sheet: Sheet, random: Random) -> None:
-    """Thickest in the middle of the height, where it is far."""
+    """Draws fog, thickest in the middle of the height, where it is far."""
     height = np.linspace(0, 1, len(sheet.canvas))[:, None, None]
     veil = np.float32(0.5 - 0.25 * np.abs(height - random.uniform(0.5, 0.6)))
-    sheet.canvas[:] = pixels(sheet.canvas * (1 - veil) + 222 * veil)
+    sheet.canvas[:] = to_pixels(sheet.canvas * (1 - veil) + 222 * veil)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..degradation import Random, pick
+from ..chance import Random, pick
 from . import brushes
 from .brushes import Band, Colour, Sheet, Spot, mixed
 from .things import COLOURS, LEFT, MIDDLE, PLACED, RIGHT, THINGS, a, near, one, phrase, shade
@@ -74,7 +74,7 @@ WHEN = {
 
 
 def landscape(sheet: Sheet, random: Random) -> str:
-    """None to two things somewhere, at a time of day, in a weather."""
+    """Draws none to two things somewhere, at a time of day, in a weather."""
     time = pick({"day": 0.64, "sunset": 0.18, "night": 0.18}, random)
     weather, where = pick(WEATHERS[time], random), one(tuple(PLACES), random)
     names = random.permutation(PLACES[where].things)[: pick({0: 0.15, 1: 0.6, 2: 0.25}, random)].tolist()
@@ -95,7 +95,7 @@ def landscape(sheet: Sheet, random: Random) -> str:
 
 
 def parse_location(names: Sequence[str], where: str, green: bool, random: Random) -> str:
-    """The words for a place, after those for the things there."""
+    """Returns the words for a place, after those for the things there."""
     place = PLACES[where]
     called = place.coloured if green and random.random() < 0.4 else where
     if not names:
@@ -106,7 +106,8 @@ def parse_location(names: Sequence[str], where: str, green: bool, random: Random
 
 
 def heavens(sheet: Sheet, time: str, weather: str, low: Spot, random: Random) -> str:
-    """The sky with sun, moon, stars or clouds, and what is said about them; `low` is just above the land."""
+    """Draws the sky with sun, moon, stars or clouds, and returns what is said about them; `low` is just above the
+    land."""
     cover = weather if weather in SKIES else ""
     high = near(Spot(low.x, 0.18, 0.13), random)
     (sheet if cover else sheet.unlit()).shade(0, 0.75, *SKIES[cover or time])
@@ -144,7 +145,7 @@ def terrain(sheet: Sheet, place: Place, snowy: bool, random: Random) -> None:
 
 
 def stand(sheet: Sheet, name: str, where: str, foot: Spot, random: Random) -> str:
-    """One of the things of a place, or some flowers, and what is said about them."""
+    """Draws one of the things of a place, or some flowers, and returns what is said about them."""
     if name == "flower" and foot.x == MIDDLE:
         return flowers(sheet, random)
     if where == "the sea" and name != "boat":
@@ -156,7 +157,7 @@ def stand(sheet: Sheet, name: str, where: str, foot: Spot, random: Random) -> st
 
 
 def flowers(sheet: Sheet, random: Random) -> str:
-    """A counted few or a meadow full, of one colour, or of any where none is said."""
+    """Draws a counted few or a meadow full, of one colour, or of any where none is said."""
     count = one((1, 2, 3, 8), random)
     colour = one((*THINGS["flower"].colours, ""), random)
     for number in range(count):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from upscaler.arrays import PixelArray
 
-from ..degradation import Random, pick
+from ..chance import Random, pick
 from . import brushes, styles
 from .brushes import Colour, Sheet, Spot
 from .landscapes import landscape
@@ -38,7 +38,7 @@ class Scene:
 
 
 def scene(side: int, random: Random) -> Scene:
-    """Another picture of that many pixels a side, with its caption."""
+    """Draws another picture of that many pixels a side, with its caption."""
     sheet = Sheet.blank(side)
     compose = pick({plain: 0.54, portrait: 0.06, landscape: 0.4}, random)
     style = pick({"illustration": 0.64} | dict.fromkeys(styles.STYLES, 0.09), random)
@@ -49,7 +49,8 @@ def scene(side: int, random: Random) -> Scene:
 
 
 def spread(names: Sequence[str], sheet: Sheet, random: Random) -> str:
-    """A ground all over the sheet, and its colour, which is not like any of these, or at least not one of them."""
+    """Draws a ground all over the sheet, and returns its colour, which is not like any of these, or at least not one of
+    them."""
     used = {*names, *(like for name in names for like in LIKE.get(name, ()))}
     free = [name for name in COLOURS if used.isdisjoint((name, *LIKE.get(name, ())))]
     name = one(free or [name for name in COLOURS if name not in names], random)
@@ -59,13 +60,13 @@ def spread(names: Sequence[str], sheet: Sheet, random: Random) -> str:
 
 
 def before(words: str, ground: str, random: Random) -> str:
-    """The words, and mostly those for the ground."""
+    """Returns the words, and mostly those for the ground."""
     tails = {f" on {a(ground)} ground": 0.78, f" against {ground}": 0.06, f" on {ground}": 0.08, "": 0.08}
     return words + pick(tails, random)
 
 
 def plain(sheet: Sheet, random: Random) -> str:
-    """One or two things before a ground of one colour."""
+    """Draws one or two things before a ground of one colour."""
     names = [one(tuple(THINGS), random) for _ in range(pick({1: 0.7, 2: 0.3}, random))]
     colours: list[str] = []
     for name in names:
@@ -103,7 +104,7 @@ def together(first: str, second: str, random: Random) -> tuple[str, list[Spot]]:
 
 
 def portrait(sheet: Sheet, random: Random) -> str:
-    """A face from the front before a ground of one colour."""
+    """Draws a face from the front before a ground of one colour."""
     said = random.random() < 0.65
     hair = one(("brown", "black", "yellow", "red", "grey", "orange") if said else ("brown", "black"), random)
     mood = one(tuple(SMILES), random)

@@ -10,39 +10,39 @@ import numpy as np
 
 from upscaler.arrays import PixelArray
 
-from ..degradation import Random, pixels
+from ..chance import Random, to_pixels
 from .brushes import LINE, PAPER, Floats, Sheet
 
 
 def grain(side: int, cells: int, random: Random) -> Floats:
-    """Soft noise with about so many lumps across, of deviation one: (side, side)."""
+    """Draws soft noise with about so many lumps across, of deviation one: (side, side)."""
     coarse = random.standard_normal((cells, cells), np.float32) * np.float32(1.3)
     return cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC).astype(np.float32)
 
 
 @lru_cache
 def grid(side: int) -> tuple[Floats, Floats]:
-    """The columns and the rows of all pixels: both (side, side)."""
+    """Returns the columns and the rows of all pixels: both (side, side)."""
     y, x = np.mgrid[:side, :side].astype(np.float32)
     return x, y
 
 
 def over_paper(picture: Floats, density: Floats) -> Floats:
-    """As a wash lets paper through: where the density is zero, wholly."""
+    """Lets paper through as a wash does: where the density is zero, wholly."""
     paper = np.array(PAPER, np.float32)
     washed: Floats = paper - (paper - picture) * density[:, :, None]
     return washed
 
 
 def warped(picture: Floats, by: float, random: Random) -> Floats:
-    """As by an unsteady hand: moved by some `by` of the side."""
+    """Moves lines as an unsteady hand does: by some `by` of the side."""
     side = len(picture)
     x, y = (axis + np.float32(by * side) * grain(side, 12, random) for axis in grid(side))
     return cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
 
 
 def watercolour(picture: Floats, relief: Floats, random: Random) -> Floats:
-    """Pale granulated washes that dry darker at their edges, on paper that shows at the rim."""
+    """Paints pale granulated washes that dry darker at their edges, on paper that shows at the rim."""
     side = len(picture)
     wet: Floats = cv2.GaussianBlur(warped(picture, 0.005, random), (0, 0), side * 0.003).astype(np.float32)
     edges = np.abs(wet - cv2.GaussianBlur(wet, (0, 0), side * 0.016)).max(2)
@@ -54,7 +54,8 @@ def watercolour(picture: Floats, relief: Floats, random: Random) -> Floats:
 
 
 def oil(picture: Floats, relief: Floats, random: Random) -> Floats:
-    """Short thick strokes of one colour each, each with a lit and a shaded side, on a canvas that shows through."""
+    """Paints short thick strokes of one colour each, each with a lit and a shaded side, on a canvas that shows
+    through."""
     side = len(picture)
     x, y = grid(side)
     angle = random.uniform(0.3, 1.2)
@@ -78,7 +79,8 @@ def oil(picture: Floats, relief: Floats, random: Random) -> Floats:
 
 
 def ink(picture: Floats, relief: Floats, random: Random) -> Floats:
-    """Dark outlines and, where it is dark, hatching, over a light wash of the colours that is not quite inside."""
+    """Draws dark outlines and, where it is dark, hatching, over a light wash of the colours that is not quite
+    inside."""
     side = len(picture)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (max(3, round(side * 0.018)),) * 2)
     steps = cv2.morphologyEx(picture, cv2.MORPH_GRADIENT, kernel).max(2)
@@ -92,7 +94,7 @@ def ink(picture: Floats, relief: Floats, random: Random) -> Floats:
 
 
 def photograph(picture: Floats, relief: Floats, random: Random) -> Floats:
-    """Round things in light from the upper left, with shadows; a soft lens, darker at the rim; grain."""
+    """Shows round things in light from the upper left, with shadows; a soft lens, darker at the rim; grain."""
     side = len(picture)
     hill = cv2.GaussianBlur(relief, (0, 0), side * 0.04) * relief
     slope = np.add(*np.gradient(cv2.GaussianBlur(hill, (0, 0), side * 0.02))) * side
@@ -116,5 +118,5 @@ STYLES: dict[str, Callable[[Floats, Floats, Random], Floats]] = {
 
 
 def styled(style: str, sheet: Sheet, random: Random) -> PixelArray:
-    """The finished drawing in a style of STYLES: uint8 RGB, (side, side, 3)."""
-    return pixels(STYLES[style](sheet.picture().astype(np.float32), sheet.relief(), random))
+    """Returns the finished drawing in a style of STYLES: uint8 RGB, (side, side, 3)."""
+    return to_pixels(STYLES[style](sheet.picture().astype(np.float32), sheet.relief(), random))

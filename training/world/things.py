@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from ..degradation import Choice, Random
+from ..chance import Choice, Random
 from . import brushes
 from .brushes import Colour, Sheet, Spot
 
@@ -77,14 +77,14 @@ def one(options: Sequence[Choice], random: Random) -> Choice:
 
 
 def shade(name: str, random: Random) -> Colour:
-    """One of the colours of that name."""
+    """Returns one of the colours of that name."""
     jitter = random.uniform(-6, 6) + random.uniform(-3, 3, 3)
     red, green, blue = np.clip(COLOURS[name] + jitter, 0, 255).tolist()
     return red, green, blue
 
 
 def near(spot: Spot, random: Random) -> Spot:
-    """Not quite there and not quite as large."""
+    """Moves a spot a little and makes it a little larger or smaller."""
     x, y = random.uniform(-0.025, 0.025, 2).tolist()
     return Spot(spot.x + x, spot.y + y, spot.radius * float(random.uniform(0.92, 1.08)))
 
@@ -94,6 +94,6 @@ def a(words: str) -> str:
 
 
 def phrase(name: str, colour: str, random: Random) -> str:
-    """The thing with its colour, which often goes without saying where it is the usual one."""
+    """Returns the thing with its colour, which often goes without saying where it is the usual one."""
     usual = name not in brushes.SHAPES and colour == THINGS[name].colours[0]
     return name if usual and random.random() < 0.6 else f"{colour} {name}"
