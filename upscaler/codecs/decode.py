@@ -15,6 +15,7 @@ from ..picture import Picture
 from ..tiling import Size
 from . import camera, pillow, vips
 from .connections import call
+from .extras import NO_RANGE
 from .formats import Format, by_name, by_suffix, sniff
 
 if TYPE_CHECKING:
@@ -115,8 +116,10 @@ def _read(
             picture = pillow.read(file, format, name, accept_damaged, check, workspace)
         except PictureError:
             raise error from None
+    has_gain_map = picture.metadata.gain_map is not None
     for words in call(format.find_extras, file):
-        warn("%s: %s", name, words)
+        if not (words == NO_RANGE and has_gain_map):
+            warn("%s: %s", name, words)
     return picture
 
 

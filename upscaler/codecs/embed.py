@@ -32,6 +32,9 @@ LARGEST_EXIF = 65000
 RESOLUTION = (0x011A, 0x011B)
 UNIT, INCH, NO_UNIT = 0x0128, struct.pack("<H", 2), struct.pack("<H", 1)
 
+JPEG_HEAD = 2**18
+"""Bytes of a JPEG file in which the list of its pictures is looked for, behind profile and metadata."""
+
 PNG_HEAD = 2**20
 """Bytes of a PNG file in which its resolution is looked for, behind its profile."""
 
@@ -107,7 +110,31 @@ def into_jpeg(metadata: Metadata, path: Path) -> None:
         segments += _segment(0xED, iptc.make_resources(metadata.iptc))
     if len(metadata.xmp or b"") > LARGEST_SEGMENT - 29:
         warn("the XMP block of %d bytes is too long for JPEG; it is left out.", len(metadata.xmp or b""))
-    _insert(path, 2, segments)
+    if metadata.gain_map is None:
+        _insert(path, 2, segments)
+        return
+    if metadata.xmp is not None and len(metadata.xmp) <= LARGEST_SEGMENT - 29:
+        segments += _segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + metadata.xmp)  # libvips leaves it out
+    _insert_before_gain_map(path, segments)
+
+
+def _insert_before_gain_map(path: Path, segments: bytes) -> None:
+    """Puts segments into a JPEG file with a gain map, in place of the EXIF block that libvips makes up there.
+
+    The size of the picture in the list of pictures behind it is corrected (CIPA DC-007, 5.2.3.3); places count from
+    that list, which moves together with them.
+    """
+    with path.open("rb") as file:
+        head = file.read(JPEG_HEAD)
+    made_up = 2 + int.from_bytes(head[4:6], "big") if head[2:4] == b"\xff\xe1" and head[6:10] == b"Exif" else 0
+    _insert(path, 2, segments, made_up)
+    at = head.find(b"MPF\0MM\0*")
+    if at >= 0:
+        at += 4 + int.from_bytes(head[at + 46 : at + 50], "big") + 4
+        size = int.from_bytes(head[at : at + 4], "big") + len(segments) - made_up
+        with path.open("r+b") as file:
+            file.seek(at + len(segments) - made_up)
+            file.write(size.to_bytes(4, "big"))
 
 
 def _segment(marker: int, data: bytes) -> bytes:
@@ -142,14 +169,15 @@ def into_tiff(metadata: Metadata, path: Path) -> None:
             tiff_exif.add(file, directory)
 
 
-def _insert(path: Path, at: int, data: bytes) -> None:
-    """Inserts bytes into a file, whole or not at all."""
+def _insert(path: Path, at: int, data: bytes, skipped: int = 0) -> None:
+    """Inserts bytes into a file, whole or not at all, in place of as many as are `skipped`."""
     if not data:
         return
 
     def copy(longer: Path) -> None:
         with path.open("rb") as old, longer.open("wb") as new:
             new.write(old.read(at) + data)
+            old.seek(at + skipped)
             shutil.copyfileobj(old, new, 2**20)
 
     atomic_write(path, copy)

@@ -22,6 +22,7 @@ from ..notices import warn
 from ..picture import Metadata, Picture, allocate, strips
 from ..tiling import Size
 from . import pillow, vips
+from .extras import NO_RANGE
 from .formats import FORMATS, Format, by_name, by_suffix, writable
 from .profiles import to_srgb
 
@@ -164,7 +165,9 @@ def format_for_stream(picture: Picture, options: EncodeOptions) -> Format:
 
 def _write(picture: Picture, path: Path, format: Format, options: EncodeOptions) -> None:
     picture = _convert_for(format, picture, path.parent)
-    metadata = Metadata() if options.strip else _metadata_for(format, picture)
+    metadata = _metadata_for(format, picture)
+    if options.strip:
+        metadata = Metadata(gain_map=metadata.gain_map)  # as the profile, it is part of how the picture looks
     picture = replace(picture, metadata=metadata)
     write = vips.write if format.writer == "vips" else pillow.write
     write(picture, path, format, format.options(picture, options, options.quality or format.quality or 0))
@@ -187,6 +190,9 @@ def _metadata_for(format: Format, picture: Picture) -> Metadata:
     """Returns the metadata that the format has a place for, corrected for the size of the picture."""
     metadata = picture.metadata.correct(picture.size)
     present = {field.name: getattr(metadata, field.name) for field in fields(Metadata)}
+    if metadata.gain_map is not None and ("gain_map" not in format.metadata or picture.pixels.shape[2] < 3):
+        warn("%s: %s", picture.name, NO_RANGE)
+        present["gain_map"] = None
     lost = [field for field, value in present.items() if value and field not in {*format.metadata, "size"}]
     if lost:
         log.info("%s: %s has no place for %s; left out.", picture.name, format.name, ", ".join(lost))

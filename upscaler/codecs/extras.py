@@ -10,12 +10,13 @@ from typing import BinaryIO
 
 from ..arrays import PixelArray
 
-GAIN_MAP = re.compile(rb"hdrgm:Version|HDRGainMap|hdrgainmap|urn:iso:std:iso:ts:21496:-1")
+GAIN_MAPS = (b"hdrgm:Version", b"HDRGainMap", b"hdrgainmap", b"urn:iso:std:iso:ts:21496:-1")
 """Names of gain maps: Adobe's and Android's, Apple's in JPEG and HEIC, and those of ISO 21496-1."""
 
 TONE_MAPPED = re.compile(rb"infe.{12}tmap", re.DOTALL)
 """The item of a HEIC or AVIF file that is made of a picture and its gain map."""
 
+FILMS = (b"MotionPhoto", b"MicroVideo", b"ftyp")
 FILM = re.compile(rb"(?:MotionPhoto|MicroVideo)(?:=[\"']|>)1|MotionPhoto_Data|\xff\xd9.{0,64}?\0\0\0.ftyp", re.DOTALL)
 """What cameras say of a film in a photograph, and the beginning of one behind it."""
 
@@ -29,14 +30,20 @@ def in_jpeg(file: BinaryIO) -> list[str]:
     """Finds a gain map and a film in a JPEG file."""
     file.seek(0)
     content = file.read()
-    return [words for kind, words in ((GAIN_MAP, NO_RANGE), (FILM, NO_FILM)) if kind.search(content)]
+    has_film = any(name in content for name in FILMS) and FILM.search(content)
+    return [*([NO_RANGE] if has_gain_map(content) else []), *([NO_FILM] if has_film else [])]
+
+
+def has_gain_map(content: bytes) -> bool:
+    """Returns whether a file names a gain map."""
+    return any(name in content for name in GAIN_MAPS)
 
 
 def in_heif(file: BinaryIO) -> list[str]:
     """Finds a gain map in a HEIC or AVIF file."""
     file.seek(0)
     head = file.read(HEAD)
-    return [NO_RANGE] if GAIN_MAP.search(head) or TONE_MAPPED.search(head) else []
+    return [NO_RANGE] if has_gain_map(head) or TONE_MAPPED.search(head) else []
 
 
 def without_stray_bytes(content: bytes) -> tuple[bytes, int]:

@@ -80,6 +80,8 @@ class Format:
     """Corrects the metadata that libvips has read, from the file itself."""
     repair: Callable[[bytes], tuple[bytes, int]] | None = None
     """Takes stray bytes out of a whole file that libvips complains of, and counts them."""
+    gain_map_function: str = ""
+    """The beginning of the names of libvips' functions for files with a gain map; empty: it cannot have one."""
     find_pages: Callable[[BinaryIO], list[int]] | None = None
     """Finds the numbers of the frames or pages that libvips does not count; the first is read."""
     find_orientation: Callable[[Metadata, bytes], int] = lambda metadata, _: orientation.find(metadata)
@@ -195,12 +197,13 @@ FORMATS: Final[tuple[Format, ...]] = (
         "vips",
         find_extras=extras.in_jpeg,
         repair=extras.without_stray_bytes,
+        gain_map_function="uhdr",
         find_quality=quantisation.find_jpeg_quality,
         options=lambda _, wanted, quality: {"Q": quality, "subsample_mode": "off" if quality >= 90 else "on"},
         embed=embed.into_jpeg,
         largest_side=65500,
         writes_profile=True,
-        metadata=CAMERA | {"iptc"},
+        metadata=CAMERA | {"iptc", "gain_map"},
         quality=95,
         can_be_lossless=False,
     ),

@@ -15,11 +15,12 @@ import pyvips
 from ..arrays import PixelArray
 from ..errors import OutputError, PictureError
 from ..notices import warn
-from ..picture import Metadata, Picture, allocate, strips
+from ..picture import GainMap, Metadata, Picture, allocate, strips
 from ..tiling import Size
 from . import embed, iptc, resolution
 from .connections import call, make_image, open_source, open_target
 from .deep import read_content
+from .extras import has_gain_map
 from .formats import Format
 from .orientation import turn_upright
 from .profiles import fit
@@ -32,6 +33,8 @@ USUAL_DPI = (72.0, 72.0)
 
 HEAD = 2**16
 """Bytes in which the boxes of an AVIF or HEIF file are looked for."""
+
+GAIN_MAP = "gainmap-data"
 
 ALPHA = (1, 2)
 """Kinds of extra samples in TIFF that are transparency, premultiplied or not."""
@@ -95,9 +98,13 @@ def write(picture: Picture, path: Path, format: Format, options: dict[str, Any])
         if blob:
             image.set_type(pyvips.GValue.blob_type, field, blob)
     keep = "icc|xmp|exif" if space else "icc|xmp"
+    function = format.vips_function
+    if picture.metadata.gain_map is not None:
+        _set_gain_map(image, picture.metadata.gain_map)
+        function, keep, options = format.gain_map_function, f"{keep}|gainmap", {"Q": options["Q"]}
     try:
         # The format is named, so that libvips never takes a file for one of another kind, such as an SVG drawing.
-        getattr(image, f"{format.vips_function}save_target")(open_target(path), keep=keep, **options)
+        getattr(image, f"{function}save_target")(open_target(path), keep=keep, **options)
     except pyvips.Error as error:
         raise OutputError(f"cannot be written as {format.name} ({_detail(error)}).") from error
     if format.embed is not None:
@@ -119,13 +126,40 @@ def _read(
     metadata = _metadata(image, format, file)
     stated = int(image.get("orientation")) if image.get_typeof("orientation") else None
     orientation = format.find_orientation(metadata, read_content(file, HEAD)) if stated is None else stated
+    gain_map = _read_gain_map(file, format, orientation)
     if format.find_extra_samples is not None:
         image = _without_extra_samples(image, call(format.find_extra_samples, file), name)
     image = _convert(image, name)
     profile = _profile(image, format, file, name)
     quality = None if format.find_quality is None else call(format.find_quality, file)
+    metadata = replace(metadata, gain_map=gain_map)
     picture = Picture(_fetch(image, workspace), profile, metadata, format.name, name, quality=quality)
     return turn_upright(picture, orientation)
+
+
+def _read_gain_map(file: Path | bytes, format: Format, orientation: int) -> GainMap | None:
+    """Returns the gain map of a file, upright; None if it has none, or one that libvips does not know."""
+    if not format.gain_map_function or not has_gain_map(read_content(file)):
+        return None
+    try:
+        image = getattr(pyvips.Image, f"{format.gain_map_function}load_source")(open_source(file))
+        names = [name for name in image.get_fields() if name.startswith("gainmap-")]
+        if GAIN_MAP not in names:
+            return None
+        pixels = np.atleast_3d(pyvips.Image.jpegload_buffer(bytes(image.get(GAIN_MAP))).numpy())
+    except pyvips.Error:
+        return None
+    settings = {name: image.get(name) for name in names if name != GAIN_MAP}
+    return GainMap(turn_upright(Picture(pixels), orientation).pixels, settings)
+
+
+def _set_gain_map(image: pyvips.Image, gain_map: GainMap) -> None:
+    """Gives an image its gain map, for libvips to write."""
+    kinds = {list: pyvips.GValue.array_double_type, float: pyvips.GValue.gdouble_type, int: pyvips.GValue.gint_type}
+    for name, value in gain_map.settings.items():
+        image.set_type(kinds[type(value)], name, value)
+    content = make_image(gain_map.pixels).jpegsave_buffer(Q=95, keep="none")
+    image.set_type(pyvips.GValue.blob_type, GAIN_MAP, content)
 
 
 def _without_extra_samples(image: pyvips.Image, kinds: list[int], name: str) -> pyvips.Image:

@@ -3,12 +3,13 @@
 from .alpha import bleed
 from .canvas import allocate, strips
 from .compression import jpeg_quality
-from .metadata import Metadata
+from .metadata import GainMap, Metadata
 from .noise import Wear, measure_wear
 from .picture import Picture
 from .resample import resize, support
 
 __all__ = [
+    "GainMap",
     "Metadata",
     "Picture",
     "Wear",

@@ -6,9 +6,24 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
+import numpy as np
+
+from ..arrays import PixelArray, to_float
 from ..tiling import Size
 from .exif import correct_exif
+from .resample import resize
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GainMap:
+    """How much brighter each place is where a display can show it, beside a picture of ordinary range."""
+
+    pixels: PixelArray
+    """uint8, (height, width, 1 or 3), upright; smaller than the picture, over which it is stretched."""
+    settings: Mapping[str, Any]
+    """What the values mean, as libvips names it ("gainmap-gamma" and others)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +40,7 @@ class Metadata:
     comments: Mapping[str, str] = field(default_factory=dict)
     """Keyed texts of a PNG."""
 
+    gain_map: GainMap | None = None
     size: Size | None = field(default=None, compare=False)
     """The size of the upright pixels for which the blocks are right; None if it is not known."""
 
@@ -36,7 +52,18 @@ class Metadata:
         """
         exif = None if self.exif is None else correct_exif(self.exif, size, self.dpi, self.size)
         xmp = None if self.xmp is None else _correct_xmp(self.xmp, size, self.size)
-        return replace(self, exif=exif, xmp=xmp, size=size)
+        gain_map = None if self.gain_map is None else _enlarge(self.gain_map, size, self.size)
+        return replace(self, exif=exif, xmp=xmp, gain_map=gain_map, size=size)
+
+
+def _enlarge(gain_map: GainMap, size: Size, old: Size | None) -> GainMap:
+    """Enlarges a gain map as much as its picture, by a plain filter."""
+    if old is None or old == size:
+        return gain_map
+    height, width, _ = gain_map.pixels.shape
+    new = Size(max(round(width * size.width / old.width), 1), max(round(height * size.height / old.height), 1))
+    pixels = resize(to_float(gain_map.pixels), new).clip(0, 1)
+    return replace(gain_map, pixels=np.rint(pixels * 255).astype(np.uint8))
 
 
 ACROSS = ("FullPanoWidthPixels", "CroppedAreaImageWidthPixels", "CroppedAreaLeftPixels")
