@@ -20,7 +20,7 @@ ORIENTATIONS = range(1, 9)
 DEPTHS = [(depth, channels) for depth in (8, 16) for channels in (1, 2, 3, 4)]
 
 
-WRITTEN = {format.suffixes[0][1:]: format for format in FORMATS if format.writer}
+WRITTEN = {format.suffixes[0][1:]: format for format in FORMATS if format.writer and format.is_ready()}
 
 
 PHOTO = ("jpg", "png", "webp", "tif", "avif")

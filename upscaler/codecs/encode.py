@@ -80,6 +80,8 @@ def check(path: Path, options: EncodeOptions, size: Size) -> None:
 
 def check_format(format: Format, options: EncodeOptions, size: Size, name: str) -> None:
     """Raises OutputError, beginning with `name`, if the format cannot hold a picture of `size` with these options."""
+    if not format.is_ready():
+        raise OutputError(f"{name}: {format.advice}")
     if max(size.width, size.height) > format.largest_side:
         raise OutputError(
             f"{name}: {size} is too large for {format.name}, which holds {format.largest_side} pixels a side. "

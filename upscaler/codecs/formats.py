@@ -9,6 +9,7 @@ PNG        yes      yes   yes    yes      yes   yes  yes   yes  yes
 WEBP       -        -     yes    yes      yes   yes  -     yes  -
 TIFF       yes      yes   yes    yes      yes   yes  yes   yes  -
 AVIF       12 bits  -     yes    yes      yes   yes  -     yes  -
+JXL        -        -     yes    yes      yes   yes  -     -    -
 BMP        -        yes   -      -        -     -    -     yes  -
 JPEG2000   -        yes   yes    -        -     -    -     -    -
 PPM        yes      yes   -      -        -     -    -     -    -
@@ -95,6 +96,12 @@ class Format:
     find_colours: Callable[[BinaryIO], Colours] | None = None
     """Finds the colours that a file names in place of a profile, or a profile that Pillow does not report."""
 
+    is_ready: Callable[[], bool] = lambda: True
+    """Whether the package is installed that Pillow needs for it."""
+    advice: str = ""
+    """What to install if it is not, as the end of an error message."""
+    turns_itself: bool = False
+    """Whether Pillow's decoder turns a picture upright, and the orientation in its EXIF says nothing."""
     has_frames: bool = True
     """Whether the frames that Pillow counts are pictures; if not, they are the layers or sizes of one."""
     largest_pixels: int | None = None
@@ -173,6 +180,15 @@ def _has_pillow_heif(_: bytes) -> bool:
     """Returns whether pillow-heif is installed, which has the HEVC decoder that libvips' wheel lacks, 8 bits deep."""
     try:
         importlib.import_module("pillow_heif").register_heif_opener()
+    except ImportError:
+        return False
+    return True
+
+
+def _has_pylibjxl() -> bool:
+    """Returns whether pylibjxl is installed, which reads and writes JPEG XL, 8 bits deep, and lets Pillow use it."""
+    try:
+        importlib.import_module("pylibjxl").register_pillow()
     except ImportError:
         return False
     return True
@@ -345,6 +361,21 @@ FORMATS: Final[tuple[Format, ...]] = (
         deep=deep.PORTABLE_MAP,
         write_deep=deep.write_portable_map,
         writes_16_bits=True,
+    ),
+    Format(
+        "JXL",
+        (".jxl",),
+        _starts(b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"),
+        writer="pillow",
+        is_ready=_has_pylibjxl,
+        advice="JPEG XL needs pylibjxl. Install 'upscaler[jxl]', or use another format.",
+        turns_itself=True,
+        options=lambda _, wanted, quality: {"lossless": True} if wanted.lossless else {"quality": quality},
+        writes_alpha=True,
+        writes_grey=False,
+        writes_profile=True,
+        metadata=frozenset({"exif", "xmp"}),
+        quality=90,
     ),
     Format(
         "PSD", (".psd",), _starts(b"8BPS"), has_frames=False, reason_against_alpha=extras.reason_against_alpha_of_psd

@@ -43,6 +43,8 @@ def read(
 
     Raises PictureError when Pillow cannot read it to the end.
     """
+    if not format.is_ready():
+        raise PictureError(f"{name}: {format.advice}")
     with _settings, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         limit, truncated = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
@@ -55,9 +57,11 @@ def read(
             with _open(file, format) as image:
                 check(Size(*image.size))
                 frames = int(getattr(image, "n_frames", 1))
+                if frames == 1 and getattr(image, "is_animated", False):
+                    warn("%s: there are several frames; the first is used.", name)
                 if frames > 1 and format.has_frames:
                     warn("%s: there are %d frames or pages; the first is used.", name, frames)
-                picture = _complete(_convert(image, name, workspace), file, format, name)
+                picture = _complete(_convert(image, name, workspace, format.turns_itself), file, format, name)
         except UpscalerError:
             raise
         except UnidentifiedImageError as error:
@@ -101,16 +105,23 @@ def convert(image: Image.Image, name: str, workspace: Path | None = None) -> Pic
 def write(picture: Picture, path: Path, format: Format, options: dict[str, Any]) -> None:
     """Writes one file at exactly `path`; `options` are those of Pillow's writer. Raises OutputError.
 
-    Of the metadata only the resolution is written.
+    Metadata and profile are written where the format's row has them.
     """
     pixels = picture.pixels
     if "dpi" in format.metadata:
         options = {**options, "dpi": picture.metadata.dpi or (0, 0)}  # else Pillow states one of its own
+    blocks: dict[str, Any] = {
+        name: getattr(picture.metadata, name) for name in ("exif", "xmp") if name in format.metadata
+    }
+    blocks["icc_profile"] = picture.profile if format.writes_profile else None
+    options = {**options, **{name: block for name, block in blocks.items() if block}}
     try:
         if picture.depth == 16 and format.write_deep is not None:
             format.write_deep(pixels, path)
         else:
             image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
+            if pixels.shape[2] <= 2 and not format.writes_grey:
+                image = image.convert("RGB" if pixels.shape[2] == 1 else "RGBA")
             target = io.BytesIO() if format.is_written_in_memory else path
             image.save(target, format.name, **options)
             if isinstance(target, io.BytesIO):
@@ -119,12 +130,12 @@ def write(picture: Picture, path: Path, format: Format, options: dict[str, Any])
         raise OutputError(f"cannot be written as {format.name} ({error}).") from error
 
 
-def _convert(image: Image.Image, name: str, workspace: Path | None) -> Picture:
+def _convert(image: Image.Image, name: str, workspace: Path | None, is_upright: bool = False) -> Picture:
     image.load()  # first: it turns a TIFF upright
     if _bits(image) > 8 and not image.mode.startswith(("I", "F")):
         warn("%s: it is read with 8 bits a sample.", name)
     profile = image.info.get("icc_profile")
-    orientation = image.getexif().get(ORIENTATION, 1)
+    orientation = 1 if is_upright else image.getexif().get(ORIENTATION, 1)
     metadata = _metadata(image)
     image, profile = _convert_mode(image, profile, name)
     pixels = _fetch(image, name, workspace)
@@ -206,8 +217,8 @@ def _convert_to_srgb(image: Image.Image, profile: bytes | None, name: str) -> Im
 
 
 def _bits(image: Image.Image) -> int:
-    """Returns the bits of a sample that a TIFF file states; 8 for others."""
-    stated: tuple[int, ...] = getattr(image, "tag_v2", {}).get(BITS, (8,))
+    """Returns the bits of a sample that a TIFF or JPEG XL file states; 8 for others."""
+    stated: tuple[int, ...] = getattr(image, "tag_v2", {}).get(BITS, (image.info.get("bits_per_sample", 8),))
     return max(stated)
 
 
