@@ -19,7 +19,7 @@ LAYERS = {
     "notices": 0,
     "arrays": 0,
     "files": 0,
-    "validation": 0,
+    "validation": 1,
     "progress": 0,
     "tiling": 1,
     "picture": 2,

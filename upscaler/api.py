@@ -37,7 +37,7 @@ class Upscaler:
 
     def __init__(
         self,
-        model: str = "photo",
+        model: str | os.PathLike[str] = "photo",
         *,
         device: str | None = None,
         precision: str = "auto",
@@ -119,6 +119,9 @@ class Upscaler:
         from .jobs.batch import run
         from .jobs.workers.messages import WorkerOptions
 
+        for argument, folder in (("source", source), ("output", output)):
+            if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
+                raise PlanError("this names no folder. Name one.", argument=argument, value=repr(folder))
         if not is_folder(parse_location(source)):
             raise PlanError(f"{source}: is not a folder. For one picture, call the Upscaler.")
         found = find_jobs([str(source)], f"{output}{os.sep}", writing, "")

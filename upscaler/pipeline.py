@@ -7,6 +7,7 @@ module is longer than others so that the whole path can be read in one place.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -21,12 +22,13 @@ from .arrays import FloatArray, PixelArray
 from .catalog import Model
 from .codecs import Source
 from .engines import Engine, EngineOptions, EnginePool, ImageEngine, ImagePlan
-from .errors import DeviceLost, EngineError, OutOfMemory
+from .errors import DeviceLost, EngineError, OutOfMemory, PlanError
 from .picture import Picture, Wear, allocate, bleed, measure_wear, strips
 from .progress import ProgressCallback
 from .surface import HOST, LrRmse, Surface, Upload, cut_bands, resize_bands, surface_for, write_bands
 from .target import Target, passes
 from .tiling import Batch, Budget, Plan, Region, Size, Tile
+from .validation import check_arguments, check_whole
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -68,6 +70,7 @@ class PipelineOptions(EngineOptions):
 
     def __post_init__(self) -> None:
         EngineOptions.__post_init__(self)
+        check_arguments(self, **dict.fromkeys(("tile", "batch", "overlap"), check_whole(-(10**9), 10**9)))
         engines.check_share("fidelity", self.fidelity)
 
 
@@ -109,10 +112,10 @@ class Pipeline:
     """Enlarges pictures with one model, which is loaded at its first use. May be used from several threads, and can be
     sent to another process, where it loads its own model."""
 
-    def __init__(self, model: Model | str, options: PipelineOptions | None = None) -> None:
+    def __init__(self, model: Model | str | os.PathLike[str], options: PipelineOptions | None = None) -> None:
         """Finds `model`: a model of the catalog, its name, a file or a URL. Raises ModelError for an unknown one,
         PlanError for options that do not suit it."""
-        self.model = catalog.find(model) if isinstance(model, str) else model
+        self.model = model if isinstance(model, Model) else catalog.find(model)
         self.options = options or PipelineOptions()
         self._engines = EnginePool(self.model, self.options)
 
@@ -166,13 +169,15 @@ class Pipeline:
 
     def estimate(self, source: Source, target: Target | None = None) -> Estimate:
         """Estimates what `self.run(source, target)` takes. Loads the model. Raises PlanError for an impossible size."""
+        if not isinstance(target, Target | None):
+            raise PlanError("this is not a Target.", argument="target", value=repr(target))
         picture = codecs.decode(source)
         target = target or Target()
         engine = self._engines.enlarger(picture.depth)
         info = engine.info
         own = self.model.scale or info.needs.scale
         result = target.size(picture.size, own)
-        keeps_size = target.is_scale and (target.scale or own) >= 1
+        keeps_size = target.is_scale and (target.scale or own) >= 1 and self.model.kind != "resample"
         sizes = passes(picture.size, result, info.needs.scale, at_least_one=keeps_size)
         starts = [picture.size, *sizes[:-1]] if sizes else []
         plans = [self._plan(engine, size) for size in starts]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, fields, replace
+from numbers import Integral, Real
 
 from .errors import PlanError
 from .tiling import Size
@@ -77,6 +78,16 @@ PAPERS = {
 SIDES = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)\s*[x×*]\s*(\d{1,6}(?:\.\d{1,6})?)\s*(mm|cm|in)", re.ASCII)
 
 
+KINDS = {
+    "scale": "a number",
+    "megapixels": "a number",
+    "fit": "a Size of whole numbers",
+    "at_least": "a Size of whole numbers",
+    "print": "a Paper",
+}
+"""What the fields of a Target are, if not whole numbers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """The size of the result, by at most one field; with none, the model's own scale decides.
@@ -105,9 +116,13 @@ class Target:
             raise PlanError(f"{names}: choose one of them. For a frame to fill, use `fit` or `at_least`.")
         for name in given:
             value = getattr(self, name)
-            if isinstance(value, Paper):
+            if name == "print" and isinstance(value, Paper):
                 continue
-            numbers = (value.width, value.height) if isinstance(value, Size) else (value,)
+            is_frame = name in ("fit", "at_least") and isinstance(value, Size)
+            numbers = (value.width, value.height) if is_frame else (value,)
+            kind = Real if name in ("scale", "megapixels") else Integral
+            if not all(isinstance(number, kind) and not isinstance(number, bool) for number in numbers):
+                raise PlanError(f"{value!r} is not {KINDS.get(name, 'a whole number')}.", argument=name)
             if not all(0 < number < MAX_NUMBER for number in numbers):
                 shown = f"{value:g}" if isinstance(value, float) else value
                 raise PlanError("the value must be more than 0 and less than 10^10.", argument=name, value=shown)

@@ -10,8 +10,11 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
+
+from .errors import PlanError
 
 Value = TypeVar("Value")
 
@@ -42,9 +45,9 @@ def check_whole(low: int, high: int) -> Check[int]:
     """Returns a check for a whole number from `low` to `high`."""
 
     def check(value: object) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        if not isinstance(value, Integral) or isinstance(value, bool) or not low <= int(value) <= high:
             raise ValueError(f"is not a whole number from {low} to {high}")
-        return value
+        return int(value)
 
     return check
 
@@ -53,7 +56,7 @@ def check_number(low: float, high: float) -> Check[float]:
     """Returns a check for a number from `low` to `high`."""
 
     def check(value: object) -> float:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
         if not is_number or not math.isfinite(value) or not low <= value <= high:  # type: ignore[arg-type, operator]
             raise ValueError(f"is not a number from {low:g} to {high:g}")
         return value  # type: ignore[return-value]
@@ -128,6 +131,18 @@ def check_object(make: Callable[..., Value], checks: Mapping[str, Check[Any]]) -
             raise ValueError(f"lacks a field: {error}") from error
 
     return check
+
+
+def check_arguments(settings: object, **checks: Check[Any]) -> None:
+    """Raises PlanError, which names the argument, for a field of an object of settings that fails its check. None
+    passes."""
+    for name, check in checks.items():
+        value = getattr(settings, name)
+        if value is not None:
+            try:
+                check(value)
+            except ValueError as error:
+                raise PlanError(f"the value {error}.", argument=name, value=_show(value)) from error
 
 
 def read_json(path: Path) -> Any:

@@ -176,6 +176,25 @@ def test_only_files_are_overwritten(run: Run, here: Path) -> None:
     assert (here / "pipe.png").is_fifo()
 
 
+def test_a_clash_of_names_refuses_those_two_and_not_the_folder(run: Run, here: Path) -> None:
+    (here / "in").mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        shutil.copy("a.jpg", f"in/{name}")
+    Image.new("RGB", (9, 9)).save("in/a.bmp")
+    done = run("in", *L, "-o", "out", "-s", "2", "-f", "png")
+    assert done.code == 1
+    assert done.err.count("in/a.bmp and in/a.jpg: both would become out/a.png. Rename one of them.") == 2
+    assert os.listdir("out") != []
+    assert [path.name for path in Path("out").glob("*.png")] == ["b.png"]
+
+
+def test_the_plain_filter_at_the_size_as_it_is_copies_the_pixels(run: Run, here: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)).save("noise.png")
+    assert run("noise.png", *L, "-o", "x.png", "-s", "1").code == 0
+    with Image.open("noise.png") as before, Image.open("x.png") as after:
+        assert np.array_equal(np.asarray(before), np.asarray(after))
+
+
 def test_option_may_come_first_and_command_be_named(run: Run, here: Path) -> None:
     assert run("-s", "2", *L, "a.jpg").code == 0
     assert run("upscale", *L, "-s", "3", "a.jpg").code == 0

@@ -298,3 +298,11 @@ except OutputError as error:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.startswith(f"out.{suffix}: cannot be written as ")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_lossless_says_what_the_format_cannot_hold(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    deep = Picture(np.full((4, 6, 3), 12345, np.uint16))
+    for name, rounded in (("a.webp", True), ("a.png", False)):
+        caplog.clear()
+        encode(deep, tmp_path / name, EncodeOptions(lossless=True))
+        assert ("holds 8 bits a sample; the 16 of the picture are rounded" in caplog.text) is rounded

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import os
 import re
 import sys
 from dataclasses import replace
@@ -33,13 +34,16 @@ REPOSITORY = re.compile(f"(?P<id>{ID.pattern})(?:@(?P<revision>{REVISION.pattern
 """A repository of the hub, with or without a revision."""
 
 
-def find(name: str) -> Model:
+def find(name: str | os.PathLike[str]) -> Model:
     """Finds the model of that name or alias, in that file, or at that URL (with #sha256=… if the hash is known).
 
     A diffusion model may also be in a folder, or in a repository of the hub: owner/name, or owner/name@revision.
     Upper case, hyphens, underscores and spaces make no difference in a name. Raises ModelError, which suggests the most
     similar name.
     """
+    if not isinstance(name, str | os.PathLike) or "\0" in os.fspath(name):
+        raise ModelError(f"{name!r}: this names no model. Pass a text, or the path of a file.")
+    name = os.fspath(name)
     if "://" in name:
         return _at_url(name)
     known = {normalize_name(word): model for model in reversed(models()) for word in (model.name, *model.aliases)}

@@ -48,6 +48,8 @@ def decode(
     if isinstance(source, Picture):
         return source
     if isinstance(source, PIL.Image.Image):
+        if 0 in source.size:
+            raise PictureError(f"{name or 'image'}: {source.width}x{source.height} is not the size of a picture.")
         return pillow.convert(source, name or "image", workspace)
     if isinstance(source, np.ndarray):
         return Picture.from_array(source, name or "array")
@@ -82,6 +84,8 @@ def _read(
         name = name or "picture"
         head, file = source[:HEAD], source
     else:
+        if "\0" in os.fsdecode(source):
+            raise PictureError(f"{os.fsdecode(source)!r}: no file has such a name.")
         file = Path(source)
         name = name or str(file)
         try:

@@ -15,12 +15,13 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 
 from ..arrays import to_float
-from ..errors import OutputError
+from ..errors import OutputError, PlanError
 from ..files import make_part, obstacle
 from ..files import place as place_file
 from ..notices import warn
 from ..picture import Metadata, Picture, allocate, strips
 from ..tiling import Size
+from ..validation import check_arguments, check_whole
 from . import pillow, vips
 from .extras import NO_RANGE
 from .formats import FORMATS, Format, by_name, by_suffix, writable
@@ -33,7 +34,7 @@ EXISTS = "exists already. Use `overwrite` to replace it."
 
 @dataclass(frozen=True, slots=True)
 class EncodeOptions:
-    """The options with which a picture is written, to a file or a stream."""
+    """The options with which a picture is written, to a file or a stream. Raises PlanError for what none can be."""
 
     format: Format | None = None
     """None: the format of the file's suffix."""
@@ -47,6 +48,11 @@ class EncodeOptions:
     """Whether EXIF, XMP, IPTC, resolution and texts are left out. The colour profile stays: colours depend on it."""
     overwrite: bool = False
     """Whether a file that exists already may be replaced."""
+
+    def __post_init__(self) -> None:
+        if self.format is not None and not isinstance(self.format, Format):
+            raise PlanError("this is not a Format. Leave it out: the suffix decides.", argument="format")
+        check_arguments(self, quality=check_whole(1, 100), compression=check_whole(0, 9))
 
     def format_for(self, path: Path) -> Format:
         """Returns the format in which a file of that name is written. Raises OutputError when there is none."""
@@ -68,6 +74,8 @@ DEFAULT_OPTIONS: Final = EncodeOptions()
 
 def check(path: Path, options: EncodeOptions, size: Size) -> None:
     """Raises OutputError if a picture of `size` could not be written to `path`; this is checked before computing it."""
+    if "\0" in str(path):
+        raise OutputError(f"{str(path)!r}: no file has such a name.")
     format = options.format_for(path)
     if path.is_dir():
         raise OutputError(f"{path}: this is a folder. Name a file.")
@@ -166,7 +174,7 @@ def format_for_stream(picture: Picture, options: EncodeOptions) -> Format:
 
 
 def _write(picture: Picture, path: Path, format: Format, options: EncodeOptions) -> None:
-    picture = _convert_for(format, picture, path.parent)
+    picture = _convert_for(format, picture, options, path.parent)
     metadata = _metadata_for(format, picture)
     if options.strip:
         metadata = Metadata(gain_map=metadata.gain_map)  # as the profile, it is part of how the picture looks
@@ -201,7 +209,7 @@ def _metadata_for(format: Format, picture: Picture) -> Metadata:
     return Metadata(**{field: value for field, value in present.items() if field not in lost})
 
 
-def _convert_for(format: Format, picture: Picture, workspace: Path) -> Picture:
+def _convert_for(format: Format, picture: Picture, options: EncodeOptions, workspace: Path) -> Picture:
     """Converts a picture to what the format can hold: colours to sRGB where it has no place for their profile,
     transparency to white, 16 bits to 8."""
     grey_profile = picture.profile is not None and picture.profile[16:20] == b"GRAY"
@@ -214,6 +222,8 @@ def _convert_for(format: Format, picture: Picture, workspace: Path) -> Picture:
         return picture
     if flatten and picture.pixels[:, :, -1].min() < np.iinfo(picture.pixels.dtype).max:
         warn("%s: %s has no transparency; the picture is laid on white.", picture.name, format.name)
+    if reduce and options.lossless:
+        warn("%s: %s holds 8 bits a sample; the 16 of the picture are rounded.", picture.name, format.name)
     height, width, channels = picture.pixels.shape
     dtype = np.uint8 if reduce else picture.pixels.dtype
     pixels = allocate((height, width, channels - flatten), dtype, workspace)

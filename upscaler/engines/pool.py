@@ -6,12 +6,14 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Final, Literal
 
 from .. import catalog
 from ..catalog import Model, fetch_model
 from ..diffusion.options import Diffusion
 from ..errors import ModelError, PlanError
+from ..validation import check_arguments, check_whole
 from .base import Engine, ImageEngine, is_image_engine
 from .composite import Blended
 from .resample import ResampleEngine
@@ -44,6 +46,7 @@ class EngineOptions:
     """Options of a diffusion model."""
 
     def __post_init__(self) -> None:
+        check_arguments(self, memory=check_whole(-1, 2**60))
         check_share("blend", self.blend)
         if self.denoise != "auto":
             check_share("denoise", self.denoise)
@@ -51,8 +54,9 @@ class EngineOptions:
 
 def check_share(argument: str, value: float | None) -> None:
     """Raises PlanError for a number that is not within 0..1. None is allowed."""
-    if value is not None and not 0 <= value <= 1:
-        raise PlanError("the value must be between 0 and 1.", argument=argument, value=f"{value:g}")
+    if value is not None and not (isinstance(value, Real) and 0 <= value <= 1):
+        shown = f"{value:g}" if isinstance(value, Real) else repr(value)
+        raise PlanError("the value must be between 0 and 1.", argument=argument, value=shown)
 
 
 class EnginePool:

@@ -79,12 +79,14 @@ def find_jobs(
     excluded is not entered. `name` is a template for `Naming`, in place of the source's name and `tag`, and `scale` is
     the value of its field of that name.
 
-    Raises PlanError when there is nothing to do, when the output, a pattern or the template cannot be used, when two
+    Raises PlanError when there is nothing to do, when the output, a pattern or the template cannot be used, when all
     sources would become one file, or when a result would take the place of a source.
     """
     inputs = list(inputs)
     if "" in inputs or output == "":
         raise PlanError("an empty name: no file or folder has it. Check the variable that it came from.")
+    if bad := next((text for text in (*inputs, output or "") if "\0" in text), None):
+        raise PlanError(f"{bad!r}: no file or folder has such a name.")
     naming = Naming(name if name is not None else f"{{stem}}{tag if output is None else ''}{{suffix}}", scale)
     filter = Filter(compile_patterns("include", include), compile_patterns("exclude", exclude))
     found, skipped = _search_all(inputs, output, filter)
@@ -109,8 +111,7 @@ def find_jobs(
         jobs = [_make_job(item, folder, options, naming) for item in found]
     if options.format is None and name is None:
         jobs = _tell_apart(jobs)
-    _refuse_losses(jobs, "" if name is None else ", or change `name`")
-    return Jobs(tuple(jobs), tuple(skipped), folder)
+    return Jobs(tuple(_refuse_losses(jobs, "" if name is None else ", or change `name`")), tuple(skipped), folder)
 
 
 def expand(text: str) -> list[Path]:
@@ -242,22 +243,31 @@ def _tell_apart(jobs: list[Job[Path]]) -> list[Job[Path]]:
     return result
 
 
-def _refuse_losses(jobs: list[Job[Path]], alternative: str) -> None:
-    """Raises PlanError when a result would replace another, or a source: its own, or one still to be read.
+def _refuse_losses(jobs: list[Job[Path]], alternative: str) -> list[Job[Path]]:
+    """Returns the jobs; those that would become one file have a problem. Raises PlanError when all of them have one,
+    and when a result would replace a source: its own, or one still to be read.
 
     `alternative` ends the advice with what else the user may change.
     """
     sources = {os.path.realpath(job.source): job.source for job in jobs}
-    outputs: dict[str, Path] = {}
-    for job in jobs:
-        place = os.path.realpath(job.output)
-        other = outputs.setdefault(place, job.source)
-        if other != job.source:
-            raise PlanError(
-                f"{other} and {job.source}: both would become {job.output}. Rename one of them{alternative}."
-            )
+    places = [os.path.realpath(job.output) for job in jobs]
+    makers: dict[str, list[Path]] = {}
+    for job, place in zip(jobs, places, strict=True):
+        makers.setdefault(place, []).append(job.source)
         if place in sources and (isinstance(job.output, Remote) or os.path.lexists(place)):
             which = "its own result" if sources[place] == job.source else f"the result of {job.source}"
             raise PlanError(
                 f"{sources[place]}: it would be overwritten by {which}. Choose another folder{alternative}."
             )
+    result = []
+    for job, place in zip(jobs, places, strict=True):
+        if len(makers[place]) > 1:
+            others = (source for source in makers[place] if source != job.source)
+            pair = " and ".join(sorted((str(job.source), str(next(others)))))
+            problem = f"{pair}: both would become {job.output}. Rename one of them{alternative}."
+            result.append(replace(job, problem=problem))
+        else:
+            result.append(job)
+    if all(job.problem is not None and len(makers[place]) > 1 for job, place in zip(result, places, strict=True)):
+        raise PlanError(str(result[0].problem))
+    return result

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arrays import PixelArray, to_float
-from ..errors import PictureError
+from ..errors import PictureError, first_line
 from ..tiling import Size
 from .metadata import Metadata
 
@@ -125,8 +125,11 @@ class Picture:
 
         Values are uint8 or floats 0..1. Raises PictureError as `from_array` does.
         """
-        tensor = tensor.detach().cpu()
-        array: Any = tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()
+        try:
+            tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
+            array: Any = tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()
+        except (NotImplementedError, RuntimeError, TypeError) as error:  # it has no values, or not one for each pixel
+            raise PictureError(f"{name}: the tensor cannot be read ({first_line(error)}). Pass a dense one.") from error
         array = array[0] if array.ndim == 4 and array.shape[0] == 1 else array
         if array.ndim != 3:
             raise PictureError(f"{name}: shape {tuple(tensor.shape)} is not a picture. Pass (channels, height, width).")
