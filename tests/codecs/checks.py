@@ -75,5 +75,6 @@ def read_profile(path: Path) -> bytes | None:
         image = by_vips(path)
         return bytes(image.get("icc-profile-data")) if image.get_typeof("icc-profile-data") else None
     with Image.open(path) as picture:
+        picture.load()
         profile: bytes | None = picture.info.get("icc_profile")
     return profile

@@ -69,6 +69,14 @@ def test_stray_bytes_in_the_head_of_a_jpeg_are_passed_over_and_said() -> None:
         decode(odd[: scan + 8] + bytes(100) + odd[scan + 108 :])
 
 
+def test_stray_bytes_before_the_end_of_a_progressive_jpeg_are_passed_over_and_said() -> None:
+    whole = saved(Image.fromarray(COLOUR), "JPEG", quality=95, progressive=True)
+    for stray in (bytes(12), b"junkjunkjunk"):
+        picture, texts = read(whole[:-2] + stray + whole[-2:], name="a.jpg")
+        same(picture.pixels, decode(whole).pixels)
+        assert texts == ["a.jpg: there are stray bytes before its end; they are passed over."]
+
+
 @pytest.mark.parametrize(
     ("kinds", "extra", "lost"),
     [

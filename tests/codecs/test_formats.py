@@ -1,4 +1,4 @@
-"""The table of formats: content before names, one row for each, and a docstring that agrees with it."""
+"""The table of formats: content before names, one row for each, and a page that agrees with it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from upscaler.codecs import FORMATS, Format, by_name, by_suffix, decode, formats, sniff, writable
 from upscaler.picture import Metadata, Picture
 
+from .. import formats_table
 from ..bad_files import READABLE, file_of
 
 
@@ -90,19 +91,9 @@ def test_result_is_written_in_the_source_s_format_or_png(format: Format) -> None
     assert writable(None).name == "PNG"
 
 
-def test_docstring_says_what_the_table_says() -> None:
+def test_documentation_says_what_the_table_says() -> None:
     """`test_encode` checks the table itself, on files."""
-    lines = (formats.__doc__ or "").splitlines()
-    start = next(number for number, line in enumerate(lines) if line.split()[:2] == ["16", "bit"])
-    rows = {line.split()[0]: line.split()[1:] for line in lines[start + 1 : lines.index("", start + 1)]}
-    for format in FORMATS:
-        if format.writer is None:
-            assert format.name not in rows
-            continue
-        said = [cell.replace("12", "yes") for cell in rows[format.name] if cell != "bits"]
-        kept = [format.metadata >= {field} for field in ("exif", "xmp", "iptc", "dpi", "comments")]
-        holds = [format.writes_16_bits, format.writes_grey, format.writes_alpha, format.writes_profile, *kept]
-        assert said == ["yes" if held else "-" for held in holds], format.name
+    assert formats_table.FILE.read_text(encoding="utf-8") == formats_table.table(), "run python -m tests.formats_table"
 
 
 def _starts_with(signature: bytes) -> Callable[[bytes], bool]:

@@ -1,23 +1,7 @@
 """The table of formats, which says how each is recognised, which library reads and writes it, and what it can hold.
 
 To add a format, add a row. Only what corrects libraries' reading of JPEG and TIFF is elsewhere: in `vips` and `pillow`.
-What a written file keeps of its picture:
-
-           16 bit   grey  alpha  profile  EXIF  XMP  IPTC  dpi  texts
-JPEG       -        yes   -      yes      yes   yes  yes   yes  -
-PNG        yes      yes   yes    yes      yes   yes  yes   yes  yes
-WEBP       -        -     yes    yes      yes   yes  -     yes  -
-TIFF       yes      yes   yes    yes      yes   yes  yes   yes  -
-AVIF       12 bits  -     yes    yes      yes   yes  -     yes  -
-JXL        -        -     yes    yes      yes   yes  -     -    -
-BMP        -        yes   -      -        -     -    -     yes  -
-JPEG2000   -        yes   yes    -        -     -    -     -    -
-PPM        yes      yes   -      -        -     -    -     -    -
-TGA        -        yes   yes    -        -     -    -     -    -
-
-Where there is no place for it, grey becomes RGB, 16 bits become 8, transparent pictures are laid on white, and colours
-become sRGB; a profile of grey pixels is kept where grey is. TIFF keeps the descriptive tags of an EXIF block, the
-camera's and the GPS's; the others keep it byte for byte.
+What a written file keeps of its picture is in `docs/formats.md`, which is generated from here.
 
 The module is longer than others because it is one table.
 """

@@ -44,7 +44,7 @@ HARMLESS = ("Invalid SOS parameters", "JFIF revision", "Adobe color transform", 
 
 NOT_BUILT = ("not configured", "not implemented", "not been built in")
 
-STRAY = "extraneous bytes before marker"
+STRAY, END = "extraneous bytes before marker", "0xd9"
 
 UNKNOWN_KIND = ("not supported", "bad labq format", "not a whole number of bytes", "required field 262 missing")
 """Parts of libvips' complaints about TIFF files that another reader may know."""
@@ -78,6 +78,10 @@ def read(
                 if strays:
                     warn("%s: there are %d stray bytes in its head; they are passed over.", name, strays)
                     return read(repaired, format, name, accept_damaged, check, workspace)
+            corrupt = [line.strip() for line in detail.splitlines() if "Corrupt JPEG data" in line]
+            if corrupt and all(line.endswith(f"{STRAY} {END}") for line in corrupt):
+                warn("%s: there are stray bytes before its end; they are passed over.", name)
+                return _read(file, format, name, "error", check, workspace)
             if not any(text in detail for text in HARMLESS) or any(text in detail for text in HARMFUL):
                 raise
             return _read(file, format, name, "error", check, workspace)
