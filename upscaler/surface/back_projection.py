@@ -39,8 +39,8 @@ SHARPENING = 8
 class LrRmse:
     """RMSE between the source and the result shrunk to its size by area averaging (LR consistency error)."""
 
-    squares: float = 0.0
-    """On a GPU a tensor of one number."""
+    squares: Pixels = 0.0
+    """The sum of squared differences; on a GPU a tensor of one number."""
     count: int = 0
 
     @property

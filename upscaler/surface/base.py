@@ -93,7 +93,7 @@ class Surface(Protocol):
         axes."""
         ...
 
-    def sum_squares(self, pixels: Pixels) -> float:
+    def sum_squares(self, pixels: Pixels) -> Pixels:
         """Returns the sum of squares; on a GPU as a tensor of one number, for which nobody waits yet."""
         ...
 

@@ -54,7 +54,7 @@ def _filter(pixels: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
     # Row i of the matrix holds the kernel from column i on.
     padded = torch.nn.functional.pad(kernel, (BLOCK - 1, BLOCK - 1))
     matrix = padded.unfold(0, window, 1).flip(0)
-    windows = extended.flatten(1).unfold(0, window, BLOCK).transpose(1, 2)
+    windows = extended.flatten(1).unfold(0, window, BLOCK).transpose(1, 2).contiguous()
     return (matrix @ windows).reshape(blocks * BLOCK, *pixels.shape[1:])[:length]
 
 
