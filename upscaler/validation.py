@@ -93,6 +93,8 @@ def check_list(each: Check[Value], most: int = 1000) -> Check[tuple[Value, ...]]
             try:
                 found.append(each(item))
             except ValueError as error:
+                if isinstance(item, Mapping):
+                    raise  # it names its field
                 raise ValueError(f"holds {_show(item)}, which {error}") from error
         return tuple(found)
 

@@ -163,7 +163,10 @@ def test_a_block_of_the_user_cannot_take_the_name_of_another(own: Path) -> None:
         ('[[model]]\nname = "mine"\n[model.repository]\nname = "x"', "cannot be read as a catalog"),
         ('[[model]]\nname = "mine"\n[model.sampling]\nsteps_ = 3', "cannot be read as a catalog"),
         ('[[model]]\nname = "mine"\nkind = "networks"', "its kind 'networks' is not one of network, resample"),
-        ('[[model]]\nname = "mine"\nscale = -3', "mine: its scale -3 is not a whole number from 1 to 32"),
+        (
+            '[[model]]\nname = "mine"\nscale = -3',
+            r"catalog \(mine: its scale -3 is not a whole number from 1 to 32\)\. Correct",
+        ),
         ('[[model]]\nname = "mine"\nscale = 0', "its scale 0 is not a whole number"),
         ('[[model]]\nname = "mine"\nscale = "four"', "mine: its scale 'four' is not a whole number from 1 to 32"),
         ('[[model]]\nname = "mine"\nscale = 4.0', "its scale 4.0 is not a whole number"),
