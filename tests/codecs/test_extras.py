@@ -56,6 +56,19 @@ def test_what_a_photograph_loses_is_said(content: bytes, words: str | None) -> N
     assert texts == ([] if words is None else [f"a.jpg: {words}"])
 
 
+@pytest.mark.parametrize(
+    ("xmp", "words"),
+    [
+        (b'<x GCamera:MotionPhoto="1"/>', [extras.NO_FILM]),
+        (b"<x urn:com:apple:photo:2020:aux:hdrgainmap/>", [extras.NO_RANGE]),
+        (b'<x GCamera:MotionPhoto="0"/>', []),
+    ],
+)
+def test_what_an_avif_loses_is_said(xmp: bytes, words: list[str]) -> None:
+    content = saved(Image.fromarray(COLOUR), "AVIF", quality=95, xmp=xmp)
+    assert read(content, name="a")[1] == [f"a: {each}" for each in words]
+
+
 def test_stray_bytes_in_the_head_of_a_jpeg_are_passed_over_and_said() -> None:
     whole = jpeg()
     assert extras.without_stray_bytes(whole) == (whole, 0)

@@ -17,6 +17,8 @@ TONE_MAPPED = re.compile(rb"infe.{12}tmap", re.DOTALL)
 """The item of a HEIC or AVIF file that is made of a picture and its gain map."""
 
 FILMS = (b"MotionPhoto", b"MicroVideo", b"ftyp")
+"""Names in files with a film; the last one stands at the beginning of every HEIC file, too."""
+
 FILM = re.compile(rb"(?:MotionPhoto|MicroVideo)(?:=[\"']|>)1|MotionPhoto_Data|\xff\xd9.{0,64}?\0\0\0.ftyp", re.DOTALL)
 """What cameras say of a film in a photograph, and the beginning of one behind it."""
 
@@ -28,7 +30,6 @@ SCAN, HEAD = 0xDA, 2**16
 
 def in_jpeg(file: BinaryIO) -> list[str]:
     """Finds a gain map and a film in a JPEG file."""
-    file.seek(0)
     content = file.read()
     has_film = any(name in content for name in FILMS) and FILM.search(content)
     return [*([NO_RANGE] if has_gain_map(content) else []), *([NO_FILM] if has_film else [])]
@@ -40,10 +41,12 @@ def has_gain_map(content: bytes) -> bool:
 
 
 def in_heif(file: BinaryIO) -> list[str]:
-    """Finds a gain map in a HEIC or AVIF file."""
-    file.seek(0)
-    head = file.read(HEAD)
-    return [NO_RANGE] if has_gain_map(head) or TONE_MAPPED.search(head) else []
+    """Finds a gain map and a film in a HEIC or AVIF file."""
+    content = file.read()
+    head = content[:HEAD]
+    has_map = has_gain_map(head) or TONE_MAPPED.search(head)
+    has_film = any(name in content for name in FILMS[:2]) and FILM.search(content)
+    return [*([NO_RANGE] if has_map else []), *([NO_FILM] if has_film else [])]
 
 
 def without_stray_bytes(content: bytes) -> tuple[bytes, int]:
