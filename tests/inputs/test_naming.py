@@ -33,6 +33,7 @@ def test_fields_are_those_of_source_and_result() -> None:
     assert named("{stem}_{scale}x{suffix}", scale=4.0) == "a.b_4x.JPG"
     assert named("{scale}{suffix}", scale=1.25) == "1.25.JPG"
     assert named("{{{stem}}}{suffix}") == "{a.b}.JPG"
+    assert named("{stem}{suffix}", "in/a\\b.JPG") == "a\\b.JPG"
 
 
 def test_parent_of_a_bare_name_is_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,8 @@ class Naming:
                 "{scale} is not known, for the size asked for is not a scale. "
                 "Leave it out, or ask for a size with `scale`."
             )
-        name = self._fill("picture", ".png", "png", "folder")
+        scale = "" if self.scale is None else f"{self.scale:g}"
+        name = self._parsed.check(stem="picture", suffix=".png", scale=scale, format="png", parent="folder")
         if by_suffix(Path(name).suffix) is None:
             raise self._parsed.error("it gives names without a picture's suffix. End it with {suffix}.")
 

@@ -53,8 +53,12 @@ class Template:
         return {field for _, field in self.parts() if field}
 
     def fill(self, **values: str | int) -> str:
-        """Returns the name with values for all fields. Raises PlanError when it cannot be that of a file."""
-        name = self.text.format(**values)
+        """Returns the name with values for all fields, which may hold whatever names of files hold here."""
+        return self.text.format(**values)
+
+    def check(self, **values: str | int) -> str:
+        """Returns the name with values for all fields. Raises PlanError when it is none on some system."""
+        name = self.fill(**values)
         if name in ("", ".", "..") or any(character in name for character in "/\\\0"):
             raise self.error(
                 f"{name!r} cannot be the name of a file. Choose a name without / and \\; `output` names the folder."

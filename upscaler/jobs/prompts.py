@@ -135,7 +135,7 @@ def slug(prompt: str) -> str:
 
 def _fill(template: Template, suffix: str, slug: str, seed: int, number: int) -> str:
     """Fills a template for names. Raises PlanError if that gives no name of a picture."""
-    name = template.fill(slug=slug, seed=seed, number=number, suffix=suffix)
+    name = template.check(slug=slug, seed=seed, number=number, suffix=suffix)
     if by_suffix(Path(name).suffix) != by_suffix(suffix):
         raise template.error(
             f"it gives {name!r}, which cannot be the name of a picture in this format. End it with {{suffix}}."
