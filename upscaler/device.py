@@ -125,6 +125,19 @@ def memory_for_tiles(device: torch.device, sharers: int | None = None) -> int:
     return int(free_memory(device, sharers) * (BORROWED_SHARE if borrows_memory(device) else SHARE))
 
 
+def budget_for_tiles(device: torch.device, most: float = math.inf) -> int:
+    """Returns how many bytes networks plan their tiles with: a share of all of the device's memory, at most `most`.
+
+    While that is more than four fifths of what is free, a quarter is left off. So tiles, on whose edges results depend
+    by half a level, are the same whatever other programs use, as long as it fits.
+    """
+    share, workers = BORROWED_SHARE if borrows_memory(device) else SHARE, _sharers(device)
+    budget, free = min(_whole_memory(device) * share / workers, most), 0.8 * free_memory(device)
+    while budget > max(free, 2**20):
+        budget *= 0.75
+    return int(budget)
+
+
 def borrows_memory(device: torch.device) -> bool:
     """Returns whether a GPU computes in the machine's memory, or its driver does not tell what is free of its own."""
     return device.type != "cpu" and _own_memory(device) is None
@@ -137,11 +150,9 @@ def free_memory(device: torch.device, sharers: int | None = None) -> int:
     What torch has reserved in this process and does not use counts as free. A device that has no memory of its own, or
     whose driver does not tell how much is free, as Intel's integrated ones, has that of the machine.
     """
-    if sharers is None:
-        workers = os.environ.get("UPSCALER_WORKERS", "").split(",")
-        sharers = max(workers.count(str(device)), 1) if device.type in ("cuda", "xpu") else len(workers)
     own = _own_memory(device)
-    return int((min(psutil.virtual_memory().available, _container_limit()) if own is None else own) / sharers)
+    all_free = min(psutil.virtual_memory().available, _container_limit()) if own is None else own
+    return int(all_free / (_sharers(device) if sharers is None else sharers))
 
 
 def release() -> None:
@@ -243,6 +254,23 @@ def _own_memory(device: torch.device) -> int | None:
         if device.type == "cuda":
             raise
         return None
+
+
+def _sharers(device: torch.device) -> int:
+    """Returns how many workers of a job share the memory of a device."""
+    workers = os.environ.get("UPSCALER_WORKERS", "").split(",")
+    return max(workers.count(str(device)), 1) if device.type in ("cuda", "xpu") else len(workers)
+
+
+def _whole_memory(device: torch.device) -> float:
+    """Returns how many bytes a device has, free or not; those of the machine if it has none of its own."""
+    if _own_memory(device) is not None:
+        return float(getattr(torch, device.type).mem_get_info(device)[1])
+    try:
+        limit = float((Path("/sys/fs/cgroup") / "memory.max").read_text())
+    except (OSError, ValueError):
+        limit = math.inf
+    return min(psutil.virtual_memory().total, limit)
 
 
 def _container_limit() -> float:

@@ -188,6 +188,10 @@ class Pipeline:
             plans.insert(0, tiling.plan(picture.size, cleaner.needs, budget))
         if sizes and self._engines.refines:
             plans.append(self._plan(self._engines.refiner(), result))
+        for plan in plans:
+            if isinstance(plan, Plan):
+                again = 100 * (plan.computed - 1)
+                log.debug("%d tiles of %s on %s: %.1f %% is computed twice.", plan.count, plan.tile, plan.size, again)
         memory = max((plan.memory for plan in plans), default=0)
         dpi = None if target.print is None else target.print.dpi
         return Estimate(picture.size, result, tuple(plans), info, memory, denoise, wear, dpi, picture.depth)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
 
-CPU_MEMORY = 8 * 2**30
+CPU_MEMORY = 10 * 2**30
 """Bytes that tiles take at most on a CPU by default: more makes nothing faster and disturbs other programs."""
 
 

@@ -20,8 +20,8 @@ import torch
 from ..arrays import Pixels
 from ..device import (
     PROCESS_SWITCHES,
+    budget_for_tiles,
     dtype_name,
-    memory_for_tiles,
     no_tf32,
     own_error,
     pick_device,
@@ -32,9 +32,10 @@ from ..device import (
 from ..errors import DeviceLost, ModelError, OutOfMemory, PlanError, UpscalerError, first_line
 from ..surface import surface_for, surface_of
 from ..tiling import RAMP, TileRequirements
-from .base import Engine, EngineInfo
+from .base import CPU_MEMORY, Engine, EngineInfo
 from .probe import TilingProfile, load_or_measure, measure_tiling, sample
-from .trial import Trial, try_out
+from .trial import Trial, measure_divided, try_out
+from .trunk import divide
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
@@ -154,7 +155,7 @@ class NetworkEngine:
         Raises ModelError when there is no network that can be used here, PlanError for device and precision.
         """
         place = pick_device(device)
-        network = weights.load().eval()
+        network, is_divided = _load(weights, place)
         if (pair := (network.input_channels, network.output_channels)) not in ((1, 1), (3, 3)):
             raise ModelError(
                 f"{name}: the network takes {pair[0]} channels and gives {pair[1]}; 1 to 1 and 3 to 3 are supported. "
@@ -163,6 +164,8 @@ class NetworkEngine:
         channels: Literal[1, 3] = 1 if network.input_channels == 1 else 3
         minimum = network.size_requirements.minimum
         on_cpu, trial = _try_layouts(network, name, torch.from_numpy(sample(channels, minimum)), plain)
+        if is_divided:
+            trial = measure_divided(trial, network.model, channels, network.scale)
         half, bfloat16 = (
             not trial.uses_grid_sample and allowed for allowed in (network.supports_half, network.supports_bfloat16)
         )
@@ -183,7 +186,7 @@ class NetworkEngine:
             device=str(place),
             precision=dtype_name(computation.dtype),
             keeps_tone=network.purpose == "SR" if keeps_tone is None else keeps_tone,
-            free_memory=memory_for_tiles(place),
+            free_memory=budget_for_tiles(place, CPU_MEMORY if place.type == "cpu" else math.inf),
         )
         if profile is None and _differ_as_wholes(network, found):  # a fallback need not say it again
             is_discouraged = network.tiling.name == "DISCOURAGED"
@@ -237,10 +240,20 @@ class NetworkEngine:
         return result.float().contiguous().cpu().numpy() if is_array else result.contiguous()
 
 
+def _load(weights: Weights, device: torch.device) -> tuple[ImageModelDescriptor[torch.nn.Module], bool]:
+    """Loads a network on the CPU to be computed on `device`, and returns whether it is divided into trunk and tail."""
+    network = weights.load().eval()
+    return network, divide(network.model, device) is not None
+
+
 def _requirements(computation: Computation, profile: TilingProfile, trial: Trial) -> TileRequirements:
     """Returns what a network requires of its tiles on its device."""
     network = computation.network
-    memory = trial.bytes_per_pixel * (1.0 if computation.autocast else computation.dtype.itemsize / 4)
+    share = 1.0 if computation.autocast else computation.dtype.itemsize / 4
+    is_divided = trial.fixed_bytes > 0
+    # The plan counts results by themselves. What was tried on a small tile is rounded up.
+    result = network.output_channels * network.scale**2 * 4
+    memory = (trial.bytes_per_pixel - result if is_divided else trial.bytes_per_pixel * 1.2) * share
     is_on_cpu = computation.device.type == "cpu"
     as_wholes = _differ_as_wholes(network, profile)
     return TileRequirements(
@@ -249,10 +262,11 @@ def _requirements(computation: Computation, profile: TilingProfile, trial: Trial
         multiple=int(np.lcm(profile.multiple, _multiple(network))),
         minimum=max(network.size_requirements.minimum, 1),
         ramp=WIDE_RAMP if as_wholes else RAMP,
-        bytes_per_pixel=memory * 1.2,
+        bytes_per_pixel=memory,
+        fixed_bytes=trial.fixed_bytes * share,
         result_bytes=4 if is_on_cpu or computation.autocast else computation.dtype.itemsize,
         strip_values=surface_for(str(computation.device)).strip_values,
-        fast_pixels=CPU_CACHE / memory if is_on_cpu and not as_wholes else 2.0**62,
+        fast_pixels=1.2 * CPU_CACHE / memory if is_on_cpu and not as_wholes and not is_divided else 2.0**62,
         batch_pixels=0 if is_on_cpu or not profile.is_batchable else GPU_BATCH,
         most_pixels=_most_pixels(computation, trial),
         can_be_tiled=network.tiling.name != "INTERNAL",
@@ -336,7 +350,7 @@ def _move_to_device(
             raise OutOfMemory(
                 f"{name}: the network does not fit into the memory of {device}. Choose a smaller model."
             ) from problem
-        network = weights.load().eval()  # again, since the weights above were rounded
+        network, _ = _load(weights, device)  # again, since the weights above were rounded
         network.model.to(memory_format=computation.layout)
     if torch.float32 in dtypes:
         raise ModelError(f"{name}: the network cannot be computed on {device}. Use another `device`, such as cpu.")

@@ -125,6 +125,8 @@ class EnginePool:
         """
         if self._model.facts.takes_diffusion and not self.refines:
             return self._kept("image", lambda: self._image_engine(self._model))
+        if self.refines:
+            self.refiner()  # first, since it stays on the device, and tiles are planned with the memory that is left
         precision = self._precision(depth)
         return self._kept(precision, lambda: self._tile_engine(precision))
 

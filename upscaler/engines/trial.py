@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
+
+from .trunk import Tail
 
 Function: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 """Maps tiles (tiles, channels, height, width), float32, 0..1, to their enlargements."""
@@ -30,6 +33,8 @@ class Trial:
     """Whether pixels are looked up by coordinates, for which half precision has too few digits: it would move them."""
     is_stochastic: bool
     """Whether the network draws random numbers."""
+    fixed_bytes: float = 0.0
+    """Bytes alive beside those of `bytes_per_pixel`, whatever the size of the tile, in float32."""
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -77,4 +82,38 @@ def try_out(function: Function, tile: torch.Tensor) -> Trial:
         elements_per_pixel=watch.largest / pixels,
         uses_grid_sample=any("grid_sampler" in name for name in watch.operations),
         is_stochastic=any("rand" in name or "normal_" in name for name in watch.operations),
+    )
+
+
+def measure_divided(trial: Trial, model: torch.nn.Module, channels: int, scale: int) -> Trial:
+    """Returns a trial with what tiles of usual sizes need of a network that `trunk.divide` has divided.
+
+    Its tensors have no content there, so that nothing is computed.
+    """
+    model = copy.deepcopy(model).to("meta")
+    tail = next(module for module in model.modules() if isinstance(module, Tail))
+    features: list[torch.Tensor] = []
+
+    def leave_out(tensor: torch.Tensor) -> torch.Tensor:
+        features.append(tensor)
+        tiles, _, height, width = tensor.shape
+        return tensor.new_empty((tiles, channels, height * tail.scale, width * tail.scale))
+
+    tail.forward = leave_out  # type: ignore[method-assign, assignment]
+    side = 2 * tail.side * tail.scale // scale
+    trunks = []
+    for height in (side // 2, side):
+        tile = torch.empty((1, channels, height, side), device="meta", memory_format=torch.channels_last)
+        with _Watch() as watch, torch.inference_mode():
+            model(tile)
+        trunks.append(watch)
+    widened = tail.side + 2 * tail.reach
+    with _Watch() as part, torch.inference_mode():
+        tail.layers(features[-1][:, :, :widened, :widened])
+    at_the_end = 4 * (features[-1].numel() / side**2 + channels * scale**2)
+    return replace(
+        trial,
+        bytes_per_pixel=max((trunks[1].peak - trunks[0].peak) / (side**2 / 2), at_the_end),
+        fixed_bytes=part.peak,
+        elements_per_pixel=max(trunks[1].largest / side**2, channels * scale**2),
     )

@@ -19,7 +19,7 @@ RAMP = 4
 BORDER = 8
 """Source pixels by which the picture is extended by reflection, so that networks do not see the zeros they pad with."""
 
-LARGEST_TILE = 2048
+LARGEST_TILE = 4096
 """Source pixels a side; beyond it the share of overlap no longer matters."""
 
 TILE_OVERHEAD = 400
@@ -43,6 +43,8 @@ class TileRequirements:
     ramp: int = RAMP
     bytes_per_pixel: float = 0.0
     """Working memory for each source pixel of a tile."""
+    fixed_bytes: float = 0.0
+    """Working memory beside that, whatever the size of a tile."""
     result_bytes: int = 4
     """Bytes of a value of the result."""
     strip_values: int = 0
@@ -128,6 +130,11 @@ class Plan:
     def count(self) -> int:
         return len(self.x.starts) * len(self.y.starts)
 
+    @property
+    def computed(self) -> float:
+        """The pixels of all tiles for each pixel of the picture: 1.1 if a tenth is computed twice."""
+        return self.count * self.tile.pixels / self.size.pixels
+
     def regions(self) -> Iterator[Region]:
         """Yields regions row by row, each row from left to right: the order in which `blend` takes the tiles."""
         for y in self.y.starts:
@@ -151,7 +158,7 @@ def plan(size: Size, needs: TileRequirements, budget: Budget, border: int = BORD
     def memory(x: Axis, y: Axis, batch: int) -> int:
         pixels = x.tile * y.tile
         results = (batch + len(x.starts)) * pixels * result
-        return round(max(pixels * batch * needs.bytes_per_pixel, finishing) + results)
+        return round(max(pixels * batch * needs.bytes_per_pixel + needs.fixed_bytes, finishing) + results)
 
     def cost(x: Axis, y: Axis) -> tuple[bool, float]:
         pixels = x.tile * y.tile
