@@ -159,7 +159,7 @@ def test_the_source_goes_up_once_and_the_result_comes_down_once(
     network: str, depth: int, alpha: bool, target: Target, model: str, tile: int | None
 ) -> None:
     """For 2 megapixels: as whole numbers. Beside them go 2 KB for each tile, the numbers of its check and the positions
-    of its mirrored pixels, and 100 KB of positions if the size is changed."""
+    of its mirrored pixels, and positions of 150 KB if the size is changed."""
     small = photo(100, depth, alpha)
     pixels = cv2.resize(small.pixels, (1632, 1224), interpolation=cv2.INTER_CUBIC)
     picture = Picture.from_array(pixels)
@@ -172,7 +172,7 @@ def test_the_source_goes_up_once_and_the_result_comes_down_once(
     between = pixels.size * 2 if denoise else 0  # 16 bits between two passes
     assert found["up"] == pixels.nbytes + between
     assert found["down"] == result.nbytes + between
-    assert found["other"] < 0.02 * pixels.nbytes
+    assert found["other"] < (0.02 if target == Target() else 0.03) * pixels.nbytes
 
 
 @pytest.mark.parametrize("precision", ["fp16", "fp32"])
