@@ -315,7 +315,9 @@ def test_pictures_to_be_cleaned_are_cleaned_and_enlarged_in_batches(
 def test_a_picture_that_cannot_be_computed_does_not_take_the_others_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pipeline = Pipeline(str(tiny_compact(tmp_path)), PipelineOptions(device="cpu", precision="fp32", batch=4))
+    pipeline = Pipeline(
+        str(tiny_compact(tmp_path)), PipelineOptions(device="cpu", backend="torch", precision="fp32", batch=4)
+    )
     pictures = [Picture.from_array(np.full((9, 9, 3), level, np.uint8)) for level in (10, 200)]
     estimates = [pipeline.estimate(picture) for picture in pictures]
     right = pipeline.run(pictures[0]).pixels
@@ -350,7 +352,7 @@ def test_settings_hold_every_option_but_those_that_results_do_not_depend_on(tmp_
     """Else a job that is begun again would keep what was made with another value. Diffusion models have windows."""
     without_effect, windows = {"device", "batch", "workspace"}, {"memory": 2 * 10**9, "tile": 256, "overlap": 0}
     options = {field.name for field in dataclasses.fields(PipelineOptions)}
-    chosen = PipelineOptions(**windows)
+    chosen = PipelineOptions(**windows, backend="ncnn")
     settings = Pipeline("lanczos", chosen).settings
     assert settings.keys() == options - without_effect - windows.keys() | {"model", "weights"}
     build_x4().save_pretrained(tmp_path / "x4")

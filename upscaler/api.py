@@ -41,6 +41,7 @@ class Upscaler:
         *,
         device: str | None = None,
         precision: str = "auto",
+        backend: str = "auto",
         tile: int | None = None,
         batch: int | None = None,
         overlap: int | None = None,
@@ -59,6 +60,7 @@ class Upscaler:
         options = PipelineOptions(
             device=device,
             precision=precision,
+            backend=backend,
             tile=tile,
             batch=batch,
             overlap=overlap,

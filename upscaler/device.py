@@ -9,13 +9,13 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Final
 
-import psutil
 import torch
 
 from .errors import DeviceLost, OutOfMemory, PlanError, first_line
+from .machine import SHARE, available_memory, fit_budget, has_bfloat16, whole_memory
+from .vulkan import is_vulkan
 
 PRECISIONS: Final[dict[str, torch.dtype]] = {
     "fp32": torch.float32,
@@ -23,11 +23,8 @@ PRECISIONS: Final[dict[str, torch.dtype]] = {
     "bf16": torch.bfloat16,
 }
 
-SHARE = 0.6
-"""Share of the free memory that tiles may use: allocators round up, and other programs want some too."""
-
 BORROWED_SHARE = 0.4
-"""The same for a GPU in the machine's own memory."""
+"""The same as SHARE for a GPU in the machine's own memory."""
 
 OUT_OF_MEMORY: Final = (
     "out of memory",  # CUDA, HIP, XPU, MPS
@@ -68,6 +65,9 @@ def pick_device(name: str | None = None) -> torch.device:
     available = [kind for kind in ("cuda", "xpu", "mps") if _has(kind)]
     if name is None or name == "auto":
         name = available[0] if available else "cpu"
+    if is_vulkan(name):
+        message = "only ncnn computes there, which computes networks and no diffusion models. Choose another."
+        raise PlanError(message, argument="device", value=name)
     here = ", ".join(map(str, devices()))
     try:
         device = torch.device("cuda" + name[4:] if name.startswith("rocm") else name)
@@ -113,11 +113,7 @@ def cpu_has_bfloat16() -> bool:
     asked = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
     if any(ask is not None and ask() for ask in asked):
         return True
-    try:
-        flags = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or " bf16" in flags
+    return has_bfloat16()
 
 
 def memory_for_tiles(device: torch.device, sharers: int | None = None) -> int:
@@ -126,16 +122,10 @@ def memory_for_tiles(device: torch.device, sharers: int | None = None) -> int:
 
 
 def budget_for_tiles(device: torch.device, most: float = math.inf) -> int:
-    """Returns how many bytes networks plan their tiles with: a share of all of the device's memory, at most `most`.
-
-    While that is more than four fifths of what is free, a quarter is left off. So tiles, on whose edges results depend
-    by half a level, are the same whatever other programs use, as long as it fits.
-    """
-    share, workers = BORROWED_SHARE if borrows_memory(device) else SHARE, _sharers(device)
-    budget, free = min(_whole_memory(device) * share / workers, most), 0.8 * free_memory(device)
-    while budget > max(free, 2**20):
-        budget *= 0.75
-    return int(budget)
+    """Returns how many bytes networks plan their tiles with: a share of all of the device's memory, at most `most`; see
+    `machine.fit_budget`."""
+    share = BORROWED_SHARE if borrows_memory(device) else SHARE
+    return fit_budget(min(_whole_memory(device) * share / _sharers(device), most), free_memory(device))
 
 
 def borrows_memory(device: torch.device) -> bool:
@@ -151,7 +141,7 @@ def free_memory(device: torch.device, sharers: int | None = None) -> int:
     whose driver does not tell how much is free, as Intel's integrated ones, has that of the machine.
     """
     own = _own_memory(device)
-    all_free = min(psutil.virtual_memory().available, _container_limit()) if own is None else own
+    all_free = available_memory() if own is None else own
     return int(all_free / (_sharers(device) if sharers is None else sharers))
 
 
@@ -266,20 +256,4 @@ def _whole_memory(device: torch.device) -> float:
     """Returns how many bytes a device has, free or not; those of the machine if it has none of its own."""
     if _own_memory(device) is not None:
         return float(getattr(torch, device.type).mem_get_info(device)[1])
-    try:
-        limit = float((Path("/sys/fs/cgroup") / "memory.max").read_text())
-    except (OSError, ValueError):
-        limit = math.inf
-    return min(psutil.virtual_memory().total, limit)
-
-
-def _container_limit() -> float:
-    """Returns how many bytes a container leaves to its processes (cgroup v2); infinity outside of a container."""
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit = int((group / "memory.max").read_text())
-        used = int((group / "memory.current").read_text())
-        cached = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())["inactive_file"]
-    except (OSError, ValueError, KeyError):
-        return math.inf
-    return max(limit - used + int(cached), 0)
+    return whole_memory()

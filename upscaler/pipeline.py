@@ -173,7 +173,7 @@ class Pipeline:
             raise PlanError("this is not a Target.", argument="target", value=repr(target))
         picture = codecs.decode(source)
         target = target or Target()
-        engine = self._engines.enlarger(picture.depth)
+        engine = self._engines.enlarger(picture.depth, picture.size.pixels)
         info = engine.info
         own = self.model.scale or info.needs.scale
         result = target.size(picture.size, own)
@@ -183,7 +183,7 @@ class Pipeline:
         plans = [self._plan(engine, size) for size in starts]
         denoise, wear = self._choose_denoise(picture) if sizes else (0.0, None)
         if denoise:
-            cleaner = self._engines.cleaner(picture.depth).info
+            cleaner = self._engines.cleaner(picture.depth, picture.size.pixels).info
             budget = Budget(self.options.memory or cleaner.tile_memory)
             plans.insert(0, tiling.plan(picture.size, cleaner.needs, budget))
         if sizes and self._engines.refines:
@@ -244,6 +244,7 @@ class Pipeline:
         """Everything that results depend on, as JSON can hold it; weights by their hashes. Fetches missing weights."""
         options = self.options
         is_diffusion = self.model.facts.takes_diffusion
+        chosen = {} if options.backend == "auto" else {"backend": options.backend}
         windows = {"tile": options.tile, "overlap": options.overlap, "memory": options.memory}
         return {
             "model": self.model.name,
@@ -252,6 +253,7 @@ class Pipeline:
             "blend": options.blend,
             "fidelity": options.fidelity,
             "denoise": options.denoise,
+            **chosen,
             "diffusion": asdict(options.diffusion) if options.diffusion else None,
             **{name: value for name, value in windows.items() if is_diffusion and value is not None},
         }
@@ -278,17 +280,18 @@ class Pipeline:
 
     def _passes(self, picture: Picture, estimate: Estimate) -> list[_Pass]:
         """Returns the passes of an estimate with their engines. Results between passes have 16 bits."""
-        last = len(estimate.plans) - 1
+        last, pixels = len(estimate.plans) - 1, estimate.source.pixels
         results = [*(plan.size for plan in estimate.plans[1:]), estimate.result]
         found = []
         for index, (plan, result) in enumerate(zip(estimate.plans, results, strict=True)):
             depth = picture.depth if index == last else 16
             if estimate.denoise and index == 0:
                 share = estimate.wear.shares if estimate.wear else np.full((1, 1), estimate.denoise, np.float32)
-                found.append(_Pass(self._engines.cleaner(picture.depth), plan, result, 16, share=share))
+                cleaner = self._engines.cleaner(picture.depth, pixels)
+                found.append(_Pass(cleaner, plan, result, 16, share=share))
                 continue
             is_refining = self._engines.refines and index == last
-            engine = self._engines.refiner() if is_refining else self._engines.enlarger(picture.depth)
+            engine = self._engines.refiner() if is_refining else self._engines.enlarger(picture.depth, pixels)
             fidelity = self.options.fidelity
             if fidelity is None:
                 fidelity = FIDELITY if engine.info.keeps_tone else 0.0

@@ -17,6 +17,7 @@ from upscaler.diffusion.options import Diffusion
 from upscaler.engines import Engine, EngineInfo, EngineOptions, EnginePool, ImagePlan, engine_for
 from upscaler.engines import pool as pool_module
 from upscaler.engines.composite import Blended
+from upscaler.engines.ncnn import NcnnEngine
 from upscaler.engines.network import NetworkEngine
 from upscaler.engines.pool import CLEANER, NETWORK
 from upscaler.engines.resample import ResampleEngine
@@ -50,7 +51,8 @@ def test_a_model_without_a_network_needs_no_torch() -> None:
 def test_a_share_of_a_network_is_blended_and_all_of_it_is_not(tmp_path: Path) -> None:
     file = str(tiny_compact(tmp_path))
     assert isinstance(pool(file, device="cpu", blend=0.5).enlarger(8), Blended)
-    assert isinstance(pool(file, device="cpu").enlarger(8), NetworkEngine)
+    assert isinstance(pool(file, device="cpu").enlarger(8), NcnnEngine)
+    assert isinstance(pool(file, device="cpu", backend="torch").enlarger(8), NetworkEngine)
 
 
 def test_the_files_of_all_models_are_named_before_they_are_needed() -> None:

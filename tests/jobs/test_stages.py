@@ -63,7 +63,9 @@ def test_small_pictures_share_batches_and_come_out_as_if_alone(
     sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = str(tiny_compact(tmp_path))
-    alone = made(Pipeline(weights, PipelineOptions(device="cpu", precision="fp32")), sources, tmp_path / "alone")
+    alone = made(
+        Pipeline(weights, PipelineOptions(device="cpu", backend="torch", precision="fp32")), sources, tmp_path / "alone"
+    )
     sizes = []
     run_tiles = NetworkEngine.run
 
@@ -73,7 +75,9 @@ def test_small_pictures_share_batches_and_come_out_as_if_alone(
 
     monkeypatch.setattr(NetworkEngine, "run", counted)
     shared = made(
-        Pipeline(weights, PipelineOptions(device="cpu", precision="fp32", batch=8)), sources, tmp_path / "shared"
+        Pipeline(weights, PipelineOptions(device="cpu", backend="torch", precision="fp32", batch=8)),
+        sources,
+        tmp_path / "shared",
     )
     assert max(sizes) == 8
     with_alpha = COUNT // 4

@@ -1,6 +1,6 @@
 """Models by name: what is known of them, where their files are, and how those are fetched."""
 
-from .download import Download, is_offline, weights_sha256
+from .download import Download, is_offline, weights_key, weights_sha256
 from .model import KINDS, SAFETENSORS, Kind, Model, Package, Repository, Sampling
 from .registry import SUFFIXES, find, models, normalize_name
 from .store import (
@@ -37,6 +37,7 @@ __all__ = [
     "models_dir",
     "normalize_name",
     "remove",
+    "weights_key",
     "weights_sha256",
     "write_weights",
 ]

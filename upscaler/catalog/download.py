@@ -84,6 +84,17 @@ def weights_sha256(path: Path) -> str:
         raise ModelError(f"{path}: cannot be read ({error.strerror}).") from error
 
 
+def weights_key(path: Path, other: Path | None = None, share: float = 1.0) -> str:
+    """Returns a text that is the same for the same weights: those of a file, or of two that are mixed, `share` being
+    the first one's. A graph of ncnn and its weights count as one file. Raises ModelError if one is unreadable."""
+    parts = [weights_sha256(path)]
+    if path.suffix.lower() == ".param":
+        parts.append(weights_sha256(path.with_suffix(".bin")))
+    if other is not None:
+        parts += [weights_sha256(other), f"{share:.3f}"]
+    return "-".join(parts)
+
+
 def _is_right(path: Path, download: Download) -> bool:
     return download.sha256 is not None and path.is_file() and weights_sha256(path) == download.sha256
 

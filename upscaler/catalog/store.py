@@ -18,7 +18,7 @@ from ..errors import ModelError
 from ..files import atomic_write, cache_dir
 from ..progress import ProgressCallback
 from . import hub, ncnn
-from .download import fetch, is_offline, weights_sha256
+from .download import fetch, is_offline, weights_key, weights_sha256
 from .model import LARGEST_SCALE, Model, Package
 
 log = logging.getLogger("upscaler")
@@ -89,7 +89,7 @@ def fingerprint(model: Model, allow_pickle: bool = False) -> str:
     if model.repository is not None:
         return place.name
     if place.is_file():
-        return weights_sha256(place)
+        return weights_key(place)
     seen = [(path, path.stat()) for path in sorted(place.rglob("*")) if path.is_file()]
     listed = [(path.relative_to(place).as_posix(), about.st_size, about.st_mtime_ns) for path, about in seen]
     return hashlib.sha256(repr(listed).encode()).hexdigest()
@@ -125,11 +125,16 @@ def imported_path(name: str) -> Path:
 
 
 def from_ncnn(file: Path) -> Model:
-    """Returns the network in a pair of ncnn files, one of which is `file`; it is converted once. Raises ModelError."""
+    """Returns the network in a pair of ncnn files, one of which is `file`: converted, once, or as it is if ncnn alone
+    may know it. Raises ModelError."""
     param, bin = ncnn.find_pair(file)
     path = _converted_path(param.stem, weights_sha256(param), weights_sha256(bin))
     if not path.is_file():
-        _convert(param, bin, path)
+        try:
+            _convert(param, bin, path)
+        except ncnn.OtherNetwork as error:
+            log.info("%s Only ncnn can compute it.", error)
+            return Model(param.stem, file=param)
     return Model(param.stem, file=path, scale=_scale(_about(path)))
 
 

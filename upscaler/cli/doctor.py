@@ -9,7 +9,19 @@ from importlib.metadata import PackageNotFoundError, version
 from .. import __version__
 from .console import say, show, table
 
-LIBRARIES = ("torch", "torchvision", "spandrel", "pyvips", "pyvips-binary", "pillow", "numpy", "opencv-python-headless")
+LIBRARIES = (
+    "ncnn",
+    "torch",
+    "torchvision",
+    "spandrel",
+    "pyvips",
+    "pyvips-binary",
+    "pillow",
+    "numpy",
+    "opencv-python-headless",
+)
+
+NOT_INSTALLED = "not installed"
 
 
 def doctor() -> None:
@@ -29,15 +41,22 @@ def doctor() -> None:
 
 
 def _show_devices() -> None:
-    from .. import device
+    """Shows torch's devices and those of ncnn. The one that is used is torch's GPU, else a GPU that speaks Vulkan."""
+    from .. import device, vulkan
 
-    chosen = device.pick_device()
+    chosen, cards = device.pick_device(), vulkan.vulkan_devices()
+    gpu = vulkan.find_gpu() if chosen.type == "cpu" else None
     rows = []
     for found in device.devices():
         memory = f"{device.memory_for_tiles(found) / 2**30:.1f} GiB"
-        used = "used" if found.type == chosen.type and (found.index or 0) == 0 else ""
-        rows.append((str(found), device.describe(found), device.precision_name(found), memory, used))
-    table(("device", "what it is", "precision", "memory for tiles", ""), rows)
+        is_used = gpu is None and found.type == chosen.type and (found.index or 0) == 0
+        by = "ncnn, torch" if found.type == "cpu" and _version("ncnn") != NOT_INSTALLED else "torch"
+        rows.append((str(found), device.describe(found), by, device.precision_name(found), memory, is_used))
+    for card in cards:
+        memory = f"{card.memory * vulkan.SHARE / 2**30:.1f} GiB"
+        rows.append((card.name, f"{card.description} (Vulkan)", "ncnn", "fp16", memory, card == gpu))
+    shown = [(*row, "used" if is_used else "") for *row, is_used in rows]
+    table(("device", "what it is", "computed by", "precision", "memory for tiles", ""), shown)
 
 
 def _show_memory() -> None:
@@ -78,4 +97,4 @@ def _version(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:
-        return "not installed"
+        return NOT_INSTALLED

@@ -166,6 +166,9 @@ class ModelOptions(Group, panel="Model"):
         "Take out noise, grain and compression before enlarging: this share of them, or auto, as much as is there. "
         "Default: the model's own, mostly 0.",
     )
+    backend: str | None = option(
+        "NAME", "Compute networks by torch or by ncnn. Default: auto, the faster one of those that can."
+    )
 
     def upscaler(
         self, hardware: HardwareOptions, fetching: FetchOptions, diffusion: Diffusion | None, **defaults: Any
@@ -314,7 +317,9 @@ class PromptOptions(Group, panel="Prompt"):
 
 @dataclass(frozen=True)
 class HardwareOptions(Group, panel="Hardware"):
-    device: str | None = option("NAME", "Compute on cuda, cuda:1, rocm, xpu, mps or cpu. Default: the best.", "-d")
+    device: str | None = option(
+        "NAME", "Compute on cuda, cuda:1, rocm, xpu, mps, vulkan, vulkan:1 or cpu. Default: the best.", "-d"
+    )
     precision: str | None = option(
         "NAME", "Compute in fp32, fp16 or bf16; auto takes the fastest that is safe.", default="auto"
     )

@@ -46,6 +46,10 @@ class EngineInfo:
     """1 for an engine that takes grey tiles only; colour goes through it a channel at a time."""
     device: str = "cpu"
     precision: str = "fp32"
+    backend: str = ""
+    """The library that computes, "torch" or "ncnn"; empty for the plain filter."""
+    multiply_adds: float = 0.0
+    """The arithmetic for each source pixel; 0 if it is not known."""
     keeps_tone: bool = True
     """Whether a tile's result, shrunk, must look like the tile. False for networks that relight or dehaze."""
     free_memory: int = 2**31

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from ..catalog import SAFETENSORS, weights_sha256
+from ..catalog import SAFETENSORS, weights_key
 from ..errors import ModelError, first_line
 from .bounds import NetworkBound, TooLarge, check_archive, check_tensors
 
@@ -55,10 +55,7 @@ class Checkpoint:
     @property
     def key(self) -> str:
         """A text that is the same for the same weights; measurements of a network are kept under it."""
-        parts = [weights_sha256(self.file)]
-        if self.other is not None:
-            parts += [weights_sha256(self.other), f"{self.share:.3f}"]
-        return "-".join(parts)
+        return weights_key(self.file, self.other, self.share)
 
     def load(self) -> ImageModelDescriptor[torch.nn.Module]:
         """Loads the network, float32 on the CPU. Raises ModelError when a file holds none that can be used here."""

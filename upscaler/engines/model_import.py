@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .. import catalog
 from ..catalog import Model
-from ..errors import PlanError
+from ..errors import ModelError, PlanError
 
 
 def import_model(file: Path, name: str | None = None) -> Model:
@@ -38,6 +38,8 @@ def import_model(file: Path, name: str | None = None) -> Model:
     assert source.file is not None
     if source.facts.loader != "spandrel":
         raise PlanError(f"{file}: is a diffusion model, which is used from where it is. Name the file as `model`.")
+    if source.file.suffix == ".param":
+        raise ModelError(f"{file}: only ncnn can compute it, from where it is. Name the file as `model`.")
     from .checkpoint import Checkpoint, save
 
     checkpoint = Checkpoint(source.file)

@@ -33,7 +33,16 @@ from ..errors import DeviceLost, ModelError, OutOfMemory, PlanError, UpscalerErr
 from ..surface import surface_for, surface_of
 from ..tiling import RAMP, TileRequirements
 from .base import CPU_MEMORY, Engine, EngineInfo
-from .probe import TilingProfile, load_or_measure, measure_tiling, sample
+from .probe import (
+    HALF_ERROR,
+    HALF_ERROR_ANYWHERE,
+    WIDE_RAMP,
+    WINDOW,
+    TilingProfile,
+    load_or_measure,
+    measure_tiling,
+    sample,
+)
 from .trial import Trial, measure_divided, try_out
 from .trunk import divide
 
@@ -42,25 +51,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("upscaler")
 
-WINDOW = 16
-"""Networks that need a minimum size work in windows of 8 or 16 pixels: tiles begin at multiples of this, so that the
-windows of neighbours coincide."""
-
 CPU_CACHE = 32 * 2**20
 """Bytes of working memory up to which a tile is computed fastest on a CPU (measured: a network of 64 features in bf16
 takes 1.4 µs a pixel at 256x256, 3.1 at 512x512; `photo` in float32 with AVX2 8.8 at 256x256, 12.0 at 384x384)."""
 
 GPU_BATCH = 2**20
 """Source pixels run together on a GPU: enough to fill it."""
-
-WIDE_RAMP = 32
-"""Source pixels over which tiles are blended that may differ everywhere, not only near their edges."""
-
-HALF_ERROR = 0.02
-"""Root mean square of what half precision may change in the result of a sample: five 8-bit levels."""
-
-HALF_ERROR_ANYWHERE = 0.25
-"""The most that half precision may change at any pixel of it."""
 
 LARGEST_TENSOR = 2**31
 """Elements of a tensor from which on kernels of GPUs may crash, or give wrong results without an error (PyTorch issues
@@ -185,6 +181,7 @@ class NetworkEngine:
             channels=channels,
             device=str(place),
             precision=dtype_name(computation.dtype),
+            backend="torch",
             keeps_tone=network.purpose == "SR" if keeps_tone is None else keeps_tone,
             free_memory=budget_for_tiles(place, CPU_MEMORY if place.type == "cpu" else math.inf),
         )

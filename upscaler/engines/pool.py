@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
-from typing import Final, Literal
+from typing import Final, Literal, TypedDict
 
 from .. import catalog
 from ..catalog import Model, fetch_model
 from ..diffusion.options import Diffusion
 from ..errors import ModelError, PlanError
 from ..validation import check_arguments, check_whole
+from .backend import BACKENDS, choose_network, is_faster_by_torch
 from .base import Engine, ImageEngine, is_image_engine
 from .composite import Blended
 from .resample import ResampleEngine
+
+log = logging.getLogger("upscaler")
 
 NETWORK: Final = "photo"
 """The model that enlarges before a generator refines, unless the catalog names another."""
@@ -30,7 +34,10 @@ class EngineOptions:
     """Options for how a model is computed. Raises PlanError for a number out of its range."""
 
     device: str | None = None
-    """"cuda", "cuda:1", "xpu", "mps" or "cpu". None takes the best there is."""
+    """"cuda", "cuda:1", "xpu", "mps", "vulkan", "vulkan:1" or "cpu". None takes the best there is."""
+    backend: str = "auto"
+    """The library that computes networks: "torch" or "ncnn". "auto" is torch on the GPUs that it can use, else ncnn if
+    that knows the network; large pictures are torch's on processors that multiply bfloat16 in hardware."""
     precision: str = "auto"
     """"auto", "fp32", "fp16" or "bf16". "auto" is fp32 for 16-bit pictures, and else the fastest that device and model
     support."""
@@ -48,6 +55,8 @@ class EngineOptions:
     def __post_init__(self) -> None:
         check_arguments(self, memory=check_whole(-1, 2**60))
         check_share("blend", self.blend)
+        if self.backend not in BACKENDS:
+            raise PlanError(f"choose {', '.join(BACKENDS)}.", argument="backend", value=self.backend)
         if self.denoise != "auto":
             check_share("denoise", self.denoise)
 
@@ -118,8 +127,8 @@ class EnginePool:
         chosen = self._options.denoise
         return self._network.denoise if chosen is None else chosen
 
-    def enlarger(self, depth: int) -> Engine | ImageEngine:
-        """Returns the engine that enlarges pictures of `depth` bits.
+    def enlarger(self, depth: int, pixels: int = 0) -> Engine | ImageEngine:
+        """Returns the engine that enlarges pictures of `depth` bits and so many pixels.
 
         "auto" is fp32 for 16 bits: half precision has too few digits for 65,536 levels.
         """
@@ -127,15 +136,21 @@ class EnginePool:
             return self._kept("image", lambda: self._image_engine(self._model))
         if self.refines:
             self.refiner()  # first, since it stays on the device, and tiles are planned with the memory that is left
-        precision = self._precision(depth)
-        return self._kept(precision, lambda: self._tile_engine(precision))
+        precision, backend = self._precision(depth), self._options.backend
+        engine = self._kept(precision, lambda: self._tile_engine(precision, backend))
+        if backend == precision == "auto" and is_faster_by_torch(engine.info, pixels):
+            return self._kept(f"{precision} torch", lambda: self._tile_engine(precision, "torch"))
+        return engine
 
-    def cleaner(self, depth: int) -> Engine:
-        """Returns the network that removes noise and compression from pictures of `depth` bits before they are
-        enlarged."""
-        precision = self._precision(depth)
-        device = self._options.device
-        engine = self._kept(f"{CLEANER} {precision}", lambda: engine_for(catalog.find(CLEANER), device, precision))
+    def cleaner(self, depth: int, pixels: int = 0) -> Engine:
+        """Returns the network that removes noise and compression from pictures of `depth` bits and so many pixels
+        before they are enlarged, computed by the library that enlarges them."""
+        precision, device = self._precision(depth), self._options.device
+        backend = self.enlarger(depth, pixels).info.backend or self._options.backend
+        engine = self._kept(
+            f"{CLEANER} {precision} {backend}",
+            lambda: engine_for(catalog.find(CLEANER), device, precision, backend=backend),
+        )
         assert not is_image_engine(engine)
         return engine
 
@@ -187,10 +202,10 @@ class EnginePool:
                 self._engines[name] = make()
             return self._engines[name]
 
-    def _tile_engine(self, precision: str) -> Engine:
+    def _tile_engine(self, precision: str, backend: str) -> Engine:
         options = self._options
         share = options.denoise if isinstance(options.denoise, float | int) and self._mixed_in else 1.0
-        engine = engine_for(self._network, options.device, precision, self._mixed_in, share)
+        engine = engine_for(self._network, options.device, precision, self._mixed_in, share, backend)
         return engine if options.blend == 1 else Blended(engine, options.blend)
 
     def _image_engine(self, model: Model) -> ImageEngine:
@@ -219,27 +234,45 @@ def engine_for(
     precision: str = "auto",
     other: Model | None = None,
     share: float = 1.0,
+    backend: str = "auto",
 ) -> Engine:
-    """Loads the engine of a network, whose file is fetched if need be, or of the plain filter, which needs no torch.
+    """Loads the engine of a network, whose file is fetched if need be, or of the plain filter, which needs no network.
 
-    With `other`, `share` of the weights are the model's and the rest are the other's. Raises ModelError when a file
-    cannot be fetched or used, PlanError for a device or precision that is not available.
+    With `other`, `share` of the weights are the model's and the rest are the other's. `backend`: see `EngineOptions`.
+    Raises ModelError when a file cannot be fetched or used, PlanError for a device or precision that is not available.
     """
     if model.facts.loader is None:
         return ResampleEngine()
     file = fetch_model(model)
     mixed = None if other is None else fetch_model(other)
+    facts: Facts = {
+        "name": model.name,
+        "precision": precision,
+        "reach": model.reach if mixed is None else None,
+        "keeps_tone": model.keeps_tone,
+    }
+    if found := choose_network(backend, device, precision, file, mixed, share):
+        from .ncnn import NcnnEngine
+
+        return _say(NcnnEngine.load(found[0], device=found[1], **facts))
     try:
         from .checkpoint import Checkpoint
         from .network import NetworkEngine
     except (ImportError, OSError) as error:
         raise ModelError(f"torch or spandrel cannot be loaded ({error}). See upscaler doctor.") from error
-    reach = model.reach if mixed is None else None
-    return NetworkEngine.load(
-        Checkpoint(file, mixed, share),
-        name=model.name,
-        device=device,
-        precision=precision,
-        reach=reach,
-        keeps_tone=model.keeps_tone,
-    )
+    return _say(NetworkEngine.load(Checkpoint(file, mixed, share), device=device, **facts))
+
+
+def _say(engine: Engine) -> Engine:
+    info = engine.info
+    log.info("%s: computed on %s in %s by %s.", info.name, info.device, info.precision, info.backend)
+    return engine
+
+
+class Facts(TypedDict):
+    """What the catalog and the options say of a network, which every engine takes."""
+
+    name: str
+    precision: str
+    reach: int | None
+    keeps_tone: bool | None

@@ -29,6 +29,19 @@ CACHE = "tiling.json"
 
 HALF_A_LEVEL = 0.5 / 255
 
+WINDOW = 16
+"""Networks that need a minimum size work in windows of 8 or 16 pixels: tiles begin at multiples of this, so that the
+windows of neighbours coincide."""
+
+WIDE_RAMP = 32
+"""Source pixels over which tiles are blended that may differ everywhere, not only near their edges."""
+
+HALF_ERROR = 0.02
+"""Root mean square of what half precision may change in the result of a sample: five 8-bit levels."""
+
+HALF_ERROR_ANYWHERE = 0.25
+"""The most that half precision may change at any pixel of it."""
+
 STRIP = 64
 """Height in source pixels of the picture on which cuts are measured."""
 

@@ -232,7 +232,7 @@ def upscaler_options(made: Recipe, model: str | None = None) -> dict[str, Any]:
     """
     if made.upscaler is None:
         return {}
-    own = ("model", "blend", "denoise", "tile", "overlap", "memory")
+    own = ("model", "backend", "blend", "denoise", "tile", "overlap", "memory")
     names = ("precision", "fidelity", *(own if model is None else ()))
     options = {name: made.upscaler[name] for name in names if name in made.upscaler}
     diffusion = made.upscaler.get("diffusion")

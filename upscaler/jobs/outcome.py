@@ -67,10 +67,11 @@ def describe_estimate(estimate: Estimate, source: str, output: str) -> str:
     sizes = f"{source} {estimate.source} -> {output} {estimate.result}"
     if not estimate.plans:
         return f"{sizes}: {'written as it is' if estimate.source == estimate.result else 'resized, without the model'}"
+    by = f" by {info.backend}" if info.backend else ""
     grids = [_grid(plan) for plan in estimate.plans]
     passes = "1 pass" if len(grids) == 1 else f"{len(grids)} passes"
     return (
-        f"{sizes}: {info.name} on {info.device}, {info.precision}; {passes}: {', then '.join(grids)}; "
+        f"{sizes}: {info.name} on {info.device}, {info.precision}{by}; {passes}: {', then '.join(grids)}; "
         f"at most {max(round(estimate.memory / 2**20), 1)} MiB for tiles"
     )
 

@@ -14,7 +14,19 @@ from ..files import atomic_write, obstacle
 from ..inputs.filters import Skipped
 from .outcome import Outcome
 
-COLUMNS = ("source", "output", "outcome", "width", "height", "seconds", "lr_rmse", "denoise", "reason", "warnings")
+COLUMNS = (
+    "source",
+    "output",
+    "outcome",
+    "width",
+    "height",
+    "seconds",
+    "backend",
+    "lr_rmse",
+    "denoise",
+    "reason",
+    "warnings",
+)
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What a cell begins with that spreadsheets take for something to compute, be it the name of a file."""
@@ -82,6 +94,7 @@ def _row(outcome: Outcome) -> dict[str, object]:
         "width": size.width if size else "",
         "height": size.height if size else "",
         "seconds": round(outcome.seconds, 3),
+        "backend": outcome.estimate.engine.backend if outcome.estimate else "",
         "lr_rmse": "" if outcome.lr_rmse is None else round(outcome.lr_rmse, 3),
         "denoise": "" if outcome.denoise is None else round(outcome.denoise, 3),
         "reason": outcome.error or outcome.skipped or "",

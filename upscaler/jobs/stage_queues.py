@@ -6,15 +6,13 @@ a GPU computes, the processors of this process read and write.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
-from contextlib import suppress
 from itertools import chain, repeat
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Literal, TypeAlias
 
+from ..machine import count_processors
 from .stages import Stages
 from .task import Task
 
@@ -209,17 +207,6 @@ def count_threads() -> tuple[int, int]:
     """Returns how many threads read and how many write while a GPU computes."""
     processors = count_processors()
     return max(processors // 4, 1), max(processors - 2, WRITERS)
-
-
-def count_processors() -> int:
-    """Returns how many processors this process may use: its affinity, its container's quota, or OMP_NUM_THREADS."""
-    counts = [len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1]
-    with suppress(OSError, ValueError):  # of cgroup v2; "max" is no number
-        quota, period = map(int, Path("/sys/fs/cgroup/cpu.max").read_text().split())
-        counts.append(max(quota // period, 1))
-    with suppress(KeyError, ValueError):
-        counts.append(max(int(os.environ["OMP_NUM_THREADS"]), 1))
-    return min(counts)
 
 
 def _start(

@@ -9,11 +9,11 @@ from ...arrays import FloatArray
 from ...errors import ModelError
 from .architectures import ARCHITECTURES
 from .export import Exported, Surroundings, export
-from .graph import read_graph
+from .graph import OtherNetwork, read_graph
 from .walk import Walk
 from .weights import read_weights
 
-__all__ = ["Converted", "Exported", "Surroundings", "export", "find_pair", "read"]
+__all__ = ["Converted", "Exported", "OtherNetwork", "Surroundings", "export", "find_pair", "read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def read(param: Path, bin: Path) -> Converted:
     """Reads the network of a text graph and its weights; nothing of them is run.
 
     It is compared with its architecture layer by layer, so that the checkpoint computes what the graph computes. Raises
-    ModelError naming what is broken, or what no known architecture computes.
+    ModelError naming what is broken, OtherNetwork naming what no known architecture computes.
     """
     graph = read_graph(param)
     kinds = {layer.kind for layer in graph.layers}

@@ -47,6 +47,8 @@ class Exported:
     """The text of the graph, whose input is "picture"."""
     bin: bytes
     surroundings: Surroundings
+    multiply_adds: float
+    """Multiplications of a weight by a value for each pixel of the picture."""
 
 
 def export(state: State) -> Exported | None:
@@ -64,7 +66,8 @@ def export(state: State) -> Exported | None:
         except (KeyError, ValueError, ModelError):
             continue
         if not walk.unused:
-            return Exported(found.architecture, walk.write_graph(), bytes(walk.content), found.surroundings)
+            written = walk.write_graph(), bytes(walk.content)
+            return Exported(found.architecture, *written, found.surroundings, walk.multiply_adds)
     return None
 
 
@@ -101,7 +104,9 @@ def _rrdbnet(state: State) -> _Found | None:
     if fold not in (1, 2, 4) or doublings > 3:
         return None
     scale = 2**doublings // fold
-    around = Surroundings(scale, channels, multiple=4 if fold > 1 else 1, minimum=2, keeps_tone=scale > 1)
+    around = Surroundings(
+        scale, channels, multiple=4 if fold > 1 else 1, minimum=4 if fold > 1 else 2, keeps_tone=scale > 1
+    )
     counts = {"Concat": 12 * blocks, "Reorg": fold > 1, "Interp": doublings}
     return _Found("RRDBNet", rrdbnet, state, around, counts, fold)
 

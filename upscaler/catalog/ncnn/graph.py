@@ -7,7 +7,7 @@ are those of src/layer/.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -104,6 +104,10 @@ PARAMETERS: dict[str, dict[str, tuple[int, Value | str]]] = {
 whose value is the default."""
 
 
+class OtherNetwork(ModelError):
+    """A graph is that of a network that is not known here; it may be in order for ncnn."""
+
+
 @dataclass(frozen=True, slots=True)
 class Layer:
     """One operation: what it takes, the one blob it gives, and all of its parameters."""
@@ -185,6 +189,20 @@ def read_graph(file: Path) -> Graph:
     return Graph(file, tuple(layers), inputs[0].output, width, height, results[0])
 
 
+def read_fields(file: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yields each layer's kind and its parameters as they are written, by number, whatever the kind.
+
+    Raises ModelError when the file is not a text graph, or one of its lines is not a layer.
+    """
+    for line in _lines(file):
+        try:
+            kind, _, takes, gives, *rest = line.split()
+            fields = rest[int(takes) + int(gives) :]
+            yield kind, {number: value for number, _, value in (field.partition("=") for field in fields)}
+        except ValueError as error:
+            raise ModelError(f"{file}: {line[:60]!r} is not a layer of a graph. {DAMAGED}") from error
+
+
 def _lines(file: Path) -> list[str]:
     """Reads the lines of a text graph that hold its layers. Raises ModelError when it is not such a graph."""
     try:
@@ -219,7 +237,7 @@ def _layer(file: Path, line: str) -> tuple[Layer, list[str]]:
     except ValueError as error:
         raise ModelError(f"{file}: {line[:60]!r} is not a layer of a graph. {DAMAGED}") from error
     if kind not in PARAMETERS:
-        raise ModelError(
+        raise OtherNetwork(
             f"{file}: it has a layer of the kind {kind}, which no network that can be imported has. {INSTEAD}"
         )
     if not outputs or (kind != "Split" and len(outputs) > 1) or (kind == "Split" and len(inputs) != 1):
@@ -256,7 +274,7 @@ def _name_parameters(file: Path, layer: str, kind: str, numbers: Mapping[int, Va
             continue
         name, is_array = known.get(number, ("", False))
         if not name or (isinstance(value, tuple) and not is_array):
-            raise ModelError(f"{file}: {layer} has a parameter {number}, which is not known here. {INSTEAD}")
+            raise OtherNetwork(f"{file}: {layer} has a parameter {number}, which is not known here. {INSTEAD}")
         values[name] = (value,) if is_array and not isinstance(value, tuple) else value
     return values
 
@@ -273,7 +291,7 @@ def _split_activation(file: Path, layer: Layer) -> list[Layer]:
     if activation == 2 and isinstance(slope, tuple) and len(slope) == 1:
         after["slope"] = slope[0]
     elif activation not in (1, 4):
-        raise ModelError(f"{file}: {layer} has an activation {activation:g}, which is not known here. {INSTEAD}")
+        raise OtherNetwork(f"{file}: {layer} has an activation {activation:g}, which is not known here. {INSTEAD}")
     kind = "Sigmoid" if activation == 4 else "ReLU"
     return [
         replace(layer, output=between, parameters=bare),

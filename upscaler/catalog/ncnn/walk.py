@@ -9,8 +9,7 @@ from typing import NoReturn
 import numpy as np
 
 from ...arrays import FloatArray
-from ...errors import ModelError
-from .graph import INSTEAD, Graph, Layer, Value, complete, read_count
+from .graph import INSTEAD, Graph, Layer, OtherNetwork, Value, complete, read_count
 from .weights import Weights
 
 ADD, SUBTRACT, MULTIPLY = range(3)
@@ -176,8 +175,8 @@ class Walk:
         return int(x.zoom)
 
     def refuse(self, what: str) -> NoReturn:
-        """Raises the ModelError that says why the graph cannot be imported."""
-        raise ModelError(f"{self._graph.file}: {what}. It is another network and cannot be imported. {INSTEAD}")
+        """Raises the OtherNetwork that says why the graph cannot be imported."""
+        raise OtherNetwork(f"{self._graph.file}: {what}. It is another network and cannot be imported. {INSTEAD}")
 
     def _layer(
         self, kind: str, inputs: Sequence[Blob], parameters: Mapping[str, Value], free: Collection[str] = ()

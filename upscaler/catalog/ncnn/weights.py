@@ -13,7 +13,7 @@ import numpy as np
 
 from ...arrays import FloatArray
 from ...errors import ModelError
-from .graph import DAMAGED, INSTEAD, Graph, Layer, read_count
+from .graph import DAMAGED, INSTEAD, Graph, Layer, OtherNetwork, read_count
 
 Weights: TypeAlias = dict[str, tuple[FloatArray, ...]]
 """Weight and bias of a convolution, slopes of a PReLU or values of a constant, by the blob that the layer gives."""
@@ -46,7 +46,7 @@ def read_weights(graph: Graph, file: Path) -> Weights:
 def _convolution(reader: _Reader, layer: Layer) -> tuple[FloatArray, FloatArray]:
     """Reads weight and bias (zeros if there is none); an InnerProduct counts as a convolution of 1x1."""
     if layer.parameters.get("int8"):
-        raise ModelError(f"{reader.graph}: {layer} computes with 8-bit integers, which cannot be imported. {INSTEAD}")
+        raise OtherNetwork(f"{reader.graph}: {layer} computes with 8-bit integers, which cannot be imported. {INSTEAD}")
     size, outputs = read_count(reader.graph, layer, "size"), read_count(reader.graph, layer, "outputs")
     is_dense = layer.kind == "InnerProduct"
     height, width = (

@@ -44,6 +44,8 @@ class WritingWalk(Walk):
         """Names of the weights that no layer has taken so far."""
         self.content = bytearray()
         """The weights, as ncnn reads them."""
+        self.multiply_adds = 0.0
+        """Multiplications of a weight by a value so far, for each pixel of the picture."""
         self.input = Blob("picture", channels, 1.0)
         self._architecture, self._state, self._counts, self._fold = architecture, state, counts, fold
         self._written = [Layer("Input", "picture", (), self.input.name, complete("Input", {}))]
@@ -130,6 +132,8 @@ class WritingWalk(Walk):
         if inputs != x.channels or any(side != parameters.get("kernel", 1) for side in sides):
             self.refuse(f"{name} has weights of the shape {weight.shape} and takes {x.channels} channels")
         self.content += _pack(weight) + (b"" if bias is None else bias.astype("<f4").tobytes())
+        if kind != "InnerProduct":  # which computes once for all pixels
+            self.multiply_adds += weight.size * (x.zoom * min(zoom, 1)) ** 2
         numbers: dict[str, Value] = {"outputs": outputs, "size": weight.size, "bias": int(bias is not None)}
         return Blob(self._layer(kind, (x,), {**parameters, **numbers}).output, outputs, x.zoom * zoom)
 

@@ -16,7 +16,8 @@ from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
-from ..stage_queues import count_processors
+from ...machine import count_processors
+from ...vulkan import is_vulkan, pick_vulkan, vulkan_devices
 from ..stages import Stages
 from ..task import Task
 from .messages import Died, Event, Message
@@ -152,11 +153,21 @@ def _block_signals() -> Iterator[None]:
 
 
 def _resolve(names: Sequence[str]) -> tuple[str, ...]:
-    """Returns a device for each worker. Loads torch, unless all are the CPU."""
-    if all(name == "cpu" for name in names):
-        return tuple(names)
-    from ...device import devices, pick_device
-
+    """Returns a device for each worker: "all" are the GPUs of torch, or else those that speak Vulkan. Loads torch only
+    where a name is not that of the CPU or a Vulkan device."""
     if "all" in names:
-        return tuple(str(device) for device in devices() if device.type != "cpu") or ("cpu",)
-    return tuple(str(pick_device(name)) for name in names)
+        from ...device import devices
+
+        found = [str(device) for device in devices() if device.type != "cpu"]
+        return tuple(found or [each.name for each in vulkan_devices() if not each.is_software] or ["cpu"])
+    return tuple(map(_resolve_one, names))
+
+
+def _resolve_one(name: str) -> str:
+    if name == "cpu":
+        return name
+    if is_vulkan(name):
+        return pick_vulkan(name).name
+    from ...device import pick_device
+
+    return str(pick_device(name))
