@@ -63,7 +63,7 @@ def _check_denoise(value: object) -> object:
 
 
 BLOCK: Final[Mapping[str, Check[Any]]] = {
-    "kind": check_choice(*KINDS),
+    "kind": lambda kind: check_choice(*KINDS)(kind),
     "scale": check_whole(1, LARGEST_SCALE),
     "reach": check_whole(0, 10_000),
     "denoise": _check_denoise,
