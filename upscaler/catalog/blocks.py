@@ -58,12 +58,16 @@ SAMPLING: Final[Mapping[str, Check[Any]]] = {
 }
 
 
+def _check_kind(value: object) -> object:
+    return check_choice(*KINDS)(value)
+
+
 def _check_denoise(value: object) -> object:
     return value if value == "auto" else check_number(0, 1)(value)
 
 
 BLOCK: Final[Mapping[str, Check[Any]]] = {
-    "kind": lambda kind: check_choice(*KINDS)(kind),
+    "kind": _check_kind,
     "scale": check_whole(1, LARGEST_SCALE),
     "reach": check_whole(0, 10_000),
     "denoise": _check_denoise,
