@@ -210,5 +210,5 @@ def prepare(pipeline: Pipeline, picture: Picture, target: Target) -> Estimate:
     except PlanError as error:
         if target.is_scale:
             raise
-        pipeline.estimate(picture, Target(scale=1))  # raises, too, unless the size is what is wrong
+        pipeline.estimate(picture, Target())  # raises, too, unless the size is what is wrong
         raise PictureError(f"{picture.name}: {error}") from error
