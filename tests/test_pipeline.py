@@ -149,6 +149,19 @@ def test_a_logo_on_any_ground_has_no_fringe(model: str) -> None:
     assert (result[:24, :24, 3] == 0).all(), "what was empty stays empty"
 
 
+@pytest.mark.parametrize("scale", [3, 7])
+def test_networks_of_odd_scales_enlarge_alpha_that_varies(tmp_path: Path, scale: int) -> None:
+    """Bands of the result may begin inside a row of the source."""
+    pixels = np.full((70, 60, 4), 120, np.uint8)
+    pixels[:, :, 3] = np.linspace(0, 255, 70)[:, None]
+    pixels[:20, :, 3], pixels[-20:, :, 3] = 0, 255
+    up = Upscaler(str(tiny_compact(tmp_path, scale=scale)), device="cpu", tile=40)
+    alpha = up(pixels).pixels[:, :, 3]
+    assert alpha.shape == (70 * scale, 60 * scale)
+    assert (alpha[: 19 * scale] == 0).all()
+    assert (alpha[-19 * scale :] == 255).all()
+
+
 def test_opaque_alpha_stays_opaque(exact: Upscaler) -> None:
     pixels = np.dstack([as_bytes(sample("coffee.jpg")[:40, :40]), np.full((40, 40), 255, np.uint8)])
     result = exact(pixels).pixels

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from upscaler.arrays import FloatArray
-from upscaler.surface import Upload, within_source
+from upscaler.surface import HOST, Surface, Upload, within_source
+from upscaler.surface.device import device_surface
 from upscaler.tiling import Band
 
 
@@ -23,12 +24,16 @@ def bands(pixels: FloatArray, rows: int) -> Iterator[Band]:
         yield Band(y, pixels[y : y + rows])
 
 
-@pytest.mark.parametrize("rows", [4, 8, 20, 1000])
-@pytest.mark.parametrize("scale", [1, 2, 4])
-def test_enlarged_alpha_stays_within_its_neighbourhood(scale: int, rows: int) -> None:
+@pytest.mark.parametrize("surface", [HOST, device_surface("cpu")], ids=["host", "device"])
+@pytest.mark.parametrize("rows", [1, 4, 20, 64, 1000])
+@pytest.mark.parametrize("scale", range(1, 9))
+def test_enlarged_alpha_stays_within_its_neighbourhood(scale: int, rows: int, surface: Surface) -> None:
+    """Bands begin wherever they do: at no multiple of the scale, too."""
     source = np.random.default_rng(1).integers(0, 256, (20, 15, 1), np.uint8)
     wild = np.random.default_rng(2).uniform(-1, 2, (20 * scale, 15 * scale, 1)).astype(np.float32)
-    found = np.concatenate([band.pixels for band in within_source(bands(wild, rows * scale), Upload(source), scale)])
+    given = (Band(band.y, surface.bring(band.pixels)) for band in bands(wild, rows))
+    kept = within_source(given, Upload(source, surface), scale)
+    found = np.concatenate([HOST.bring(band.pixels) for band in kept])
     padded = np.pad(source[:, :, 0] / np.float32(255), 1, mode="edge")
     around = np.stack([padded[y : y + 20, x : x + 15] for y in range(3) for x in range(3)])
     low, high = (edge.repeat(scale, 0).repeat(scale, 1) for edge in (around.min(0), around.max(0)))
