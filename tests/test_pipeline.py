@@ -15,11 +15,24 @@ from tests.diffusion.tiny import build_x4
 from tests.fake_gpu import pretend
 from tests.networks import tiny_compact
 from tests.pictures import ALL, PHOTOS, SAMPLES, sample
-from upscaler import EngineError, Metadata, Paper, Picture, PictureError, PlanError, Size, Target, Upscaler, codecs
+from upscaler import (
+    EngineError,
+    Metadata,
+    Paper,
+    Picture,
+    PictureError,
+    PlanError,
+    Size,
+    Target,
+    Upscaler,
+    codecs,
+    tiling,
+)
 from upscaler.arrays import FloatArray
 from upscaler.engines.network import NetworkEngine
 from upscaler.picture import canvas
 from upscaler.pipeline import Pipeline, PipelineOptions
+from upscaler.tiling import Plan
 
 
 def as_bytes(picture: np.ndarray) -> np.ndarray:
@@ -147,6 +160,31 @@ def test_a_logo_on_any_ground_has_no_fringe(model: str) -> None:
     assert result[visible][:, :3].min() >= 245
     assert (result[120:200, 120:200, 3] == 255).all(), "what was opaque stays opaque"
     assert (result[:24, :24, 3] == 0).all(), "what was empty stays empty"
+
+
+@pytest.mark.parametrize(("model", "denoise", "depth"), [("faithful", 0.5, 8), ("lanczos", 0, 8), ("lanczos", 0, 16)])
+def test_a_wide_picture_is_the_same_by_columns(
+    monkeypatch: pytest.MonkeyPatch, model: str, denoise: float, depth: int
+) -> None:
+    colour = as_bytes(sample("coffee.jpg"))[:40, :150]
+    alpha = np.linspace(0, 255, colour.shape[1]).astype(np.uint8)[None, :, None].repeat(40, 0)
+    pixels = np.concatenate([colour, alpha], 2)
+    if depth == 16:
+        pixels = pixels * np.uint16(257)
+    pipeline = Pipeline(model, PipelineOptions(device="cpu", precision="fp32", tile=64, denoise=denoise))
+    found = []
+    for by_columns in (False, True):
+        if by_columns:
+            monkeypatch.setattr(
+                tiling, "plan_either_way", lambda size, *rest: tiling.plan(size.transpose(), *rest).transpose()
+            )
+        picture = Picture.from_array(pixels)
+        estimate = pipeline.estimate(picture, Target(scale=2))
+        assert all(isinstance(plan, Plan) and plan.by_columns == by_columns for plan in estimate.plans)
+        found.append(pipeline.run(picture, estimate=estimate).pixels.astype(int))
+    difference = np.abs(found[0] - found[1])
+    assert difference.max() <= (1 if depth == 8 else 8)
+    assert (difference > 0).mean() < (0.01 if depth == 8 else 0.3)
 
 
 @pytest.mark.parametrize("scale", [3, 7])

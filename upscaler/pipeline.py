@@ -185,7 +185,7 @@ class Pipeline:
         if denoise:
             cleaner = self._engines.cleaner(picture.depth, picture.size.pixels).info
             budget = Budget(self.options.memory or cleaner.tile_memory)
-            plans.insert(0, tiling.plan(picture.size, cleaner.needs, budget))
+            plans.insert(0, tiling.plan_either_way(picture.size, cleaner.needs, budget))
         if sizes and self._engines.refines:
             plans.append(self._plan(self._engines.refiner(), result))
         for plan in plans:
@@ -276,7 +276,7 @@ class Pipeline:
         budget = Budget(memory, options.tile, options.batch, options.overlap)
         if engines.is_image_engine(engine):
             return engine.plan(size, budget)
-        return tiling.plan(size, engine.info.needs, budget)
+        return tiling.plan_either_way(size, engine.info.needs, budget)
 
     def _passes(self, picture: Picture, estimate: Estimate) -> list[_Pass]:
         """Returns the passes of an estimate with their engines. Results between passes have 16 bits."""
@@ -334,26 +334,37 @@ class _Pass:
         self, place: Surface, layer: _Layer, tile: Tile | None, canvas: PixelArray, advance: Callable[[int], None]
     ) -> float:
         engine, plan, lr_rmse = self.engine, self.plan, LrRmse()
-        height, width, channels = layer.pixels.shape
-        source = Upload(layer.pixels, place)
+        pixels, result, share = layer.pixels, self.result, self.share
+        by_columns = isinstance(plan, Plan) and plan.by_columns
+        if isinstance(plan, Plan) and by_columns:  # columns are rows of the transposed picture
+            plan, result = plan.transpose(), result.transpose()
+            pixels, canvas = pixels.swapaxes(0, 1), canvas.swapaxes(0, 1)
+            share = None if share is None else np.ascontiguousarray(share.T)
+        height, width, channels = pixels.shape
+        source = Upload(pixels, place)
         if isinstance(plan, ImagePlan):
             assert engines.is_image_engine(engine)
-            bands = engine.run(layer.pixels, plan, advance)
+            bands = engine.run(pixels, plan, advance)
         else:
             assert not engines.is_image_engine(engine)
             if tile is None:
-                tiles = engines.run_checked(engines.adapt_channels(engine, channels), surface.cut(source, plan))
+                batches = surface.cut(source, plan)
+                if by_columns:  # the engine sees every tile upright
+                    batches = (batch.transpose() for batch in batches)
+                tiles = engines.run_checked(engines.adapt_channels(engine, channels), batches)
             else:
                 tiles = iter([Tile(tile.region, place.bring(tile.pixels))])
+            if by_columns:
+                tiles = (tile.transpose() for tile in tiles)
             bands = surface.blend(_report(tiles, advance), plan)
 
         if layer.is_alpha:
             bands = surface.within_source(bands, source, plan.scale)
-        elif self.share is not None:
-            bands = surface.mix_bands(bands, source, self.share)
+        elif share is not None:
+            bands = surface.mix_bands(bands, source, share)
         else:
             bands = surface.back_project(bands, source, plan.scale, self.fidelity, lr_rmse)
-        bands = resize_bands(bands, Size(width, height).scaled(plan.scale), self.result)
+        bands = resize_bands(bands, Size(width, height).scaled(plan.scale), result)
         write_bands(bands, canvas)
         return lr_rmse.levels
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from upscaler.errors import PlanError
-from upscaler.tiling import Budget, Size, TileRequirements, plan
+from upscaler.tiling import Budget, Size, TileRequirements, plan, plan_either_way
 from upscaler.tiling.plan import FINISHING
 
 SIDES = st.integers(1, 3000)
@@ -101,3 +101,16 @@ def test_a_row_of_results_and_their_finishing_count_as_memory_in_their_precision
     small = plan(Size(6000, 4000), finishing, Budget(2**31))
     assert small.memory <= 2**31
     assert small.memory - 2**26 * FINISHING == (1 + len(small.x.starts)) * small.tile.pixels * 4**2 * 3 * 2
+
+
+def test_columns_are_planned_where_rows_of_a_wide_picture_take_much_memory() -> None:
+    needs = TileRequirements(4, reach=4, bytes_per_pixel=512.0, fast_pixels=2**18)
+    budget = Budget(2**31)
+    for size in (Size(4000, 3000), Size(100, 40000), Size(9000, 8000)):
+        assert plan_either_way(size, needs, budget) == plan(size, needs, budget)
+    for size in (Size(40000, 100), Size(30000, 1000), Size(100000, 2000)):
+        wide, tall = plan_either_way(size, needs, budget), plan(size.transpose(), needs, budget)
+        assert wide.by_columns
+        assert wide.size == size
+        assert wide.memory == tall.memory < plan(size, needs, budget).memory / 2
+        assert (wide.x, wide.y) == (tall.y, tall.x)

@@ -26,7 +26,10 @@ WIDEST = 32.0
 """Standard deviation in source pixels of the smoothing at the lowest fidelities."""
 
 STRIP_ROWS = 32
-"""Rows of the source whose results are corrected together on the host, at least."""
+"""Rows of the source whose results are corrected together on the host, if they are not too wide."""
+
+WIDE_VALUES = 2**23
+"""Most values of the results of these rows; but they are no fewer than the correction looks around."""
 
 LINEAR = 1
 """Source pixels to either side on which a pixel of a linear enlargement depends."""
@@ -81,8 +84,9 @@ def back_project(bands: Iterable[Band], source: Upload, scale: int, fidelity: fl
     surface = source.surface
     kernel = _kernel(fidelity, scale) if fidelity > 0 else None
     halo = 0 if kernel is None else len(kernel) // 2 + LINEAR
-    strip = surface.strip_values // (source.shape[1] * source.shape[2] * scale**2)
-    blocks = _blocks(bands, source, scale, max(STRIP_ROWS, halo, strip))
+    values = source.shape[1] * source.shape[2] * scale**2
+    rows = max(min(STRIP_ROWS, WIDE_VALUES // values), halo, surface.strip_values // values, 1)
+    blocks = _blocks(bands, source, scale, rows)
     above: Pixels | None = None
     block, below = next(blocks), next(blocks, None)
     while True:

@@ -19,7 +19,13 @@ from .base import Writer, surface_of
 from .upload import Upload
 
 RESIZED_ROWS = 128
-"""Rows of the result made at a time on the host when the size is changed."""
+"""Rows of the result made at a time on the host when the size is changed, if they are not too wide."""
+
+WIDE_VALUES = 2**24
+"""Most values of the source or of the result that these rows take, so that memory does not grow with the width."""
+
+FEWEST_ROWS = 16
+"""Rows made at a time, however wide they are: with fewer, most of the source would be resized several times."""
 
 
 def resize_bands(bands: Iterable[Band], source: Size, target: Size) -> Iterator[Band]:
@@ -35,7 +41,9 @@ def resize_bands(bands: Iterable[Band], source: Size, target: Size) -> Iterator[
     first_band = next(incoming := iter(bands))
     surface = surface_of(first_band.pixels)
     incoming = chain([first_band], incoming)
-    most = max(surface.strip_values // (max(source.width, target.width) * first_band.pixels.shape[2]), RESIZED_ROWS)
+    values = max(source.width, target.width) * first_band.pixels.shape[2]
+    narrow = min(RESIZED_ROWS, max(int(WIDE_VALUES / (values * max(ratio, 1.0))), FEWEST_ROWS))
+    most = max(surface.strip_values // values, narrow)
     held: Pixels | None = None
     held_from = 0
     for y in range(0, target.height, most):

@@ -2,7 +2,7 @@
 
 from .geometry import Region, Size
 from .parts import Band, Batch, Tile
-from .plan import RAMP, Axis, Budget, Plan, TileRequirements, plan
+from .plan import RAMP, Axis, Budget, Plan, TileRequirements, plan, plan_either_way
 
 __all__ = [
     "RAMP",
@@ -16,4 +16,5 @@ __all__ = [
     "Tile",
     "TileRequirements",
     "plan",
+    "plan_either_way",
 ]

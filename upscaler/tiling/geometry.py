@@ -19,6 +19,9 @@ class Size:
     def scaled(self, factor: int) -> Size:
         return Size(self.width * factor, self.height * factor)
 
+    def transpose(self) -> Size:
+        return Size(self.height, self.width)
+
     def round_up(self, multiple: int) -> Size:
         """Returns the smallest size that is no smaller and whose sides are divisible by `multiple`."""
         return Size(-(-self.width // multiple) * multiple, -(-self.height // multiple) * multiple)
@@ -39,3 +42,6 @@ class Region:
     @property
     def size(self) -> Size:
         return Size(self.width, self.height)
+
+    def transpose(self) -> Region:
+        return Region(self.y, self.x, self.height, self.width)

@@ -15,6 +15,10 @@ class Batch:
     regions: tuple[Region, ...]
     pixels: Pixels
 
+    def transpose(self) -> Batch:
+        """Returns the same tiles of the picture whose rows are this one's columns."""
+        return Batch(tuple(region.transpose() for region in self.regions), self.pixels.swapaxes(1, 2))
+
 
 @dataclass(frozen=True, slots=True)
 class Tile:
@@ -24,6 +28,10 @@ class Tile:
     """Its region in source pixels."""
     pixels: Pixels
     """Its enlarged pixels: 0..1, (height, width, channels)."""
+
+    def transpose(self) -> Tile:
+        """Returns the same tile of the picture whose rows are this one's columns."""
+        return Tile(self.region.transpose(), self.pixels.swapaxes(0, 1))
 
 
 @dataclass(frozen=True, slots=True)
