@@ -2,6 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from typing import Final
+
+DISK_FULL: Final = "the disk is full. Make room, and run the same command again to go on."
+
+FULL: Final = tuple(getattr(errno, name) for name in ("ENOSPC", "EDQUOT") if hasattr(errno, name))
+"""What file systems answer when a disk is full, or a user's share of it."""
+
+FULL_TEXTS: Final = (
+    *(os.strerror(code).lower() for code in FULL),
+    "no space left",
+    "quota exceeded",
+    "database or disk is full",
+)
+"""The same, in small letters, as libraries report it that pass on no number: libvips and SQLite."""
+
 
 class UpscalerError(Exception):
     """Base of every error this package raises on purpose.
@@ -77,3 +94,15 @@ def describe(error: Exception, subject: str) -> str:
         f"{subject}: a fault in this program ended the work ({type(error).__name__}: {error}). Nothing was written for "
         "it, and finished pictures stay as they are. Run it again with `verbose`, and report what is said then."
     )
+
+
+def lacks_room(error: BaseException) -> bool:
+    """Returns whether an exception, or what caused it, says that a disk has no room left."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in FULL:
+            return True
+        if any(text in str(cause).lower() for text in FULL_TEXTS):
+            return True
+        cause = cause.__cause__
+    return False

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import os
+import re
+import shutil
+import sqlite3
+import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from tests.codecs.checks import WRITTEN
 from tests.networks import tiny_compact
 from upscaler import DeviceLost, ModelError, OutputError, PlanError, Size, Target, Upscaler, codecs
 from upscaler.arrays import FloatArray
@@ -211,3 +219,116 @@ def test_folder_of_a_library_user(here: Path) -> None:
     assert found["bad.jpg"].error
     with pytest.raises(PlanError, match="is not a folder"):
         list(Upscaler("lanczos").batch(here / "in/a.png", here / "out"))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The content of every file of a folder but the manifest."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and ".upscaler" not in path.parts]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def leftovers(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.name.endswith(".part")]
+
+
+FULL = r": the disk is full\. Make room, and run the same command again to go on\.$"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize("suffix", WRITTEN)
+def test_a_full_disk_ends_the_run_whatever_is_written(
+    here: Path, lanczos: Pipeline, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    encode = importlib.import_module("upscaler.codecs.encode")
+
+    def make_full(path: Path, folder: Path) -> Path:
+        part = folder / f".{path.name}.part"
+        part.symlink_to("/dev/full")
+        return part
+
+    def enlarge() -> list[Outcome]:
+        found = find_jobs(["in/a.png"], f"out/{suffix}/", EncodeOptions(), f".{suffix}")
+        jobs = [replace(job, output=job.output.with_suffix(f".{suffix}")) for job in found.jobs]
+        return list(run(lanczos, jobs, Target(scale=2), folder=Path("out")))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encode, "make_part", make_full)
+        with pytest.raises(OutputError, match=FULL):
+            enlarge()
+    assert contents(here / "out") == {}
+    assert leftovers(here / "out") == []
+    (outcome,) = enlarge()
+    assert outcome.error is None
+
+
+def test_a_manifest_that_finds_no_room_ends_the_run(
+    here: Path, lanczos: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite itself says so, since it may not have more pages than it has."""
+    from upscaler.jobs import database
+
+    for index in range(30):
+        shutil.copy("in/a.png", f"in/a{index}.png")
+
+    def enlarge(folder: str) -> list[Outcome]:
+        found = find_jobs(["in"], f"{folder}/", EncodeOptions(), "").jobs
+        return list(run(lanczos, found, Target(scale=2), folder=Path(folder)))
+
+    enlarge("right")
+
+    def open_small(file: Path) -> sqlite3.Connection:
+        opened = open_whole(file)
+        opened.execute("PRAGMA max_page_count=6")
+        return opened
+
+    open_whole = database.open
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "open", open_small)
+        with pytest.raises(OutputError, match=FULL):
+            enlarge("out")
+    right, made = contents(here / "right"), contents(here / "out")
+    assert 0 < len(made) < len(right)
+    assert made.items() <= right.items()
+    assert leftovers(here / "out") == []
+    assert all(outcome.error is None or outcome.source.name == "bad.jpg" for outcome in enlarge("out"))
+    assert contents(here / "out") == right
+
+
+def test_a_run_goes_on_where_a_full_disk_has_ended_it(here: Path, lanczos: Pipeline) -> None:
+    """On a small disk of its own, of every size in turn until there is room."""
+    disk = here / "disk"
+    disk.mkdir()
+    noise = np.random.default_rng(1)
+    shutil.rmtree("in")
+    Path("in").mkdir()
+    for index, suffix in enumerate(("png", "tif", "bmp", "jpg", "webp", "ppm") * 2):
+        Image.fromarray(noise.integers(0, 256, (40, 60, 3), np.uint8)).save(f"in/{index:02}.{suffix}")
+
+    def enlarge(folder: Path) -> list[Outcome]:
+        found = find_jobs(["in"], f"{folder}/", EncodeOptions(), "").jobs
+        return list(run(lanczos, found, Target(scale=2), folder=folder))
+
+    enlarge(here / "right")
+    right = contents(here / "right")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a disk may not be mounted here")
+    try:
+        ended: list[str] = []
+        for size in (*range(64, 640, 48), 4096):
+            subprocess.run(["mount", "-o", f"remount,size={size}k", str(disk)], check=True)
+            if size == 4096:
+                outcomes = enlarge(disk / "out")
+                assert all(outcome.error is None for outcome in outcomes)
+                break
+            try:
+                assert all(outcome.error is None for outcome in enlarge(disk / "out"))
+            except OutputError as error:
+                ended.append(str(error))
+            assert contents(disk / "out").items() <= right.items()
+            assert leftovers(disk / "out") == []
+        assert len(ended) > 3
+        assert all(re.search(FULL, text) for text in ended)
+        assert contents(disk / "out") == right
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)  # files of failed tries may still be open

@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import sqlite3
 from pathlib import Path
 
 import numpy as np
 import pytest
+import pyvips
 
 from upscaler import OutputError, Picture, PictureError
 from upscaler.inputs.discover import Job
@@ -45,6 +47,13 @@ def test_a_full_disk_is_no_failure_of_one_picture() -> None:
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     wrapped = OutputError("out/a.png: cannot be written")
     wrapped.__cause__ = full
-    for problem in (full, wrapped, OutputError("wbuffer_write: No space left on device")):
+    by_libvips = OutputError("out/a.png: cannot be written as PNG (target: write error).")
+    by_libvips.__cause__ = pyvips.Error(
+        "unable to call", "target: write error\nsystem error: No space left on device\n"
+    )
+    by_sqlite = OutputError("out/.upscaler: the manifest in there cannot be used.")
+    by_sqlite.__cause__ = sqlite3.OperationalError("database or disk is full")
+    quota = OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+    for problem in (full, wrapped, by_libvips, by_sqlite, quota):
         with pytest.raises(OutputError, match=r"^out/a\.png: the disk is full\. Make room"):
             Task(JOB).fail(problem)

@@ -31,6 +31,14 @@ _settings = threading.Lock()
 """Guards Pillow's process-wide limits and Python's warnings, which are changed while a file is read."""
 
 
+class _Unnumbered(io.BufferedRandom):
+    """A file whose number Pillow does not learn, since it writes to numbers without looking at how much was written: on
+    a full disk files were cut short."""
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation
+
+
 def read(
     file: Path | bytes,
     format: Format,
@@ -122,10 +130,13 @@ def write(picture: Picture, path: Path, format: Format, options: dict[str, Any])
             image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
             if pixels.shape[2] <= 2 and not format.writes_grey:
                 image = image.convert("RGB" if pixels.shape[2] == 1 else "RGBA")
-            target = io.BytesIO() if format.is_written_in_memory else path
-            image.save(target, format.name, **options)
-            if isinstance(target, io.BytesIO):
-                path.write_bytes(target.getbuffer())
+            if format.is_written_in_memory:
+                content = io.BytesIO()
+                image.save(content, format.name, **options)
+                path.write_bytes(content.getbuffer())
+            else:
+                with _Unnumbered(path.open("wb+", buffering=0)) as target:
+                    image.save(target, format.name, **options)
     except (OSError, ValueError) as error:
         raise OutputError(f"cannot be written as {format.name} ({error}).") from error
 

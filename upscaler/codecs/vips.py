@@ -263,5 +263,5 @@ def _detail(error: pyvips.Error) -> str:
     """Returns the most telling line of libvips' report; empty if there is none."""
     lines = [line.strip() for line in str(error.detail or "").splitlines()]
     telling = [line for line in lines if any(map(str.isalpha, line))]
-    blunt = ("bad seek", *HARMLESS)
+    blunt = ("bad seek", "target: write error", *HARMLESS)  # the next line says why it cannot be written
     return next((line for line in telling if not any(word in line for word in blunt)), (telling or [""])[0]).rstrip(".")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from ..errors import OutputError
+from ..errors import OutputError, lacks_room
 from ..validation import Check, check_choice, check_fields, check_number, check_text, check_whole
 
 log = logging.getLogger("upscaler")
@@ -82,6 +82,8 @@ def open(file: Path) -> sqlite3.Connection:
         try:
             database = _connect(file, options, *pragmas)
         except sqlite3.OperationalError as error:
+            if lacks_room(error):
+                raise
             failures.append(error)
             continue
         if failures:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from ..errors import OutputError
+from ..errors import DISK_FULL, OutputError, lacks_room
 from ..files import acquire_lock, atomic_write, cache_dir, clear_parts, sha256
 from ..inputs import storage
 from ..inputs.storage import FileStat, Remote
@@ -70,11 +70,12 @@ class Manifest:
             raise OutputError(f"{folder}: another run is at work in this folder. Wait for it, or stop it.") from error
         except OSError as error:
             self._unlock()
-            raise OutputError(f"{own}: it cannot be written ({error.strerror}). Choose another folder.") from error
+            message = f"it cannot be written ({error.strerror}). Choose another folder."
+            raise OutputError(f"{own}: {DISK_FULL if lacks_room(error) else message}") from error
         except sqlite3.Error as error:
             self._unlock()
-            message = f"{own}: the manifest in there cannot be read ({error}). Remove it to begin anew."
-            raise OutputError(message) from error
+            message = f"the manifest in there cannot be read ({error}). Remove it to begin anew."
+            raise OutputError(f"{own}: {DISK_FULL if lacks_room(error) else message}") from error
         except OutputError:
             self._unlock()
             raise

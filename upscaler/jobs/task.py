@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import OutputError, UpscalerError, describe
+from ..errors import DISK_FULL, OutputError, UpscalerError, describe, lacks_room
 from ..inputs.discover import Job
 from ..picture import Picture
 from ..pipeline import Estimate
@@ -102,10 +101,8 @@ class Task:
         Raises OutputError when the disk is full, since that fails the rest, too.
         """
         source, output = self.job.source, str(self.job.output)
-        if _is_disk_full(problem):
-            raise OutputError(
-                f"{output}: the disk is full. Make room, and run the same command again to go on."
-            ) from problem
+        if lacks_room(problem):
+            raise OutputError(f"{output}: {DISK_FULL}") from problem
         if not isinstance(problem, UpscalerError | OSError | MemoryError):
             log.debug("%s:", source, exc_info=problem)
         error = describe(problem, output if str(problem).startswith(output) else str(source))
@@ -126,12 +123,3 @@ class Task:
             warnings=self.warnings,
             estimate=self.estimate,
         )
-
-
-def _is_disk_full(problem: BaseException) -> bool:
-    cause: BaseException | None = problem
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        cause = cause.__cause__
-    return isinstance(problem, OutputError) and "No space left" in str(problem)
