@@ -187,6 +187,11 @@ def test_a_wide_picture_is_the_same_by_columns(
     assert (difference > 0).mean() < (0.01 if depth == 8 else 0.3)
 
 
+def test_the_largest_scans_are_planned_with_a_gibibyte() -> None:
+    scan = Picture(np.broadcast_to(np.uint8(0), (30000, 30000, 1)))
+    assert Pipeline("lanczos").estimate(scan, Target(scale=2)).memory < 2**30
+
+
 @pytest.mark.parametrize("scale", [3, 7])
 def test_networks_of_odd_scales_enlarge_alpha_that_varies(tmp_path: Path, scale: int) -> None:
     """Bands of the result may begin inside a row of the source."""
