@@ -166,7 +166,7 @@ def sizes(folder: Path) -> dict[str, tuple[int, int]]:
     """Every picture below a folder, by its relative name."""
     found = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix != ".txt" and FOLDER not in path.parts:
+        if path.is_file() and path.suffix != ".txt" and not {FOLDER, "home"}.intersection(path.parts):
             with Image.open(path) as image:
                 found[path.relative_to(folder).as_posix()] = image.size
     return found

@@ -72,7 +72,7 @@ def test_signal_while_it_writes_leaves_a_whole_file_or_none(
 @pytest.mark.parametrize("module", ["typer", "numpy", "torch.version"])
 def test_interruption_during_start_up_is_one_line(large: Path, module: str) -> None:
     """Python says on standard error what it has imported: then it is interrupted."""
-    command = [sys.executable, "-X", "importtime", "-m", "upscaler", str(large)]
+    command = [sys.executable, "-X", "importtime", "-m", "upscaler", str(large), "--backend", "torch"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     while process.stderr.readline().split("|")[-1].strip() != module:

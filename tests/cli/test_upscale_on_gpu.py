@@ -24,10 +24,10 @@ def test_the_command_line_takes_the_gpu_and_says_so(run: Run, here: Path) -> Non
     with pretend("cuda") as gpu:
         done = run("a.png", "b.jpg", "-o", "out/", "-m", network, "-s", "1.5", "--tile", "48", "-v")
         assert (done.code, done.out) == (0, b"")
-        assert "on cuda:0, fp16; 1 pass: " in done.err
+        assert "on cuda:0, fp16 by torch; 1 pass: " in done.err
         assert gpu.crossings
         planned = run("a.png", "-m", network, "--dry-run")
-        assert b"on cuda:0, fp16; 1 pass: 1 tile of 100x88" in planned.out
+        assert b"on cuda:0, fp16 by torch; 1 pass: 1 tile of 100x88" in planned.out
 
 
 def test_a_lost_gpu_ends_a_job_with_one_sentence(run: Run, here: Path) -> None:

@@ -102,7 +102,7 @@ def test_the_two_models_are_never_in_memory_together(
         return progress
 
     wishes = [replace(PARAMETERS, seed=seed) for seed in range(3)]
-    network = replace(models, upscaler=Pipeline("photo", PipelineOptions(device="cpu")))
+    network = replace(models, upscaler=Pipeline("photo", PipelineOptions(device="cpu", backend="torch")))
     assert said(run(network, orders(tmp_path, *wishes), progress=look)) == ["made"] * 3
     assert seen == [(1, 0), (1, 0), (0, 1), (0, 1), (1, 0), (0, 1)]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from upscaler import Target
+from upscaler import Target, machine
 from upscaler.inputs.discover import Job
 from upscaler.jobs import stage_queues
 from upscaler.jobs.stages import Stages
@@ -226,7 +226,7 @@ def test_threads_follow_from_the_processors_of_this_process(
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processors)), raising=False)
     (tmp_path / "cpu.max").write_text(quota)
-    monkeypatch.setattr(stage_queues, "Path", lambda _: tmp_path / "cpu.max")
+    monkeypatch.setattr(machine, "Path", lambda _: tmp_path / "cpu.max")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if threads is not None:
         monkeypatch.setenv("OMP_NUM_THREADS", threads)
