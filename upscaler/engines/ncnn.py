@@ -39,8 +39,8 @@ RESULT_BYTES = 64
 """Bytes for each pixel of the result: it is copied into other layouts."""
 
 FAST_BYTES = 160 * 2**20
-"""Bytes alive at once up to which a tile is computed fast on a processor (measured, AVX-512, a network of 64 features on
-768x512: with 80 MiB and overlaps 9 % more of the processor's time than with this, with 320 MiB 1 % more)."""
+"""Bytes alive at once up to which a tile is computed fast on a processor. Measured with AVX-512, a network of 64
+features and 768x512 pixels: 80 MiB, with more overlap, take 9 % more of the processor's time, 320 MiB 1 % more."""
 
 LARGEST_BLOB = 2**30
 """Bytes of a blob up to which Vulkan drivers in use allow a buffer."""
