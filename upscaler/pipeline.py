@@ -189,7 +189,7 @@ class Pipeline:
         if sizes and self._engines.refines:
             plans.append(self._plan(self._engines.refiner(), result))
         for plan in plans:
-            if isinstance(plan, Plan):
+            if isinstance(plan, Plan) and plan.count > 1:
                 again = 100 * (plan.computed - 1)
                 log.debug("%d tiles of %s on %s: %.1f %% is computed twice.", plan.count, plan.tile, plan.size, again)
         memory = max((plan.memory for plan in plans), default=0)

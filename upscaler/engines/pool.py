@@ -15,6 +15,7 @@ from ..catalog import Model, fetch_model
 from ..diffusion.options import Diffusion
 from ..errors import ModelError, PlanError
 from ..validation import check_arguments, check_whole
+from ..vulkan import is_vulkan
 from .backend import BACKENDS, choose_network, is_faster_by_torch
 from .base import Engine, ImageEngine, is_image_engine
 from .composite import Blended
@@ -254,7 +255,12 @@ def engine_for(
     if found := choose_network(backend, device, precision, file, mixed, share):
         from .ncnn import NcnnEngine
 
-        return _say(NcnnEngine.load(found[0], device=found[1], **facts))
+        try:
+            return _say(NcnnEngine.load(found[0], device=found[1], **facts))
+        except ModelError as error:
+            if backend != "auto" or file.suffix.lower() == ".param" or is_vulkan(device):
+                raise
+            log.info("%s: torch computes it, since ncnn cannot (%s).", model.name, error)
     try:
         from .checkpoint import Checkpoint
         from .network import NetworkEngine

@@ -251,7 +251,7 @@ def target_of(made: Recipe) -> Target:
     try:
         frames: dict[str, Any] = {name: kind(**asked[name]) for name, kind in kinds.items() if asked.get(name)}
         return Target(**{**asked, **frames})
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, PlanError) as error:
         raise _unreadable(error) from error
 
 
