@@ -158,6 +158,9 @@ def _merge(state: State, name: str) -> tuple[NDArray[np.float32], NDArray[np.flo
 
 
 def _upcunet(state: State) -> _Found | None:
+    first = state.get("unet1.conv1.conv.0.weight")
+    if first is not None and first.shape[1] > 3:  # the fast variant puts pixels together, which is not written yet
+        return None
     if "unet2.conv_bottom.weight" not in state:
         return None
     channels = state["unet1.conv1.conv.0.weight"].shape[1]
