@@ -57,7 +57,9 @@ class Network:
 
     def pipeline(self, run: Run, device: str | None = None, **options: Any) -> Pipeline:
         """Returns a pipeline that only enlarges: noise is not measured or removed."""
-        return Pipeline(self.model, PipelineOptions(device=device or run.device, denoise=0.0, **options))
+        return Pipeline(
+            self.model, PipelineOptions(device=device or run.device, backend="torch", denoise=0.0, **options)
+        )
 
 
 def photo() -> Network:

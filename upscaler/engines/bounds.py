@@ -94,5 +94,5 @@ def _check_pickles(content: IO[bytes], count: int) -> None:
                     raise TooLarge("it asks for memory instead of holding weights")
         except TooLarge:
             raise
-        except Exception:
+        except Exception:  # pickletools raises whatever a broken pickle makes of it; its reader says what is wrong
             return
