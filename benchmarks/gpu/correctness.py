@@ -24,6 +24,8 @@ from .run import ROOT, Run
 
 X4PLUS_ELEMENTS = 1024
 """Elements of x4plus's largest tensor for each source pixel: 64 channels at four times the size."""
+X4PLUS_FEATURES = 64
+"""The same of the network as it is divided: its features at the source's size, since its tail is computed in parts."""
 
 
 def check_bugs(run: Run) -> None:
@@ -111,7 +113,7 @@ def check_large(run: Run) -> None:
     with_engine = network.pipeline(run)
     info = with_engine.estimate(picture(64, 48)).engine
     plan = tiling.plan(Size(6000, 4000), info.needs, Budget(info.tile_memory))
-    fits = plan.tile.pixels * plan.max_batch * X4PLUS_ELEMENTS < 2**31
+    fits = plan.tile.pixels * plan.max_batch * X4PLUS_FEATURES < 2**31
     run.say("x4plus, 24 megapixels: tiles", f"{plan.count} of {plan.tile}, {plan.max_batch} together", right=fits)
     with_engine.close()
     bare = network.load(run)
