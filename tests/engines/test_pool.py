@@ -3,11 +3,14 @@
 import operator
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
+import torch
 
+from tests.fake_gpu import pretend
 from tests.networks import tiny_compact
 from upscaler import Upscaler, catalog
 from upscaler.arrays import FloatArray, PixelArray, to_float
@@ -64,6 +67,24 @@ def test_the_files_of_all_models_are_named_before_they_are_needed() -> None:
     refining, refine = pool("refine", diffusion=Diffusion(creativity=0.3)), catalog.find("refine")
     assert refining.refines
     assert [model.name for model in refining.models] == [refine.enlarge_with or NETWORK, CLEANER, refine.generator]
+
+
+def test_a_generator_that_refines_is_on_the_device_before_tiles_are_planned(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What its weights take is not free for the tiles of the network that enlarges."""
+    kept: list[torch.Tensor] = []
+    refining = pool("refine", diffusion=Diffusion(creativity=0.3))
+
+    def load(self: EnginePool, model: object) -> object:
+        kept.append(torch.zeros(48 * 2**20, dtype=torch.uint8, device="cuda"))
+        return SimpleNamespace(plan=None)
+
+    monkeypatch.setattr(EnginePool, "_image_engine", load)
+    with pretend("cuda", memory=64 * 2**20):
+        network = refining.enlarger(8, 100)
+    assert kept
+    assert network.info.free_memory <= 16 * 2**20
 
 
 @pytest.mark.parametrize("name", ["blend", "denoise"])

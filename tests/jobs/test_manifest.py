@@ -104,7 +104,7 @@ def test_a_manifest_of_a_newer_version_is_refused() -> None:
     run_numbered()
     with sqlite3.connect(f"out/{FOLDER}/manifest.sqlite") as database:
         database.execute(f"PRAGMA user_version = {VERSION + 1}")
-    with pytest.raises(OutputError, match=r"this manifest is of a newer version of this program \(2, not 1\)"):
+    with pytest.raises(OutputError, match=r"this manifest is of a newer version of this program \(3, not 2\)"):
         run_numbered()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -179,3 +181,24 @@ def test_a_result_that_took_its_name_before_that_was_noted_is_done(here: Path, m
     monkeypatch.chdir(here)
     found = run_numbered()
     assert {name for name in GOOD if found[name] == "kept"} == {Path(name).name for name in made}
+
+
+def test_rows_say_what_computed_and_a_change_of_device_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    run_numbered()
+    with closing(sqlite3.connect("out/.upscaler/manifest.sqlite")) as database:
+        found = set(database.execute("SELECT device, precision FROM pictures WHERE outcome = 'made'"))
+        assert found == {("cpu", "fp32")}
+        database.execute("UPDATE pictures SET device = 'cuda:1' WHERE outcome = 'made'")
+        database.commit()
+    Path("out/2.png").unlink()
+    Path("out/deep/1.png").unlink()
+    caplog.clear()
+    second = run_numbered()
+    assert {name for name in GOOD if second[name] == "made"} == {"2.png", "1.png"}
+    assert [record.getMessage() for record in caplog.records if "were made on" in record.getMessage()] == [
+        "some pictures of this job were made on cuda before, and others are made on cpu now, which may differ by "
+        "some levels. Pass `device` to go on as before, or `force` to make all again."
+    ]
+    caplog.clear()
+    Path("out/2.png").unlink()
+    assert run_numbered()["2.png"] == "made"

@@ -248,9 +248,10 @@ def _requirements(computation: Computation, profile: TilingProfile, trial: Trial
     network = computation.network
     share = 1.0 if computation.autocast else computation.dtype.itemsize / 4
     is_divided = trial.fixed_bytes > 0
-    # The plan counts results by themselves. What was tried on a small tile is rounded up.
-    result = network.output_channels * network.scale**2 * 4
-    memory = (trial.bytes_per_pixel - result if is_divided else trial.bytes_per_pixel * 1.2) * share
+    memory = trial.bytes_per_pixel * share * 1.2  # tried on a small tile
+    if is_divided:  # measured as large; sources are float32 and copied, and the plan counts results by themselves
+        source, result = 4 * network.input_channels, 4 * network.output_channels * network.scale**2
+        memory = (trial.bytes_per_pixel + source - result) * share + source
     is_on_cpu = computation.device.type == "cpu"
     as_wholes = _differ_as_wholes(network, profile)
     return TileRequirements(

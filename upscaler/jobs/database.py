@@ -20,11 +20,11 @@ from ..validation import Check, check_choice, check_fields, check_number, check_
 
 log = logging.getLogger("upscaler")
 
-VERSION = 1
-"""The version of the database's form, which is kept in it; 0 had neither a version nor the columns in ADDED."""
+VERSION = 2
+"""The version of the database's form, which is kept in it; 0 had no version."""
 
-ADDED = ("source_ctime_ns", "output_ctime_ns")
-"""The columns that version 1 has added, 0 in older rows."""
+ADDED = {"source_ctime_ns": 0, "output_ctime_ns": 0, "device": "''", "precision": "''"}
+"""The columns that versions have added, the first two 1 and the others 2, and their values in older rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,10 @@ class Row:
     height: int = 0
     seconds: float = 0.0
     error: str = ""
+    device: str = ""
+    """The device that computed the result, such as "cuda:0"; empty if none did."""
+    precision: str = ""
+    """The precision in which it was computed, such as "fp16"."""
 
 
 _COLUMNS = tuple(field.name for field in fields(Row))
@@ -147,9 +151,9 @@ def _connect(file: Path, options: str, *pragmas: str) -> sqlite3.Connection:
             )
         database.execute(f"CREATE TABLE IF NOT EXISTS pictures (output TEXT PRIMARY KEY, {', '.join(_COLUMNS[1:])})")
         present = {about[1] for about in database.execute("PRAGMA table_info(pictures)")}
-        for column in ADDED:
+        for column, value in ADDED.items():
             if column not in present:
-                database.execute(f"ALTER TABLE pictures ADD COLUMN {column} DEFAULT 0")
+                database.execute(f"ALTER TABLE pictures ADD COLUMN {column} DEFAULT {value}")
         if version < VERSION:
             database.execute(f"PRAGMA user_version = {VERSION}")
         database.execute(f"SELECT {', '.join(_COLUMNS)} FROM pictures LIMIT 1")

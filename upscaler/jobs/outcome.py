@@ -51,6 +51,10 @@ class Outcome:
     """See `Picture.lr_rmse`."""
     denoise: float | None = None
     """See `Estimate.denoise`; None if nothing was made."""
+    device: str | None = None
+    """The device that computed the picture; None if nothing was computed in this run."""
+    precision: str | None = None
+    """The precision in which it was computed."""
     was_done: bool = False
     """Whether an earlier run has made the output, and this one would make the same."""
     skipped: str | None = None

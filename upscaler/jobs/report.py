@@ -22,6 +22,8 @@ COLUMNS = (
     "height",
     "seconds",
     "backend",
+    "device",
+    "precision",
     "lr_rmse",
     "denoise",
     "reason",
@@ -97,6 +99,8 @@ def _row(outcome: Outcome) -> dict[str, object]:
         "backend": outcome.estimate.engine.backend if outcome.estimate else "",
         "lr_rmse": "" if outcome.lr_rmse is None else round(outcome.lr_rmse, 3),
         "denoise": "" if outcome.denoise is None else round(outcome.denoise, 3),
+        "device": outcome.device or "",
+        "precision": outcome.precision or "",
         "reason": outcome.error or outcome.skipped or "",
         "warnings": " ".join(outcome.warnings),
     }

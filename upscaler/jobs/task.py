@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..engines import EngineInfo
 from ..errors import DISK_FULL, OutputError, UpscalerError, describe, lacks_room
 from ..inputs.discover import Job
 from ..picture import Picture
@@ -87,6 +88,11 @@ class Task:
         return self.estimate is not None and self.estimate.engine.device != "cpu"
 
     @property
+    def engine(self) -> EngineInfo | None:
+        """The engine that computes the picture; None if none does, or it is not known yet."""
+        return self.estimate.engine if self.estimate is not None and self.estimate.plans else None
+
+    @property
     def bytes(self) -> int:
         """The memory that the task takes while it waits."""
         return OVERHEAD + (0 if self.picture is None else self.picture.pixels.nbytes)
@@ -118,6 +124,8 @@ class Task:
             seconds=self.seconds,
             lr_rmse=self.lr_rmse,
             denoise=self.estimate.denoise if self.is_made and self.estimate else None,
+            device=self.engine.device if self.is_made and self.engine else None,
+            precision=self.engine.precision if self.is_made and self.engine else None,
             was_done=self.was_done,
             skipped=self.skipped,
             warnings=self.warnings,

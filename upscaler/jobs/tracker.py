@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from .database import Row
 from .manifest import Manifest, Stamp
 from .outcome import SelectionRules
 from .task import Task
+
+log = logging.getLogger("upscaler")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class JobTracker:
     rules: SelectionRules
     outputs: Callable[[Job[Any]], Sequence[Path]] = lambda job: (job.output,)
     """All files that a job makes, its output first."""
+    _kinds: set[str] = field(default_factory=set, init=False)
+    """The kinds of device that made results of earlier runs; emptied when it was said that this run uses another."""
 
     def start(self, job: Job[Any]) -> Task:
         """Returns the task, which is over if there is nothing to do."""
@@ -85,10 +90,26 @@ class JobTracker:
             each is not None and each.settings == settings and manifest.check_done(each, output)
             for output, each in rows.items()
         ):
+            self._kinds.add(_kind(row.device))
             return Task(job, seconds=row.seconds, size=Size(row.width, row.height), was_done=True)
         if row.outcome == "failed" and not self.rules.retry_failed:
             raise PictureError(row.error)
         return None
+
+    def _compare(self, kind: str) -> None:
+        """Says, once, if earlier runs have made results of this job on another kind of device than this run does.
+
+        Precisions are not compared: on one device they follow from the picture, too.
+        """
+        others = sorted(self._kinds - {kind, ""})
+        if kind and others:
+            self._kinds.clear()
+            log.warning(
+                "some pictures of this job were made on %s before, and others are made on %s now, which may differ by "
+                "some levels. Pass `device` to go on as before, or `force` to make all again.",
+                " and ".join(others),
+                kind,
+            )
 
     def _note(self, manifest: Manifest, task: Task) -> None:
         stamp = task.stamp or Stamp(FileStat(-1, 0), "")  # it could not be hashed, and will seem to have changed
@@ -101,7 +122,11 @@ class JobTracker:
             source_sha256=stamp.sha256,
             seconds=round(task.seconds, 3),
             error=task.error or "",
+            device=task.engine.device if task.engine else "",
+            precision=task.engine.precision if task.engine else "",
         )
+        if task.parts:
+            self._compare(_kind(row.device))
         if task.is_own_fault and task.stamp is not None:
             manifest.note_failure(task.job.output, row)
         for part in task.parts:
@@ -109,3 +134,8 @@ class JobTracker:
             made = replace(row, width=part.size.width, height=part.size.height, replaced_sha256=replaced)
             may_replace = task.job.options.overwrite or bool(replaced)
             manifest.place(part.file, part.stamp, part.output, may_replace, made)
+
+
+def _kind(device: str) -> str:
+    """Returns the kind of a device: "cuda" of "cuda:1"."""
+    return device.partition(":")[0]
