@@ -542,6 +542,36 @@ def test_written_graph_computes_what_torch_does(tmp_path: Path, name: str, half:
     assert np.abs(result - expected).max() < 1e-5 * max(1, np.abs(expected).max())
 
 
+@pytest.mark.parametrize("name", WRITTEN)
+def test_only_a_trunk_with_a_tail_that_enlarges_can_be_divided(tmp_path: Path, name: str) -> None:
+    tail = ncnn.find_tail(save(ncnn.export(WRITTEN[name]()), tmp_path))
+    ends = {"rrdbnet-4x": (4, 2), "rrdbnet-8x": (8, 2), "rrdbnet-x2plus": (4, 2), "esrgan-4x": (4, 2)}
+    ends |= {"esrgan-1x-folded": (2, 2), "span": (2, 1), "span-bare": (2, 1)}
+    assert (tail and (tail.scale, tail.reach)) == ends.get(name)
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        ("Convolution c 1 1 sum a 0=4 1=3 4=1 6=9\nPixelShuffle p 1 1 a out 0=2", ("sum", 2, 1)),
+        ("Convolution c 1 1 sum a 0=4 1=3 4=1 2=2 6=9\nPixelShuffle p 1 1 a out 0=2", None),
+        ("Convolution c 1 1 sum a 0=4 1=3 6=9\nPixelShuffle p 1 1 a out 0=2", None),
+        ("Interp p 1 1 sum a 0=1 1=3 2=3\nConvolution c 1 1 a out 0=4 1=5 4=2 6=9", ("sum", 3, 1)),
+        ("Interp p 1 1 sum a 0=2 1=2 2=2\nConvolution c 1 1 a out 0=4 1=5 4=2 6=9", None),
+        ("Interp p 1 1 sum a 0=1 1=1.5 2=1.5\nConvolution c 1 1 a out 0=4 1=5 4=2 6=9", None),
+        ("Interp p 1 1 sum a 0=1 1=2 2=2\nSigmoid c 1 1 a b\nBinaryOp d 2 1 a b out", None),
+        ("Interp p 1 1 sum a 0=1 1=2 2=2\nBNLL c 1 1 a out", None),
+    ],
+)
+def test_a_graph_is_divided_where_its_last_layers_see_only_what_is_near(
+    tmp_path: Path, end: str, expected: tuple[str, int, int] | None
+) -> None:
+    lines = ["Input i 0 1 in", "Split s 1 2 in x y", "BinaryOp d 2 1 x y sum", *end.splitlines()]
+    (tmp_path / "net.param").write_text("\n".join(["7767517", f"{len(lines)} 9", *lines]))
+    tail = ncnn.find_tail(tmp_path / "net.param")
+    assert (tail and (tail.neck, tail.scale, tail.reach)) == expected
+
+
 @pytest.mark.parametrize("name", TINY)
 def test_what_was_read_is_written_and_read_again(tmp_path: Path, name: str) -> None:
     weights = read(TINY[name]().save(tmp_path)).weights

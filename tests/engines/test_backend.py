@@ -1,6 +1,7 @@
 """Which library computes a network: torch on the GPUs that it can use, ncnn on others and on processors."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +129,19 @@ def test_large_pictures_are_torch_s_on_processors_with_bfloat16(
         assert pool.cleaner(depth, pixels).info.backend == expected
     chosen = EnginePool(catalog.find(str(tiny_compact(tmp_path))), EngineOptions(precision="fp32"))
     assert chosen.enlarger(8, large).info.backend == "ncnn"
+
+
+@pytest.mark.parametrize(("reach", "by"), [(4, "ncnn"), (102, "torch")])
+def test_without_bfloat16_pictures_are_torch_s_if_ncnn_would_compute_much_twice(
+    reach: int, by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    have(monkeypatch)
+    monkeypatch.setattr(backend, "has_bfloat16", lambda: False)
+    info = engine_for(catalog.find(str(tiny_compact(tmp_path))), "cpu").info
+    needs = replace(info.needs, reach=reach, bytes_per_pixel=60_000)
+    info = replace(info, needs=needs, free_memory=8 * 2**30, multiply_adds=1.8e7)
+    assert backend.is_faster_by_torch(info, 12_000_000) == (by == "torch")
+    assert not backend.is_faster_by_torch(replace(info, device="vulkan:0"), 12_000_000)
 
 
 def test_results_of_both_are_equal_to_one_level(tmp_path: Path) -> None:

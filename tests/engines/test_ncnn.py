@@ -16,16 +16,17 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from tests.catalog.test_ncnn import WRITTEN
+from tests.catalog.test_ncnn import WRITTEN, rrdbnet_state
 from tests.networks import tiny_compact
 from tests.pictures import sample
 from tests.vulkan import needs_vulkan
 from upscaler import Upscaler, catalog
 from upscaler.arrays import FloatArray
-from upscaler.engines import ncnn_network, run_checked
+from upscaler.engines import ncnn_net, ncnn_network, run_checked
 from upscaler.engines.checkpoint import Checkpoint
 from upscaler.engines.ncnn import NcnnEngine
-from upscaler.engines.ncnn_network import NcnnNet, find_network
+from upscaler.engines.ncnn_net import NcnnNet
+from upscaler.engines.ncnn_network import find_network
 from upscaler.engines.network import NetworkEngine
 from upscaler.errors import EngineError, ModelError, OutOfMemory, PlanError
 from upscaler.surface import HOST, Upload, cut
@@ -82,6 +83,39 @@ def test_sides_that_are_no_multiples_are_filled_up(name: str, make: Callable[[st
     assert part.shape == (2, 45 * scale, 43 * scale, 3)
     if name != "upcunet-3x":  # which sees the whole of its tile
         assert np.abs(part[:, : 20 * scale, : 20 * scale] - whole[:, : 20 * scale, : 20 * scale]).mean() < 0.02
+
+
+@pytest.mark.parametrize("doublings", [1, 2, 3])
+@pytest.mark.parametrize("size", [(50, 70), (16, 16), (33, 17), (4, 100)], ids=str)
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_divided_network_gives_what_it_gives_at_once(
+    doublings: int, size: tuple[int, int], device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ncnn_net, "PART", 16)
+    save_file(rrdbnet_state(doublings, features=16, grow=4), tmp_path / "net.safetensors")
+    network = find_network(tmp_path / "net.safetensors")
+    assert network is not None
+    assert network.tail is not None
+    whole = dataclasses.replace(network, tail=None)
+    divided, at_once = (
+        NcnnEngine.load(each, name="net", device=device, precision="fp32", reach=4) for each in (network, whole)
+    )
+    pixels = tiles(height=size[0], width=size[1])
+    assert np.abs(divided.run(pixels) - at_once.run(pixels)).max() < 1e-5
+
+
+def test_a_divided_network_takes_a_fraction_of_the_memory(tmp_path: Path) -> None:
+    state = rrdbnet_state(features=64, grow=32)  # the sizes of Real-ESRGAN x4plus, whose other blocks take no more
+    save_file(state, tmp_path / "net.safetensors")
+    network = find_network(tmp_path / "net.safetensors")
+    assert network is not None
+    assert network.tail is not None
+    whole = ncnn_network._add_memory(
+        dataclasses.replace(network, around=dataclasses.replace(network.around, margin=1)),
+        ncnn_network._observe(NcnnNet(network), np.full((3, 32, 32), 0.5, np.float32)),
+    )
+    assert whole.tail is None
+    assert network.bytes_per_pixel < 0.25 * whole.bytes_per_pixel
 
 
 def test_reach_is_measured_where_it_is_not_known_and_is_torch_s(make: Callable[[str], Path], tmp_path: Path) -> None:

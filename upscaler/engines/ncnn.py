@@ -16,7 +16,7 @@ from ..machine import budget_for_tiles
 from ..tiling import RAMP, TileRequirements
 from ..vulkan import SHARE, VulkanDevice, is_vulkan, pick_vulkan
 from .base import CPU_MEMORY, Engine, EngineInfo
-from .ncnn_network import NcnnNet, NcnnNetwork
+from .ncnn_net import NcnnNet, NcnnNetwork
 from .probe import (
     HALF_ERROR,
     HALF_ERROR_ANYWHERE,
@@ -35,12 +35,20 @@ PRECISIONS: Final = ("auto", "fp32", "fp16")
 MEMORY_FACTOR = 2.5
 """Memory that the allocator takes for each byte that is alive at once (measured: 2.0 to 2.8)."""
 
+HALF_MEMORY = 0.6
+"""Share of the memory of float32 that half precision takes on Vulkan devices (measured: 0.58 of a driver's allocations
+with Real-ESRGAN x4plus-anime and 192x192 pixels)."""
+
 RESULT_BYTES = 64
 """Bytes for each pixel of the result: it is copied into other layouts."""
 
 FAST_BYTES = 160 * 2**20
 """Bytes alive at once up to which a tile is computed fast on a processor. Measured with AVX-512, a network of 64
 features and 768x512 pixels: 80 MiB, with more overlap, take 9 % more of the processor's time, 320 MiB 1 % more."""
+
+SLOWDOWN = 0.1
+"""How much more time a pixel takes in tiles twice as large (measured with AVX-512: `photo` 2.2 µs at 128x128 and 2.7 at
+1024x1024, Real-ESRGAN x4plus 82 at 96x96 and 122 at 400x400)."""
 
 LARGEST_BLOB = 2**30
 """Bytes of a blob up to which Vulkan drivers in use allow a buffer."""
@@ -102,7 +110,7 @@ class NcnnEngine:
             raise ModelError(f"{name}: the network does not run at first try ({first_line(error)}).") from error
         info = EngineInfo(
             name=name,
-            needs=_requirements(network, found, card is not None),
+            needs=_requirements(network, found, chosen, card is not None),
             channels=1 if around.channels == 1 else 3,
             device=card.name if card else "cpu",
             precision=chosen,
@@ -177,10 +185,11 @@ def _multiple(network: NcnnNetwork) -> int:
     return math.lcm(network.around.multiple, WINDOW if network.around.minimum >= 8 else 1)
 
 
-def _requirements(network: NcnnNetwork, profile: TilingProfile, is_on_gpu: bool) -> TileRequirements:
+def _requirements(network: NcnnNetwork, profile: TilingProfile, precision: str, is_on_gpu: bool) -> TileRequirements:
     """Returns what a network requires of its tiles."""
     around = network.around
-    memory = network.bytes_per_pixel
+    share = HALF_MEMORY if precision == "fp16" else 1.0
+    memory, fixed = share * network.bytes_per_pixel, share * network.fixed_bytes
     return TileRequirements(
         scale=around.scale,
         reach=profile.reach,
@@ -188,6 +197,8 @@ def _requirements(network: NcnnNetwork, profile: TilingProfile, is_on_gpu: bool)
         minimum=max(around.minimum, 1),
         ramp=RAMP if profile.is_local else WIDE_RAMP,
         bytes_per_pixel=1.2 * (MEMORY_FACTOR * memory + RESULT_BYTES * around.scale**2),
+        fixed_bytes=1.2 * MEMORY_FACTOR * fixed,
         fast_pixels=FAST_BYTES / memory if not is_on_gpu and profile.is_local else 2.0**62,
+        slowdown=SLOWDOWN,
         most_pixels=LARGEST_BLOB / 4 // network.elements_per_pixel if is_on_gpu else math.inf,
     )

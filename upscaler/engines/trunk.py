@@ -16,6 +16,8 @@ from spandrel.architectures.ESRGAN import ESRGAN
 from spandrel.architectures.RCAN import RCAN
 from torch import nn
 
+from ..tiling import divide_length
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -49,8 +51,8 @@ class Tail(nn.Module):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Enlarges (tiles, channels, height, width)."""
         tiles, _, height, width = features.shape
-        rows, columns = _steps(height, self.side), _steps(width, self.side)
-        together = max(self.side**2 // (rows[0].stop * columns[0].stop), 1)
+        rows, columns = (divide_length(length, self.side, self.reach, self.scale) for length in (height, width))
+        together = max(self.side**2 // (rows[0].place.stop * columns[0].place.stop // self.scale**2), 1)
         if tiles <= together and len(rows) == len(columns) == 1:
             whole: torch.Tensor = self.layers(features)
             return whole
@@ -58,25 +60,15 @@ class Tail(nn.Module):
         for first in range(0, tiles, together):
             for row in rows:
                 for column in columns:
-                    y, x = self._widen(row, height), self._widen(column, width)
-                    part = self.layers(features[first : first + together, :, y, x])
+                    part = self.layers(features[first : first + together, :, row.source, column.source])
                     if result is None:
                         size = (tiles, part.shape[1], height * self.scale, width * self.scale)
                         result = _empty_like(part, size)
-                    inside = part[:, :, self._within(row, y), self._within(column, x)]
-                    result[first : first + together, :, self._enlarge(row), self._enlarge(column)] = inside
+                    inside = part[:, :, row.inside, column.inside]
+                    result[first : first + together, :, row.place, column.place] = inside
                     del part, inside  # or they would be kept while the next part is computed
         assert result is not None
         return result
-
-    def _widen(self, part: slice, length: int) -> slice:
-        return slice(max(part.start - self.reach, 0), min(part.stop + self.reach, length))
-
-    def _within(self, part: slice, widened: slice) -> slice:
-        return self._enlarge(slice(part.start - widened.start, part.stop - widened.start))
-
-    def _enlarge(self, part: slice) -> slice:
-        return slice(part.start * self.scale, part.stop * self.scale)
 
 
 class DenseBlock(nn.Module):
@@ -104,14 +96,13 @@ class DenseBlock(nn.Module):
         """Convolves all channels of `found`, 3x3 pixels at a time."""
         tiles, _, height, width = found[0].shape
         result: torch.Tensor | None = None
-        for rows in _steps(height, max(self.pixels // (tiles * width), 1)):
-            first, last = max(rows.start - 1, 0), min(rows.stop + 1, height)
-            part: torch.Tensor = convolution(torch.cat([each[:, :, first:last] for each in found], 1))
-            if last - first == height:
+        for rows in divide_length(height, max(self.pixels // (tiles * width), 1), reach=1):
+            part: torch.Tensor = convolution(torch.cat([each[:, :, rows.source] for each in found], 1))
+            if part.shape[2] == height:
                 return part
             if result is None:
                 result = _empty_like(part, (tiles, part.shape[1], height, width))
-            result[:, :, rows] = part[:, :, rows.start - first : rows.stop - first]
+            result[:, :, rows.place] = part[:, :, rows.inside]
             del part
         assert result is not None
         return result
@@ -178,12 +169,6 @@ def _scale_and_reach(layers: nn.Sequential) -> tuple[int, int]:
         elif type(layer).forward is not nn.Sequential.forward and not isinstance(layer, POINTWISE):
             raise ValueError(f"{layer} is not known")
     return scale, math.ceil(reach)
-
-
-def _steps(length: int, most: int) -> list[slice]:
-    """Divides a length into the fewest equal parts of at most `most`, of which the last may be smaller."""
-    step = math.ceil(length / math.ceil(length / most))
-    return [slice(start, min(start + step, length)) for start in range(0, length, step)]
 
 
 def _empty_like(part: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """Pure arithmetic of tiles: where they lie, how they overlap. Knows no network, no file and no pixels."""
 
-from .geometry import Region, Size
+from .geometry import Part, Region, Size, divide_length
 from .parts import Band, Batch, Tile
 from .plan import RAMP, Axis, Budget, Plan, TileRequirements, plan, plan_either_way
 
@@ -10,11 +10,13 @@ __all__ = [
     "Band",
     "Batch",
     "Budget",
+    "Part",
     "Plan",
     "Region",
     "Size",
     "Tile",
     "TileRequirements",
+    "divide_length",
     "plan",
     "plan_either_way",
 ]

@@ -54,6 +54,8 @@ class TileRequirements:
     """Values of the result that are finished at a time, if that takes memory of the device that computes the tiles."""
     fast_pixels: float = math.inf
     """Larger tiles are slower for each pixel, because they do not fit into the processor's cache."""
+    slowdown: float = 0.9
+    """How much more time a pixel takes, as a share, each time that tiles get twice as large beyond that."""
     batch_pixels: int = 0
     """Tiles are run together up to so many source pixels."""
     most_pixels: float = math.inf
@@ -173,7 +175,7 @@ def plan(size: Size, needs: TileRequirements, budget: Budget, border: int = BORD
         pixels = x.tile * y.tile
         slowdown = 1.0
         if pixels > needs.fast_pixels:
-            slowdown = min(1.0 + 0.9 * math.log2(pixels / needs.fast_pixels), 3.0)
+            slowdown = min(1.0 + needs.slowdown * math.log2(pixels / needs.fast_pixels), 3.0)
         too_large = memory(x, y, 1) > budget.memory or pixels > needs.most_pixels
         tiles = len(x.starts) * len(y.starts)
         return too_large, memory(x, y, 1) if too_large else tiles * (pixels * slowdown + TILE_OVERHEAD)

@@ -10,10 +10,11 @@ from ...errors import ModelError
 from .architectures import ARCHITECTURES
 from .export import Exported, Surroundings, export
 from .graph import OtherNetwork, read_graph
+from .tail import Tail, find_tail
 from .walk import Walk
 from .weights import read_weights
 
-__all__ = ["Converted", "Exported", "OtherNetwork", "Surroundings", "export", "find_pair", "read"]
+__all__ = ["Converted", "Exported", "OtherNetwork", "Surroundings", "Tail", "export", "find_pair", "find_tail", "read"]
 
 
 @dataclass(frozen=True, slots=True)
