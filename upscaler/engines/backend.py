@@ -27,7 +27,7 @@ in hardware, where it takes about two thirds of ncnn's time. On others, and in f
 
 TORCH_SAVES = 1.35
 """How much longer torch takes than ncnn for a pixel in float32, at most (measured: Real-ESRGAN x4plus 1.35 with AVX2,
-1.4 with AVX-512). Where ncnn computes so much twice because its tiles overlap, torch, whose tiles are larger, is faster."""
+1.4 with AVX-512). Where ncnn computes so much twice because its tiles overlap, torch is faster, with larger tiles."""
 
 log = logging.getLogger("upscaler")
 
