@@ -15,8 +15,8 @@ demo: $(VENV)/.installed ## set up, and make a sample four times larger
 test: $(VENV)/.installed-for-tests lint ## set up, and pass lint, types and tests
 	$(PYTEST)
 
-sweep: $(VENV)/.installed-for-tests ## what of the sweep over all architectures takes long, and the checks for a GPU, dry
-	$(PYTEST) -m slow tests/engines tests/benchmarks
+sweep: $(VENV)/.installed-for-tests ## what takes long: all architectures, the checks for a GPU, dry, failing disks, mutated files
+	$(PYTEST) -m slow tests/engines tests/benchmarks tests/test_faults.py
 
 lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .

@@ -56,8 +56,26 @@ def make_part(path: Path, folder: Path | None = None) -> Path:
     folder = folder or path.parent
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f".{path.name[:40]}.{secrets.token_hex(8)}.part"
-    os.close(_open(part, os.O_CREAT | os.O_EXCL))
+    number = _open(part, os.O_CREAT | os.O_EXCL)
+    try:
+        os.close(number)
+    except OSError:  # as network drives answer that are full
+        part.unlink(missing_ok=True)
+        raise
     return part
+
+
+def try_writing(folder: Path) -> None:
+    """Writes a small file and deletes it. Raises OSError, which says why nothing can be written there: not every
+    library passes on what the system has answered."""
+    part = make_part(folder / "room")
+    try:
+        with part.open("wb") as file:
+            file.write(bytes(4096))
+            file.flush()
+            os.fsync(file.fileno())
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def clear_parts(folder: Path) -> None:

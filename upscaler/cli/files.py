@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from ..codecs import EncodeOptions
-from ..errors import PlanError
+from ..errors import OutputError, PlanError
 from ..inputs.discover import Job, Jobs, find_jobs
 from ..inputs.filters import Skipped
 from ..inputs.watch import watch_folders
@@ -98,8 +98,10 @@ def sum_up(skipped: Sequence[Skipped], job: JobOptions, messages: MessageOptions
     """
     start = time.perf_counter()
     outcomes: list[Outcome] = []
+    has_ended = False
     try:
         yield outcomes
+        has_ended = True
     finally:
         failed = sum(outcome.error is not None for outcome in outcomes)
         if not job.watch:  # else they have been printed already
@@ -109,7 +111,12 @@ def sum_up(skipped: Sequence[Skipped], job: JobOptions, messages: MessageOptions
         elif not (messages.dry_run or messages.quiet) and (len(outcomes) > 1 or any(one.was_done for one in outcomes)):
             say(report.summary(outcomes, len(skipped), time.perf_counter() - start))
         if job.report is not None:
-            report.write(job.report, outcomes, skipped)
+            try:
+                report.write(job.report, outcomes, skipped)
+            except OutputError as error:
+                if has_ended:
+                    raise
+                logging.getLogger("upscaler").warning("%s", error)  # what ended the job is the error to be named
     if failed:
         raise SystemExit(1)
 

@@ -80,11 +80,12 @@ def fill_exif_space(metadata: Metadata, path: Path) -> None:
     if block is None or not image.get_typeof("exif-data"):
         return
     space = bytes(image.get("exif-data")).removeprefix(b"Exif\0\0")
-    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as whole:
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
         at = whole.find(space)
         assert at >= 0
         start = at - 6 if whole[:4] == b"RIFF" else at  # libvips begins with "Exif\0\0" there, which is JPEG's alone
-        whole[start : at + len(space)] = block.ljust(at + len(space) - start, b"\0")
+        file.seek(start)  # written in the mapping it would kill this process where the disk is full
+        file.write(block.ljust(at + len(space) - start, b"\0"))
 
 
 def _add_resolution(metadata: Metadata) -> bytes | None:

@@ -138,7 +138,8 @@ def write(picture: Picture, path: Path, format: Format, options: dict[str, Any])
                 with _Unnumbered(path.open("wb+", buffering=0)) as target:
                     image.save(target, format.name, **options)
     except (OSError, ValueError) as error:
-        raise OutputError(f"cannot be written as {format.name} ({error}).") from error
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise OutputError(f"cannot be written as {format.name} ({reason}).") from error
 
 
 def _convert(image: Image.Image, name: str, workspace: Path | None, is_upright: bool = False) -> Picture:

@@ -14,6 +14,7 @@ import pyvips
 
 from ..arrays import PixelArray
 from ..errors import OutputError, PictureError
+from ..files import try_writing
 from ..notices import warn
 from ..picture import GainMap, Metadata, Picture, allocate, strips
 from ..tiling import Size
@@ -109,8 +110,12 @@ def write(picture: Picture, path: Path, format: Format, options: dict[str, Any])
     try:
         # The format is named, so that libvips never takes a file for one of another kind, such as an SVG drawing.
         getattr(image, f"{function}save_target")(open_target(path), keep=keep, **options)
+        if b"write error" in pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()):  # libtiff overlooks some
+            raise pyvips.Error("not everything was written")
     except pyvips.Error as error:
-        raise OutputError(f"cannot be written as {format.name} ({_detail(error)}).") from error
+        try_writing(path.parent)  # libvips' report may have gone to another thread, and may not say what is wrong
+        detail = _detail(error)
+        raise OutputError(f"cannot be written as {format.name}{detail and f' ({detail})'}.") from error
     if format.embed is not None:
         format.embed(picture.metadata, path)
 
@@ -264,4 +269,5 @@ def _detail(error: pyvips.Error) -> str:
     lines = [line.strip() for line in str(error.detail or "").splitlines()]
     telling = [line for line in lines if any(map(str.isalpha, line))]
     blunt = ("bad seek", "target: write error", *HARMLESS)  # the next line says why it cannot be written
-    return next((line for line in telling if not any(word in line for word in blunt)), (telling or [""])[0]).rstrip(".")
+    found = next((line for line in telling if not any(word in line for word in blunt)), (telling or [""])[0])
+    return found.removeprefix("system error: ").rstrip(".")

@@ -16,6 +16,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from ..errors import OutputError, lacks_room
+from ..files import try_writing
 from ..validation import Check, check_choice, check_fields, check_number, check_text, check_whole
 
 log = logging.getLogger("upscaler")
@@ -88,6 +89,7 @@ def open(file: Path) -> sqlite3.Connection:
         except sqlite3.OperationalError as error:
             if lacks_room(error):
                 raise
+            try_writing(file.parent)
             failures.append(error)
             continue
         if failures:

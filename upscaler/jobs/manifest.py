@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ..errors import DISK_FULL, OutputError, lacks_room
-from ..files import acquire_lock, atomic_write, cache_dir, clear_parts, sha256
+from ..files import acquire_lock, atomic_write, cache_dir, clear_parts, sha256, try_writing
 from ..inputs import storage
 from ..inputs.storage import FileStat, Remote
 from . import database
@@ -47,6 +47,10 @@ class Stamp:
 
     stat: FileStat
     sha256: str
+
+
+class ManifestError(OutputError):
+    """The manifest cannot be kept, which ends a job: what it makes could not be told from others' files."""
 
 
 class Manifest:
@@ -120,7 +124,7 @@ class Manifest:
 
     def row(self, output: Path) -> Row | None:
         """Returns the row of an output, or None if there is none that can be used. Raises OutputError."""
-        with self._translate_errors():
+        with self._translate_errors(OutputError):
             return database.read(self._database, self._key(output))
 
     def check_done(self, row: Row, output: Path) -> bool:
@@ -158,7 +162,7 @@ class Manifest:
     def place(self, part: Path, made: Stamp, output: Path, overwrite: bool, row: Row) -> None:
         """Moves a complete result, whose stamp is `made`, from `part` to `output`, and notes it.
 
-        Raises OutputError, also when a file has that name and may not be overwritten.
+        Raises OutputError, also when a file has that name and may not be overwritten; ManifestError as all that writes.
         """
         row = replace(row, output=self._key(output), output_size=made.stat.size, output_sha256=made.sha256)
         self._write(replace(row, outcome="placing"))
@@ -191,13 +195,19 @@ class Manifest:
             database.change(self._database, key, **values)
 
     @contextmanager
-    def _translate_errors(self) -> Iterator[None]:
-        """Holds the mutex, and turns errors of the database into OutputError."""
+    def _translate_errors(self, kind: type[OutputError] = ManifestError) -> Iterator[None]:
+        """Holds the mutex, and turns errors of the database into one of that kind."""
         try:
             with self._mutex:
                 yield
         except sqlite3.Error as error:
-            raise OutputError(f"{self._folder / FOLDER}: the manifest in there cannot be used ({error}).") from error
+            cause: Exception = error
+            try:
+                try_writing(self._file.parent)
+            except OSError as answer:
+                cause = answer
+            message = f"the manifest in there cannot be used ({error})."
+            raise kind(f"{self._folder / FOLDER}: {DISK_FULL if lacks_room(cause) else message}") from cause
 
 
 def take_stamp(file: Path) -> Stamp:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import OutputError, PlanError
+from ..errors import DISK_FULL, OutputError, PlanError, lacks_room
 from ..files import atomic_write, obstacle
 from ..inputs.filters import Skipped
 from .outcome import Outcome
@@ -79,7 +79,8 @@ def write(path: Path, outcomes: Sequence[Outcome], skipped: Sequence[Skipped]) -
     try:
         atomic_write(path, lambda temporary: temporary.write_bytes(content))
     except OSError as error:
-        raise OutputError(f"{path}: the report cannot be written ({error.strerror}).") from error
+        message = f"the report cannot be written ({error.strerror})."
+        raise OutputError(f"{path}: {DISK_FULL if lacks_room(error) else message}") from error
 
 
 def _cell(value: object) -> object:

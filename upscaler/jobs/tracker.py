@@ -17,7 +17,7 @@ from ..inputs.discover import Job, folder_for
 from ..inputs.storage import FileStat, Remote
 from ..tiling import Size
 from .database import Row
-from .manifest import Manifest, Stamp
+from .manifest import Manifest, ManifestError, Stamp
 from .outcome import SelectionRules
 from .task import Task
 
@@ -46,6 +46,8 @@ class JobTracker:
         """Returns the task, which is over if there is nothing to do."""
         try:
             return self._start(job)
+        except ManifestError:
+            raise
         except Exception as problem:
             return Task(job).fail(problem)
 
@@ -54,6 +56,8 @@ class JobTracker:
         try:
             if self.manifest is not None:
                 self._note(self.manifest, task)
+        except ManifestError:
+            raise
         except Exception as problem:
             return task.fail(problem)
         return task
