@@ -35,6 +35,7 @@ LAYERS = {
     "engines": 4,
     "text2image": 4,
     "inputs": 4,
+    "geometry": 4,
     "pipeline": 5,
     "compat": 6,
     "jobs": 6,

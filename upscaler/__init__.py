@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from .target import Paper, Target
     from .text2image.parameters import GenerationParameters
     from .text2image.text_to_image import TextToImage, generate
-    from .tiling import Size
+    from .tiling import Crop, Size
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Crop": "tiling",
     "DeviceLost": "errors",
     "Diffusion": "diffusion.options",
     "EngineError": "errors",
@@ -59,6 +60,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Crop",
     "DeviceLost",
     "Diffusion",
     "EngineError",

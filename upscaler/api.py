@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +15,7 @@ from .picture import Picture
 from .pipeline import Estimate, Pipeline, PipelineOptions, Reading
 from .progress import ProgressCallback
 from .target import Target
+from .tiling import Crop
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -29,6 +31,7 @@ class Upscaler:
         picture = upscaler("photo.jpg")                   # by the model's own scale, 4
         picture = upscaler("photo.jpg", 2.5)              # 2.5 times as wide and as high
         picture = upscaler("photo.jpg", target=Target(width=3840))
+        picture = upscaler("photo.jpg", crop="25%,25%,50%x50%")  # only that part
         picture.save("large.jpg", quality=90)
         upscaler.estimate("photo.jpg", 8).memory          # bytes; nothing is computed
         for outcome in upscaler.batch("photos/", "large/", scale=2):
@@ -79,10 +82,14 @@ class Upscaler:
         scale: float | None = None,
         *,
         target: Target | None = None,
+        crop: Crop | str | None = None,
         progress: ProgressCallback | None = None,
         **reading: Unpack[Reading],
     ) -> Picture:
         """Enlarges a picture by `scale` or to `target` (default: the model's own scale).
+
+        `crop`: the only part of it that is made, the same as in the whole result: a Crop, or a text such as
+        "100,50,640x480" or "25%,25%,50%x50%", of the upright source.
 
         `source` is a path, bytes, a Pillow image, an array or tensor (see `Picture.from_array`, `from_tensor`), or a
         Picture. The result keeps the source's profile and metadata; saving it corrects what they say of the size.
@@ -90,11 +97,18 @@ class Upscaler:
 
         Raises PictureError, PlanError, ModelError, EngineError and OutputError; nothing unfinished is left.
         """
-        return self._pipeline.run(source, target or Target(scale=scale), progress=progress, **reading)
+        return self._pipeline.run(source, _target(scale, target, crop), progress=progress, **reading)
 
-    def estimate(self, source: Source, scale: float | None = None, *, target: Target | None = None) -> Estimate:
+    def estimate(
+        self,
+        source: Source,
+        scale: float | None = None,
+        *,
+        target: Target | None = None,
+        crop: Crop | str | None = None,
+    ) -> Estimate:
         """Returns what `self(source, …)` would take: sizes, tiles, memory. Loads the model. Raises PlanError."""
-        return self._pipeline.estimate(source, target or Target(scale=scale))
+        return self._pipeline.estimate(source, _target(scale, target, crop))
 
     def batch(
         self,
@@ -103,6 +117,7 @@ class Upscaler:
         *,
         scale: float | None = None,
         target: Target | None = None,
+        crop: Crop | str | None = None,
         writing: EncodeOptions = DEFAULT_OPTIONS,
         devices: Sequence[str] = (),
         cluster: str | None = None,
@@ -130,7 +145,7 @@ class Upscaler:
         yield from run(
             self._pipeline,
             found.jobs,
-            target or Target(scale=scale),
+            _target(scale, target, crop),
             folder=found.folder,
             rules=rules,
             workers=WorkerOptions(tuple(devices), cluster) if devices or cluster else None,
@@ -163,3 +178,11 @@ def upscale(
     For several pictures keep an `Upscaler`, since this function loads the model at each call.
     """
     return Upscaler(model, device=device, precision=precision)(source, scale, **options)
+
+
+def _target(scale: float | None, target: Target | None, crop: Crop | str | None) -> Target:
+    """Returns the target that arguments ask for. Raises PlanError when they cannot be read."""
+    target = target or Target(scale=scale)
+    if crop is None:
+        return target
+    return replace(target, crop=crop if isinstance(crop, Crop) else Crop.parse(crop))

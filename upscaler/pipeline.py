@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from itertools import repeat
+from itertools import pairwise, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -23,11 +23,13 @@ from .catalog import Model
 from .codecs import Source
 from .engines import Engine, EngineOptions, EnginePool, ImageEngine, ImagePlan
 from .errors import DeviceLost, EngineError, OutOfMemory, PlanError
-from .picture import Picture, Wear, allocate, bleed, measure_wear, strips
+from .geometry import Step, find_inner, find_windows
+from .notices import warn
+from .picture import Layer, Picture, Wear, make_canvas, measure_wear, split_layers, take_part
 from .progress import ProgressCallback
 from .surface import HOST, LrRmse, Surface, Upload, cut_bands, resize_bands, surface_for, write_bands
 from .target import Target, passes
-from .tiling import Batch, Budget, Plan, Region, Size, Tile
+from .tiling import Batch, Budget, Plan, Region, Size, Tile, TileRequirements, Window
 from .validation import check_arguments, check_whole
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 FIDELITY = 0.5
 """Holds the result to whatever is coarser than about ten source pixels: colours cannot drift, and noise that the model
 removed does not come back."""
+
+PART_ALONE = "%s: %s draws anew, and sees only the part and its surroundings. In the whole it may look different."
 
 log = logging.getLogger("upscaler")
 
@@ -80,6 +84,7 @@ class Estimate:
 
     source: Size
     result: Size
+    """The size of what is made: the whole result, or of its part."""
     plans: tuple[Plan | ImagePlan, ...]
     """One for each pass. Empty when the picture is only resized."""
     engine: engines.EngineInfo
@@ -94,13 +99,18 @@ class Estimate:
     """Pixels an inch that the result is to be printed with. None keeps what the source says."""
     depth: int = 8
     """Bits a sample of the source: 8 or 16. Precisions may follow from it."""
+    crop: Region | None = None
+    """The part of the source that is made, in its pixels. None: all of it."""
+    windows: tuple[Window, ...] = ()
+    """The part of the picture that is there before the first pass and after each, or before and after it is resized."""
 
     @property
     def max_batch(self) -> int:
         """How many small pictures with the same `batch_key` may be computed as one batch; 1 means each alone."""
         most = [plan.max_batch if isinstance(plan, Plan) and plan.count == 1 else 1 for plan in self.plans]
         enlarges_once = len(most) == (2 if self.denoise else 1)
-        return min(most) if enlarges_once and self.engine.channels == 3 else 1
+        is_whole = self.windows[0].is_whole and self.windows[-1].is_whole
+        return min(most) if enlarges_once and self.engine.channels == 3 and is_whole else 1
 
     @property
     def batch_key(self) -> tuple[int | Size, ...] | None:
@@ -146,18 +156,19 @@ class Pipeline:
         estimate = estimate or self.estimate(picture, target)
         if estimate.dpi is not None:
             picture = replace(picture, metadata=replace(picture.metadata, dpi=(estimate.dpi, estimate.dpi)))
-        if not estimate.plans:
-            return _resize(picture, estimate.result, workspace)
-
         steps = self._passes(picture, estimate)
-        advance = _count(progress, sum(step.plan.count * (1 + step.computes_alpha(picture)) for step in steps))
+        advance = _count(progress, sum(step.plan.count * (1 + step.computes_alpha) for step in steps))
+        picture, is_grey = _take_part(picture, estimate, workspace)
+        if not steps:
+            return _resize(picture, estimate, workspace)
+
         departures = []
         for step, tile in zip(steps, tiles or repeat(None), strict=False):
-            canvas = _canvas(picture, step.result, step.depth, workspace)
-            for layer in _layers(picture, workspace):
+            canvas = make_canvas(picture, step.result.size, step.depth, workspace)
+            for layer in split_layers(picture, workspace, is_grey):
                 part = canvas[:, :, layer.channels]
-                if layer.is_alpha and not step.computes_alpha(picture):
-                    write_bands(resize_bands(cut_bands(Upload(layer.pixels)), picture.size, step.result), part)
+                if layer.is_alpha and not step.computes_alpha:
+                    write_bands(resize_bands(cut_bands(Upload(layer.pixels)), step.source, step.result), part)
                 else:
                     departures.append(step.enlarge(layer, None if layer.is_alpha else tile, part, advance))
             picture = replace(picture, pixels=canvas)
@@ -177,24 +188,40 @@ class Pipeline:
         info = engine.info
         own = self.model.scale or info.needs.scale
         result = target.size(picture.size, own)
+        window = target.window(picture.size, result)
         keeps_size = target.is_scale and (target.scale or own) >= 1 and self.model.kind != "resample"
         sizes = passes(picture.size, result, info.needs.scale, at_least_one=keeps_size)
-        starts = [picture.size, *sizes[:-1]] if sizes else []
-        plans = [self._plan(engine, size) for size in starts]
         denoise, wear = self._choose_denoise(picture) if sizes else (0.0, None)
-        if denoise:
-            cleaner = self._engines.cleaner(picture.depth, picture.size.pixels).info
-            budget = Budget(self.options.memory or cleaner.tile_memory)
-            plans.insert(0, tiling.plan_either_way(picture.size, cleaner.needs, budget))
-        if sizes and self._engines.refines:
-            plans.append(self._plan(self._engines.refiner(), result))
+        if sizes:
+            before, after = [picture.size] * (2 if denoise else 1), [result] if self._engines.refines else []
+            sizes = [*before, *sizes, *after]
+        found = list(self._steps(picture, sizes, denoise))
+        steps = [step for _, step in found] or [Step(picture.size, TileRequirements(1, 0))]
+        windows = find_windows(window, steps, picture.has_alpha, is_repeated=False)
+        plans = [
+            self._plan(engine, part.size, is_cleaner=bool(denoise) and index == 0)
+            for index, ((engine, _), part) in enumerate(zip(found, windows, strict=False))
+        ]
+        if target.crop is not None and any(isinstance(plan, ImagePlan) for plan in plans):
+            warn(PART_ALONE, picture.name, self.model.name)
         for plan in plans:
             if isinstance(plan, Plan) and plan.count > 1:
                 again = 100 * (plan.computed - 1)
                 log.debug("%d tiles of %s on %s: %.1f %% is computed twice.", plan.count, plan.tile, plan.size, again)
         memory = max((plan.memory for plan in plans), default=0)
-        dpi = None if target.print is None else target.print.dpi
-        return Estimate(picture.size, result, tuple(plans), info, memory, denoise, wear, dpi, picture.depth)
+        return Estimate(
+            picture.size,
+            window.size,
+            tuple(plans),
+            info,
+            memory,
+            denoise,
+            wear,
+            dpi=None if target.print is None else target.print.dpi,
+            depth=picture.depth,
+            crop=None if target.crop is None else target.crop.region(picture.size),
+            windows=windows,
+        )
 
     def compute_tiles(self, pictures: Sequence[Picture], estimates: Sequence[Estimate]) -> list[list[Tile]]:
         """Computes the tiles of several small pictures as one batch in each pass, for `run` to take.
@@ -205,14 +232,17 @@ class Pipeline:
         found: list[list[Tile]] = [[] for _ in pictures]
         for index, step in enumerate(self._passes(pictures[0], estimates[0])):
             if index:  # enlarge what has been cleaned
-                firsts = [replace(each, plans=each.plans[:index], result=each.source) for each in estimates]
+                firsts = [
+                    replace(each, plans=each.plans[:index], result=each.source, windows=each.windows[: index + 1])
+                    for each in estimates
+                ]
                 pictures = [
                     self.run(picture, estimate=first, tiles=tiles)
                     for picture, first, tiles in zip(pictures, firsts, found, strict=True)
                 ]
             engine = step.engine
             assert not engines.is_image_engine(engine)
-            colours = [_layers(picture, None)[-1].pixels for picture in pictures]
+            colours = [split_layers(picture, None)[-1].pixels for picture in pictures]
             plans = [estimate.plans[index] for estimate in estimates]
             try:
                 computed = _compute_together(engine, colours, plans)
@@ -269,36 +299,58 @@ class Pipeline:
             log.info("noise and compression are removed before enlarging, by a share of up to %.2f.", share)
         return share, wear
 
-    def _plan(self, engine: Engine | ImageEngine, size: Size) -> Plan | ImagePlan:
-        options = self.options
-        info = engine.info
-        memory = options.memory or info.tile_memory
-        budget = Budget(memory, options.tile, options.batch, options.overlap)
-        if engines.is_image_engine(engine):
-            return engine.plan(size, budget)
-        return tiling.plan_either_way(size, engine.info.needs, budget)
-
-    def _passes(self, picture: Picture, estimate: Estimate) -> list[_Pass]:
-        """Returns the passes of an estimate with their engines. Results between passes have 16 bits."""
-        last, pixels = len(estimate.plans) - 1, estimate.source.pixels
-        results = [*(plan.size for plan in estimate.plans[1:]), estimate.result]
-        found = []
-        for index, (plan, result) in enumerate(zip(estimate.plans, results, strict=True)):
-            depth = picture.depth if index == last else 16
-            if estimate.denoise and index == 0:
-                share = estimate.wear.shares if estimate.wear else np.full((1, 1), estimate.denoise, np.float32)
-                cleaner = self._engines.cleaner(picture.depth, pixels)
-                found.append(_Pass(cleaner, plan, result, 16, share=share))
+    def _steps(
+        self, picture: Picture, sizes: Sequence[Size], denoise: float
+    ) -> Iterator[tuple[Engine | ImageEngine, Step]]:
+        """Yields the engine of each pass, and what decides how much of the picture it looks at. `sizes`: of the whole
+        picture before the first pass, and after each."""
+        pixels, depth = picture.size.pixels, picture.depth
+        for index, (size, result) in enumerate(pairwise(sizes)):
+            if denoise and index == 0:
+                cleaner = self._engines.cleaner(depth, pixels)
+                yield cleaner, Step(size, cleaner.info.needs)
                 continue
-            is_refining = self._engines.refines and index == last
-            engine = self._engines.refiner() if is_refining else self._engines.enlarger(picture.depth, pixels)
+            is_refining = self._engines.refines and index == len(sizes) - 2
+            engine = self._engines.refiner() if is_refining else self._engines.enlarger(depth, pixels)
             fidelity = self.options.fidelity
             if fidelity is None:
                 fidelity = FIDELITY if engine.info.keeps_tone else 0.0
             if is_refining:
                 ratio = max(result.width / picture.size.width, result.height / picture.size.height, 1.0)
                 fidelity = surface.fidelity_after_scale(fidelity, ratio)
-            found.append(_Pass(engine, plan, result, depth, fidelity))
+            context = self._plan(engine, size).tile.width // 4 if engines.is_image_engine(engine) else 0
+            yield engine, Step(size, engine.info.needs, fidelity, context)
+
+    def _plan(self, engine: Engine | ImageEngine, size: Size, is_cleaner: bool = False) -> Plan | ImagePlan:
+        options = self.options
+        memory = options.memory or engine.info.tile_memory
+        budget = Budget(memory) if is_cleaner else Budget(memory, options.tile, options.batch, options.overlap)
+        if engines.is_image_engine(engine):
+            return engine.plan(size, budget)
+        return tiling.plan_either_way(size, engine.info.needs, budget)
+
+    def _passes(self, picture: Picture, estimate: Estimate) -> list[_Pass]:
+        """Returns the passes of an estimate with their engines. Results between passes have 16 bits."""
+        windows, denoise = estimate.windows, estimate.denoise
+        sizes = [window.whole for window in windows] if estimate.plans else []
+        varies = picture.has_alpha and picture.pixels[:, :, -1].min() != picture.pixels[:, :, -1].max()
+        found = []
+        for index, (engine, step) in enumerate(self._steps(picture, sizes, denoise)):
+            plan, share = estimate.plans[index], None
+            if denoise and index == 0:
+                share = estimate.wear.shares if estimate.wear else np.full((1, 1), denoise, np.float32)
+            found.append(
+                _Pass(
+                    engine,
+                    plan,
+                    windows[index],
+                    windows[index + 1],
+                    picture.depth if share is None and index == len(sizes) - 2 else 16,
+                    step.fidelity,
+                    share,
+                    computes_alpha=bool(varies) and share is None and isinstance(plan, Plan),
+                )
+            )
         return found
 
 
@@ -308,15 +360,19 @@ class _Pass:
 
     engine: Engine | ImageEngine
     plan: Plan | ImagePlan
-    result: Size
+    source: Window
+    result: Window
     depth: int
     """Bits a sample of the result: 8 or 16."""
-    fidelity: float = 0.0
-    share: FloatArray | None = None
+    fidelity: float
+    share: FloatArray | None
     """In the pass that removes noise and compression: the share of these that is removed, 0..1, as `mix_bands` takes
     it."""
+    computes_alpha: bool
+    """Whether transparency goes through the engine. It is only resized if it is the same everywhere, by the pass that
+    removes noise, and by diffusion models, which would draw something into it."""
 
-    def enlarge(self, layer: _Layer, tile: Tile | None, canvas: PixelArray, advance: Callable[[int], None]) -> float:
+    def enlarge(self, layer: Layer, tile: Tile | None, canvas: PixelArray, advance: Callable[[int], None]) -> float:
         """Computes a layer and writes it into its part of a canvas; returns how far it departs from its source.
 
         Pixels stay in the memory of the engine's device until they are whole numbers. If there is too little of it for
@@ -331,16 +387,16 @@ class _Pass:
         return self._enlarge_on(HOST, layer, tile, canvas, advance)
 
     def _enlarge_on(
-        self, place: Surface, layer: _Layer, tile: Tile | None, canvas: PixelArray, advance: Callable[[int], None]
+        self, place: Surface, layer: Layer, tile: Tile | None, canvas: PixelArray, advance: Callable[[int], None]
     ) -> float:
-        engine, plan, lr_rmse = self.engine, self.plan, LrRmse()
-        pixels, result, share = layer.pixels, self.result, self.share
+        engine, plan, part, result = self.engine, self.plan, self.source, self.result
+        pixels, share = layer.pixels, self.share
         by_columns = isinstance(plan, Plan) and plan.by_columns
         if isinstance(plan, Plan) and by_columns:  # columns are rows of the transposed picture
-            plan, result = plan.transpose(), result.transpose()
+            plan, part, result = plan.transpose(), part.transpose(), result.transpose()
             pixels, canvas = pixels.swapaxes(0, 1), canvas.swapaxes(0, 1)
             share = None if share is None else np.ascontiguousarray(share.T)
-        height, width, channels = pixels.shape
+        lr_rmse = LrRmse(part=find_inner(part, result, plan.scale))
         source = Upload(pixels, place)
         if isinstance(plan, ImagePlan):
             assert engines.is_image_engine(engine)
@@ -351,7 +407,7 @@ class _Pass:
                 batches = surface.cut(source, plan)
                 if by_columns:  # the engine sees every tile upright
                     batches = (batch.transpose() for batch in batches)
-                tiles = engines.run_checked(engines.adapt_channels(engine, channels), batches)
+                tiles = engines.run_checked(engines.adapt_channels(engine, pixels.shape[2]), batches)
             else:
                 tiles = iter([Tile(tile.region, place.bring(tile.pixels))])
             if by_columns:
@@ -361,66 +417,34 @@ class _Pass:
         if layer.is_alpha:
             bands = surface.within_source(bands, source, plan.scale)
         elif share is not None:
-            bands = surface.mix_bands(bands, source, share)
+            bands = surface.mix_bands(bands, source, share, part)
         else:
             bands = surface.back_project(bands, source, plan.scale, self.fidelity, lr_rmse)
-        bands = resize_bands(bands, Size(width, height).scaled(plan.scale), result)
+        bands = resize_bands(bands, part.scaled(plan.scale), result)
         write_bands(bands, canvas)
         return lr_rmse.levels
 
-    def computes_alpha(self, picture: Picture) -> bool:
-        """Returns whether transparency goes through the engine. It is only resized if it is the same everywhere, by
-        the pass that removes noise, and by diffusion models, which would draw something into it."""
-        if not picture.has_alpha or self.share is not None or isinstance(self.plan, ImagePlan):
-            return False
-        alpha = picture.pixels[:, :, -1]
-        return bool(alpha.min() != alpha.max())
+
+def _take_part(picture: Picture, estimate: Estimate, workspace: Path | None) -> tuple[Picture, bool | None]:
+    """Returns the part of a picture that is computed, and whether it is grey, which the whole picture decides; None if
+    it is the whole."""
+    if estimate.crop is not None:
+        picture = replace(picture, metadata=picture.metadata.crop_to(estimate.crop, picture.size))
+    if estimate.windows[0].is_whole:
+        return picture, None
+    is_grey = split_layers(picture, workspace)[-1].pixels.shape[2] == 1
+    pixels = take_part(picture.pixels, estimate.windows[0].region, workspace)
+    return replace(picture, pixels=pixels), is_grey
 
 
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """Channels of a picture that are computed by themselves: its colour, or its transparency."""
-
-    pixels: PixelArray
-    """(height, width, channels): 3 for colour, 1 for transparency and for colour that is grey everywhere."""
-    is_alpha: bool
-    channels: slice
-    """Where they lie in the picture, and in the result."""
-
-
-def _layers(picture: Picture, workspace: Path | None) -> list[_Layer]:
-    """Returns transparency, if there is any, and colour, which is bled into places where it cannot be seen."""
-    if not picture.has_alpha:
-        return [_Layer(_grey_or_colour(picture.pixels), False, slice(None))]
-    colour, alpha = picture.colour, picture.pixels[:, :, -1:]
-    colour = _grey_or_colour(bleed(colour, alpha, workspace))
-    return [_Layer(alpha, True, slice(-1, None)), _Layer(colour, False, slice(None, -1))]
-
-
-def _grey_or_colour(pixels: PixelArray) -> PixelArray:
-    """Returns one channel of the three if they are the same everywhere, as in a grey photograph stored as RGB."""
-    if pixels.shape[2] != 3:
-        return pixels
-    for strip in strips(len(pixels)):
-        rows = pixels[strip]
-        if (rows[:, :, 0] != rows[:, :, 1]).any() or (rows[:, :, 0] != rows[:, :, 2]).any():
-            return pixels
-    return pixels[:, :, :1]
-
-
-def _canvas(picture: Picture, size: Size, depth: int, workspace: Path | None) -> PixelArray:
-    """Returns an array for a result: (height, width, channels of the picture), uint8 or uint16."""
-    dtype = np.uint16 if depth == 16 else np.uint8
-    return allocate((size.height, size.width, picture.pixels.shape[2]), dtype, workspace)
-
-
-def _resize(picture: Picture, size: Size, workspace: Path | None) -> Picture:
-    """Brings a picture that is large enough to its size without the model."""
-    if size == picture.size:
+def _resize(picture: Picture, estimate: Estimate, workspace: Path | None) -> Picture:
+    """Brings the part of a picture that is large enough to its size without the model."""
+    source, result = estimate.windows
+    if source == result:
         return picture
-    canvas = _canvas(picture, size, picture.depth, workspace)
-    for layer in _layers(picture, workspace):
-        write_bands(resize_bands(cut_bands(Upload(layer.pixels)), picture.size, size), canvas[:, :, layer.channels])
+    canvas = make_canvas(picture, result.size, picture.depth, workspace)
+    for layer in split_layers(picture, workspace):
+        write_bands(resize_bands(cut_bands(Upload(layer.pixels)), source, result), canvas[:, :, layer.channels])
     return replace(picture, pixels=canvas)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
 
 from .errors import PlanError
-from .tiling import Size
+from .tiling import Crop, Size, Window
 
 LARGEST_SCALE = 32.0
 
@@ -90,9 +90,10 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The size of the result, by at most one field; with none, the model's own scale decides.
+    """The size of the result, by at most one field; with none, the model's own scale decides. And which part is made.
 
         Target(scale=2)    Target(width=3840)    Target(fit=Size(3840, 2160))    Target(print=Paper(600, 900))
+        Target(scale=2, crop=Crop("25%", "25%", "50%", "50%"))
 
     Proportions are kept. Raises PlanError for values that no picture can have.
     """
@@ -108,9 +109,13 @@ class Target:
     """The smallest size that covers this frame; pictures that cover it already stay as they are."""
     print: Paper | None = None
     """The largest size that fits onto this sheet."""
+    crop: Crop | None = None
+    """The part of the picture that is made; its size is its share of the whole result's. None: all of it."""
 
     def __post_init__(self) -> None:
-        given = [field.name for field in fields(self) if getattr(self, field.name) is not None]
+        if not isinstance(self.crop, Crop | None):
+            raise PlanError(f"{self.crop!r} is not a Crop.", argument="crop")
+        given = self._sizes()
         if len(given) > 1:
             names = " and ".join(f"`{name}`" for name in given)
             raise PlanError(f"{names}: choose one of them. For a frame to fill, use `fit` or `at_least`.")
@@ -138,7 +143,12 @@ class Target:
     @property
     def is_scale(self) -> bool:
         """Whether the result is a multiple of the source's size, not a size of its own."""
-        return all(getattr(self, field.name) is None for field in fields(self) if field.name != "scale")
+        return self._sizes() in ([], ["scale"])
+
+    def window(self, source: Size, result: Size) -> Window:
+        """Returns the part of the result that is made. Raises PlanError when it is not inside the picture."""
+        crop = self.crop
+        return Window.all(result) if crop is None else Window(source, crop.region(source)).resized(result)
 
     def size(self, source: Size, native_scale: int) -> Size:
         """Returns the result's size for a source. Raises PlanError when it is over LARGEST_SCALE times as large."""
@@ -151,6 +161,10 @@ class Target:
         return Size(
             self.width or max(round(source.width * factor), 1), self.height or max(round(source.height * factor), 1)
         )
+
+    def _sizes(self) -> list[str]:
+        """Returns the names of the fields that state a size."""
+        return [each.name for each in fields(self) if each.name != "crop" and getattr(self, each.name) is not None]
 
     def _factor(self, source: Size, native_scale: int) -> float:
         if self.width:

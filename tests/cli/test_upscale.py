@@ -86,6 +86,8 @@ def test_picture_for_paper_opens_in_the_size_of_the_paper(run: Run, here: Path, 
         (["-m", "no.pth"], "error: --model no.pth: no such file."),
         (["-q", "-v"], "error: --quiet and --verbose are opposites. Choose one of them."),
         (["--workspace", "nowhere"], "error: Invalid value for '--workspace'"),
+        (["--crop", "nan,0,5x5"], "error: --crop nan,0,5x5: not a part of a picture. Write X,Y,WIDTHxHEIGHT"),
+        (["--crop", "60%,0,50%x5"], "error: --crop 60%,0,50%x5: 60 % and 50 % are more than the whole, 100 %."),
         (["--nonsense"], "error: No such option: --nonsense"),
         (["-o"], "error: Option '-o' requires an argument."),
         (["-o", ""], "error: an empty name"),
@@ -116,6 +118,7 @@ def test_wrong_usage_is_one_sentence_and_2(run: Run, here: Path, options: list[s
         (["notes.txt"], "error: notes.txt: not a picture in any known format."),
         (["a.jpg", "-o", "b.png"], "error: b.png: exists already. Use --overwrite to replace it."),
         (["a.jpg", "--fit", "8k"], "error: a.jpg: 60x40 would become 108.0 times as large; more than 32 is not"),
+        (["a.jpg", "--crop", "50,0,20x5"], "error: a.jpg: --crop 50,0,20x5: this part reaches to 70,5, beyond the"),
         (["a.jpg", "-o", "notes.txt/x.png"], "error: notes.txt/x.png: it cannot be written, for "),
     ],
 )
@@ -126,6 +129,25 @@ def test_what_fails_is_one_sentence_and_1(run: Run, here: Path, arguments: list[
     assert done.err.startswith(sentence)
     assert len(done.err.splitlines()) == 1
     assert sorted(here.rglob("*")) == before
+
+
+def test_a_part_is_named_after_itself_and_taken_for_a_result(run: Run, here: Path) -> None:
+    crop = ("--crop", "10,25%,20x50%")
+    assert (
+        " 60x40, of which 20x20 at 10,10 -> a_4x_crop-10-25pc-20x50pc.jpg 80x80: "
+        in run("a.jpg", *L, *crop, "--dry-run").out.decode()
+    )
+    assert run("a.jpg", *L, *crop).code == 0
+    assert sizes(here)["a_4x_crop-10-25pc-20x50pc.jpg"] == (80, 80)
+    assert "a_4x_crop-10-25pc-20x50pc.jpg: skipped, a result of an earlier run." in run(".", *L, "-s", "3").err
+
+
+def test_a_part_that_one_picture_lacks_fails_for_that_one(run: Run, here: Path) -> None:
+    Image.new("RGB", (90, 60)).save("large.png")
+    done = run(".", *L, "-o", "out", "--crop", "55,30,30x20")
+    assert done.code == 1
+    assert sizes(here / "out") == {"large.png": (120, 80)}
+    assert done.err.count("beyond the picture, which has 60x40 pixels") == 3
 
 
 def test_bad_pictures_are_said_at_the_end_and_the_others_done(run: Run, here: Path) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from upscaler.codecs import decode, extras
 from upscaler.notices import collect
 from upscaler.picture import Picture
-from upscaler.tiling import Size
+from upscaler.tiling import Region, Size
 
 from ..tiffs import smooth
 from .checks import written
@@ -102,6 +102,18 @@ def test_gain_map_of_an_unknown_kind_is_said_to_be_left_out() -> None:
         picture = decode(jpeg() + jpeg(b"<x HDRGainMap:HDRGainMapVersion='1'/>"), name="a.jpg")
     assert picture.metadata.gain_map is None
     assert texts == [f"a.jpg: {extras.NO_RANGE}"]
+
+
+def test_gain_map_follows_a_crop() -> None:
+    metadata = decode(photograph()).metadata
+    part = metadata.crop_to(Region(WIDTH // 2, 0, WIDTH // 4, HEIGHT // 2), Size(WIDTH, HEIGHT))
+    found = part.correct(Size(WIDTH, HEIGHT * 2)).gain_map
+    assert found is not None
+    assert metadata.gain_map is not None
+    height, width, _ = metadata.gain_map.pixels.shape
+    assert found.pixels.shape == (height * 2, width, 1)
+    middle = metadata.gain_map.pixels[: height // 2, width // 2 : width * 3 // 4].mean()
+    assert abs(float(found.pixels.mean()) - float(middle)) < 2
 
 
 def test_gain_map_follows_any_proportion() -> None:

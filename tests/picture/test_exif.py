@@ -12,7 +12,7 @@ from PIL import Image
 from upscaler.codecs.orientation import turn_upright
 from upscaler.picture import Picture
 from upscaler.picture.exif import correct_exif
-from upscaler.tiling import Size
+from upscaler.tiling import Region, Size, Window
 
 from ..codecs import blocks
 from ..tiffs import ASCII, long, rational, short, structure, text
@@ -162,7 +162,7 @@ def test_place_of_the_subject_is_turned_and_scaled_with_the_pixels(order: str, o
     marked[12, 16] = 1
     (upright,) = np.argwhere(turn_upright(Picture(marked), orientation).pixels[:, :, 0])
     block = structure({274: short(orientation), 0x8769: {0x9214: short(16, 12, 10, 6), 0xA214: short(16, 12)}}, order)
-    corrected = correct_exif(block, Size(old.width * 4, old.height * 4), None, old)
+    corrected = correct_exif(block, Size(old.width * 4, old.height * 4), None, Window.all(old))
     assert corrected is not None
     details = read(corrected).get_ifd(0x8769)
     x, y = 4 * int(upright[1]), 4 * int(upright[0])
@@ -170,19 +170,30 @@ def test_place_of_the_subject_is_turned_and_scaled_with_the_pixels(order: str, o
     assert details[0xA214] == (x, y)
 
 
+def test_place_of_the_subject_follows_a_crop() -> None:
+    block = structure({274: short(1), 0x8769: {0x9214: short(16, 12, 10, 6), 0xA214: short(5, 39)}})
+    corrected = correct_exif(block, Size(40, 60), None, Window(Size(60, 40), Region(10, 5, 20, 30)))
+    assert corrected is not None
+    details = read(corrected).get_ifd(0x8769)
+    assert details[0x9214] == (12, 14, 20, 12)
+    assert details[0xA214] == (0, 68)
+
+
 def test_resolution_on_the_sensor_is_scaled() -> None:
     block = structure(
         {274: short(6), 0x8769: {0xA20E: rational(3000, 1), 0xA20F: rational(49281600, 9855), 0xA210: short(2)}}
     )
-    corrected = correct_exif(block, Size(160, 240), None, Size(40, 60))
+    corrected = correct_exif(block, Size(160, 240), None, Window.all(Size(40, 60)))
     assert corrected is not None
     details = read(corrected).get_ifd(0x8769)
     assert float(details[0xA20E]) == pytest.approx(4 * 49281600 / 9855, rel=1e-6)
     assert float(details[0xA20F]) == pytest.approx(12000)
-    alone = correct_exif(structure({0x8769: {0xA20E: rational(3000, 1)}}), Size(240, 160), None, Size(60, 40))
+    alone = correct_exif(
+        structure({0x8769: {0xA20E: rational(3000, 1)}}), Size(240, 160), None, Window.all(Size(60, 40))
+    )
     assert float(read(alone or b"").get_ifd(0x8769)[0xA20E]) == 12000
     for odd in (rational(0, 0), rational(2**32 - 1, 1)):
-        assert correct_exif(structure({0x8769: {0xA20E: odd, 0xA20F: odd}}), Size(9, 9), None, Size(3, 3))
+        assert correct_exif(structure({0x8769: {0xA20E: odd, 0xA20F: odd}}), Size(9, 9), None, Window.all(Size(3, 3)))
 
 
 def test_places_stay_where_the_old_size_is_not_known() -> None:

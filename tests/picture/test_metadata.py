@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from upscaler.picture import Metadata
-from upscaler.tiling import Size
+from upscaler.tiling import Region, Size
 
 from ..codecs import blocks
 
@@ -59,6 +59,13 @@ def test_pixels_of_a_panorama_are_those_of_the_result() -> None:
     assert larger.xmp == PANORAMA.format(256, 192, 240, 160, 8, 16).encode()
     assert larger.correct(NEW).xmp == larger.xmp
     assert larger.correct(Size(60, 40)).xmp == metadata.xmp
+
+
+def test_pixels_of_a_panorama_follow_a_crop() -> None:
+    metadata = Metadata(xmp=PANORAMA.format(64, 48, 60, 40, 2, 4).encode(), size=Size(60, 40))
+    part = metadata.crop_to(Region(10, 5, 30, 20), Size(60, 40)).correct(Size(60, 40))
+    assert part.xmp == PANORAMA.format(128, 96, 60, 40, 24, 18).encode()
+    assert part.correct(Size(60, 40)).xmp == part.xmp
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ from upscaler.surface import (
 )
 from upscaler.surface.back_projection import _kernel
 from upscaler.surface.device import Device, device_surface
-from upscaler.tiling import Band, Budget, Size, Tile, TileRequirements, plan
+from upscaler.tiling import Band, Budget, Region, Size, Tile, TileRequirements, Window, plan
 
 BOUND = 1e-5
 """Of 0..1. Half a level of 8 bits is 2e-3, and half a one of 16 bits 8e-6."""
@@ -91,7 +91,9 @@ def test_resizing_far() -> None:
 def test_interpolating_a_grid(height: int, width: int, rows: int, columns: int, y: int) -> None:
     grid = noise(rows, columns)
     count = max(height - y, 1)
-    right, found = (surface.interpolate(grid, Size(width, height), y, count) for surface in (HOST, DEVICE))
+    right, found = (
+        surface.interpolate(grid, Size(width, height), Region(0, y, width, count)) for surface in (HOST, DEVICE)
+    )
     assert np.abs(HOST.bring(found) - right).max() < BOUND
 
 
@@ -178,9 +180,10 @@ def through_all_steps(surface: Surface, picture: NDArray[Any], depth: int) -> di
     found = {
         "plain": written(bands(), large),
         "held": written(back_project(bands(), Upload(picture, surface), scale, 0.5, lr_rmse), large),
-        "resized": written(resize_bands(bands(), size.scaled(scale), target), (177, 131, 3)),
+        "resized": written(resize_bands(bands(), Window.all(size.scaled(scale)), Window.all(target)), (177, 131, 3)),
         "mixed": written(
-            mix_bands(cut_bands(Upload(255 - picture, surface)), Upload(picture, surface), share), picture.shape
+            mix_bands(cut_bands(Upload(255 - picture, surface)), Upload(picture, surface), share, Window.all(size)),
+            picture.shape,
         ),
         "alpha": written(within_source(grey, Upload(alpha, surface), scale), (*large[:2], 1)),
     }

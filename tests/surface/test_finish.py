@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from upscaler.picture import resize
 from upscaler.surface import Upload, cut_bands, resize_bands, write_bands
-from upscaler.tiling import Band, Size
+from upscaler.tiling import Band, Size, Window
 
 
 @settings(max_examples=60, deadline=None)
@@ -16,7 +16,7 @@ def test_resized_in_bands_equals_resized_at_once(height: int, width: int, rows: 
     pixels = np.random.default_rng(height).random((height, width, 2), np.float32)
     bands = (Band(y, pixels[y : y + step]) for y in range(0, height, step))
     source, target = Size(width, height), Size(columns, rows)
-    result = np.concatenate([band.pixels for band in resize_bands(bands, source, target)])
+    result = np.concatenate([band.pixels for band in resize_bands(bands, Window.all(source), Window.all(target))])
     assert result.shape == (rows, columns, 2)
     assert np.abs(result - resize(pixels, target)).max() < 1e-4
 

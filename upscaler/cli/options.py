@@ -75,6 +75,21 @@ class SizeOptions(Group, panel="Size"):
 
 
 @dataclass(frozen=True)
+class PartOptions(Group, panel="Size"):
+    crop: str | None = option(
+        "X,Y,WxH",
+        "Make only this part, in pixels or per cent of the source: 100,50,640x480, or 25%,25%,50%x50%. It is what it "
+        "would be in the whole result, whose size the options above say.",
+    )
+
+    def choose_part(self, target: Target) -> Target:
+        """Returns the target of the part that was asked for."""
+        from ..tiling import Crop
+
+        return target if self.crop is None else replace(target, crop=Crop.parse(self.crop))
+
+
+@dataclass(frozen=True)
 class GeneratedSizeOptions(SizeOptions):
     no_upscale: bool = flag("Leave pictures as large as they are generated.")
 

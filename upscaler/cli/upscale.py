@@ -20,6 +20,7 @@ def upscale(
         ),
     ],
     size: options.SizeOptions,
+    part: options.PartOptions,
     output: options.OutputOptions,
     encoding: options.FormatOptions,
     model: options.ModelOptions,
@@ -48,6 +49,7 @@ def upscale(
     writing = encoding.encode_options()
     rules = folders.selection_rules()
     sources = reading.reading(hardware.workspace)
-    request = Request(inputs, output, upscaler, size.target(), writing, sources, workers, folders, rules, messages)
+    target = part.choose_part(size.target())
+    request = Request(inputs, output, upscaler, target, writing, sources, workers, folders, rules, messages)
     fetching.download(upscaler.models, messages.shows_bars)
     (make_streamed if is_piped else make_files)(request)

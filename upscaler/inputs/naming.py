@@ -15,7 +15,7 @@ from ..codecs import FORMATS, Format, by_suffix, sniff, writable
 from ..errors import PlanError
 from .template import Template
 
-RESULT = re.compile(r"(?P<source>.+)_(\d+(\.\d+)?x|upscaled)")
+RESULT = re.compile(r"(?P<source>.+)_(\d+(\.\d+)?x|upscaled)(_crop-[\dpcx.-]+)?")
 """Names, without a suffix, that results get when they are written beside their sources."""
 
 FIELDS = ("stem", "suffix", "scale", "format", "parent")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .. import codecs
 from ..picture import Picture
 from ..surface import Upload, cut_bands, resize_bands, write_bands
-from ..tiling import Size
+from ..tiling import Size, Window
 
 CELL = 320
 """Pixels of the longer side of each picture."""
@@ -45,5 +45,5 @@ def _shrink(picture: Picture) -> NDArray[np.uint8]:
     factor = min(CELL / max(picture.size.width, picture.size.height), 1.0)
     size = Size(max(round(picture.size.width * factor), 1), max(round(picture.size.height * factor), 1))
     pixels = np.empty((size.height, size.width, 3), np.uint8)
-    write_bands(resize_bands(cut_bands(Upload(picture.pixels)), picture.size, size), pixels)
+    write_bands(resize_bands(cut_bands(Upload(picture.pixels)), Window.all(picture.size), Window.all(size)), pixels)
     return pixels

@@ -23,7 +23,7 @@ from ..recipe import Recipe
 from ..target import Paper, Target
 from ..text2image.parameters import GenerationParameters
 from ..text2image.text_to_image import TextToImage
-from ..tiling import Size
+from ..tiling import Crop, Size
 from .batch import run_stages
 from .contact_sheet import make_sheet
 from .manifest import Manifest
@@ -247,7 +247,7 @@ def upscaler_options(made: Recipe, model: str | None = None) -> dict[str, Any]:
 def target_of(made: Recipe) -> Target:
     """Returns the size that a recipe asks for. Raises PlanError when it cannot be read."""
     asked: Any = {} if made.upscaler is None else made.upscaler.get("target", {})
-    kinds = {"fit": Size, "at_least": Size, "print": Paper}
+    kinds = {"fit": Size, "at_least": Size, "print": Paper, "crop": Crop}
     try:
         frames: dict[str, Any] = {name: kind(**asked[name]) for name, kind in kinds.items() if asked.get(name)}
         return Target(**{**asked, **frames})

@@ -68,9 +68,12 @@ class Outcome:
 def describe_estimate(estimate: Estimate, source: str, output: str) -> str:
     """Returns one line: sizes, model, device, precision, passes, tiles, memory."""
     info = estimate.engine
-    sizes = f"{source} {estimate.source} -> {output} {estimate.result}"
+    crop = estimate.crop
+    part = "" if crop is None else f", of which {crop.size} at {crop.x},{crop.y}"
+    sizes = f"{source} {estimate.source}{part} -> {output} {estimate.result}"
     if not estimate.plans:
-        return f"{sizes}: {'written as it is' if estimate.source == estimate.result else 'resized, without the model'}"
+        is_same = estimate.result == (estimate.source if crop is None else crop.size)
+        return f"{sizes}: {'written as it is' if is_same else 'resized, without the model'}"
     by = f" by {info.backend}" if info.backend else ""
     grids = [_grid(plan) for plan in estimate.plans]
     passes = "1 pass" if len(grids) == 1 else f"{len(grids)} passes"

@@ -203,12 +203,14 @@ def read(source: Path, **reading: Unpack[Reading]) -> Picture:
 def prepare(pipeline: Pipeline, picture: Picture, target: Target) -> Estimate:
     """Returns the estimate for a picture.
 
-    Raises PictureError when this picture cannot become as large as is asked; ModelError and PlanError when none can.
+    Raises PictureError when this picture cannot become as large as is asked, or has no such part; ModelError and
+    PlanError when none can.
     """
     try:
         return pipeline.estimate(picture, target)
     except PlanError as error:
-        if target.is_scale:
+        if target.is_scale and target.crop is None:
             raise
-        pipeline.estimate(picture, Target())  # raises, too, unless the size is what is wrong
+        # raises, too, unless the size or the part is what is wrong
+        pipeline.estimate(picture, Target(scale=target.scale))
         raise PictureError(f"{picture.name}: {error}") from error

@@ -1,23 +1,30 @@
 """A picture in memory: pixels, colour profile, metadata. Nothing here knows file formats."""
 
-from .alpha import bleed
+from .alpha import HALO, bleed
 from .canvas import allocate, strips
 from .compression import jpeg_quality
+from .layers import Layer, make_canvas, split_layers
 from .metadata import GainMap, Metadata
 from .noise import Wear, measure_wear
+from .part import take_part
 from .picture import Picture
 from .resample import resize, support
 
 __all__ = [
+    "HALO",
     "GainMap",
+    "Layer",
     "Metadata",
     "Picture",
     "Wear",
     "allocate",
     "bleed",
     "jpeg_quality",
+    "make_canvas",
     "measure_wear",
     "resize",
+    "split_layers",
     "strips",
     "support",
+    "take_part",
 ]

@@ -10,7 +10,7 @@ import struct
 from fractions import Fraction
 from typing import NamedTuple
 
-from ..tiling import Size
+from ..tiling import Size, Window
 
 SHORT, LONG, RATIONAL = 3, 4, 5
 IMAGE_WIDTH, IMAGE_LENGTH, ORIENTATION = 0x0100, 0x0101, 0x0112
@@ -30,13 +30,13 @@ class Entry(NamedTuple):
 
 
 def correct_exif(
-    block: bytes, size: Size, dpi: tuple[float, float] | None = None, old: Size | None = None
+    block: bytes, size: Size, dpi: tuple[float, float] | None = None, old: Window | None = None
 ) -> bytes | None:
     """Corrects a block for upright pixels of `size`; returns None if it is not an EXIF block.
 
     It gets orientation 1, the new size, and `dpi` if it states another one. The thumbnail, which shows the old picture,
-    is removed. Tags that are absent are not added. If the upright size of the `old` picture is known, places and
-    resolutions on the sensor that count its pixels are turned and scaled.
+    is removed. Tags that are absent are not added. If it is known which part of the upright `old` picture is left,
+    places and resolutions on the sensor that count its pixels are turned, moved and scaled.
     """
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
     if order is None:
@@ -85,10 +85,11 @@ def _set(data: bytearray, order: str, entries: dict[int, Entry], values: dict[in
 
 
 def _scale_places(
-    data: bytearray, order: str, entries: dict[int, Entry], old: Size, new: Size, orientation: int
+    data: bytearray, order: str, entries: dict[int, Entry], old: Window, new: Size, orientation: int
 ) -> None:
-    """Turns and scales the place of the subject: a point, with a diameter or with width and height."""
-    across, down = new.width / old.width, new.height / old.height
+    """Turns, moves and scales the place of the subject: a point, with a diameter or with width and height."""
+    part = old.region
+    across, down = new.width / part.width, new.height / part.height
     for tag in (SUBJECT_AREA, SUBJECT_LOCATION):
         if tag not in entries or entries[tag].kind != SHORT:
             continue
@@ -102,19 +103,21 @@ def _scale_places(
         if orientation in (5, 6, 7, 8):
             x, y, extent = y, x, extent[::-1]
         if orientation in (2, 3, 6, 7):
-            x = old.width - 1 - x
+            x = old.whole.width - 1 - x
         if orientation in (3, 4, 7, 8):
-            y = old.height - 1 - y
+            y = old.whole.height - 1 - y
         factors = (across, down, *((across, down) if count == 4 else [(across + down) / 2] * (count - 2)))
-        scaled = [round(value * factor) for value, factor in zip((x, y, *extent), factors, strict=True)]
+        scaled = [
+            round(value * factor) for value, factor in zip((x - part.x, y - part.y, *extent), factors, strict=True)
+        ]
         struct.pack_into(f"{order}{count}H", data, at, *(min(max(value, 0), 0xFFFF) for value in scaled))
 
 
 def _scale_focal_plane(
-    data: bytearray, order: str, entries: dict[int, Entry], old: Size, new: Size, orientation: int
+    data: bytearray, order: str, entries: dict[int, Entry], old: Window, new: Size, orientation: int
 ) -> None:
     """Turns and scales how many pixels a unit of the sensor has."""
-    factors = {FOCAL_X: Fraction(new.width, old.width), FOCAL_Y: Fraction(new.height, old.height)}
+    factors = {FOCAL_X: Fraction(new.width, old.size.width), FOCAL_Y: Fraction(new.height, old.size.height)}
     places = {
         tag: _value(data, order, entries[tag]) for tag in factors if tag in entries and entries[tag].kind == RATIONAL
     }

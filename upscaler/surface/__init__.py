@@ -5,7 +5,7 @@ and `Device`. A step takes the surface on which the pixels lie that it is given.
 """
 
 from .alpha import within_source
-from .back_projection import LrRmse, back_project, fidelity_after_scale
+from .back_projection import LrRmse, back_project, correction_reach, fidelity_after_scale
 from .base import Surface, surface_for, surface_of
 from .blend import blend
 from .cut import cut
@@ -22,6 +22,7 @@ __all__ = [
     "Upload",
     "back_project",
     "blend",
+    "correction_reach",
     "cut",
     "cut_bands",
     "fidelity_after_scale",

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from ..arrays import FloatArray, Pixels
-from ..tiling import Band
+from ..tiling import Band, Region
 from .base import Surface
 from .upload import Upload
 
@@ -45,13 +45,19 @@ class LrRmse:
     squares: Pixels = 0.0
     """The sum of squared differences; on a GPU a tensor of one number."""
     count: int = 0
+    part: Region | None = None
+    """The part of the source that counts; None: all of it."""
 
     @property
     def levels(self) -> float:
         """The RMSE in 8-bit levels."""
         return 255 * math.sqrt(float(self.squares) / max(self.count, 1))
 
-    def add(self, difference: Pixels, surface: Surface) -> None:
+    def add(self, difference: Pixels, y: int, surface: Surface) -> None:
+        """Adds the difference of rows of the source from row `y` on."""
+        if (part := self.part) is not None:
+            rows = slice(max(part.y - y, 0), max(part.y + part.height - y, 0))
+            difference = difference[rows, part.x : part.x + part.width]
         self.squares = self.squares + surface.sum_squares(difference)
         self.count += math.prod(difference.shape)
 
@@ -74,6 +80,11 @@ def fidelity_after_scale(fidelity: float, ratio: float) -> float:
     return HALFWAY / (HALFWAY + deviation)
 
 
+def correction_reach(fidelity: float, scale: int) -> int:
+    """Returns how many source pixels to either side the correction of a result depends on."""
+    return len(_kernel(fidelity, scale)) // 2 + LINEAR if fidelity > 0 else 0
+
+
 def back_project(bands: Iterable[Band], source: Upload, scale: int, fidelity: float, lr_rmse: LrRmse) -> Iterator[Band]:
     """Corrects bands of a result `scale` times as large as `source`, (height, width, 1 or 3), and clips them to 0..1.
 
@@ -83,7 +94,7 @@ def back_project(bands: Iterable[Band], source: Upload, scale: int, fidelity: fl
     """
     surface = source.surface
     kernel = _kernel(fidelity, scale) if fidelity > 0 else None
-    halo = 0 if kernel is None else len(kernel) // 2 + LINEAR
+    halo = correction_reach(fidelity, scale)
     values = source.shape[1] * source.shape[2] * scale**2
     rows = max(min(STRIP_ROWS, WIDE_VALUES // values), halo, surface.strip_values // values, 1)
     blocks = _blocks(bands, source, scale, rows)
@@ -101,7 +112,7 @@ def back_project(bands: Iterable[Band], source: Upload, scale: int, fidelity: fl
             correction += result
             result = surface.clip(correction, out=correction)
             difference = _difference(surface, result, source, block.y, scale)
-        lr_rmse.add(difference, surface)
+        lr_rmse.add(difference, block.y, surface)
         yield Band(block.y * scale, result)
         if below is None:
             return

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import FloatArray, PixelArray, Pixels
-from ..tiling import Size
+from ..tiling import Region, Size
 from .host import HOST
 from .statistics import Statistics
 
@@ -81,10 +81,10 @@ class Surface(Protocol):
         """Resizes as `picture.resize` does, by Pillow's Lanczos filter."""
         ...
 
-    def interpolate(self, grid: FloatArray, size: Size, y: int, rows: int) -> Pixels:
+    def interpolate(self, grid: FloatArray, size: Size, part: Region) -> Pixels:
         """Interpolates a grid (rows, columns) over a picture of that size linearly between the middles of its cells.
 
-        Returns `rows` rows from row `y` on, (rows, width).
+        Returns one part of the picture, (height, width).
         """
         ...
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 from ..arrays import FloatArray, PixelArray, Pixels
 from ..device import own_error, release, report_loss
 from ..errors import OutOfMemory, UpscalerError
-from ..tiling import Size
+from ..tiling import Region, Size
 from . import linear
 from .statistics import FLAT, Statistics, edges
 from .transfer import DeviceWriter, fetch, upload
@@ -74,9 +74,10 @@ class Device:
         whole = (0.0, 0.0, float(pixels.shape[1]), float(pixels.shape[0]))
         return linear.resize(pixels.float(), size.width, size.height, box or whole, self.bring)
 
-    def interpolate(self, grid: FloatArray, size: Size, y: int, rows: int) -> torch.Tensor:
+    def interpolate(self, grid: FloatArray, size: Size, part: Region) -> torch.Tensor:
         cells = self.bring(grid)
-        for axis, (first, count, length) in enumerate(((y, rows, size.height), (0, size.width, size.width))):
+        sides = (part.y, part.height, size.height), (part.x, part.width, size.width)
+        for axis, (first, count, length) in enumerate(sides):
             most = grid.shape[axis]
             # Positions in cells are fractions of whole numbers, so that they are exact.
             position = (2 * torch.arange(first, first + count, device=self._device) + 1) * most - length

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..arrays import FloatArray, PixelArray, Pixels, to_float
 from ..picture import resize
-from ..tiling import Size
+from ..tiling import Region, Size
 from .statistics import Statistics, measure_tile
 
 
@@ -65,11 +65,13 @@ class Host:
     ) -> FloatArray:
         return resize(pixels, size, box)
 
-    def interpolate(self, grid: FloatArray, size: Size, y: int, rows: int) -> FloatArray:
-        step = (grid.shape[1] / size.width, grid.shape[0] / size.height)
-        matrix = np.array([[step[0], 0, step[0] / 2 - 0.5], [0, step[1], step[1] * (y + 0.5) - 0.5]], np.float32)
+    def interpolate(self, grid: FloatArray, size: Size, part: Region) -> FloatArray:
+        across, down = grid.shape[1] / size.width, grid.shape[0] / size.height
+        first = across * (part.x + 0.5) - 0.5, down * (part.y + 0.5) - 0.5
+        matrix = np.array([[across, 0, first[0]], [0, down, first[1]]], np.float32)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        values: Any = cv2.warpAffine(grid, matrix, (size.width, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        sides = (part.width, part.height)
+        values: Any = cv2.warpAffine(grid, matrix, sides, flags=flags, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(values, np.float32)
 
     def extremes(self, pixels: FloatArray, factor: int) -> tuple[FloatArray, FloatArray]:
