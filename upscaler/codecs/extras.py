@@ -23,6 +23,7 @@ FILM = re.compile(rb"(?:MotionPhoto|MicroVideo)(?:=[\"']|>)1|MotionPhoto_Data|\x
 """What cameras say of a film in a photograph, and the beginning of one behind it."""
 
 NO_RANGE = "its gain map, which gives bright places a higher range on some displays, is left out."
+NO_PALETTE = "it has no palette, as where its end is missing; it is taken for grey."
 NO_FILM = "it is a motion photo; its film is left out."
 
 SCAN, HEAD = 0xDA, 2**16
@@ -47,6 +48,14 @@ def in_heif(file: BinaryIO) -> list[str]:
     has_map = has_gain_map(head) or TONE_MAPPED.search(head)
     has_film = any(name in content for name in FILMS[:2]) and FILM.search(content)
     return [*([NO_RANGE] if has_map else []), *([NO_FILM] if has_film else [])]
+
+
+def in_pcx(file: BinaryIO) -> list[str]:
+    """Finds that a PCX file with one plane of 8 bits has no palette at its end, and does not say that it is grey."""
+    content = file.read()
+    version, bits, planes, kind = (content[at : at + 1] for at in (1, 3, 65, 68))
+    may_have = (version, bits, planes) == (b"\5", b"\x08", b"\1") and kind != b"\2"
+    return [NO_PALETTE] if may_have and content[-769:-768] != b"\x0c" else []
 
 
 def without_stray_bytes(content: bytes) -> tuple[bytes, int]:

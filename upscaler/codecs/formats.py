@@ -71,6 +71,10 @@ class Format:
     """Finds the numbers of the frames or pages that libvips does not count; the first is read."""
     find_orientation: Callable[[Metadata, bytes], int] = lambda metadata, _: orientation.find(metadata)
     """Finds the orientation where libvips reports none, from metadata and the head of the file."""
+    states_orientation: Callable[[BinaryIO], bool] = lambda _: True
+    """Whether a file that libvips calls upright says so itself."""
+    is_misread: Callable[[BinaryIO], bool] = lambda _: False
+    """Whether libvips reads a file without complaint, but wrongly; Pillow is asked to read it."""
     find_extra_samples: Callable[[BinaryIO], list[int]] | None = None
     """Finds the kinds of the channels beyond colour, as TIFF numbers them: 1 and 2 are transparency."""
     find_quality: Callable[[BinaryIO], int | None] | None = None
@@ -260,6 +264,8 @@ FORMATS: Final[tuple[Format, ...]] = (
         fail_on="error",  # warnings are for text without its zero, unordered tags and the like, never for pixels
         extract=embed.from_tiff,
         find_pages=tiff_exif.find_pages,
+        states_orientation=tiff_exif.states_orientation,
+        is_misread=tiff_exif.holds_chrominance,
         find_resolution=resolution.in_tiff,
         find_extra_samples=tiff_exif.find_extra_samples,
         options=lambda picture, wanted, quality: {
@@ -369,7 +375,12 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format("DDS", (".dds",), _starts(b"DDS "), reason_against_alpha=extras.reason_against_alpha),
     Format("QOI", (".qoi",), _starts(b"qoif")),
     Format("SGI", (".sgi", ".rgb", ".bw"), _starts(b"\x01\xda\0", b"\x01\xda\x01")),
-    Format("PCX", (".pcx",), _starts(b"\n\0\1", b"\n\2\1", b"\n\3\1", b"\n\5\1")),
+    Format(
+        "PCX",
+        (".pcx",),
+        _starts(b"\n\0\1", b"\n\2\1", b"\n\3\1", b"\n\5\1"),
+        find_extras=extras.in_pcx,
+    ),
     Format(
         "TGA",
         (".tga", ".icb", ".vda", ".vst"),

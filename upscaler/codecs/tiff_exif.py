@@ -39,6 +39,11 @@ SUB_DIRECTORIES, PHOTOMETRIC, EXTRA_SAMPLES = 0x014A, 0x0106, 0x0152
 FILTERED = (32803, 34892)
 """Photometric interpretations of a sensor's own samples."""
 
+YCBCR = 6
+"""The photometric interpretation of luminance and chrominance."""
+
+ORIENTATION, COMPRESSION, JPEG = 0x0112, 0x0103, 7
+
 SUBFILE_TYPE, OLD_SUBFILE_TYPE = 0x00FE, 0x00FF
 REDUCED, MASK = 1, 4
 """Bits of the kind of a directory (TIFF 6.0, NewSubfileType)."""
@@ -138,6 +143,21 @@ def read_number(block: bytes, tag: int) -> int:
         layout, at = _begin(file)
         return _number(_entries(file, layout, at)[0].get(tag), layout)
     return 0
+
+
+def states_orientation(file: BinaryIO) -> bool:
+    """Returns whether a TIFF file says how it is turned; if it does not, libvips reports that it is upright."""
+    return ORIENTATION in read_tags(file)
+
+
+def holds_chrominance(file: BinaryIO) -> bool:
+    """Returns whether a TIFF file holds luminance and chrominance outside of JPEG, which libvips takes for RGB."""
+    with suppress(*BROKEN):
+        layout, at = _begin(file)
+        entries = _entries(file, layout, at)[0]
+        kind, compression = (_number(entries.get(tag), layout) for tag in (PHOTOMETRIC, COMPRESSION))
+        return kind == YCBCR and compression != JPEG
+    return False
 
 
 def is_raw(file: BinaryIO) -> bool:

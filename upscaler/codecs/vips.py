@@ -124,6 +124,8 @@ def _read(
     file: Path | bytes, format: Format, name: str, fail_on: str, check: Callable[[Size], None], workspace: Path | None
 ) -> Picture:
     pyvips.vips_lib.vips_error_clear()  # earlier complaints would be taken for the reason of the next error
+    if call(format.is_misread, file):
+        raise UnknownKindError(f"{name}: its colours are stored in a way that cannot be read. Convert it first.")
     load = getattr(pyvips.Image, f"{format.vips_function}load_source")
     pages = None if format.find_pages is None else call(format.find_pages, file)
     options = {"page": pages[0]} if pages and pages[0] > 0 else {}
@@ -134,7 +136,9 @@ def _read(
         warn("%s: there are %d frames or pages; the first is used.", name, count)
     metadata = _metadata(image, format, file)
     stated = int(image.get("orientation")) if image.get_typeof("orientation") else None
-    orientation = format.find_orientation(metadata, read_content(file, HEAD)) if stated is None else stated
+    if stated is None or (stated == 1 and not call(format.states_orientation, file)):
+        stated = format.find_orientation(metadata, read_content(file, HEAD))
+    orientation = stated
     gain_map = _read_gain_map(file, format, orientation)
     if format.find_extra_samples is not None:
         image = _without_extra_samples(image, call(format.find_extra_samples, file), name)
