@@ -168,3 +168,61 @@ def test_a_diffusion_model_makes_the_part_and_says_once_that_it_may_differ(
 def test_a_part_beyond_the_picture_is_refused(crop: Any) -> None:
     with pytest.raises(PlanError, match=r"^crop=.* beyond the picture, which has 170x120 pixels"):
         Upscaler("lanczos")(Picture.from_array(photograph()), crop=crop)
+
+
+def texture(alpha: bool = False) -> NDArray[np.uint8]:
+    """What is visible of it crosses its edges. Its sides are multiples of 8, as are the places that `clean` tells
+    apart."""
+    pixels = with_alpha() if alpha else photograph()
+    return np.roll(pixels[:, :168], (40, 50), (0, 1))
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ({}, {}),
+        ({}, {"scale": 2.5}),
+        ({"denoise": 0.5}, {"scale": 6}),
+        ({"fidelity": 1}, {"scale": 2}),
+        ({}, {"scale": 1}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("has_alpha", [False, True], ids=["colour", "alpha"])
+def test_a_texture_is_enlarged_as_it_is_amid_its_repetitions(
+    has_alpha: bool, options: dict[str, Any], size: dict[str, Any]
+) -> None:
+    pixels = texture(has_alpha)
+    found = Upscaler("photo-fast", device="cpu", seamless=True, **options)(pixels, **size).pixels.astype(int)
+    around = Upscaler("photo-fast", device="cpu", **options)(np.tile(pixels, (3, 3, 1)), **size).pixels
+    height, width = found.shape[:2]
+    assert np.abs(found - around[height : 2 * height, width : 2 * width]).max() <= 1
+
+
+@pytest.mark.parametrize("model", EMBEDDED)
+def test_every_embedded_network_keeps_a_texture_repeatable(model: str) -> None:
+    """Three by three results are three by three sources enlarged, but at the outer edges of these."""
+    pixels = texture()[:64, :72]
+    found = np.tile(Upscaler(model, device="cpu", seamless=True, denoise=0)(pixels).pixels, (3, 3, 1))
+    around = Upscaler(model, device="cpu", denoise=0)(np.tile(pixels, (3, 3, 1))).pixels
+    inside = (slice(found.shape[0] // 6, -found.shape[0] // 6), slice(found.shape[1] // 6, -found.shape[1] // 6))
+    assert np.abs(found.astype(int) - around)[inside].max() <= 1
+
+
+def test_a_small_texture_is_repeated_as_often_as_it_takes() -> None:
+    pixels = photograph()[:5, :3]
+    found = Upscaler("faithful", device="cpu", seamless=True, denoise=0)(pixels, 8).pixels.astype(int)
+    around = Upscaler("faithful", device="cpu", denoise=0)(np.tile(pixels, (21, 21, 1)), 8).pixels
+    assert np.abs(found - around[400:440, 240:264]).max() <= 1
+
+
+def test_a_part_of_a_texture_is_that_of_the_whole() -> None:
+    assert worst(Upscaler("photo-fast", device="cpu", seamless=True), texture(), scale=3) <= 1
+
+
+def test_a_texture_by_a_diffusion_model_is_refused(tmp_path: Path) -> None:
+    build_x4().save_pretrained(tmp_path / "model")
+    with pytest.raises(
+        PlanError, match=r"^seamless: .* is a diffusion model, which does not repeat itself. Choose a network"
+    ):
+        Upscaler(str(tmp_path / "model"), seamless=True)

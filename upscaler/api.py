@@ -52,6 +52,7 @@ class Upscaler:
         fidelity: float | None = None,
         denoise: float | Literal["auto"] | None = None,
         memory: int | None = None,
+        seamless: bool = False,
         workspace: str | Path | None = None,
         diffusion: Diffusion | None = None,
     ) -> None:
@@ -71,6 +72,7 @@ class Upscaler:
             fidelity=fidelity,
             denoise=denoise,
             memory=memory,
+            seamless=seamless,
             workspace=None if workspace is None else Path(workspace),
             diffusion=diffusion,
         )

@@ -69,6 +69,8 @@ class PipelineOptions(EngineOptions):
     fidelity: float | None = None
     """How firmly the result is held to the source, 0..1; see `surface.back_project`. None is FIDELITY for models that
     keep the tone of their source, and 0 for those that relight or dehaze."""
+    seamless: bool = False
+    """Whether pictures are textures, which are repeated on all sides; results can be repeated as well."""
     workspace: Path | None = None
     """Folder for large pictures while they are computed. None is the system's folder for temporary files."""
 
@@ -127,6 +129,11 @@ class Pipeline:
         PlanError for options that do not suit it."""
         self.model = model if isinstance(model, Model) else catalog.find(model)
         self.options = options or PipelineOptions()
+        if self.options.seamless and self.model.facts.takes_diffusion:
+            raise PlanError(
+                f"{self.model.name} is a diffusion model, which does not repeat itself. Choose a network.",
+                argument="seamless",
+            )
         self._engines = EnginePool(self.model, self.options)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -197,7 +204,10 @@ class Pipeline:
             sizes = [*before, *sizes, *after]
         found = list(self._steps(picture, sizes, denoise))
         steps = [step for _, step in found] or [Step(picture.size, TileRequirements(1, 0))]
-        windows = find_windows(window, steps, picture.has_alpha, is_repeated=False)
+        is_repeated = self.options.seamless
+        if is_repeated and not all(step.needs.can_be_tiled for step in steps):
+            raise PlanError(f"{info.name} must see the whole picture. Choose another network.", argument="seamless")
+        windows = find_windows(window, steps, picture.has_alpha, is_repeated)
         plans = [
             self._plan(engine, part.size, is_cleaner=bool(denoise) and index == 0)
             for index, ((engine, _), part) in enumerate(zip(found, windows, strict=False))
@@ -283,6 +293,7 @@ class Pipeline:
             "blend": options.blend,
             "fidelity": options.fidelity,
             "denoise": options.denoise,
+            "seamless": options.seamless,
             **chosen,
             "diffusion": asdict(options.diffusion) if options.diffusion else None,
             **{name: value for name, value in windows.items() if is_diffusion and value is not None},
@@ -338,7 +349,9 @@ class Pipeline:
         for index, (engine, step) in enumerate(self._steps(picture, sizes, denoise)):
             plan, share = estimate.plans[index], None
             if denoise and index == 0:
-                share = estimate.wear.shares if estimate.wear else np.full((1, 1), denoise, np.float32)
+                share = np.full((1, 1), denoise, np.float32)
+                if estimate.wear and not self.options.seamless:  # or it would differ where edges meet
+                    share = estimate.wear.shares
             found.append(
                 _Pass(
                     engine,

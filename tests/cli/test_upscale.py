@@ -88,6 +88,7 @@ def test_picture_for_paper_opens_in_the_size_of_the_paper(run: Run, here: Path, 
         (["--workspace", "nowhere"], "error: Invalid value for '--workspace'"),
         (["--crop", "nan,0,5x5"], "error: --crop nan,0,5x5: not a part of a picture. Write X,Y,WIDTHxHEIGHT"),
         (["--crop", "60%,0,50%x5"], "error: --crop 60%,0,50%x5: 60 % and 50 % are more than the whole, 100 %."),
+        (["-m", "sd-x4", "--seamless"], "error: --seamless: sd-x4 is a diffusion model, which does not repeat itself."),
         (["--nonsense"], "error: No such option: --nonsense"),
         (["-o"], "error: Option '-o' requires an argument."),
         (["-o", ""], "error: an empty name"),
@@ -140,6 +141,14 @@ def test_a_part_is_named_after_itself_and_taken_for_a_result(run: Run, here: Pat
     assert run("a.jpg", *L, *crop).code == 0
     assert sizes(here)["a_4x_crop-10-25pc-20x50pc.jpg"] == (80, 80)
     assert "a_4x_crop-10-25pc-20x50pc.jpg: skipped, a result of an earlier run." in run(".", *L, "-s", "3").err
+
+
+def test_a_texture_has_other_edges_than_a_photograph(run: Run, here: Path) -> None:
+    for options in ([], ["--seamless"]):
+        assert run("a.jpg", *L, *options, "-o", f"{len(options)}.png").code == 0
+    alone, repeated = (np.asarray(Image.open(name)).astype(int) for name in ("0.png", "1.png"))
+    assert (alone != repeated)[:, 0].any()
+    assert np.array_equal(alone[40:-40, 40:-40], repeated[40:-40, 40:-40])
 
 
 def test_a_part_that_one_picture_lacks_fails_for_that_one(run: Run, here: Path) -> None:

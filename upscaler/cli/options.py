@@ -82,6 +82,8 @@ class PartOptions(Group, panel="Size"):
         "would be in the whole result, whose size the options above say.",
     )
 
+    seamless: bool = flag("Take the picture for a texture, repeated on all sides, so that the result repeats as well.")
+
     def choose_part(self, target: Target) -> Target:
         """Returns the target of the part that was asked for."""
         from ..tiling import Crop

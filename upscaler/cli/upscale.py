@@ -45,7 +45,7 @@ def upscale(
     from .files import Request, make_files
     from .stream import make_streamed
 
-    upscaler = model.upscaler(hardware, fetching, diffusion.diffusion())
+    upscaler = model.upscaler(hardware, fetching, diffusion.diffusion(), seamless=part.seamless)
     writing = encoding.encode_options()
     rules = folders.selection_rules()
     sources = reading.reading(hardware.workspace)
