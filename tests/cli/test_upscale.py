@@ -148,7 +148,7 @@ def test_a_texture_has_other_edges_than_a_photograph(run: Run, here: Path) -> No
         assert run("a.jpg", *L, *options, "-o", f"{len(options)}.png").code == 0
     alone, repeated = (np.asarray(Image.open(name)).astype(int) for name in ("0.png", "1.png"))
     assert (alone != repeated)[:, 0].any()
-    assert np.array_equal(alone[40:-40, 40:-40], repeated[40:-40, 40:-40])
+    assert np.array_equal(alone[72:-72, 72:-72], repeated[72:-72, 72:-72])
 
 
 def test_a_part_that_one_picture_lacks_fails_for_that_one(run: Run, here: Path) -> None:
