@@ -16,7 +16,7 @@ test: $(VENV)/.installed-for-tests lint ## set up, and pass lint, types and test
 	$(PYTEST)
 
 sweep: $(VENV)/.installed-for-tests ## what takes long: all architectures, the checks for a GPU, dry, failing disks, mutated files
-	$(PYTEST) -m slow tests/engines tests/benchmarks tests/test_faults.py
+	$(PYTEST) -m slow tests/engines tests/benchmarks tests/test_faults.py tests/test_fuzz.py
 
 lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .

@@ -123,6 +123,7 @@ def test_a_text_of_another_program_is_no_recipe() -> None:
     [
         ({"form": 2}, r"a later version, upscaler 1\.2, has written the recipe\. Update"),
         ({"size": {"width": "wide"}}, "the recipe cannot be read"),
+        ({"size": {"width": float("inf"), "height": 9}}, "the recipe cannot be read"),
         ({"generator": {"model": 5}}, "the recipe cannot be read"),
         ({"generator": None}, "the recipe cannot be read"),
     ],
@@ -131,6 +132,11 @@ def test_a_broken_or_later_recipe_is_a_sentence(made: Recipe, change: dict[str, 
     text = json.dumps({**json.loads(made.to_json()), **change})
     with pytest.raises(PictureError, match=f"picture: {words}"):
         recipe.read(picture(Metadata(comments={"upscaler": text})))
+
+
+def test_a_recipe_nested_too_deeply_is_a_sentence() -> None:
+    with pytest.raises(PictureError, match="picture: the recipe cannot be read"):
+        recipe.read(picture(Metadata(comments={"upscaler": '{"a":' * 100_000})))
 
 
 def test_differences_name_what_is_another(made: Recipe) -> None:

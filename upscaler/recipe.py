@@ -117,7 +117,7 @@ def read(picture: Picture) -> Recipe | None:
         content = json.loads(text)
         later = f"upscaler {content['versions']['upscaler']}" if content["form"] > FORM_VERSION else ""
         recipe = None if later else _parse(content)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise PictureError(
             f"{picture.name}: the recipe cannot be read ({error}). "
             "Use the file as upscaler wrote it, not an edited copy."

@@ -375,6 +375,23 @@ def test_margins_strides_and_scales_of_a_graph_are_measured(make: Callable[[str]
 
 
 @pytest.mark.parametrize(
+    ("sizes", "sentence"),
+    [
+        ("0=8 1=3", "its first convolution lacks its sizes"),
+        ("0=8 1=0 6=216", "its first convolution lacks its sizes"),
+        ("0=8 1=x 6=216", "its first convolution lacks its sizes"),
+        ("0=8 1=3 6=72000", "it takes 1000 channels, and pictures have 1 to 4"),
+    ],
+)
+def test_a_first_convolution_of_no_picture_is_refused_in_a_sentence(tmp_path: Path, sizes: str, sentence: str) -> None:
+    file = tmp_path / "odd.param"
+    file.write_text(f"7767517\n2 2\nInput in 0 1 a\nConvolution c 1 1 a b {sizes}\n")
+    file.with_suffix(".bin").write_bytes(b"")
+    with pytest.raises(ModelError, match=sentence):
+        ncnn_network.find_network(file)
+
+
+@pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
         (r"^PixelShuffle (.*) 0=4", r"PixelShuffle \1 0=4 1=1", r"odd\.param: .*"),

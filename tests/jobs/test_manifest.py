@@ -136,6 +136,14 @@ def test_text_in_the_manifest_that_is_none_is_a_sentence() -> None:
     assert "the manifest in there cannot be used (Could not decode" in run_numbered()["0.png"]
 
 
+def test_a_database_that_is_no_text_where_it_is_wrong_is_a_sentence() -> None:
+    run_numbered()
+    file = Path(f"out/{FOLDER}/manifest.sqlite")
+    file.write_bytes(file.read_bytes().replace(b"PRIMARY KEY", b"PRIMARY \xc5EY"))
+    with pytest.raises(OutputError, match=r"the manifest in there cannot be read \('utf-8' codec"):
+        run_numbered()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="names of files are Unicode")
 def test_names_that_are_not_unicode_are_remembered(here: Path) -> None:
     shutil.copy("in/0.png", os.fsencode("in/deep/") + b"\xff.png")

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 from .. import catalog
 from ..arrays import FloatArray
 from ..catalog.ncnn import Surroundings, Tail, export, find_pair, find_tail
-from ..catalog.ncnn.graph import read_fields
+from ..catalog.ncnn.graph import DAMAGED, read_fields
 from ..catalog.ncnn.write import State
 from ..errors import EngineError, ModelError, first_line
 from ..files import cache_dir
@@ -150,8 +150,14 @@ def _channels(param: Path) -> int:
     """
     for kind, fields in read_fields(param):
         if kind == "Convolution":
-            kernel = int(fields["1"]) * int(fields.get("11", fields["1"]))
-            return int(fields["6"]) // (int(fields["0"]) * kernel)
+            try:
+                kernel = int(fields["1"]) * int(fields.get("11", fields["1"]))
+                channels = int(fields["6"]) // (int(fields["0"]) * kernel)
+            except (KeyError, ValueError, ZeroDivisionError) as error:
+                raise ModelError(f"{param}: its first convolution lacks its sizes. {DAMAGED}") from error
+            if not 1 <= channels <= 4:
+                raise ModelError(f"{param}: it takes {channels} channels, and pictures have 1 to 4.")
+            return channels
         if kind not in ("Input", "Split", "MemoryData", "BinaryOp", "Padding"):  # these keep the channels
             break
     raise ModelError(f"{param}: only a network that begins with a convolution can be used without knowing it.")

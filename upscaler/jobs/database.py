@@ -69,6 +69,10 @@ _CHECKS: Final[dict[str, Check[Any]]] = {
 }
 
 
+ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
+"""What functions here raise for a database that cannot be used: SQLite's words for it may be no Unicode either."""
+
+
 WAYS: Final = (
     ("", "PRAGMA journal_mode=WAL"),
     ("", "PRAGMA locking_mode=EXCLUSIVE", "PRAGMA journal_mode=WAL"),  # takes no shared memory maps
@@ -107,7 +111,7 @@ def open(file: Path) -> sqlite3.Connection:
 
 def close(database: sqlite3.Connection) -> None:
     """Closes a database, as one file that any drive can hold if nothing else has it open."""
-    with suppress(sqlite3.Error):
+    with suppress(*ERRORS):
         database.execute("PRAGMA journal_mode=DELETE")
     database.close()
 

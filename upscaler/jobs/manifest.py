@@ -16,7 +16,6 @@ import errno
 import hashlib
 import logging
 import os
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,7 +75,7 @@ class Manifest:
             self._unlock()
             message = f"it cannot be written ({error.strerror}). Choose another folder."
             raise OutputError(f"{own}: {DISK_FULL if lacks_room(error) else message}") from error
-        except sqlite3.Error as error:
+        except database.ERRORS as error:
             self._unlock()
             message = f"the manifest in there cannot be read ({error}). Remove it to begin anew."
             raise OutputError(f"{own}: {DISK_FULL if lacks_room(error) else message}") from error
@@ -200,7 +199,7 @@ class Manifest:
         try:
             with self._mutex:
                 yield
-        except sqlite3.Error as error:
+        except database.ERRORS as error:
             cause: Exception = error
             try:
                 try_writing(self._file.parent)
