@@ -145,7 +145,7 @@ def differences(old: Recipe, new: Recipe) -> list[str]:
 
 def reference(model: Model) -> str:
     """Returns the name, address or path by which `catalog.find` finds the model again."""
-    if any(model == known for known in catalog.models()):
+    if any(model == known for known in catalog.all_models()):
         return model.name
     if model.repository is not None:
         revision = model.repository.revision

@@ -53,6 +53,27 @@ def test_list_of_what_is_here_holds_what_needs_no_fetching(run: Run) -> None:
     assert "ultrasharp" not in names
 
 
+def test_search_lists_models_of_the_catalog_and_of_openmodeldb(run: Run) -> None:
+    done = run("models", "search", "anime", "compact", "--scale", "2")
+    lines = done.out.decode().splitlines()
+    assert (done.code, done.err) == (0, "")
+    assert lines[0].split() == ["model", "scale", "size", "here", "licence", "link", "for"]
+    names = [line.split()[0] for line in lines[1:]]
+    assert {"animejanai-hd-v3-compact", "2x-Ani4K"} <= set(names)
+    assert "  yes   " in next(line for line in lines if line.startswith("2x-Ani4K "))
+    free = run("models", "search", "anime", "compact", "--scale", "2", "--commercial").out.decode()
+    assert 1 < len(free.splitlines()) < len(lines)
+    assert "no commercial use" not in free
+
+
+def test_search_that_finds_nothing_fails_with_a_sentence(run: Run) -> None:
+    done = run("models", "search", "nomos", "--scale", "3", "--commercial")
+    assert (done.code, done.out) == (1, b"")
+    assert (
+        done.err == "error: no model has all of this: nomos, 3x, commercial use. Search with fewer words or options.\n"
+    )
+
+
 def test_models_alone_asks_for_a_command(run: Run) -> None:
     done = run("models")
     assert (done.code, done.err) == (2, "error: Missing command. See upscaler models --help.\n")

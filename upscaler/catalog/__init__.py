@@ -2,7 +2,7 @@
 
 from .download import Download, is_offline, weights_key, weights_sha256
 from .model import KINDS, SAFETENSORS, Kind, Model, Package, Repository, Sampling
-from .registry import SUFFIXES, find, models, normalize_name
+from .registry import SUFFIXES, all_models, find, find_by_hash, models, normalize_name, search
 from .store import (
     fetch_model,
     find_local,
@@ -25,8 +25,10 @@ __all__ = [
     "Package",
     "Repository",
     "Sampling",
+    "all_models",
     "fetch_model",
     "find",
+    "find_by_hash",
     "find_local",
     "fingerprint",
     "imported_models",
@@ -37,6 +39,7 @@ __all__ = [
     "models_dir",
     "normalize_name",
     "remove",
+    "search",
     "weights_key",
     "weights_sha256",
     "write_weights",

@@ -7,6 +7,7 @@ import functools
 import os
 import re
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urldefrag, urlsplit
@@ -14,7 +15,7 @@ from urllib.parse import urldefrag, urlsplit
 from ..errors import ModelError, first_line
 from ..files import cache_dir
 from ..validation import check_list
-from . import diffusers_layout, store
+from . import diffusers_layout, openmodeldb, store
 from .blocks import ID, REVISION, read_block
 from .download import Download
 from .model import SAFETENSORS, Model, Repository
@@ -38,8 +39,8 @@ def find(name: str | os.PathLike[str]) -> Model:
     """Finds the model of that name or alias, in that file, or at that URL (with #sha256=… if the hash is known).
 
     A diffusion model may also be in a folder, or in a repository of the hub: owner/name, or owner/name@revision.
-    Upper case, hyphens, underscores and spaces make no difference in a name. Raises ModelError, which suggests the most
-    similar name.
+    Upper case, hyphens, underscores and spaces make no difference in a name, and no punctuation in those of
+    OpenModelDB. Raises ModelError, which suggests the most similar name.
     """
     if not isinstance(name, str | os.PathLike) or "\0" in os.fspath(name):
         raise ModelError(f"{name!r}: this names no model. Pass a text, or the path of a file.")
@@ -66,10 +67,15 @@ def find(name: str | os.PathLike[str]) -> Model:
     if path.is_file():
         how = "Its authors may have it in another form" if path.suffix.lower() == ".onnx" else "If it is one, rename it"
         raise ModelError(f"{name}: no network is read from such a file, only from {', '.join(SUFFIXES)}. {how}.")
+    if "/" not in name and (other := openmodeldb.find(name)):
+        return _find_same(other) or other
     if repository := REPOSITORY.fullmatch(name):
         return _in_repository(Repository(repository["id"], repository["revision"]))
-    near = difflib.get_close_matches(normalize_name(name), known, 1)
-    hint = f"Did you mean {near[0]}?" if near else "See upscaler models list."
+    suggestions = {normalize_name(model.name): model.name for model in openmodeldb.models()} | {
+        key: key for key in known
+    }
+    near = difflib.get_close_matches(normalize_name(name), suggestions, 1)
+    hint = f"Did you mean {suggestions[near[0]]}?" if near else "See upscaler models list, and upscaler models search."
     raise ModelError(
         f"{name}: no model has this name, and there is no such file of a network ({', '.join(SUFFIXES)}). {hint}"
     )
@@ -84,12 +90,68 @@ def models() -> tuple[Model, ...]:
     return *_read_published(), *(_read(own) if own.is_file() else ()), *store.imported_models()
 
 
+def all_models() -> Iterator[Model]:
+    """Returns the models of `models()`, then those of OpenModelDB that are not among them. Raises ModelError."""
+    yield from models()
+    seen = set()
+    for model in openmodeldb.models():
+        sha256 = model.download and model.download.sha256
+        if sha256 not in seen and _find_same(model) is None:
+            yield model
+        seen.add(sha256)
+
+
+def search(words: Sequence[str], scale: int | None = None, commercial: bool = False) -> list[Model]:
+    """Returns the models of `all_models()` in whose facts all the words are, whatever their case and punctuation.
+
+    `scale`: only those that enlarge so many times. `commercial`: only those whose licence allows commercial use. Raises
+    ModelError.
+    """
+    wanted = [openmodeldb.letters(word) for word in words]
+    return [
+        model
+        for model in all_models()
+        if scale in (None, model.scale)
+        and (model.commercial or not commercial)
+        and all(any(word in text for text in _texts(model)) for word in wanted)
+    ]
+
+
+def find_by_hash(sha256: str) -> Model | None:
+    """Returns the model of the catalog, or else of OpenModelDB, whose file has that hash; None if there is none."""
+    return next((model for model in all_models() if model.download and model.download.sha256 == sha256), None)
+
+
 @functools.cache
 def _read_published() -> tuple[Model, ...]:
-    """Reads the models that come with this package: inside it when it was installed from a wheel, else beside it."""
-    package = Path(__file__).parent.parent
-    places = (package / "models" / "catalog.toml", package.parent / "models" / "catalog.toml")
-    return _read(next(place for place in places if place.is_file()))
+    """Reads the models of the catalog that comes with this package."""
+    return _read(store.shipped_path("catalog.toml"))
+
+
+def _find_same(other: Model) -> Model | None:
+    """Returns the model of the catalog that one of OpenModelDB is, by its hash or name; None if there is none."""
+    known = _by_key(models())
+    return known.get(other.download.sha256 or "" if other.download else "") or known.get(
+        openmodeldb.letters(other.name)
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _by_key(models: tuple[Model, ...]) -> Mapping[str, Model]:
+    """Returns models by the hashes of their files and by the letters of their names."""
+    found = {}
+    for model in reversed(models):
+        keys = [openmodeldb.letters(word) for word in (model.name, *model.aliases)]
+        if model.download is not None and model.download.sha256 is not None:
+            keys.append(model.download.sha256)
+        found.update(dict.fromkeys(keys, model))
+    return found
+
+
+def _texts(model: Model) -> list[str]:
+    """Returns the letters of the facts that are searched."""
+    facts = (model.name, *model.aliases, model.architecture, model.licence, model.author, model.purpose)
+    return [openmodeldb.letters(fact) for fact in facts]
 
 
 def _read(file: Path) -> tuple[Model, ...]:

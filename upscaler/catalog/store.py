@@ -29,6 +29,14 @@ def models_dir() -> Path:
     return cache_dir() / "models"
 
 
+def shipped_path(name: str) -> Path:
+    """Returns the path of a file of `models/`, which is inside this package when it was installed from a wheel, else
+    beside it."""
+    package = Path(__file__).parent.parent
+    inside = package / "models" / name
+    return inside if inside.is_file() else package.parent / "models" / name
+
+
 def find_local(model: Model) -> Path | None:
     """Returns a file of the model on this machine, or its folder, unchecked; None if it would have to be fetched."""
     if model.repository is not None:
@@ -252,5 +260,9 @@ def _advise_manual(model: Model, target: Path | None) -> str:
     """Returns a sentence on how to get the file without this program."""
     if target is None or model.download is None:
         return "none of its files is on this machine."
-    source = model.download.urls[0] if model.download.urls else model.home
-    return f"Get {target.name} from {source} and put it into {target.parent}."
+    if model.download.urls:
+        return f"Get {target.name} from {model.download.urls[0]} and put it into {target.parent}."
+    return (
+        f"Get {target.name} from {model.home} and put it into {target.parent} under this name, or hand what you got to "
+        "upscaler models import."
+    )

@@ -17,6 +17,9 @@ COLOURS = {1: "grey", 2: "grey, transparency", 3: "RGB", 4: "RGB, transparency"}
 
 EMPTY: tuple[object, ...] = (None, "", [], {})
 
+OVERVIEW = ("model", "scale", "size", "here", "licence", "for")
+"""The columns of lists of models."""
+
 HASH = 12
 """Digits of a hash that are shown."""
 
@@ -30,6 +33,17 @@ def pieces(model: Model) -> tuple[Model, ...]:
 def is_here(model: Model) -> bool:
     """Returns whether all files of a model are on this machine."""
     return all(piece.facts.loader is None or catalog.find_local(piece) is not None for piece in pieces(model))
+
+
+def overview(model: Model) -> tuple[str, ...]:
+    """Returns what lists of models say of one, in the columns of OVERVIEW."""
+    use = model.facts.use or (f"{model.scale}x" if model.scale else "any")
+    return model.name, use, size_of(model), "yes" if is_here(model) else "", licence(model), model.purpose
+
+
+def has_link(model: Model) -> bool:
+    """Returns whether a model has an address that leads straight to its files."""
+    return model.repository is not None or bool(model.download and model.download.urls)
 
 
 def about_model(model: Model) -> list[tuple[str, str]]:

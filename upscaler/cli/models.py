@@ -28,16 +28,36 @@ def _names(help: str) -> Any:
 def list_(here: Annotated[bool, typer.Option("--here", help="List only those that need no fetching.")] = False) -> None:
     """List all models, imported ones included."""
     from .. import catalog
-    from .describe import is_here, licence, size_of
+    from .describe import OVERVIEW, is_here, overview
 
+    table(OVERVIEW, [overview(model) for model in catalog.models() if not here or is_here(model)])
+
+
+@app.command(cls=PanelCommand)
+def search(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="WORD", help="Say what must be in the name, use, architecture, licence or author."),
+    ] = None,
+    scale: Annotated[int | None, typer.Option(metavar="TIMES", help="List only those that enlarge so much.")] = None,
+    commercial: Annotated[
+        bool, typer.Option("--commercial", help="List only those whose licence allows commercial use.")
+    ] = False,
+) -> None:
+    """Search all models of the list, and the hundreds of OpenModelDB, which -m takes by name, too."""
+    from .. import catalog
+    from .describe import OVERVIEW, has_link, overview
+
+    found = catalog.search(words or (), scale, commercial)
+    if not found:
+        asked = [*(words or ()), *([f"{scale}x"] if scale else ()), *(["commercial use"] if commercial else ())]
+        raise ModelError(f"no model has all of this: {', '.join(asked)}. Search with fewer words or options.")
+    *columns, last = OVERVIEW
     rows = []
-    for model in catalog.models():
-        needs_nothing = is_here(model)
-        if needs_nothing or not here:
-            use = model.facts.use or (f"{model.scale}x" if model.scale else "any")
-            there = "yes" if needs_nothing else ""
-            rows.append((model.name, use, size_of(model), there, licence(model), model.purpose))
-    table(("model", "scale", "size", "here", "licence", "for"), rows)
+    for model in found:
+        *facts, purpose = overview(model)
+        rows.append((*facts, "yes" if has_link(model) else "", purpose))
+    table((*columns, "link", last), rows)
 
 
 @app.command("show", cls=PanelCommand)

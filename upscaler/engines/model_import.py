@@ -13,17 +13,17 @@ from ..errors import ModelError, PlanError
 def import_model(file: Path, name: str | None = None) -> Model:
     """Converts the network in a file of any known format to safetensors and keeps it under `name`.
 
-    `name` defaults to the file's own. A file that the catalog knows by its hash becomes that model's. Raises ModelError
-    when the file holds no network that can be used or cannot be written, PlanError when the name is taken or cannot be
-    one.
+    `name` defaults to the file's own. A file that the catalog knows by its hash becomes that model's, and one that
+    OpenModelDB knows becomes that model's unless `name` is given. Raises ModelError when the file holds no network that
+    can be used or cannot be written, PlanError when the name is taken or cannot be one.
     """
     if not file.is_file():
         raise PlanError(f"{file}: is not a file. Name a file of a network; for others there is upscaler models fetch.")
     sha256 = catalog.weights_sha256(file)
-    for model in catalog.models():
-        if model.download is not None and model.download.sha256 == sha256:
-            catalog.keep_download(model, file)
-            return model
+    known = catalog.find_by_hash(sha256)
+    if known is not None and (name is None or known in catalog.models()):
+        catalog.keep_download(known, file)
+        return known
     name = catalog.normalize_name(file.stem if name is None else name)
     if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", name):
         raise PlanError(
