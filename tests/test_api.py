@@ -28,7 +28,9 @@ def test_an_upscaler_has_seven_public_members() -> None:
 def test_an_upscaler_takes_every_field_of_the_options() -> None:
     parameters = inspect.signature(Upscaler).parameters.values()
     fields = {field.name: (field.type, field.default) for field in dataclasses.fields(PipelineOptions)}
-    expected = {"model": ("str | os.PathLike[str]", "photo"), **fields, "workspace": ("str | Path | None", None)}
+    del fields["before"]  # a list of models
+    model = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
+    expected = {"model": (model, "photo"), **fields, "workspace": ("str | Path | None", None)}
     assert {each.name: (each.annotation, each.default) for each in parameters} == expected
 
 

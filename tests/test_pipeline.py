@@ -408,7 +408,7 @@ def test_settings_hold_every_option_but_those_that_results_do_not_depend_on(tmp_
     """Else a job that is begun again would keep what was made with another value. Diffusion models have windows."""
     without_effect, windows = {"device", "batch", "workspace"}, {"memory": 2 * 10**9, "tile": 256, "overlap": 0}
     options = {field.name for field in dataclasses.fields(PipelineOptions)}
-    chosen = PipelineOptions(**windows, backend="ncnn")
+    chosen = PipelineOptions(**windows, backend="ncnn", before=("photo",))
     settings = Pipeline("lanczos", chosen).settings
     assert settings.keys() == options - without_effect - windows.keys() | {"model", "weights"}
     build_x4().save_pretrained(tmp_path / "x4")

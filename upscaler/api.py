@@ -40,7 +40,7 @@ class Upscaler:
 
     def __init__(
         self,
-        model: str | os.PathLike[str] = "photo",
+        model: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = "photo",
         *,
         device: str | None = None,
         precision: str = "auto",
@@ -56,12 +56,15 @@ class Upscaler:
         workspace: str | Path | None = None,
         diffusion: Diffusion | None = None,
     ) -> None:
-        """Takes a name of the catalog, a file or a URL as `model`; other arguments are fields of `PipelineOptions`.
+        """Takes a name of the catalog, a file or a URL as `model`, or a list of these, each of which works on what the
+        one before it made; other arguments are fields of `PipelineOptions`.
 
         Raises ModelError for an unknown model, PlanError for a number out of its range or one that does not suit the
         model.
         """
+        last, before = _split_chain(model)
         options = PipelineOptions(
+            before=before,
             device=device,
             precision=precision,
             backend=backend,
@@ -76,7 +79,7 @@ class Upscaler:
             workspace=None if workspace is None else Path(workspace),
             diffusion=diffusion,
         )
-        self._pipeline = Pipeline(model, options)
+        self._pipeline = Pipeline(last, options)
 
     def __call__(
         self,
@@ -180,6 +183,14 @@ def upscale(
     For several pictures keep an `Upscaler`, since this function loads the model at each call.
     """
     return Upscaler(model, device=device, precision=precision)(source, scale, **options)
+
+
+def _split_chain(model: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Returns the last of several models, and those before it, which are named by texts. Raises PlanError for none."""
+    named = list(model) if isinstance(model, list | tuple) else [model]
+    if not named:
+        raise PlanError("name at least one.", argument="model", value=repr(model))
+    return named[-1], tuple(os.fspath(each) if isinstance(each, os.PathLike) else each for each in named[:-1])
 
 
 def _target(scale: float | None, target: Target | None, crop: Crop | str | None) -> Target:

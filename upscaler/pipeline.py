@@ -7,6 +7,7 @@ module is longer than others so that the whole path can be read in one place.
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -40,6 +41,9 @@ FIDELITY = 0.5
 removed does not come back."""
 
 PART_ALONE = "%s: %s draws anew, and sees only the part and its surroundings. In the whole it may look different."
+
+CLEANS, REFINES = -1, -2
+"""The passes that remove noise and compression before all others, and that draw details anew after all others."""
 
 log = logging.getLogger("upscaler")
 
@@ -103,6 +107,8 @@ class Estimate:
     """Bits a sample of the source: 8 or 16. Precisions may follow from it."""
     crop: Region | None = None
     """The part of the source that is made, in its pixels. None: all of it."""
+    members: tuple[int, ...] = ()
+    """The model of each pass: its place in the chain of models, `CLEANS` or `REFINES`."""
     windows: tuple[Window, ...] = ()
     """The part of the picture that is there before the first pass and after each, or before and after it is resized."""
 
@@ -121,12 +127,14 @@ class Estimate:
 
 
 class Pipeline:
-    """Enlarges pictures with one model, which is loaded at its first use. May be used from several threads, and can be
-    sent to another process, where it loads its own model."""
+    """Enlarges pictures with one model, or with several in turn, loaded at their first use. May be used from several
+    threads, and can be sent to another process, where it loads its own models."""
 
     def __init__(self, model: Model | str | os.PathLike[str], options: PipelineOptions | None = None) -> None:
-        """Finds `model`: a model of the catalog, its name, a file or a URL. Raises ModelError for an unknown one,
-        PlanError for options that do not suit it."""
+        """Finds `model`: a model of the catalog, its name, a file or a URL; with `options.before`, the last of several.
+
+        Raises ModelError for an unknown one, PlanError for options that do not suit it.
+        """
         self.model = model if isinstance(model, Model) else catalog.find(model)
         self.options = options or PipelineOptions()
         if self.options.seamless and self.model.facts.takes_diffusion:
@@ -191,26 +199,24 @@ class Pipeline:
             raise PlanError("this is not a Target.", argument="target", value=repr(target))
         picture = codecs.decode(source)
         target = target or Target()
-        engine = self._engines.enlarger(picture.depth, picture.size.pixels)
-        info = engine.info
-        own = self.model.scale or info.needs.scale
+        info = self._engines.enlarger(picture.depth, picture.size.pixels).info
+        own = math.prod(model.scale or needs.scale for model, needs in self._chain(picture))
         result = target.size(picture.size, own)
         window = target.window(picture.size, result)
         keeps_size = target.is_scale and (target.scale or own) >= 1 and self.model.kind != "resample"
-        sizes = passes(picture.size, result, info.needs.scale, at_least_one=keeps_size)
-        denoise, wear = self._choose_denoise(picture) if sizes else (0.0, None)
-        if sizes:
-            before, after = [picture.size] * (2 if denoise else 1), [result] if self._engines.refines else []
-            sizes = [*before, *sizes, *after]
-        found = list(self._steps(picture, sizes, denoise))
+        members, sizes = self._route(picture, result, keeps_size)
+        denoise, wear = self._choose_denoise(picture) if members else (0.0, None)
+        if denoise:
+            members, sizes = [CLEANS, *members], [picture.size, *sizes]
+        found = list(self._steps(picture, sizes, members))
         steps = [step for _, step in found] or [Step(picture.size, TileRequirements(1, 0))]
         is_repeated = self.options.seamless
         if is_repeated and not all(step.needs.can_be_tiled for step in steps):
             raise PlanError(f"{info.name} must see the whole picture. Choose another network.", argument="seamless")
         windows = find_windows(window, steps, picture.has_alpha, is_repeated)
         plans = [
-            self._plan(engine, part.size, is_cleaner=bool(denoise) and index == 0)
-            for index, ((engine, _), part) in enumerate(zip(found, windows, strict=False))
+            self._plan(engine, part.size, is_cleaner=member == CLEANS)
+            for member, (engine, _), part in zip(members, found, windows, strict=False)
         ]
         if target.crop is not None and any(isinstance(plan, ImagePlan) for plan in plans):
             warn(PART_ALONE, picture.name, self.model.name)
@@ -230,6 +236,7 @@ class Pipeline:
             dpi=None if target.print is None else target.print.dpi,
             depth=picture.depth,
             crop=None if target.crop is None else target.crop.region(picture.size),
+            members=tuple(members),
             windows=windows,
         )
 
@@ -275,6 +282,12 @@ class Pipeline:
         self._engines.clear()
 
     @property
+    def scale(self) -> int | None:
+        """How many times larger results are unless another size is asked for; None if only files tell."""
+        scales = [model.scale for model in self._engines.chain]
+        return None if None in scales else math.prod(scale or 1 for scale in scales)
+
+    @property
     def models(self) -> list[Model]:
         """The models whose files are needed: the pipeline's own, and those that are mixed or used with it."""
         return self._engines.models
@@ -284,7 +297,9 @@ class Pipeline:
         """Everything that results depend on, as JSON can hold it; weights by their hashes. Fetches missing weights."""
         options = self.options
         is_diffusion = self.model.facts.takes_diffusion
-        chosen = {} if options.backend == "auto" else {"backend": options.backend}
+        chosen: dict[str, Any] = {} if options.backend == "auto" else {"backend": options.backend}
+        if options.before:
+            chosen["before"] = list(options.before)
         windows = {"tile": options.tile, "overlap": options.overlap, "memory": options.memory}
         return {
             "model": self.model.name,
@@ -310,20 +325,48 @@ class Pipeline:
             log.info("noise and compression are removed before enlarging, by a share of up to %.2f.", share)
         return share, wear
 
+    def _chain(self, picture: Picture) -> list[tuple[Model, TileRequirements]]:
+        """Returns the models that a picture goes through in turn, with what they require of tiles. Loads them."""
+        models, pixels = self._engines.chain, picture.size.pixels
+        return [
+            (model, self._engines.member(index, picture.depth, pixels).info.needs) for index, model in enumerate(models)
+        ]
+
+    def _route(self, picture: Picture, result: Size, keeps_size: bool) -> tuple[list[int], list[Size]]:
+        """Returns the model of each pass, and the size of the whole picture before the first pass and after each.
+
+        The last network that enlarges leads to the result in as many passes as that takes; those before it enlarge once
+        by their own scale, those behind it keep the size. There are no passes if the picture only has to get smaller.
+        """
+        scales = [needs.scale for _, needs in self._chain(picture)]
+        last = max((index for index, scale in enumerate(scales) if scale > 1), default=len(scales) - 1)
+        members, sizes = [], [picture.size]
+        if keeps_size or result.width > picture.size.width or result.height > picture.size.height:
+            for index, scale in enumerate(scales):
+                after = [sizes[-1].scaled(scale)] if index < last else [result]
+                if index == last:
+                    after = passes(sizes[-1], result, scale, at_least_one=keeps_size or index > 0)
+                members += [index] * len(after)
+                sizes += after
+            if self._engines.refines:
+                members.append(REFINES)
+                sizes.append(result)
+        return members, sizes
+
     def _steps(
-        self, picture: Picture, sizes: Sequence[Size], denoise: float
+        self, picture: Picture, sizes: Sequence[Size], members: Sequence[int]
     ) -> Iterator[tuple[Engine | ImageEngine, Step]]:
         """Yields the engine of each pass, and what decides how much of the picture it looks at. `sizes`: of the whole
-        picture before the first pass, and after each."""
-        pixels, depth = picture.size.pixels, picture.depth
-        for index, (size, result) in enumerate(pairwise(sizes)):
-            if denoise and index == 0:
+        picture before the first pass, and after each; `members`: see `Estimate`."""
+        pixels, depth, last = picture.size.pixels, picture.depth, len(self._engines.chain) - 1
+        for member, (size, result) in zip(members, pairwise(sizes), strict=False):
+            if member == CLEANS:
                 cleaner = self._engines.cleaner(depth, pixels)
                 yield cleaner, Step(size, cleaner.info.needs)
                 continue
-            is_refining = self._engines.refines and index == len(sizes) - 2
-            engine = self._engines.refiner() if is_refining else self._engines.enlarger(depth, pixels)
-            fidelity = self.options.fidelity
+            is_refining = member == REFINES
+            engine = self._engines.refiner() if is_refining else self._engines.member(member, depth, pixels)
+            fidelity = self.options.fidelity if is_refining or member == last else None
             if fidelity is None:
                 fidelity = FIDELITY if engine.info.keeps_tone else 0.0
             if is_refining:
@@ -342,14 +385,14 @@ class Pipeline:
 
     def _passes(self, picture: Picture, estimate: Estimate) -> list[_Pass]:
         """Returns the passes of an estimate with their engines. Results between passes have 16 bits."""
-        windows, denoise = estimate.windows, estimate.denoise
+        windows, members = estimate.windows, estimate.members
         sizes = [window.whole for window in windows] if estimate.plans else []
         varies = picture.has_alpha and picture.pixels[:, :, -1].min() != picture.pixels[:, :, -1].max()
         found = []
-        for index, (engine, step) in enumerate(self._steps(picture, sizes, denoise)):
+        for index, (engine, step) in enumerate(self._steps(picture, sizes, members)):
             plan, share = estimate.plans[index], None
-            if denoise and index == 0:
-                share = np.full((1, 1), denoise, np.float32)
+            if members[index] == CLEANS:
+                share = np.full((1, 1), estimate.denoise, np.float32)
                 if estimate.wear and not self.options.seamless:  # or it would differ where edges meet
                     share = estimate.wear.shares
             found.append(

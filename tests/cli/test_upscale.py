@@ -84,6 +84,8 @@ def test_picture_for_paper_opens_in_the_size_of_the_paper(run: Run, here: Path, 
         (["-f", "gif"], "error: --format gif: this format cannot be written. Choose one of jpg, png,"),
         (["-m", "lancsos"], "error: --model lancsos: no model has this name"),
         (["-m", "no.pth"], "error: --model no.pth: no such file."),
+        (["-m", "lancsos", "-m", "photo"], "error: --model lancsos: no model has this name"),
+        (["-m", "lanczos", "-m", "photo"], "error: --model lanczos: only networks can enlarge or clean a picture"),
         (["-q", "-v"], "error: --quiet and --verbose are opposites. Choose one of them."),
         (["--workspace", "nowhere"], "error: Invalid value for '--workspace'"),
         (["--crop", "nan,0,5x5"], "error: --crop nan,0,5x5: not a part of a picture. Write X,Y,WIDTHxHEIGHT"),
@@ -358,6 +360,21 @@ def test_messages_and_the_report_say_what_was_measured_and_removed(run: Run, her
     assert rows == {"clean.png": 0, "noisy.png": 1}
     assert done.err.count("noise in the flattest places") == 2
     assert done.err.count("are removed before enlarging, by a share of up to 1.00") == 1
+
+
+def test_several_models_work_in_turn_and_a_job_is_resumed(run: Run, here: Path) -> None:
+    (here / "in").mkdir()
+    Image.new("RGB", (24, 16), "teal").save(here / "in" / "a.png")
+    chain = ("-m", "clean", "-m", "photo-fast")
+    done = run("in/a.png", *chain, "--dry-run", "-v")
+    assert "a_4x.png" in done.err
+    assert run("in", *chain, "-o", "out").code == 0
+    assert sizes(here / "out") == {"a.png": (96, 64)}
+    before = (here / "out" / "a.png").stat().st_mtime_ns
+    assert run("in", *chain, "-o", "out").code == 0
+    assert (here / "out" / "a.png").stat().st_mtime_ns == before
+    assert run("in", "-m", "photo-fast", "-o", "out").code == 0
+    assert (here / "out" / "a.png").stat().st_mtime_ns != before
 
 
 def test_report_has_a_row_for_every_picture(run: Run, here: Path) -> None:

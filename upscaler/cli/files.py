@@ -151,7 +151,7 @@ def _watch(request: Request) -> Iterator[Jobs[Path]]:
 
 
 def _find(request: Request, output: str | None) -> Jobs[Path]:
-    scale = (request.target.scale or request.pipeline.model.scale) if request.target.is_scale else None
+    scale = (request.target.scale or request.pipeline.scale) if request.target.is_scale else None
     tag = f"_{scale:g}x" if scale else "_upscaled"
     if request.target.crop is not None:
         tag += f"_crop-{str(request.target.crop).replace(',', '-').replace('%', 'pc')}"

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from ..text2image.text_to_image import TextToImage
 
 
+DEFAULT_MODEL = "photo"
+"""The model that enlarges where none is named."""
+
+
 def complete_models(is_wanted: Callable[[str], bool]) -> Callable[[str], list[tuple[str, str]]]:
     """Returns a completion of names of models with their purposes; `is_wanted` selects kinds. It loads no torch."""
 
@@ -163,12 +167,12 @@ class GeneratedOutputOptions(Group, panel="Output"):
 
 @dataclass(frozen=True)
 class ModelOptions(Group, panel="Model"):
-    model: str | None = option(
+    model: list[str] | None = option(
         "NAME",
-        "Enlarge with this model: a name (see upscaler models list), a network's file, or its URL.",
+        "Enlarge with this model: a name (see upscaler models list), a network's file, or its URL. Default: photo. "
+        "Given several times, one works on what the one before it made.",
         "-m",
         autocompletion=complete_models(lambda kind: kind != "control"),
-        default="photo",
     )
     blend: float | None = option(
         "0..1", "Let the model have this share of the result, and a plain filter the rest.", default=1.0
@@ -196,7 +200,13 @@ class ModelOptions(Group, panel="Model"):
         from ..pipeline import Pipeline, PipelineOptions
 
         settings = {**defaults, **self.arguments(), **hardware.arguments()}
-        name = settings.pop("model")
+        named = settings.pop("model", DEFAULT_MODEL)
+        *before, name = [named] if isinstance(named, str) else named
+        if before:
+            settings["before"] = tuple(before)
+        for other in before:
+            with _blame("model", other):
+                find(other)
         if self.denoise not in (None, "auto"):
             settings["denoise"] = _share(str(self.denoise))
         with _blame("model", name):

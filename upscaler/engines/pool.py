@@ -46,8 +46,11 @@ class EngineOptions:
     """Share of the network in the result, 0..1; the rest is a plain filter's."""
     denoise: float | Literal["auto"] | None = None
     """How much noise, grain and compression is removed before the model enlarges, 0..1. "auto" removes as much as the
-    picture has, place by place; see `picture.noise`. None is what the catalog says of the model: "auto" or 0; and 1 for
-    networks that denoise by themselves by an amount that can be chosen."""
+    picture has, place by place; see `picture.noise`. None is what the catalog says of the model: "auto" or 0; 1 for
+    networks that denoise by themselves by an amount that can be chosen; and 0 if there are networks `before`."""
+    before: tuple[str, ...] = ()
+    """Networks that the picture goes through before the model, in this order: names, files or URLs. Each enlarges by
+    its own scale, or only cleans."""
     memory: int | None = None
     """Bytes for the tiles, and for the model too if it is a diffusion model. None takes what is free."""
     diffusion: Diffusion | None = None
@@ -55,6 +58,9 @@ class EngineOptions:
 
     def __post_init__(self) -> None:
         check_arguments(self, memory=check_whole(-1, 2**60))
+        if not isinstance(self.before, list | tuple) or not all(isinstance(name, str) for name in self.before):
+            raise PlanError("these are no names of models.", argument="before", value=repr(self.before))
+        object.__setattr__(self, "before", tuple(self.before))  # JSON has lists
         check_share("blend", self.blend)
         if self.backend not in BACKENDS:
             raise PlanError(f"choose {', '.join(BACKENDS)}.", argument="backend", value=self.backend)
@@ -70,16 +76,24 @@ def check_share(argument: str, value: float | None) -> None:
 
 
 class EnginePool:
-    """The engines of one model: the one that enlarges, and where it takes them one that cleans before and one that
-    refines afterwards. May be used from several threads."""
+    """The engines of one model: the one that enlarges, and where it takes them those of the networks before it, one
+    that cleans before all and one that refines afterwards. May be used from several threads."""
 
     def __init__(self, model: Model, options: EngineOptions) -> None:
-        """Raises PlanError for options that do not suit the model."""
+        """Raises PlanError for options that do not suit the model, ModelError for an unknown one."""
         self._model = model
+        self._before = [catalog.find(name) for name in options.before]
         self._options = options
         self._engines: dict[str, Engine | ImageEngine] = {}
         self._lock = threading.Lock()
         is_diffusion, diffusion = model.facts.takes_diffusion, options.diffusion
+        for other in self._before:
+            if other.kind != "network":
+                raise PlanError(
+                    "only networks can enlarge or clean a picture for another model. Name it last.",
+                    argument="model",
+                    value=other.name,
+                )
         if options.blend != 1 and is_diffusion:
             raise PlanError(
                 f"{model.name} is a diffusion model, and only networks can be blended. Use `creativity`.",
@@ -102,7 +116,7 @@ class EnginePool:
     def models(self) -> list[Model]:
         """The models whose files are needed."""
         diffusion = self._options.diffusion
-        needed = [self._network if self.refines else self._model, self._mixed_in, self._cleaner]
+        needed = [*self._before, self._network if self.refines else self._model, self._mixed_in, self._cleaner]
         if self.refines:
             control = diffusion.control if diffusion else None
             needed += [self._generator, catalog.find(control) if control else None]
@@ -123,10 +137,23 @@ class EnginePool:
     @property
     def denoise(self) -> float | Literal["auto"]:
         """How much is removed before the network enlarges: a share, or as much as the picture has."""
-        if self._cleaner is None:
-            return 0.0
-        chosen = self._options.denoise
-        return self._network.denoise if chosen is None else chosen
+        return 0.0 if self._cleaner is None else self._wanted_denoise
+
+    @property
+    def chain(self) -> list[Model]:
+        """The models that a picture goes through in turn: the networks before the model, and the model."""
+        return [*self._before, self._model]
+
+    def member(self, index: int, depth: int, pixels: int = 0) -> Engine | ImageEngine:
+        """Returns the engine of a model of the chain, for pictures of `depth` bits and so many pixels."""
+        if index == len(self._before):
+            return self.enlarger(depth, pixels)
+        model, device, precision = self._before[index], self._options.device, self._precision(depth)
+
+        def make(backend: str) -> Engine:
+            return engine_for(model, device, precision, backend=backend)
+
+        return self._faster(f"{index}", precision, pixels, make)
 
     def enlarger(self, depth: int, pixels: int = 0) -> Engine | ImageEngine:
         """Returns the engine that enlarges pictures of `depth` bits and so many pixels.
@@ -137,11 +164,8 @@ class EnginePool:
             return self._kept("image", lambda: self._image_engine(self._model))
         if self.refines:
             self.refiner()  # first, since it stays on the device, and tiles are planned with the memory that is left
-        precision, backend = self._precision(depth), self._options.backend
-        engine = self._kept(precision, lambda: self._tile_engine(precision, backend))
-        if backend == precision == "auto" and is_faster_by_torch(engine.info, pixels):
-            return self._kept(f"{precision} torch", lambda: self._tile_engine(precision, "torch"))
-        return engine
+        precision = self._precision(depth)
+        return self._faster("main", precision, pixels, lambda backend: self._tile_engine(precision, backend))
 
     def cleaner(self, depth: int, pixels: int = 0) -> Engine:
         """Returns the network that removes noise and compression from pictures of `depth` bits and so many pixels
@@ -188,10 +212,16 @@ class EnginePool:
     @property
     def _cleaner(self) -> Model | None:
         """The model that cleans, if it may be needed. A network that denoises by itself does not need it."""
-        network, wanted = self._network, self._options.denoise
-        if network.denoise_with is not None or network.name == CLEANER:
+        network = self._network
+        if network.denoise_with is not None or network.name == CLEANER or self._wanted_denoise == 0:
             return None
-        return None if (network.denoise if wanted is None else wanted) == 0 else catalog.find(CLEANER)
+        return catalog.find(CLEANER)
+
+    @property
+    def _wanted_denoise(self) -> float | Literal["auto"]:
+        """How much shall be removed; who puts networks before the model has chosen what cleans."""
+        chosen = self._options.denoise
+        return chosen if chosen is not None else 0.0 if self._before else self._network.denoise
 
     def _precision(self, depth: int) -> str:
         chosen = self._options.precision
@@ -202,6 +232,16 @@ class EnginePool:
             if name not in self._engines:
                 self._engines[name] = make()
             return self._engines[name]
+
+    def _faster(
+        self, name: str, precision: str, pixels: int, make: Callable[[str], Engine | ImageEngine]
+    ) -> Engine | ImageEngine:
+        """Returns the engine that `make` loads of a library, by the one that takes less time for so many pixels."""
+        backend = self._options.backend
+        engine = self._kept(f"{name} {precision} {backend}", lambda: make(backend))
+        if backend == precision == "auto" and is_faster_by_torch(engine.info, pixels):
+            return self._kept(f"{name} {precision} torch", lambda: make("torch"))
+        return engine
 
     def _tile_engine(self, precision: str, backend: str) -> Engine:
         options = self._options

@@ -173,7 +173,7 @@ class GenerateStages(Stages):
         assert parameters.size is not None
         size = parameters.size
         if self.pipeline is not None:  # an impossible size is reported before anything is drawn
-            size = self.target.size(size, self.pipeline.model.scale or 1)
+            size = self.target.size(size, self.pipeline.scale or 1)
         codecs.check(job.output, self.encode_options(job.options), size)
         picture = self.generator(parameters, progress=self.progress_of(task))
         made = recipe_of(self.generator, parameters, picture.size)
@@ -224,7 +224,7 @@ def hash_files(parameters: GenerationParameters) -> dict[str, str]:
     return {name: sha256(Path(name)) for name in names if Path(name).is_file()}
 
 
-def upscaler_options(made: Recipe, model: str | None = None) -> dict[str, Any]:
+def upscaler_options(made: Recipe, model: str | Sequence[str] | None = None) -> dict[str, Any]:
     """Returns the model and the fields of `PipelineOptions` that a recipe names; with another `model`, only those that
     suit any model; nothing if the picture was not enlarged. Raises PlanError.
 
@@ -232,7 +232,7 @@ def upscaler_options(made: Recipe, model: str | None = None) -> dict[str, Any]:
     """
     if made.upscaler is None:
         return {}
-    own = ("model", "backend", "blend", "denoise", "tile", "overlap", "memory")
+    own = ("model", "before", "backend", "blend", "denoise", "tile", "overlap", "memory")
     names = ("precision", "fidelity", *(own if model is None else ()))
     options = {name: made.upscaler[name] for name in names if name in made.upscaler}
     diffusion = made.upscaler.get("diffusion")
