@@ -98,7 +98,7 @@ class Upscaler:
 
         `source` is a path, bytes, a Pillow image, an array or tensor (see `Picture.from_array`, `from_tensor`), or a
         Picture. The result keeps the source's profile and metadata; saving it corrects what they say of the size.
-        `reading`: accept_damaged, max_pixels, workspace and name, see `codecs.decode`.
+        `reading`: accept_damaged, max_pixels, workspace, name and untrusted, see `codecs.decode`.
 
         Raises PictureError, PlanError, ModelError, EngineError and OutputError; nothing unfinished is left.
         """

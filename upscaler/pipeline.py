@@ -55,6 +55,7 @@ class Reading(TypedDict, total=False):
     max_pixels: int
     workspace: Path | None
     name: str | None
+    untrusted: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -416,10 +416,16 @@ class ParallelOptions(Group, panel="Hardware"):
 class ReadingOptions(Group, panel="Input"):
     accept_damaged: bool = flag("Take what can be read of a broken file.")
     max_megapixels: int = option("N", "Refuse sources of more than this many million pixels.", min=1, default=512)
+    untrusted: bool = flag("Read pictures of strangers: by safe decoders alone, in a process with limits.")
 
     def reading(self, workspace: Path | None = None) -> Reading:
         pixels = self.max_megapixels * 10**6
-        return {"accept_damaged": self.accept_damaged, "max_pixels": pixels, "workspace": workspace}
+        return {
+            "accept_damaged": self.accept_damaged,
+            "max_pixels": pixels,
+            "workspace": workspace,
+            "untrusted": self.untrusted,
+        }
 
 
 @dataclass(frozen=True)

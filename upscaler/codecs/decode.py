@@ -14,6 +14,7 @@ from ..notices import warn
 from ..picture import Picture
 from ..tiling import Size
 from . import camera, pillow, vips
+from . import untrusted as untrusted_files
 from .connections import call
 from .extras import NO_RANGE
 from .formats import Format, by_name, by_suffix, sniff
@@ -39,11 +40,13 @@ def decode(
     max_pixels: int = LARGEST,
     workspace: Path | None = None,
     name: str | None = None,
+    untrusted: bool = False,
 ) -> Picture:
     """Reads a source as an upright picture: CMYK and Lab become sRGB, everything else stays as it is.
 
     A truncated or damaged file raises PictureError unless `accept_damaged`: then what could be read is used. A picture
-    of more than `max_pixels` raises PictureError too. Large pictures are kept in a file in `workspace`.
+    of more than `max_pixels` raises PictureError too. Large pictures are kept in a file in `workspace`. An `untrusted`
+    file, or its content, is read in a process of its own; see `untrusted.decode`.
     """
     if isinstance(source, Picture):
         return source
@@ -54,7 +57,9 @@ def decode(
     if isinstance(source, np.ndarray):
         return Picture.from_array(source, name or "array")
     if isinstance(source, (str, os.PathLike, bytes)):
-        return _read(source, name, accept_damaged, max_pixels, workspace)
+        name = name or ("picture" if isinstance(source, bytes) else os.fsdecode(source))
+        read = untrusted_files.decode if untrusted else read_source
+        return read(source, name, accept_damaged, max_pixels, workspace)
     if type(source).__module__.partition(".")[0] == "torch":
         return Picture.from_tensor(source, name or "tensor")
     raise PictureError(
@@ -72,22 +77,22 @@ def looks_like_picture(path: Path) -> bool:
     return (sniff(head) or by_suffix(path.suffix)) is not None
 
 
-def _read(
+def read_source(
     source: str | os.PathLike[str] | bytes,
-    name: str | None,
+    name: str,
     accept_damaged: bool,
     max_pixels: int,
     workspace: Path | None,
+    is_trusted: bool = True,
 ) -> Picture:
+    """Reads a file, or its content, as `decode` does; without `is_trusted` only by decoders that libvips calls safe."""
     file: Path | bytes
     if isinstance(source, bytes):
-        name = name or "picture"
         head, file = source[:HEAD], source
     else:
         if "\0" in os.fsdecode(source):
             raise PictureError(f"{os.fsdecode(source)!r}: no file has such a name.")
         file = Path(source)
-        name = name or str(file)
         try:
             with file.open("rb") as opened:
                 head = opened.read(HEAD)
@@ -104,18 +109,27 @@ def _read(
         expected = f", though its name says {format.name}" if format else ""
         raise PictureError(f"{name}: not a picture in any known format{expected}.")
 
+    if not is_trusted and (not format.is_safe or format.pillow_is_better(head)):
+        raise PictureError(
+            f"{name}: {format.name} is not read from strangers, only {', '.join(untrusted_files.SAFE)}. Convert it "
+            "first, or leave out `untrusted` if you trust the picture."
+        )
+
     def check(size: Size) -> None:
         if size.pixels > max_pixels:
             raise PictureError(
                 f"{name}: {size} is {-(-size.pixels // 10**6):,} megapixels, over the limit of "
-                f"{max_pixels / 1e6:,.0f}. If you trust the picture, raise `max_pixels`."
+                f"{max_pixels / 1e6:,.0f}. If you trust the picture, {advice}."
             )
 
+    advice = "raise `max_pixels`" if is_trusted else "leave out `untrusted`"
     reader = "pillow" if format.pillow_is_better(head) else format.reader
     read = {"vips": vips.read, "pillow": pillow.read, "rawpy": camera.read}[reader]
     try:
         picture = read(file, format, name, accept_damaged, check, workspace)
     except vips.UnknownKindError as error:
+        if not is_trusted:
+            raise
         try:
             picture = pillow.read(file, format, name, accept_damaged, check, workspace)
         except PictureError:

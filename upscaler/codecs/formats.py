@@ -127,6 +127,11 @@ class Format:
     can_be_lossless: bool = True
 
     @property
+    def is_safe(self) -> bool:
+        """Whether its pictures are read even if a stranger has made them: by a decoder that libvips calls safe."""
+        return self.reader == "vips"
+
+    @property
     def vips_function(self) -> str:
         """The beginning of the names of libvips' functions for it, "jpeg" of "jpegload_source"."""
         return self.vips_name or self.name.lower()

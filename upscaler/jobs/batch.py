@@ -57,6 +57,8 @@ def run(
             manifest = stack.enter_context(closing(Manifest(folder)))
             accept_damaged = bool(reading.get("accept_damaged", False))
             settings = {**pipeline.settings, "target": asdict(target), "accept_damaged": accept_damaged}
+            if reading.get("untrusted"):
+                settings["untrusted"] = True
         tracker = JobTracker(manifest, lambda _: settings, rules)
         stages = FileStages(
             pipeline=pipeline,
