@@ -134,9 +134,10 @@ class Pipeline:
     def __init__(self, model: Model | str | os.PathLike[str], options: PipelineOptions | None = None) -> None:
         """Finds `model`: a model of the catalog, its name, a file or a URL; with `options.before`, the last of several.
 
-        Raises ModelError for an unknown one, PlanError for options that do not suit it.
+        The hub is asked what a repository of it holds, unless that is known. Raises ModelError for an unknown model,
+        PlanError for options that do not suit it.
         """
-        self.model = model if isinstance(model, Model) else catalog.find(model)
+        self.model = catalog.settle(model if isinstance(model, Model) else catalog.find(model))
         self.options = options or PipelineOptions()
         if self.options.seamless and self.model.facts.takes_diffusion:
             raise PlanError(

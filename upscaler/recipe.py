@@ -148,8 +148,7 @@ def reference(model: Model) -> str:
     if any(model == known for known in catalog.all_models()):
         return model.name
     if model.repository is not None:
-        revision = model.repository.revision
-        return model.repository.id + (f"@{revision}" if revision else "")
+        return model.repository.address
     if model.download is not None:
         return model.download.urls[0] + (f"#sha256={model.download.sha256}" if model.download.sha256 else "")
     return model.name if model.file is None else str(model.file)

@@ -81,7 +81,7 @@ def test_a_folder_is_found_by_what_it_holds(tmp_path: Path) -> None:
 
 def test_a_repository_is_found_by_its_owner_and_name() -> None:
     model = catalog.find("some-owner/Some.Model_v2@refs/pr/4")
-    assert (model.name, model.kind) == ("some-owner/Some.Model_v2", "diffusion")
+    assert (model.name, model.kind) == ("some-owner/Some.Model_v2", "repository")
     assert model.repository is not None
     assert (model.repository.id, model.repository.revision) == ("some-owner/Some.Model_v2", "refs/pr/4")
 

@@ -295,6 +295,27 @@ def test_a_repository_is_fetched_shown_and_removed(run: Run, tmp_path: Path) -> 
     assert run("models", "where", "me/tiny").code == 1
 
 
+def test_a_repository_of_one_network_is_used_like_any_network(run: Run, here: Path, tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    tiny_compact(tmp_path).rename(tmp_path / "net/tiny.safetensors")
+    with Hub() as hub:
+        hub.publish("me/net", tmp_path / "net")
+        done = run("a.jpg", "-m", "me/net", "--offline")
+        assert (done.code, "fetching is forbidden" in done.err, len(hub.server.requests)) == (1, True, 0)
+        assert run("a.jpg", "-m", "me/net", "--prompt", "a cat").code == 2
+        assert run("a.jpg", "-m", "me/net", "--dry-run", "--allow-pickle").code == 0
+        assert run("a.jpg", "b.png", "-m", "me/net", "-o", "out/", "--devices", "cpu,cpu").code == 0
+    assert run("b.png", "-m", "me/net", "--offline").code == 0
+    assert {"out/a.jpg", "out/b.png", "b_upscaled.png"} <= sizes(here).keys()
+    shown = run("models", "show", "me/net").out.decode()
+    for word in ("repository  ", "tiny.safetensors", "RealESRGAN Compact, 2x", "MiB"):
+        assert word in shown
+    file = run("models", "where", "me/net").out.decode().strip()
+    assert file.endswith("tiny.safetensors")
+    assert run("models", "remove", "me/net").out.decode() == f"{Path(file).parent}: removed.\n"
+    assert run("models", "where", "me/net").code == 1
+
+
 def test_the_hub_that_the_environment_names_is_asked(tmp_path: Path) -> None:
     build_sd().save_pretrained(tmp_path / "tiny")
     command = [sys.executable, "-m", "upscaler", "models", "fetch", "me/tiny"]

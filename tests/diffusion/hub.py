@@ -23,7 +23,7 @@ from huggingface_hub import constants
 
 from tests.catalog.server import Fault, Server, Status
 
-WEIGHTS = (".safetensors", ".bin", ".ckpt", ".msgpack")
+WEIGHTS = (".safetensors", ".bin", ".ckpt", ".msgpack", ".pth")
 """Endings of the files that are stored apart."""
 
 

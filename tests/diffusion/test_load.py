@@ -262,7 +262,7 @@ def test_repository_is_fetched_once_and_only_what_is_needed(own: Path, hub: Hub,
         (own / name).write_bytes(b"not needed")
     hub.publish("tiny/sd", own)
     seen: list[tuple[int, int | None]] = []
-    assert catalog.find("tiny/sd").kind == "diffusion"
+    assert catalog.find("tiny/sd").kind == "repository"
     catalog.fetch_model(catalog.find("tiny/sd"), lambda done, total: seen.append((done, total)))
     pipeline = loaded("tiny/sd")
     assert torch.equal(pipeline.unet.conv_in.weight, loaded(saved("sd")).unet.conv_in.weight)

@@ -1,6 +1,7 @@
 """Models by name: what is known of them, where their files are, and how those are fetched."""
 
 from .download import Download, is_offline, weights_key, weights_sha256
+from .hub import settle
 from .model import KINDS, SAFETENSORS, Kind, Model, Package, Repository, Sampling
 from .registry import SUFFIXES, all_models, find, find_by_hash, models, normalize_name, search
 from .store import (
@@ -40,6 +41,7 @@ __all__ = [
     "normalize_name",
     "remove",
     "search",
+    "settle",
     "weights_key",
     "weights_sha256",
     "write_weights",

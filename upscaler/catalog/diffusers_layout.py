@@ -1,4 +1,5 @@
-"""Tells which files of a diffusion model in diffusers' form are needed, from their names and from the model's index.
+"""Tells which files of a diffusion model in diffusers' form are needed, from their names and from the model's index;
+and which file of a repository that has no index is a network.
 
 Nothing is loaded or fetched: the names may be those of a folder or of a repository.
 """
@@ -6,7 +7,7 @@ Nothing is loaded or fetched: the names may be those of a folder or of a reposit
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 
 from ..errors import ModelError
 from ..validation import check_fields, check_text, read_json
-from .model import SAFETENSORS, Kind
+from .model import PICKLES, SAFETENSORS, Kind
 
 INDEX = "model_index.json"
 """The file that names the class of a pipeline and its parts, each of which has a folder."""
@@ -160,6 +161,22 @@ def names_in(folder: Path) -> list[str]:
     """Returns the names of all files in a folder and its direct subfolders, as `Layout.choose` takes them."""
     found = [*folder.glob("*"), *folder.glob("*/*")]
     return [file.relative_to(folder).as_posix() for file in found if file.is_file()]
+
+
+def choose_network(id: str, names: Iterable[str]) -> str | None:
+    """Returns the only file of a network among the names of a repository's files: safetensors, else another one; None
+    if there is none. Weights that a configuration describes are none. Raises ModelError, which lists them, for several.
+    """
+    names = sorted(names)
+    described = [name for name in names if CONFIG in names and WEIGHTS.fullmatch(PurePosixPath(name).name)]
+    for suffixes in (SAFETENSORS, PICKLES):
+        found = [name for name in names if name.lower().endswith(suffixes) and name not in described]
+        if len(found) > 1:
+            listed = ", ".join(found[:10]) + (f" and {len(found) - 10} more" if len(found) > 10 else "")
+            raise ModelError(f"{id}: there are several networks in it ({listed}). Name one, as {id}/{found[0]}.")
+        if found:
+            return found[0]
+    return None
 
 
 def kind_of_file(path: Path) -> Kind:

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import glob
 import logging
-import os
 import shutil
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ModelError
-from ..files import cache_dir
 from ..progress import ProgressCallback
-from .blocks import BYTES, HASH, REVISION
-from .diffusers_layout import CONFIG, INDEX, WeightFiles, index_of, names_in, read
-from .download import Download, fetch, is_offline
+from .blocks import BYTES, HASH, INSIDE, REVISION
+from .diffusers_layout import CONFIG, INDEX, WeightFiles, choose_network, index_of, names_in, read
+from .download import Download, fetch
+from .hub_access import ask_hub, cache, may_not_fetch, standard_cache
 from .model import Model, Repository
 
 if TYPE_CHECKING:
@@ -30,56 +28,75 @@ if TYPE_CHECKING:
 log = logging.getLogger("upscaler")
 
 
-def cache() -> Path:
-    """Returns the folder of repositories: the hub's own cache, or one in UPSCALER_HOME if only that is set."""
-    hubs = ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")
-    if os.environ.get("UPSCALER_HOME") and not any(os.environ.get(name) for name in hubs):
-        return cache_dir() / "hub"
-    return _standard_cache()
-
-
 def find_local(repository: Repository) -> Path | None:
-    """Returns the folder of a repository's files, or None unless all that loading needs is on this machine."""
-    folder = _snapshot(repository)
+    """Returns the folder of a repository's files, or the file of its network; None unless all that loading needs is on
+    this machine."""
+    folder = None if repository.file else _snapshot(repository)
+    if folder is None:
+        network = _find_network(repository)
+        return None if network is None else network[0] / network[1]
     try:
-        if folder is not None:
-            _choose(repository, folder, allow_pickle=True)
+        _choose(repository, folder, allow_pickle=True)
     except ModelError:
         return None
     return folder
 
 
+def recognize(model: Model) -> Model:
+    """Returns a model of the kind "repository" as what its files on this machine tell that it is; any other, or one of
+    which nothing is here, as it is."""
+    repository = model.repository
+    if repository is None or model.kind != "repository":
+        return model
+    if (folder := _snapshot(repository)) is not None and (index := index_of(folder)) is not None:
+        return replace(model, kind=read(index).kind)
+    network = _find_network(repository)
+    return model if network is None else _as_network(model, repository, network[1])
+
+
+def settle(model: Model, *, offline: bool | None = None) -> Model:
+    """Returns a model of the kind "repository" as what it is, for which the hub is asked if need be and allowed; any
+    other as it is. Raises ModelError.
+
+    A repository without an index of diffusers that holds one file of a network is that network.
+    """
+    model = recognize(model)
+    repository = model.repository
+    if repository is None or model.kind != "repository":
+        return model
+    with ask_hub(repository, offline):
+        info = _describe(repository)
+        if (index := _fetch_index(repository, info)) is not None:
+            return replace(model, kind=read(index).kind)
+        if (file := choose_network(repository.id, _names(info))) is not None:
+            return _as_network(model, repository, file)
+        raise _nothing_known(repository)
+
+
 def fetch_model(
     model: Model, progress: ProgressCallback | None = None, *, offline: bool | None = None, allow_pickle: bool = False
 ) -> Path:
-    """Returns the folder of a model's repository, whose files are fetched if need be and allowed. Raises ModelError.
+    """Returns the folder of a model's repository, or the file of its network, fetched if need be and allowed.
 
     A complete copy is used without asking the hub for a newer one. The index is fetched first, then small files, then
-    the weights, so that a folder that has weights has all the rest.
+    the weights, so that a folder that has weights has all the rest. Raises ModelError.
     """
+    model = settle(model, offline=offline)
     repository = model.repository
     assert repository is not None
+    if repository.file is not None:
+        return find_local(repository) or _fetch_network(model, repository, progress, offline)
     folder = _snapshot(repository)
-    if folder is not None and (find_local(repository) is not None or _may_not_fetch(offline)):
+    if folder is not None and (find_local(repository) is not None or may_not_fetch(offline)):
         _choose(repository, folder, allow_pickle)
         return folder
-    with _ask_hub(repository, offline):
+    with ask_hub(repository, offline):
         info, folder, choice = _begin(repository, allow_pickle)
         files = {file.rfilename: file for file in info.siblings or ()}
         missing = [name for name in choice.weights if not (folder / name).exists()]
         total = sum(files[name].size or 0 for name in missing)
-        needed = total + sum(files[name].size or 0 for name in choice.small if not (folder / name).exists())
-        if total:
-            tags = dict(tag.split(":", 1) for tag in info.tags or () if ":" in tag)
-            licence = model.licence or tags.get("license", "unknown")
-            licence += ", no commercial use" if model.commercial is False else ""
-            log.warning("%s: %.1f GB are fetched into %s. Its licence: %s.", info.id, total / 1e9, cache(), licence)
-        place = next(place for place in (cache(), *cache().parents) if place.is_dir())
-        if needed > (free := shutil.disk_usage(place).free):
-            raise ModelError(
-                f"{cache()}: there is room for {free / 1e9:.1f} GB, and {needed / 1e9:.1f} are needed. "
-                "Make room, or set HF_HOME to another folder."
-            )
+        small = sum(files[name].size or 0 for name in choice.small if not (folder / name).exists())
+        _announce(model, info, total, small)
         _add_to_snapshot(repository, folder, choice.small)
         done = 0
         for name in missing:
@@ -100,7 +117,7 @@ def configuration(repository: Repository, *, offline: bool | None = None) -> Pat
     index = folder and index_of(folder)
     if folder is not None and index is not None and all((folder / part).is_dir() for part in read(index).parts):
         return folder
-    with _ask_hub(repository, offline):
+    with ask_hub(repository, offline):
         _, folder, choice = _begin(repository, allow_pickle=True)
         _add_to_snapshot(repository, folder, choice.small)
         return folder
@@ -108,7 +125,9 @@ def configuration(repository: Repository, *, offline: bool | None = None) -> Pat
 
 def remove(repository: Repository) -> list[Path]:
     """Deletes the files that only this revision needs; returns the deleted folder, if there was one."""
-    folder = _snapshot(repository)
+    folder = None if repository.file else _snapshot(repository)
+    if folder is None and (network := _find_network(repository)):
+        folder = network[0]
     if folder is None:
         return []
     from huggingface_hub import scan_cache_dir
@@ -119,27 +138,90 @@ def remove(repository: Repository) -> list[Path]:
 
 def _begin(repository: Repository, allow_pickle: bool) -> tuple[ModelInfo, Path, WeightFiles]:
     """Fetches the index; returns the hub's list of files, the folder they belong in, and which of them are needed."""
-    from huggingface_hub import HfApi, hf_hub_download
-
-    info = HfApi().model_info(repository.id, revision=repository.revision, files_metadata=True)
-    names = [file.rfilename for file in info.siblings or ()]
-    index = next((name for name in (INDEX, CONFIG) if name in names), None)
+    info = _describe(repository)
+    index = _fetch_index(repository, info)
     if index is None:
-        raise ModelError(
-            f"{repository.id}: there is no model in diffusers' form in it (no {INDEX}). "
-            "Use another repository, or a single .safetensors file of this one."
-        )
-    path = Path(hf_hub_download(repository.id, index, revision=repository.revision, cache_dir=cache()))
-    choice = read(path).choose(repository.id, names, repository.variant, allow_pickle)
+        raise _nothing_known(repository)
+    choice = read(index).choose(repository.id, _names(info), repository.variant, allow_pickle)
     for file in info.siblings or ():
         if file.rfilename in choice.small or file.rfilename in choice.weights:
             _check_file(repository, file)
-    return info, path.parent, choice
+    return info, index.parent, choice
+
+
+def _describe(repository: Repository) -> ModelInfo:
+    """Returns what the hub says of a repository and its files."""
+    from huggingface_hub import HfApi
+
+    return HfApi().model_info(repository.id, revision=repository.revision, files_metadata=True)
+
+
+def _names(info: ModelInfo) -> list[str]:
+    return [file.rfilename for file in info.siblings or ()]
+
+
+def _fetch_index(repository: Repository, info: ModelInfo) -> Path | None:
+    """Fetches the index of diffusers; returns None if there is none among the files."""
+    from huggingface_hub import hf_hub_download
+
+    index = next((name for name in (INDEX, CONFIG) if name in _names(info)), None)
+    if index is None:
+        return None
+    path = Path(hf_hub_download(repository.id, index, revision=repository.revision, cache_dir=cache()))
+    return index_of(path.parent)
+
+
+def _fetch_network(
+    model: Model, repository: Repository, progress: ProgressCallback | None, offline: bool | None
+) -> Path:
+    """Fetches the one file that is a network; returns its path in the hub's cache."""
+    from huggingface_hub import hf_hub_download
+
+    with ask_hub(repository, offline):
+        info = _describe(repository)
+        file = next((file for file in info.siblings or () if file.rfilename == repository.file), None)
+        if file is None:
+            raise ModelError(f"{repository.id}: it has no file {repository.file}. Look at its page for those it has.")
+        _check_file(repository, file)
+        if not REVISION.fullmatch(info.sha or ""):
+            raise ModelError(f"{repository.id}: the hub says that its commit is {info.sha!r}, which cannot be.")
+        _announce(model, info, file.size or 0)
+        folder = cache() / _folder_name(repository) / "snapshots" / str(info.sha)
+        _fetch_blob(repository, folder, file, progress or (lambda done, total: None))
+        return Path(hf_hub_download(repository.id, file.rfilename, revision=repository.revision, cache_dir=cache()))
+
+
+def _announce(model: Model, info: ModelInfo, size: int, more: int = 0) -> None:
+    """Says how many bytes of weights are fetched, and their licence. Raises ModelError if there is no room for them
+    and the bytes of other files."""
+    if size:
+        tags = dict(tag.split(":", 1) for tag in info.tags or () if ":" in tag)
+        licence = model.licence or tags.get("license", "unknown")
+        licence += ", no commercial use" if model.commercial is False else ""
+        log.warning("%s: %.1f GB are fetched into %s. Its licence: %s.", info.id, size / 1e9, cache(), licence)
+    place = next(place for place in (cache(), *cache().parents) if place.is_dir())
+    if size + more > (free := shutil.disk_usage(place).free):
+        raise ModelError(
+            f"{cache()}: there is room for {free / 1e9:.1f} GB, and {(size + more) / 1e9:.1f} are needed. "
+            "Make room, or set HF_HOME to another folder."
+        )
+
+
+def _as_network(model: Model, repository: Repository, file: str) -> Model:
+    return replace(model, kind="network", repository=replace(repository, file=file))
+
+
+def _nothing_known(repository: Repository) -> ModelError:
+    return ModelError(
+        f"{repository.id}: there is no model in diffusers' form in it (no {INDEX}), and no network. "
+        "Use another repository, or a single .safetensors file of this one."
+    )
 
 
 def _check_file(repository: Repository, file: RepoSibling) -> None:
     """Raises ModelError when what the hub says of a file cannot be: its hash becomes the name of a file."""
     try:
+        INSIDE(file.rfilename)
         BYTES(file.size or 0)
         if file.lfs is not None:
             HASH(file.lfs.sha256)
@@ -173,88 +255,43 @@ def _fetch_blob(repository: Repository, folder: Path, file: RepoSibling, progres
 
 def _snapshot(repository: Repository) -> Path | None:
     """Returns the folder of the revision in the cache, which may lack files; None if there is none with an index."""
+    return next((folder for folder in _snapshots(repository) if index_of(folder) is not None), None)
+
+
+def _find_network(repository: Repository) -> tuple[Path, str] | None:
+    """Returns the folder of the revision in the cache and the name of its network in there: the file that the
+    repository says, or the only one that is there. None if there is none."""
+    for folder in _snapshots(repository):
+        names = [file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()]
+        try:
+            name = choose_network(repository.id, names) if repository.file is None else repository.file
+        except ModelError:
+            continue
+        if name in names:
+            return folder, name
+    return None
+
+
+def _snapshots(repository: Repository) -> Iterator[Path]:
+    """Returns the folders of the revision in this program's cache and in huggingface_hub's own."""
     revision = repository.revision or "main"
-    for place in (cache(), _standard_cache()):
-        storage = place / f"models--{repository.id.replace('/', '--')}"
+    for place in dict.fromkeys((cache(), standard_cache())):
+        storage = place / _folder_name(repository)
         reference = storage / "refs" / revision
         try:
             commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else revision
         except (OSError, ValueError):
             continue
         folder = storage / "snapshots" / commit
-        if REVISION.fullmatch(commit) and index_of(folder) is not None:
-            return folder
-    return None
+        if REVISION.fullmatch(commit) and folder.is_dir():
+            yield folder
 
 
-def _standard_cache() -> Path:
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE)
+def _folder_name(repository: Repository) -> str:
+    return f"models--{repository.id.replace('/', '--')}"
 
 
 def _choose(repository: Repository, folder: Path, allow_pickle: bool) -> WeightFiles:
     index = index_of(folder)
     assert index is not None
     return read(index).choose(repository.id, names_in(folder), repository.variant, allow_pickle)
-
-
-def _may_not_fetch(offline: bool | None) -> bool:
-    from huggingface_hub import constants
-
-    return (is_offline() or bool(constants.HF_HUB_OFFLINE)) if offline is None else offline
-
-
-@contextmanager
-def _ask_hub(repository: Repository, offline: bool | None) -> Iterator[None]:
-    """Silences huggingface_hub and turns its exceptions into ModelError; raises it at once if fetching is forbidden."""
-    if _may_not_fetch(offline):
-        raise ModelError(
-            f"{repository.id}: it is not on this machine, and fetching is forbidden. Run upscaler models fetch "
-            f"{repository.id} with a connection, or copy what that puts into {cache()} from another machine."
-        )
-    from huggingface_hub import constants, errors
-    from huggingface_hub.utils.logging import get_verbosity, set_verbosity
-    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-    page = f"{constants.ENDPOINT}/{repository.id}"
-    had_bars, level = not are_progress_bars_disabled(), get_verbosity()
-    log_in = "log in with hf auth login or set HF_TOKEN"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            disable_progress_bars()
-            set_verbosity(logging.ERROR)
-            yield
-    except ModelError:
-        raise
-    except errors.GatedRepoError as error:
-        raise ModelError(
-            f"{repository.id}: access is gated. Its owner gives it to those who accept conditions. "
-            f"Accept them at {page}, then {log_in}."
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise ModelError(
-            f"{repository.id}: it has no revision {repository.revision}. Choose one of those at {page}/commits/main."
-        ) from error
-    except errors.RepositoryNotFoundError as error:
-        raise ModelError(
-            f"{repository.id}: the hub has no such repository, or a private one. Check the name; if it is private, "
-            f"{log_in}."
-        ) from error
-    except Exception as error:
-        text = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
-        reason = text.splitlines()[0].partition(". ")[0].rstrip(".")
-        if isinstance(error, OSError) and error.errno is not None:
-            raise ModelError(
-                f"{error.filename or cache()}: cannot be written ({reason}). "
-                "Make room, or set HF_HOME to a folder that can."
-            ) from error
-        raise ModelError(
-            f"{repository.id}: cannot be fetched from {constants.ENDPOINT} ({reason}). Check the connection and the "
-            "proxy, and try again: what has arrived is kept."
-        ) from error
-    finally:
-        set_verbosity(level)
-        if had_bars:
-            enable_progress_bars()

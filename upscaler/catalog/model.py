@@ -12,10 +12,13 @@ from .download import Download
 SAFETENSORS = (".safetensors", ".sft")
 """Suffixes of files of safetensors."""
 
+PICKLES = (".pth", ".pt", ".ckpt")
+"""Suffixes of pickles of weights."""
+
 LARGEST_SCALE = 32
 """No network enlarges more."""
 
-Kind = Literal["network", "resample", "diffusion", "generator", "refine", "control"]
+Kind = Literal["network", "resample", "diffusion", "generator", "refine", "control", "repository"]
 """The kind of a model; KINDS holds the facts about each."""
 
 
@@ -40,7 +43,7 @@ KINDS: Final[Mapping[Kind, KindFacts]] = {
     "network": KindFacts(loader="spandrel"),
     # The plain Lanczos filter.
     "resample": KindFacts(),
-    # A diffusion model that enlarges by itself. A repository is taken for one until its index is on this machine.
+    # A diffusion model that enlarges by itself.
     "diffusion": KindFacts(loader="diffusers", takes_diffusion=True),
     # A diffusion model that makes pictures from text, or refines what the default network has enlarged.
     "generator": KindFacts(loader="diffusers", takes_diffusion=True, generates=True, refines=True, use="text"),
@@ -48,6 +51,8 @@ KINDS: Final[Mapping[Kind, KindFacts]] = {
     "refine": KindFacts(takes_diffusion=True, refines=True),
     # A ControlNet, which holds a generator to a picture.
     "control": KindFacts(loader="diffusers", use="guide"),
+    # A repository of the hub of which nothing is known yet; `hub.settle` finds out.
+    "repository": KindFacts(loader="diffusers", takes_diffusion=True),
 }
 
 
@@ -66,7 +71,7 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A repository of the hub, in the form of diffusers."""
+    """A repository of the hub, in the form of diffusers, or one file of it, which is a network."""
 
     id: str
     """Owner/name."""
@@ -78,6 +83,14 @@ class Repository:
     """Whether its owner gives access only to those who have accepted conditions."""
     size: int | None = None
     """Bytes to fetch; None: not known."""
+    file: str | None = None
+    """Path in the repository of the file that is a network; None: the model is in the form of diffusers."""
+
+    @property
+    def address(self) -> str:
+        """What `catalog.find` finds it by: owner/name, owner/name/file, each with @revision if there is one."""
+        file = "" if self.file is None else f"/{self.file}"
+        return f"{self.id}{file}" + ("" if self.revision is None else f"@{self.revision}")
 
 
 @dataclass(frozen=True, slots=True)

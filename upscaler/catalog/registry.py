@@ -15,10 +15,10 @@ from urllib.parse import urldefrag, urlsplit
 from ..errors import ModelError, first_line
 from ..files import cache_dir
 from ..validation import check_list
-from . import diffusers_layout, openmodeldb, store
+from . import diffusers_layout, hub, openmodeldb, store
 from .blocks import ID, REVISION, read_block
 from .download import Download
-from .model import SAFETENSORS, Model, Repository
+from .model import PICKLES, SAFETENSORS, Model, Repository
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -28,17 +28,23 @@ else:
 NCNN = (".param", ".bin")
 """A pair of files: the graph and its weights."""
 
-SUFFIXES = (*SAFETENSORS, ".pth", ".pt", ".ckpt", *NCNN)
+SUFFIXES = (*SAFETENSORS, *PICKLES, *NCNN)
 """Suffixes of files that are taken for networks."""
 
-REPOSITORY = re.compile(f"(?P<id>{ID.pattern})(?:@(?P<revision>{REVISION.pattern}))?", re.ASCII)
-"""A repository of the hub, with or without a revision."""
+REPOSITORY = re.compile(
+    rf"(?P<id>{ID.pattern})(?:/(?P<file>(?:\w[\w.+() -]*/)*\w[\w.+() -]*(?:{'|'.join((*SAFETENSORS, *PICKLES))})))?"
+    rf"(?:@(?P<revision>{REVISION.pattern}))?",
+    re.ASCII | re.IGNORECASE,
+)
+"""A repository of the hub, or a file of a network in it, with or without a revision."""
 
 
 def find(name: str | os.PathLike[str]) -> Model:
     """Finds the model of that name or alias, in that file, or at that URL (with #sha256=… if the hash is known).
 
-    A diffusion model may also be in a folder, or in a repository of the hub: owner/name, or owner/name@revision.
+    A diffusion model may also be in a folder, or in a repository of the hub, as may be a network: owner/name,
+    owner/name@revision, owner/name/file.safetensors. What a repository holds that is not on this machine is not known
+    yet; see `hub.settle`.
     Upper case, hyphens, underscores and spaces make no difference in a name, and no punctuation in those of
     OpenModelDB. Raises ModelError, which suggests the most similar name.
     """
@@ -58,7 +64,9 @@ def find(name: str | os.PathLike[str]) -> Model:
                 f"{path}: this is a folder without a diffusion model in it (there is no {diffusers_layout.INDEX})."
             )
         return Model(path.resolve().name, diffusers_layout.read(index).kind, file=path)
-    if path.suffix.lower() in SUFFIXES:
+    repository = REPOSITORY.fullmatch(name)
+    is_on_hub = repository is not None and repository["file"] is not None and not Path(path.parts[0]).exists()
+    if path.suffix.lower() in SUFFIXES and not is_on_hub:
         if not path.is_file():
             raise ModelError(f"{name}: no such file.")
         if path.suffix.lower() in NCNN:
@@ -69,8 +77,8 @@ def find(name: str | os.PathLike[str]) -> Model:
         raise ModelError(f"{name}: no network is read from such a file, only from {', '.join(SUFFIXES)}. {how}.")
     if "/" not in name and (other := openmodeldb.find(name)):
         return _find_same(other) or other
-    if repository := REPOSITORY.fullmatch(name):
-        return _in_repository(Repository(repository["id"], repository["revision"]))
+    if repository is not None:
+        return _in_repository(Repository(repository["id"], repository["revision"], file=repository["file"]))
     suggestions = {normalize_name(model.name): model.name for model in openmodeldb.models()} | {
         key: key for key in known
     }
@@ -167,15 +175,14 @@ def _read(file: Path) -> tuple[Model, ...]:
 
 def _in_repository(repository: Repository) -> Model:
     """Returns the catalog's model of that repository, in the revision that is asked for, or else a new model."""
+    if repository.file is not None:
+        return Model(f"{repository.id}/{repository.file}", "network", repository=repository)
     for model in models():
         if model.repository is not None and model.repository.id == repository.id:
             if repository.revision is None:
                 return model
             return replace(model, repository=replace(model.repository, revision=repository.revision, size=None))
-    model = Model(repository.id, "diffusion", repository=repository)
-    folder = store.find_local(model)
-    index = diffusers_layout.index_of(folder) if folder is not None else None
-    return model if index is None else replace(model, kind=diffusers_layout.read(index).kind)
+    return hub.recognize(Model(repository.id, "repository", repository=repository))
 
 
 def _at_url(text: str) -> Model:

@@ -52,8 +52,8 @@ def fetch_model(
     """Returns the path of the model's file, which is fetched if need be and allowed.
 
     It is sought in this order: the model's own file, the cache, an installed package (converted once), the network. A
-    known hash is checked each time. For a model in a repository the folder is returned; its weights are safetensors
-    unless pickles are allowed. Raises ModelError.
+    known hash is checked each time. For a diffusion model in a repository the folder is returned; its weights are
+    safetensors unless pickles are allowed. Raises ModelError.
     """
     if model.facts.loader is None:
         parts = [name for name in (model.enlarge_with, model.generator) if name is not None]
@@ -94,10 +94,10 @@ def fingerprint(model: Model, allow_pickle: bool = False) -> str:
     model is fetched if need be and allowed. Raises ModelError.
     """
     place = fetch_model(model, allow_pickle=allow_pickle)
-    if model.repository is not None:
-        return place.name
     if place.is_file():
         return weights_key(place)
+    if model.repository is not None:
+        return place.name
     seen = [(path, path.stat()) for path in sorted(place.rglob("*")) if path.is_file()]
     listed = [(path.relative_to(place).as_posix(), about.st_size, about.st_mtime_ns) for path, about in seen]
     return hashlib.sha256(repr(listed).encode()).hexdigest()

@@ -65,6 +65,7 @@ def about_model(model: Model) -> list[tuple[str, str]]:
         *(("address", url) for url in (download.urls if download else ())),
         ("size", size_of(model)),
         ("repository", repo.id if repo else ""),
+        ("file", repo.file or "" if repo else ""),
         ("revision", repo.revision or "the newest" if repo else ""),
         ("gated", "yes: accept the conditions on its page, then hf auth login" if repo and repo.gated else ""),
         ("steps", f"{sampling.steps}" if sampling and sampling.steps else ""),
@@ -89,7 +90,7 @@ def licence(model: Model) -> str:
 
 def size_of(model: Model) -> str:
     """Returns the size of the download or of the file on this machine, as "64.0 MiB"; empty if neither is known."""
-    if model.repository is not None:
+    if model.repository is not None and model.repository.file is None:
         return f"{model.repository.size / 1e9:.1f} GB" if model.repository.size else ""
     here = catalog.find_local(model)
     size = model.download.size if model.download else here.stat().st_size if here and here.is_file() else None

@@ -169,8 +169,8 @@ class GeneratedOutputOptions(Group, panel="Output"):
 class ModelOptions(Group, panel="Model"):
     model: list[str] | None = option(
         "NAME",
-        "Enlarge with this model: a name (see upscaler models list), a network's file, or its URL. Default: photo. "
-        "Given several times, one works on what the one before it made.",
+        "Enlarge with this model: a name (see upscaler models list), a network's file, its URL, or a repository of "
+        "the hub. Default: photo. Given several times, one works on what the one before it made.",
         "-m",
         autocompletion=complete_models(lambda kind: kind != "control"),
     )
@@ -195,7 +195,7 @@ class ModelOptions(Group, panel="Model"):
         self, hardware: HardwareOptions, fetching: FetchOptions, diffusion: Diffusion | None, **defaults: Any
     ) -> Pipeline:
         """Returns the pipeline; fetches and loads nothing yet. `defaults`: values for options that were not given."""
-        from ..catalog import find
+        from ..catalog import find, settle
         from ..diffusion.options import Diffusion
         from ..pipeline import Pipeline, PipelineOptions
 
@@ -204,15 +204,17 @@ class ModelOptions(Group, panel="Model"):
         *before, name = [named] if isinstance(named, str) else named
         if before:
             settings["before"] = tuple(before)
-        for other in before:
+        found = []
+        for other in (*before, name):
             with _blame("model", other):
-                find(other)
+                found.append(find(other))
+        model = [settle(each, offline=fetching.offline or None) for each in found][-1]
         if self.denoise not in (None, "auto"):
             settings["denoise"] = _share(str(self.denoise))
+        if fetching.allow_pickle and model.facts.takes_diffusion:  # no other model has to be told
+            diffusion = replace(diffusion or Diffusion(), allow_pickle=True)
         with _blame("model", name):
-            if fetching.allow_pickle and find(name).facts.takes_diffusion:  # no other model has to be told
-                diffusion = replace(diffusion or Diffusion(), allow_pickle=True)
-            return Pipeline(name, PipelineOptions(**settings, workspace=hardware.workspace, diffusion=diffusion))
+            return Pipeline(model, PipelineOptions(**settings, workspace=hardware.workspace, diffusion=diffusion))
 
 
 @dataclass(frozen=True)

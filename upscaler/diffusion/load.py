@@ -88,7 +88,8 @@ def fetch_pipeline(model: Model, *, allow_pickle: bool = False, offline: bool | 
             f"{model.name}: diffusers {model.min_diffusers} or later is needed; {diffusers.__version__} is installed. "
             "Update it with pip install -U diffusers."
         )
-    if model.repository is not None:
+    model = hub.settle(model, offline=offline)
+    if model.repository is not None and model.repository.file is None:
         folder = hub.fetch_model(model, offline=offline, allow_pickle=allow_pickle)
         return _in_folder(model.repository.id, folder, model.repository.variant, allow_pickle)
     if model.file is None or model.facts.loader != "diffusers":

@@ -82,7 +82,7 @@ class EnginePool:
     def __init__(self, model: Model, options: EngineOptions) -> None:
         """Raises PlanError for options that do not suit the model, ModelError for an unknown one."""
         self._model = model
-        self._before = [catalog.find(name) for name in options.before]
+        self._before = [catalog.settle(catalog.find(name)) for name in options.before]
         self._options = options
         self._engines: dict[str, Engine | ImageEngine] = {}
         self._lock = threading.Lock()
