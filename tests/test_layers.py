@@ -38,6 +38,7 @@ LAYERS = {
     "geometry": 4,
     "pipeline": 5,
     "compat": 6,
+    "comparison": 6,
     "jobs": 6,
     "api": 7,
     "cli": 8,
@@ -52,7 +53,7 @@ EVERYWHERE = {"numpy"}
 """Third-party packages that every part may import."""
 
 THIRD_PARTY = {
-    "PIL": ("codecs", "picture"),
+    "PIL": ("codecs", "comparison", "picture"),
     "cv2": ("codecs", "compat", "engines", "picture", "surface"),
     "diffusers": ("diffusion",),
     "filelock": ("files",),

@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import Upscaler, upscale
+    from .api import Upscaler, compare, upscale
     from .diffusion.options import Diffusion, Lora
     from .errors import (
         DeviceLost,
@@ -55,6 +55,7 @@ _HOMES = {
     "Upscaler": "api",
     "UpscalerError": "errors",
     "GenerationParameters": "text2image.parameters",
+    "compare": "api",
     "generate": "text2image.text_to_image",
     "upscale": "api",
 }
@@ -80,6 +81,7 @@ __all__ = [
     "TextToImage",
     "Upscaler",
     "UpscalerError",
+    "compare",
     "generate",
     "upscale",
 ]

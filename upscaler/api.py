@@ -1,9 +1,9 @@
-"""The public facade: `Upscaler` and `upscale`. Pictures from text are `text2image.text_to_image`'s."""
+"""The public facade: `Upscaler`, `upscale` and `compare`. Pictures from text are `text2image.text_to_image`'s."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +20,7 @@ from .tiling import Crop
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from .comparison import Comparison
     from .jobs.outcome import Outcome, SelectionRules
     from .jobs.stages import ProgressFactory
 
@@ -191,6 +192,41 @@ def _split_chain(model: Any) -> tuple[Any, tuple[Any, ...]]:
     if not named:
         raise PlanError("name at least one.", argument="model", value=repr(model))
     return named[-1], tuple(os.fspath(each) if isinstance(each, os.PathLike) else each for each in named[:-1])
+
+
+def compare(
+    source: Source,
+    models: Iterable[str] = (),
+    *,
+    scale: float | None = None,
+    crops: int | Iterable[Crop | str] = 1,
+    denoise: Sequence[float | Literal["auto"]] = (),
+    fidelity: Sequence[float] = (),
+    blend: Sequence[float] = (),
+    progress: ProgressCallback | None = None,
+    **options: Any,
+) -> Comparison:
+    """Makes parts of a picture by several models, for `comparison.make_sheet` and `comparison.make_page`.
+
+        found = upscaler.compare("photo.jpg", ["photo", "faithful"], crops=3)
+        for column in found.columns:
+            column.label, column.whole_seconds, column.cells[0].lr_rmse
+
+    `models`: without any, the networks that are on this machine. `scale`: by default the largest of their own. `crops`:
+    parts of the upright source, or how many of the most detailed ones. Each value of `denoise`, `fidelity` and `blend`
+    is a column of its own. `options`: other fields of `PipelineOptions`. Raises as `Upscaler` does.
+    """
+    from . import codecs, comparison
+
+    columns = comparison.find_columns(
+        tuple(models) or comparison.default_models(),
+        PipelineOptions(**options),
+        {"denoise": denoise, "fidelity": fidelity, "blend": blend},
+    )
+    parts = () if isinstance(crops, int) else [Crop.parse(each) if isinstance(each, str) else each for each in crops]
+    count = crops if isinstance(crops, int) else 1
+    picture = codecs.decode(source)
+    return comparison.compare(picture, columns, scale=scale, crops=parts, count=count, progress=progress)
 
 
 def _target(scale: float | None, target: Target | None, crop: Crop | str | None) -> Target:

@@ -195,8 +195,9 @@ class Pipeline:
             log.info("shrunk back, the result differs from its source by %.2f of 255 levels.", lr_rmse)
         return replace(picture, lr_rmse=lr_rmse)
 
-    def estimate(self, source: Source, target: Target | None = None) -> Estimate:
-        """Estimates what `self.run(source, target)` takes. Loads the model. Raises PlanError for an impossible size."""
+    def estimate(self, source: Source, target: Target | None = None, wear: Wear | None = None) -> Estimate:
+        """Estimates what `self.run(source, target)` takes. Loads the model. `wear`: what another estimate of the same
+        picture has measured. Raises PlanError for an impossible size."""
         if not isinstance(target, Target | None):
             raise PlanError("this is not a Target.", argument="target", value=repr(target))
         picture = codecs.decode(source)
@@ -207,7 +208,7 @@ class Pipeline:
         window = target.window(picture.size, result)
         keeps_size = target.is_scale and (target.scale or own) >= 1 and self.model.kind != "resample"
         members, sizes = self._route(picture, result, keeps_size)
-        denoise, wear = self._choose_denoise(picture) if members else (0.0, None)
+        denoise, wear = self._choose_denoise(picture, wear) if members else (0.0, None)
         if denoise:
             members, sizes = [CLEANS, *members], [picture.size, *sizes]
         found = list(self._steps(picture, sizes, members))
@@ -316,11 +317,11 @@ class Pipeline:
             **{name: value for name, value in windows.items() if is_diffusion and value is not None},
         }
 
-    def _choose_denoise(self, picture: Picture) -> tuple[float, Wear | None]:
+    def _choose_denoise(self, picture: Picture, known: Wear | None) -> tuple[float, Wear | None]:
         """Returns the share of noise and compression to remove, and what was measured of them if that decides."""
         share, wear = self._engines.denoise, None
         if share == "auto":
-            wear = measure_wear(picture.colour, picture.quality)
+            wear = known or measure_wear(picture.colour, picture.quality)
             share = wear.strength
             log.info("%s", wear)
         if share:

@@ -61,6 +61,12 @@ def test_an_option_that_several_commands_have_is_the_same_one_or_another_one_in_
             assert seen.setdefault(key, option.opts) == option.opts
     names = [name for name, _ in seen]
     assert {name for name in names if names.count(name) > 1} == {
+        "--blend",
+        "--crop",
+        "--denoise",
+        "--fidelity",
+        "--model",
+        "--scale",
         "--output",
         "--name",
         "--prompt",

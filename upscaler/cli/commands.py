@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from . import models
+from .compare import compare
 from .console import show
 from .doctor import doctor
 from .generate import generate
@@ -17,7 +18,7 @@ from .info import info
 from .rerun import rerun
 from .upscale import upscale
 
-COMMANDS: dict[str, Command] = {each.__name__: each for each in (upscale, generate, rerun, info, doctor)}
+COMMANDS: dict[str, Command] = {each.__name__: each for each in (upscale, generate, rerun, compare, info, doctor)}
 
 DEFAULT = "upscale"
 
@@ -65,6 +66,7 @@ def options(
       upscaler holiday -o large --fit 4k         every picture of a folder
       upscaler *.png -o large --long-edge 6000   several pictures
       cat photo.jpg | upscaler - > large.jpg     from a pipe, into another
+      upscaler compare photo.jpg --open          what each model makes of a part of it
 
     \b
       upscaler generate "a lighthouse at dusk" -s 4 -o poster.png     from a prompt

@@ -6,6 +6,7 @@ table is over 300 lines long, since options are found and compared more easily i
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -20,12 +21,14 @@ from .groups import Group, flag, option
 if TYPE_CHECKING:
     from ..catalog import Model
     from ..codecs import EncodeOptions
+    from ..comparison import Column
     from ..diffusion.options import Diffusion
     from ..jobs.outcome import SelectionRules
     from ..jobs.workers.messages import WorkerOptions
     from ..pipeline import Pipeline, Reading
     from ..target import Target
     from ..text2image.text_to_image import TextToImage
+    from ..tiling import Crop
 
 
 DEFAULT_MODEL = "photo"
@@ -106,6 +109,44 @@ class GeneratedSizeOptions(SizeOptions):
                 "--no-upscale and a size to enlarge to: pictures stay as they are generated. Leave out one of them."
             )
         return arguments
+
+
+@dataclass(frozen=True)
+class ComparedPartsOptions(Group, panel="Size"):
+    scale: float | None = option(
+        "TIMES", "Enlarge by this in every column. Default: the largest scale that a model has of itself.", "-s"
+    )
+    crop: list[str] | None = option(
+        "X,Y,WxH",
+        "Compare on this part, in pixels or per cent of the source: 100,50,128x128. May be given several times. "
+        "Default: the most detailed one.",
+    )
+    crops: int = option("N", "Compare on this many of the most detailed parts, in different places.", min=1, default=1)
+
+    def parts(self) -> tuple[Crop, ...]:
+        """Returns the parts that were named."""
+        from ..tiling import Crop
+
+        if self.crop is not None and self.crops != 1:
+            raise PlanError("--crop names the parts, and --crops has them found. Leave out one of them.")
+        return tuple(map(Crop.parse, self.crop or ()))
+
+
+@dataclass(frozen=True)
+class SheetOptions(Group, panel="Output"):
+    output: str | None = option(
+        "FILE", "Write the sheet to this PNG, JPEG or WebP. Default: beside the source, as photo_compare.png.", "-o"
+    )
+    html: Path | None = option(
+        "FILE", "Write a page with a slider between columns, in place of the sheet unless --output names one."
+    )
+    open: bool = flag("Show what was written in the system's viewer.")
+
+    def sheet(self, picture: str) -> Path | None:
+        """Returns the path of the sheet, or None if only a page is written."""
+        if self.output is None and self.html is not None:
+            return None
+        return Path(self.output) if self.output else Path(f"{os.path.splitext(picture)[0]}_compare.png")
 
 
 @dataclass(frozen=True)
@@ -215,6 +256,45 @@ class ModelOptions(Group, panel="Model"):
             diffusion = replace(diffusion or Diffusion(), allow_pickle=True)
         with _blame("model", name):
             return Pipeline(model, PipelineOptions(**settings, workspace=hardware.workspace, diffusion=diffusion))
+
+
+@dataclass(frozen=True)
+class ColumnOptions(Group, panel="Model"):
+    model: list[str] | None = option(
+        "NAME",
+        "Compare this model: a name, a network's file, or its URL. May be given several times. Default: the embedded "
+        "networks, and those that were fetched.",
+        "-m",
+        autocompletion=complete_models(lambda kind: kind not in ("control", "generator")),
+    )
+    denoise: list[str] | None = option(
+        "auto|0..1",
+        "Take out this share of noise, grain and compression first. Several values are columns of their own.",
+    )
+    fidelity: list[float] | None = option(
+        "0..1", "Hold results to the source, 0 not at all, 1 in everything. Several values are columns of their own."
+    )
+    blend: list[float] | None = option(
+        "0..1", "Let models have this share of their results. Several values are columns of their own."
+    )
+
+    def columns(self, hardware: HardwareOptions) -> list[Column]:
+        """Returns the columns; fetches and loads nothing yet."""
+        from .. import comparison
+        from ..catalog import find
+        from ..pipeline import PipelineOptions
+
+        values = {
+            "denoise": [text if text == "auto" else _share(text) for text in self.denoise or ()],
+            "fidelity": self.fidelity or (),
+            "blend": self.blend or (),
+        }
+        fixed = PipelineOptions(workspace=hardware.workspace, **hardware.arguments())
+        models = []
+        for name in self.model or comparison.default_models():
+            with _blame("model", name):
+                models.append(find(name))
+        return comparison.find_columns(models, fixed, values)
 
 
 @dataclass(frozen=True)

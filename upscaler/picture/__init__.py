@@ -3,6 +3,7 @@
 from .alpha import HALO, bleed
 from .canvas import allocate, strips
 from .compression import jpeg_quality
+from .detail import find_details
 from .layers import Layer, make_canvas, split_layers
 from .metadata import GainMap, Metadata
 from .noise import Wear, measure_wear
@@ -19,6 +20,7 @@ __all__ = [
     "Wear",
     "allocate",
     "bleed",
+    "find_details",
     "jpeg_quality",
     "make_canvas",
     "measure_wear",

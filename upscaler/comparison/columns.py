@@ -1,0 +1,67 @@
+"""The columns of a comparison: models, each with every value of the options that are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from .. import catalog
+from ..catalog import Model
+from ..errors import PlanError
+from ..pipeline import Pipeline, PipelineOptions
+
+COMPARED = ("denoise", "fidelity", "blend")
+"""The options of which several values may be compared."""
+
+MOST_COLUMNS = 24
+"""More are neither seen on a sheet nor computed by intention."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One way to enlarge, and what it is called."""
+
+    label: str
+    pipeline: Pipeline
+
+    def native_scale(self) -> int:
+        """Returns how many times its model enlarges by itself. Loads the model if only its file says it."""
+        return self.pipeline.scale or self.pipeline.estimate(np.zeros((1, 1, 3), np.uint8)).result.width
+
+
+def default_models() -> list[str]:
+    """Returns the names of the networks that enlarge and are on this machine."""
+    return [
+        model.name
+        for model in catalog.models()
+        if model.kind == "network" and model.scale != 1 and catalog.find_local(model) is not None
+    ]
+
+
+def find_columns(
+    models: Iterable[str | Model], options: PipelineOptions, values: Mapping[str, Sequence[Any]] | None = None
+) -> list[Column]:
+    """Returns a column for each model and each value of the options in `values`, whose keys are of COMPARED.
+
+    Raises ModelError for an unknown model, PlanError for a value out of its range or too many columns.
+    """
+    found = [model if isinstance(model, Model) else catalog.find(model) for model in models]
+    known = list({model.name: model for model in found}.values())
+    chosen = {name: tuple(dict.fromkeys(several)) for name, several in (values or {}).items() if several}
+    combinations = list(product(*chosen.values()))
+    if len(known) * len(combinations) > MOST_COLUMNS:
+        raise PlanError(f"{len(known) * len(combinations)} columns are too many. Compare {MOST_COLUMNS} at most.")
+    columns = []
+    for model in known:
+        for combination in combinations:
+            settings = dict(zip(chosen, combination, strict=True))
+            several = {name: value for name, value in settings.items() if len(chosen[name]) > 1}
+            shown = [f"{name} {value if isinstance(value, str) else f'{value:g}'}" for name, value in several.items()]
+            label = ", ".join([PurePath(model.name).name, *shown])
+            columns.append(Column(label, Pipeline(model, replace(options, **settings))))
+    return columns
