@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from .engines import Engine, EngineOptions, EnginePool, ImageEngine, ImagePlan
 from .errors import DeviceLost, EngineError, OutOfMemory, PlanError
 from .geometry import Step, find_inner, find_windows
 from .notices import warn
-from .picture import Layer, Picture, Wear, make_canvas, measure_wear, split_layers, take_part
+from .picture import Layer, Picture, Wear, make_canvas, measure_detail, measure_wear, reduce_to, split_layers, take_part
 from .progress import ProgressCallback
 from .surface import HOST, LrRmse, Surface, Upload, cut_bands, resize_bands, surface_for, write_bands
 from .target import Target, passes
@@ -42,8 +42,12 @@ removed does not come back."""
 
 PART_ALONE = "%s: %s draws anew, and sees only the part and its surroundings. In the whole it may look different."
 
-CLEANS, REFINES = -1, -2
-"""The passes that remove noise and compression before all others, and that draw details anew after all others."""
+CLEANS, REFINES, SHRINKS = -1, -2, -3
+"""The passes that remove noise and compression before the models, that draw details anew after them, and that shrink
+the source before all others."""
+
+SHRINKING: Final = engines.ResampleEngine(1)
+"""The engine of the pass that shrinks: it changes nothing, and its result is brought to the smaller size."""
 
 log = logging.getLogger("upscaler")
 
@@ -76,6 +80,10 @@ class PipelineOptions(EngineOptions):
     keep the tone of their source, and 0 for those that relight or dehaze."""
     seamless: bool = False
     """Whether pictures are textures, which are repeated on all sides; results can be repeated as well."""
+    shrink: float | Literal["auto"] | None = None
+    """Share of its width and height to which the source is shrunk first, more than 0 and at most 1; "auto" is the size
+    at which it still holds its detail, see `picture.measure_detail`. The model's own scale is then that of the shrunk
+    source; a size that is asked for stays."""
     workspace: Path | None = None
     """Folder for large pictures while they are computed. None is the system's folder for temporary files."""
 
@@ -83,6 +91,10 @@ class PipelineOptions(EngineOptions):
         EngineOptions.__post_init__(self)
         check_arguments(self, **dict.fromkeys(("tile", "batch", "overlap"), check_whole(-(10**9), 10**9)))
         engines.check_share("fidelity", self.fidelity)
+        if self.shrink != "auto":
+            engines.check_share("shrink", self.shrink)
+            if self.shrink == 0:
+                raise PlanError("nothing would be left.", argument="shrink", value="0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,14 +215,26 @@ class Pipeline:
         picture = codecs.decode(source)
         target = target or Target()
         info = self._engines.enlarger(picture.depth, picture.size.pixels).info
-        own = math.prod(model.scale or needs.scale for model, needs in self._chain(picture))
-        result = target.size(picture.size, own)
+        start, own = (
+            self._shrunk(picture),
+            math.prod(model.scale or needs.scale for model, needs in self._chain(picture)),
+        )
+        share = start.width / picture.size.width
+        result = target.size(picture.size, own * share)
         window = target.window(picture.size, result)
+<<<<<<< HEAD
         keeps_size = target.is_scale and (target.scale or own) >= 1 and self.model.kind != "resample"
         members, sizes = self._route(picture, result, keeps_size)
         denoise, wear = self._choose_denoise(picture, wear) if members else (0.0, None)
+=======
+        keeps_size = target.is_scale and (target.scale or own * share) >= share and self.model.kind != "resample"
+        members, sizes = self._route(picture, start, result, keeps_size)
+        denoise, wear = self._choose_denoise(picture, start) if members else (0.0, None)
+>>>>>>> ebc5c08 (--shrink 50%, or auto: a source that is larger than what it shows is shrunk first)
         if denoise:
-            members, sizes = [CLEANS, *members], [picture.size, *sizes]
+            members, sizes = [CLEANS, *members], [start, *sizes]
+        if members and start != picture.size:
+            members, sizes = [SHRINKS, *members], [picture.size, *sizes]
         found = list(self._steps(picture, sizes, members))
         steps = [step for _, step in found] or [Step(picture.size, TileRequirements(1, 0))]
         is_repeated = self.options.seamless
@@ -218,7 +242,7 @@ class Pipeline:
             raise PlanError(f"{info.name} must see the whole picture. Choose another network.", argument="seamless")
         windows = find_windows(window, steps, picture.has_alpha, is_repeated)
         plans = [
-            self._plan(engine, part.size, is_cleaner=member == CLEANS)
+            self._plan(engine, part.size, is_model=member not in (CLEANS, SHRINKS))
             for member, (engine, _), part in zip(members, found, windows, strict=False)
         ]
         if target.crop is not None and any(isinstance(plan, ImagePlan) for plan in plans):
@@ -311,17 +335,40 @@ class Pipeline:
             "blend": options.blend,
             "fidelity": options.fidelity,
             "denoise": options.denoise,
+            "shrink": options.shrink,
             "seamless": options.seamless,
             **chosen,
             "diffusion": asdict(options.diffusion) if options.diffusion else None,
             **{name: value for name, value in windows.items() if is_diffusion and value is not None},
         }
 
+<<<<<<< HEAD
     def _choose_denoise(self, picture: Picture, known: Wear | None) -> tuple[float, Wear | None]:
         """Returns the share of noise and compression to remove, and what was measured of them if that decides."""
         share, wear = self._engines.denoise, None
         if share == "auto":
             wear = known or measure_wear(picture.colour, picture.quality)
+=======
+    def _shrunk(self, picture: Picture) -> Size:
+        """Returns the size to which a picture is shrunk first; its own if it is not."""
+        share = self.options.shrink
+        if share == "auto":
+            share = measure_detail(picture.colour)
+            log.info("the picture holds its detail at %.0f %% of its width and height.", 100 * share)
+        if share in (None, 1):
+            return picture.size
+        return Size(*(max(round(length * share), 1) for length in (picture.size.width, picture.size.height)))
+
+    def _choose_denoise(self, picture: Picture, size: Size) -> tuple[float, Wear | None]:
+        """Returns the share of noise and compression to remove from a picture when it has been shrunk to `size`, and
+        what was measured of them if that decides."""
+        share, wear = self._engines.denoise, None
+        if share == "auto":
+            if size == picture.size:
+                wear = measure_wear(picture.colour, picture.quality)
+            else:  # the blocks of JPEG cannot be told any more
+                wear = measure_wear(reduce_to(picture.colour, size))
+>>>>>>> ebc5c08 (--shrink 50%, or auto: a source that is larger than what it shows is shrunk first)
             share = wear.strength
             log.info("%s", wear)
         if share:
@@ -335,16 +382,16 @@ class Pipeline:
             (model, self._engines.member(index, picture.depth, pixels).info.needs) for index, model in enumerate(models)
         ]
 
-    def _route(self, picture: Picture, result: Size, keeps_size: bool) -> tuple[list[int], list[Size]]:
-        """Returns the model of each pass, and the size of the whole picture before the first pass and after each.
+    def _route(self, picture: Picture, start: Size, result: Size, keeps_size: bool) -> tuple[list[int], list[Size]]:
+        """Returns the model of each pass, and the size of the whole picture, `start` before the first, after each.
 
         The last network that enlarges leads to the result in as many passes as that takes; those before it enlarge once
         by their own scale, those behind it keep the size. There are no passes if the picture only has to get smaller.
         """
         scales = [needs.scale for _, needs in self._chain(picture)]
         last = max((index for index, scale in enumerate(scales) if scale > 1), default=len(scales) - 1)
-        members, sizes = [], [picture.size]
-        if keeps_size or result.width > picture.size.width or result.height > picture.size.height:
+        members, sizes = [], [start]
+        if keeps_size or result.width > start.width or result.height > start.height:
             for index, scale in enumerate(scales):
                 after = [sizes[-1].scaled(scale)] if index < last else [result]
                 if index == last:
@@ -363,8 +410,8 @@ class Pipeline:
         picture before the first pass, and after each; `members`: see `Estimate`."""
         pixels, depth, last = picture.size.pixels, picture.depth, len(self._engines.chain) - 1
         for member, (size, result) in zip(members, pairwise(sizes), strict=False):
-            if member == CLEANS:
-                cleaner = self._engines.cleaner(depth, pixels)
+            if member in (CLEANS, SHRINKS):
+                cleaner = self._engines.cleaner(depth, pixels) if member == CLEANS else SHRINKING
                 yield cleaner, Step(size, cleaner.info.needs)
                 continue
             is_refining = member == REFINES
@@ -378,10 +425,10 @@ class Pipeline:
             context = self._plan(engine, size).tile.width // 4 if engines.is_image_engine(engine) else 0
             yield engine, Step(size, engine.info.needs, fidelity, context)
 
-    def _plan(self, engine: Engine | ImageEngine, size: Size, is_cleaner: bool = False) -> Plan | ImagePlan:
+    def _plan(self, engine: Engine | ImageEngine, size: Size, is_model: bool = True) -> Plan | ImagePlan:
         options = self.options
         memory = options.memory or engine.info.tile_memory
-        budget = Budget(memory) if is_cleaner else Budget(memory, options.tile, options.batch, options.overlap)
+        budget = Budget(memory, options.tile, options.batch, options.overlap) if is_model else Budget(memory)
         if engines.is_image_engine(engine):
             return engine.plan(size, budget)
         return tiling.plan_either_way(size, engine.info.needs, budget)

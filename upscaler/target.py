@@ -150,7 +150,7 @@ class Target:
         crop = self.crop
         return Window.all(result) if crop is None else Window(source, crop.region(source)).resized(result)
 
-    def size(self, source: Size, native_scale: int) -> Size:
+    def size(self, source: Size, native_scale: float) -> Size:
         """Returns the result's size for a source. Raises PlanError when it is over LARGEST_SCALE times as large."""
         factor = self._factor(source, native_scale)
         if factor > LARGEST_SCALE:
@@ -166,7 +166,7 @@ class Target:
         """Returns the names of the fields that state a size."""
         return [each.name for each in fields(self) if each.name != "crop" and getattr(self, each.name) is not None]
 
-    def _factor(self, source: Size, native_scale: int) -> float:
+    def _factor(self, source: Size, native_scale: float) -> float:
         if self.width:
             return self.width / source.width
         if self.height:

@@ -228,6 +228,11 @@ class ModelOptions(Group, panel="Model"):
         "Take out noise, grain and compression before enlarging: this share of them, or auto, as much as is there. "
         "Default: the model's own, mostly 0.",
     )
+    shrink: str | None = option(
+        "PERCENT|auto",
+        "Shrink the source to this share of its width and height first, such as 50%; or auto, to the size at which it "
+        "still holds its detail. For pictures that were enlarged before, or are blurred.",
+    )
     backend: str | None = option(
         "NAME", "Compute networks by torch or by ncnn. Default: auto, the faster one of those that can."
     )
@@ -250,8 +255,10 @@ class ModelOptions(Group, panel="Model"):
             with _blame("model", other):
                 found.append(find(other))
         model = [settle(each, offline=fetching.offline or None) for each in found][-1]
-        if self.denoise not in (None, "auto"):
-            settings["denoise"] = _share(str(self.denoise))
+        if self.denoise is not None and self.denoise != "auto":
+            settings["denoise"] = _share("denoise", self.denoise)
+        if self.shrink is not None and self.shrink != "auto":
+            settings["shrink"] = _share("shrink", self.shrink)
         if fetching.allow_pickle and model.facts.takes_diffusion:  # no other model has to be told
             diffusion = replace(diffusion or Diffusion(), allow_pickle=True)
         with _blame("model", name):
@@ -573,8 +580,9 @@ def _blame(argument: str, name: str | None) -> Iterator[None]:
         raise PlanError(str(error).removeprefix(f"{name}: "), argument=argument, value=name) from error
 
 
-def _share(text: str) -> float:
+def _share(argument: str, text: str) -> float:
+    """Reads "0.5" or "50%". Raises PlanError."""
     try:
-        return float(text)
+        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError as error:
-        raise PlanError("this is not a number between 0 and 1, nor auto.", argument="denoise", value=text) from error
+        raise PlanError("this is not a number between 0 and 1, nor auto.", argument=argument, value=text) from error

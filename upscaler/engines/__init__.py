@@ -3,6 +3,7 @@
 from .base import Engine, EngineInfo, ImageEngine, ImagePlan, is_image_engine
 from .composite import adapt_channels, reduce_channels
 from .pool import EngineOptions, EnginePool, check_share, engine_for
+from .resample import ResampleEngine
 from .retry import run_checked
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "EnginePool",
     "ImageEngine",
     "ImagePlan",
+    "ResampleEngine",
     "adapt_channels",
     "check_share",
     "engine_for",

@@ -232,7 +232,7 @@ def upscaler_options(made: Recipe, model: str | Sequence[str] | None = None) -> 
     """
     if made.upscaler is None:
         return {}
-    own = ("model", "before", "backend", "blend", "denoise", "tile", "overlap", "memory")
+    own = ("model", "before", "shrink", "seamless", "backend", "blend", "denoise", "tile", "overlap", "memory")
     names = ("precision", "fidelity", *(own if model is None else ()))
     options = {name: made.upscaler[name] for name in names if name in made.upscaler}
     diffusion = made.upscaler.get("diffusion")

@@ -10,6 +10,7 @@ from .noise import Wear, measure_wear
 from .part import take_part
 from .picture import Picture
 from .resample import resize, support
+from .sharpness import measure_detail, reduce_to
 
 __all__ = [
     "HALO",
@@ -23,7 +24,9 @@ __all__ = [
     "find_details",
     "jpeg_quality",
     "make_canvas",
+    "measure_detail",
     "measure_wear",
+    "reduce_to",
     "resize",
     "split_layers",
     "strips",
