@@ -222,15 +222,9 @@ class Pipeline:
         share = start.width / picture.size.width
         result = target.size(picture.size, own * share)
         window = target.window(picture.size, result)
-<<<<<<< HEAD
-        keeps_size = target.is_scale and (target.scale or own) >= 1 and self.model.kind != "resample"
-        members, sizes = self._route(picture, result, keeps_size)
-        denoise, wear = self._choose_denoise(picture, wear) if members else (0.0, None)
-=======
         keeps_size = target.is_scale and (target.scale or own * share) >= share and self.model.kind != "resample"
         members, sizes = self._route(picture, start, result, keeps_size)
-        denoise, wear = self._choose_denoise(picture, start) if members else (0.0, None)
->>>>>>> ebc5c08 (--shrink 50%, or auto: a source that is larger than what it shows is shrunk first)
+        denoise, wear = self._choose_denoise(picture, start, wear) if members else (0.0, None)
         if denoise:
             members, sizes = [CLEANS, *members], [start, *sizes]
         if members and start != picture.size:
@@ -342,13 +336,6 @@ class Pipeline:
             **{name: value for name, value in windows.items() if is_diffusion and value is not None},
         }
 
-<<<<<<< HEAD
-    def _choose_denoise(self, picture: Picture, known: Wear | None) -> tuple[float, Wear | None]:
-        """Returns the share of noise and compression to remove, and what was measured of them if that decides."""
-        share, wear = self._engines.denoise, None
-        if share == "auto":
-            wear = known or measure_wear(picture.colour, picture.quality)
-=======
     def _shrunk(self, picture: Picture) -> Size:
         """Returns the size to which a picture is shrunk first; its own if it is not."""
         share = self.options.shrink
@@ -359,16 +346,15 @@ class Pipeline:
             return picture.size
         return Size(*(max(round(length * share), 1) for length in (picture.size.width, picture.size.height)))
 
-    def _choose_denoise(self, picture: Picture, size: Size) -> tuple[float, Wear | None]:
+    def _choose_denoise(self, picture: Picture, size: Size, known: Wear | None) -> tuple[float, Wear | None]:
         """Returns the share of noise and compression to remove from a picture when it has been shrunk to `size`, and
         what was measured of them if that decides."""
         share, wear = self._engines.denoise, None
         if share == "auto":
             if size == picture.size:
-                wear = measure_wear(picture.colour, picture.quality)
+                wear = known or measure_wear(picture.colour, picture.quality)
             else:  # the blocks of JPEG cannot be told any more
-                wear = measure_wear(reduce_to(picture.colour, size))
->>>>>>> ebc5c08 (--shrink 50%, or auto: a source that is larger than what it shows is shrunk first)
+                wear = known or measure_wear(reduce_to(picture.colour, size))
             share = wear.strength
             log.info("%s", wear)
         if share:

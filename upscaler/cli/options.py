@@ -292,7 +292,7 @@ class ColumnOptions(Group, panel="Model"):
         from ..pipeline import PipelineOptions
 
         values = {
-            "denoise": [text if text == "auto" else _share(text) for text in self.denoise or ()],
+            "denoise": [text if text == "auto" else _share("denoise", text) for text in self.denoise or ()],
             "fidelity": self.fidelity or (),
             "blend": self.blend or (),
         }
