@@ -18,9 +18,9 @@ from upscaler.errors import ModelError
 from upscaler.pipeline import Pipeline, PipelineOptions
 
 
-def test_an_upscaler_has_seven_public_members() -> None:
+def test_an_upscaler_has_eight_public_members() -> None:
     members = {name for name in vars(Upscaler) if callable(getattr(Upscaler, name)) and not name.startswith("_")}
-    assert members == {"estimate", "batch", "close"}
+    assert members == {"estimate", "batch", "enlarge_file", "close"}
     assert {"__init__", "__call__", "__enter__", "__exit__"} <= vars(Upscaler).keys()
     assert not [name for name in vars(Upscaler("lanczos")) if not name.startswith("_")]
 

@@ -161,6 +161,30 @@ class Upscaler:
             **reading,
         )
 
+    def enlarge_file(
+        self,
+        source: str | Path,
+        output: str | Path,
+        *,
+        scale: float | None = None,
+        target: Target | None = None,
+        writing: EncodeOptions = DEFAULT_OPTIONS,
+        progress: ProgressFactory | None = None,
+        **reading: Unpack[Reading],
+    ) -> Outcome:
+        """Enlarges a file into another of the same kind, with all frames of an animation and all pages of a document.
+
+        Frames that are done are kept beside the output until all are, and a call that was interrupted goes on where it
+        was. Returns the outcome, whose `error` is None when the output is complete. Raises PlanError when the output
+        can hold one picture only, and as `jobs.batch.run`.
+        """
+        from .inputs.discover import find_jobs
+        from .jobs.batch import run
+
+        found = find_jobs([os.fspath(source)], os.fspath(output), replace(writing, all_frames=True), "")
+        (outcome,) = run(self._pipeline, found.jobs, target or Target(scale=scale), progress=progress, **reading)
+        return outcome
+
     def close(self) -> None:
         """Frees the model. A later call loads it again."""
         self._pipeline.close()

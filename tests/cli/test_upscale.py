@@ -316,8 +316,8 @@ def test_source_that_vanishes_is_a_failure_of_its_own(run: Run, here: Path, monk
 
     format_of = discover.format_of
 
-    def removed_afterwards(source: Path) -> object:
-        format = format_of(source)
+    def removed_afterwards(source: Path, all_frames: bool) -> object:
+        format = format_of(source, all_frames)
         if source.name == "a.jpg":
             source.unlink()
         return format

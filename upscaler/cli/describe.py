@@ -117,8 +117,9 @@ def _network_facts(model: Model) -> list[tuple[str, str]]:
     ]
 
 
-def about_picture(picture: Picture) -> list[tuple[str, str]]:
-    """Returns the facts about a picture, without its recipe and the copy of it in AUTOMATIC1111's form."""
+def about_picture(picture: Picture, frames: str = "") -> list[tuple[str, str]]:
+    """Returns the facts about a picture, without its recipe and the copy of it in AUTOMATIC1111's form; `frames`: what
+    is known of the frames or pages of its file."""
     metadata, size = picture.metadata, picture.size
     blocks = {"EXIF": metadata.exif, "XMP": metadata.xmp, "IPTC": metadata.iptc}
     own = (KEY, PARAMETERS) if KEY in metadata.comments else ()
@@ -126,6 +127,7 @@ def about_picture(picture: Picture) -> list[tuple[str, str]]:
     return [
         ("picture", picture.name),
         ("format", picture.format or ""),
+        ("holds", frames),
         ("size", f"{size}, {size.pixels / 1e6:.2f} megapixels"),
         ("channels", f"{COLOURS[picture.pixels.shape[2]]}; {picture.depth} bits each"),
         ("profile", "none, which means sRGB" if picture.profile is None else profile_name(picture.profile)),

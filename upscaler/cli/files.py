@@ -79,11 +79,12 @@ def follow(
             bars.picture_done()
             source, output = str(outcome.source), str(outcome.output)
             if messages.dry_run and outcome.estimate is not None:
-                show(describe_estimate(outcome.estimate, source, output))
+                show(describe_estimate(outcome.estimate, source, output, outcome.frames))
             elif outcome.skipped is not None and not messages.quiet:
                 say(f"{source}: skipped, {outcome.skipped}.")
             elif outcome.error is None and not messages.quiet and not outcome.was_done:
-                say(f"{output}  {outcome.size}  {outcome.seconds:.1f} s")
+                frames = f"  {outcome.frames} frames or pages" if outcome.frames else ""
+                say(f"{output}  {outcome.size}{frames}  {outcome.seconds:.1f} s")
             error = None if outcome.error is None else with_options(outcome.error, (source, output))
             outcomes.append(replace(outcome, error=error, estimate=None))
             if job.watch:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,8 +24,13 @@ def info(
     from .. import codecs, recipe
     from .describe import about_picture, about_recipe
 
-    decoded = codecs.decode(picture, **reading.reading())
-    table(None, about_picture(decoded))
+    with codecs.open_frames(Path(picture), all_frames=not reading.untrusted, **reading.reading()) as frames:
+        told = "" if frames is None else ", ".join(filter(None, (f"{frames.count} {frames.kind}", frames.describe())))
+        is_document = frames is not None and frames.format.is_document
+        decoded = frames.read(0) if frames is not None and is_document else codecs.decode(picture, **reading.reading())
+    if is_document:
+        decoded = replace(decoded, name=picture, format=None)
+    table(None, about_picture(decoded, told))
     made = recipe.read(decoded)
     if made is not None:
         show("")

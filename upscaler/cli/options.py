@@ -172,15 +172,21 @@ class FormatOptions(EncodingOptions):
     )
 
     def arguments(self) -> dict[str, Any]:
-        from ..codecs import FORMATS, by_name
+        from ..codecs import by_name, choices
 
         arguments = super().arguments()
         if self.format is not None:
+            known = choices(bool(arguments.get("all_frames")))
             format = arguments["format"] = by_name(self.format.lstrip("."))
-            if format is None or format.writer is None:
-                known = ", ".join(each.suffixes[0][1:] for each in FORMATS if each.writer)
-                raise PlanError(f"--format {self.format}: this format cannot be written. Choose one of {known}.")
+            if format not in known:
+                names = ", ".join(each.suffixes[0][1:] for each in known)
+                raise PlanError(f"--format {self.format}: this format cannot be written. Choose one of {names}.")
         return arguments
+
+
+@dataclass(frozen=True)
+class FrameOptions(FormatOptions):
+    all_frames: bool = flag("Make every frame of an animation and every page of a TIFF, not the first alone.")
 
 
 @dataclass(frozen=True)

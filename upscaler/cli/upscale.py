@@ -22,7 +22,7 @@ def upscale(
     size: options.SizeOptions,
     part: options.PartOptions,
     output: options.OutputOptions,
-    encoding: options.FormatOptions,
+    encoding: options.FrameOptions,
     model: options.ModelOptions,
     fetching: options.FetchOptions,
     diffusion: options.DiffusionOptions,
@@ -42,6 +42,8 @@ def upscale(
     if parallel.option is not None and (folders.watch or is_piped):
         other = "--watch" if folders.watch else "-"
         raise PlanError(f"{parallel.option} works on files that are there, not with {other}.")
+    if encoding.all_frames and is_piped:
+        raise PlanError("--all-frames works from file to file, not with -.")
     from .files import Request, make_files
     from .stream import make_streamed
 

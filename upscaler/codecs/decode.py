@@ -104,11 +104,13 @@ def read_source(
             raise PictureError(f"{name}: cannot be read ({error.strerror}).") from error
     if not head:
         raise PictureError(f"{name}: the file is empty.")
-    format = _find_format(file, head, Path(name).suffix)
+    format = find_format(file, head, Path(name).suffix)
     if format is None or (format.has_signature and not sniff(head)):
         expected = f", though its name says {format.name}" if format else ""
         raise PictureError(f"{name}: not a picture in any known format{expected}.")
 
+    if format.is_document:
+        raise PictureError(f"{name}: it holds pages, and is no single picture. Write it to a file of its own kind.")
     if not is_trusted and (not format.is_safe or format.pillow_is_better(head)):
         raise PictureError(
             f"{name}: {format.name} is not read from strangers, only {', '.join(untrusted_files.SAFE)}. Convert it "
@@ -141,7 +143,7 @@ def read_source(
     return picture
 
 
-def _find_format(file: Path | bytes, head: bytes, suffix: str) -> Format | None:
+def find_format(file: Path | bytes, head: bytes, suffix: str) -> Format | None:
     """Returns the format of a file by its content, or else by its suffix; that of cameras' raw files also where these
     look like a TIFF and only their suffix or what stands further down says what they are."""
     found, named, raw = sniff(head), by_suffix(suffix), by_name("RAW")

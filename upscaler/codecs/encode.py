@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from ..tiling import Size
 from ..validation import check_arguments, check_whole
 from . import pillow, vips
 from .extras import NO_RANGE
-from .formats import FORMATS, Format, by_name, by_suffix, writable
+from .formats import Format, by_name, by_suffix, choices, writable
 from .profiles import to_srgb
 
 log = logging.getLogger("upscaler")
@@ -48,6 +48,8 @@ class EncodeOptions:
     """Whether EXIF, XMP, IPTC, resolution and texts are left out. The colour profile stays: colours depend on it."""
     overwrite: bool = False
     """Whether a file that exists already may be replaced."""
+    all_frames: bool = False
+    """Whether a job makes every frame of an animation and every page of a document, not the first alone."""
 
     def __post_init__(self) -> None:
         if self.format is not None and not isinstance(self.format, Format):
@@ -57,16 +59,24 @@ class EncodeOptions:
     def format_for(self, path: Path) -> Format:
         """Returns the format in which a file of that name is written. Raises OutputError when there is none."""
         format = self.format or by_suffix(path.suffix)
-        if format is None or format.writer is None:
-            known = ", ".join(f.suffixes[0] for f in FORMATS if f.writer)
+        if format is None or not format.is_written(self.all_frames):
+            known = ", ".join(f.suffixes[0] for f in choices(self.all_frames))
             what = f"{format.name} cannot be written" if format else f"no format is known for {path.suffix!r}"
             raise OutputError(f"{path}: {what}. Choose one of {known}.")
         return format
 
+    def check_single(self, path: Path, source: str) -> None:
+        """Raises OutputError if the format of `path` is only written with several frames or pages, and `source` is one
+        picture."""
+        format = self.format_for(path)
+        if format.writer is None:
+            raise OutputError(f"{path}: {source} is one picture, and {format.name} is only written of several.")
+
     def settings(self, path: Path) -> dict[str, Any]:
         """Returns the options that decide the content of a file, for JSON. Raises OutputError as `format_for` does."""
-        names = [field.name for field in fields(self) if field.name != "overwrite"]
-        return {**{name: getattr(self, name) for name in names}, "format": self.format_for(path).name}
+        names = [field.name for field in fields(self) if field.name not in ("overwrite", "all_frames")]
+        all_frames = {"all_frames": True} if self.all_frames else {}
+        return {**{name: getattr(self, name) for name in names}, **all_frames, "format": self.format_for(path).name}
 
 
 DEFAULT_OPTIONS: Final = EncodeOptions()
@@ -116,13 +126,19 @@ def encode_part(picture: Picture, path: Path, options: EncodeOptions, folder: Pa
     The returned file is complete and on the disk. Raises OutputError as `encode` does; then nothing is left.
     """
     check(path, options, picture.size)
+    options.check_single(path, "this")
+    return write_part(path, folder, lambda part: write(picture, part, options.format_for(path), options))
+
+
+def write_part(path: Path, folder: Path, write: Callable[[Path], None]) -> Path:
+    """Calls `write` with a temporary name in `folder`; else the same as `encode_part`, for a file of any kind."""
     with _errors_about(path):
         try:
             part = make_part(path, folder)
         except FileExistsError as error:
             raise OutputError(f"cannot be written ({folder} is a file).") from error
         try:
-            _write(picture, part, options.format_for(path), options)
+            write(part)
             with part.open("rb+") as file:
                 os.fsync(file.fileno())
         except BaseException:
@@ -158,7 +174,7 @@ def encode_stream(
     with tempfile.TemporaryDirectory(prefix="upscaler-") as folder:
         path = Path(folder, "picture")
         try:
-            _write(picture, path, format, options)
+            write(picture, path, format, options)
         except OutputError as error:
             raise OutputError(f"{name}: {error}") from error
         except OSError as error:
@@ -173,14 +189,15 @@ def format_for_stream(picture: Picture, options: EncodeOptions) -> Format:
     return options.format or writable(by_name(picture.format or ""))
 
 
-def _write(picture: Picture, path: Path, format: Format, options: EncodeOptions) -> None:
+def write(picture: Picture, path: Path, format: Format, options: EncodeOptions) -> None:
+    """Writes a picture at exactly `path`, without any check. Raises OutputError and OSError."""
     picture = _convert_for(format, picture, options, path.parent)
     metadata = _metadata_for(format, picture)
     if options.strip:
         metadata = Metadata(gain_map=metadata.gain_map)  # as the profile, it is part of how the picture looks
     picture = replace(picture, metadata=metadata)
-    write = vips.write if format.writer == "vips" else pillow.write
-    write(picture, path, format, format.options(picture, options, options.quality or format.quality or 0))
+    writer = vips.write if format.writer == "vips" else pillow.write
+    writer(picture, path, format, format.options(picture, options, options.quality or format.quality or 0))
 
 
 @contextmanager

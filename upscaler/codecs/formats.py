@@ -26,7 +26,8 @@ from .profiles import find_in_jpeg_2000
 if TYPE_CHECKING:
     from .encode import EncodeOptions
 
-Library = Literal["vips", "pillow", "rawpy"]
+Library = Literal["vips", "pillow", "rawpy", "pages"]
+"""Those that read single pictures; "pages" stands for documents, which are only read page by page, by `frames`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,9 @@ class Format:
     """What to install if it is not, as the end of an error message."""
     turns_itself: bool = False
     """Whether Pillow's decoder turns a picture upright, and the orientation in its EXIF says nothing."""
+    frames: Literal["animation", "pages"] | None = None
+    """What its files with several pictures are, where all of them are read and written if that is asked for: frames
+    that are shown one after the other, or pages."""
     has_frames: bool = True
     """Whether the frames that Pillow counts are pictures; if not, they are the layers or sizes of one."""
     largest_pixels: int | None = None
@@ -125,6 +129,15 @@ class Format:
     quality: int | None = None
     """Default for lossy writing, 1..100; None when it is lossless."""
     can_be_lossless: bool = True
+
+    def is_written(self, all_frames: bool) -> bool:
+        """Returns whether files of it are written; some only with all frames or pages."""
+        return self.writer is not None or self.is_document or (all_frames and self.frames is not None)
+
+    @property
+    def is_document(self) -> bool:
+        """Whether it is only read and written with all its pages."""
+        return self.reader == "pages"
 
     @property
     def is_safe(self) -> bool:
@@ -223,6 +236,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         "vips",
         "vips",
         extract=embed.from_png,
+        frames="animation",
         find_pages=png_texts.find_frames,
         find_resolution=resolution.in_png,
         find_colours=named_colours.in_png,
@@ -242,6 +256,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         lambda head: head[:4] == b"RIFF" and head[8:12] == b"WEBP",
         "vips",
         "vips",
+        frames="animation",
         find_quality=quantisation.find_webp_quality,
         options=lambda _, wanted, quality: {"Q": quality, "lossless": wanted.lossless, "smart_subsample": True},
         embed=embed.fill_exif_space,
@@ -268,6 +283,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         is_raw=tiff_exif.is_raw,
         fail_on="error",  # warnings are for text without its zero, unordered tags and the like, never for pixels
         extract=embed.from_tiff,
+        frames="pages",
         find_pages=tiff_exif.find_pages,
         states_orientation=tiff_exif.states_orientation,
         is_misread=tiff_exif.holds_chrominance,
@@ -294,6 +310,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         find_extras=extras.in_heif,
         vips_name="heif",
         pillow_is_better=_is_avif_sequence,
+        frames="animation",
         find_colours=named_colours.in_heif,
         find_orientation=orientation.find_in_heif,
         options=lambda picture, wanted, quality: {
@@ -326,7 +343,17 @@ FORMATS: Final[tuple[Format, ...]] = (
         find_colours=named_colours.in_heif,
         find_orientation=orientation.find_in_heif,
     ),
-    Format("GIF", (".gif",), _starts(b"GIF87a", b"GIF89a"), "vips"),
+    Format(
+        "GIF",
+        (".gif",),
+        _starts(b"GIF87a", b"GIF89a"),
+        "vips",
+        frames="animation",
+        options=lambda *_: {"effort": 3},  # a higher one takes three times as long for nothing that is seen
+        writes_alpha=True,
+        writes_grey=False,
+        largest_side=65535,
+    ),
     Format(
         "BMP",
         (".bmp", ".dib"),
@@ -396,6 +423,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         largest_side=65535,
         writes_alpha=True,
     ),
+    Format("CBZ", (".cbz",), lambda _: False, "pages", has_signature=False, frames="pages"),
 )
 
 
@@ -418,8 +446,13 @@ def by_name(name: str) -> Format | None:
     return next((format for format in FORMATS if format.name == name.upper()), None) or by_suffix(f".{name}")
 
 
-def writable(format: Format | None) -> Format:
+def choices(all_frames: bool = False) -> list[Format]:
+    """Returns the formats that may be asked for, which are those that are written; documents only become documents."""
+    return [format for format in FORMATS if format.is_written(all_frames) and not format.is_document]
+
+
+def writable(format: Format | None, all_frames: bool = False) -> Format:
     """Returns the format itself if it can be written, else the one that its row names; PNG for None."""
     if format is None:
         return _row("PNG")
-    return format if format.writer is not None else _row(format.result_format)
+    return format if format.is_written(all_frames) else _row(format.result_format)

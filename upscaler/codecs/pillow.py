@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,21 @@ def read(
 
     Raises PictureError when Pillow cannot read it to the end.
     """
+    with reading(format, name, accept_damaged), _open(file, format) as image:
+        check(Size(*image.size))
+        frames = int(getattr(image, "n_frames", 1))
+        if frames == 1 and getattr(image, "is_animated", False):
+            warn("%s: there are several frames; the first is used.", name)
+        if frames > 1 and format.has_frames:
+            warn("%s: there are %d frames or pages; the first is used.", name, frames)
+        picture = complete(load(image, name, workspace, format.turns_itself), file, format, name)
+    return replace(picture, format=format.name, name=name)
+
+
+@contextmanager
+def reading(format: Format, name: str, accept_damaged: bool) -> Iterator[None]:
+    """Sets Pillow up for files of a format inside the context, one at a time, and turns what it raises there into
+    PictureError."""
     if not format.is_ready():
         raise PictureError(f"{name}: {format.advice}")
     with _settings, warnings.catch_warnings():
@@ -62,14 +78,7 @@ def read(
         Image.MAX_IMAGE_PIXELS = None if format.largest_pixels is None else format.largest_pixels // 2
         ImageFile.LOAD_TRUNCATED_IMAGES = accept_damaged and format.reads_truncated
         try:
-            with _open(file, format) as image:
-                check(Size(*image.size))
-                frames = int(getattr(image, "n_frames", 1))
-                if frames == 1 and getattr(image, "is_animated", False):
-                    warn("%s: there are several frames; the first is used.", name)
-                if frames > 1 and format.has_frames:
-                    warn("%s: there are %d frames or pages; the first is used.", name, frames)
-                picture = _complete(_convert(image, name, workspace, format.turns_itself), file, format, name)
+            yield
         except UpscalerError:
             raise
         except UnidentifiedImageError as error:
@@ -84,7 +93,6 @@ def read(
         finally:
             Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = limit, truncated
             TiffImagePlugin.READ_LIBTIFF = by_libtiff
-    return replace(picture, format=format.name, name=name)
 
 
 def _open(file: Path | bytes, format: Format) -> Image.Image:
@@ -103,7 +111,7 @@ def convert(image: Image.Image, name: str, workspace: Path | None = None) -> Pic
     Raises PictureError for floating-point pixels or 32-bit whole numbers, and when the image cannot be loaded.
     """
     try:
-        return _convert(image, name, workspace)
+        return load(image, name, workspace)
     except UpscalerError:
         raise
     except Exception as error:
@@ -142,7 +150,8 @@ def write(picture: Picture, path: Path, format: Format, options: dict[str, Any])
         raise OutputError(f"cannot be written as {format.name} ({reason}).") from error
 
 
-def _convert(image: Image.Image, name: str, workspace: Path | None, is_upright: bool = False) -> Picture:
+def load(image: Image.Image, name: str, workspace: Path | None, is_upright: bool = False) -> Picture:
+    """Does the same as `convert`, and leaves exceptions as they are."""
     image.load()  # first: it turns a TIFF upright
     if _bits(image) > 8 and not image.mode.startswith(("I", "F")):
         warn("%s: it is read with 8 bits a sample.", name)
@@ -173,7 +182,7 @@ def _metadata(image: Image.Image) -> Metadata:
     )
 
 
-def _complete(picture: Picture, file: Path | bytes, format: Format, name: str) -> Picture:
+def complete(picture: Picture, file: Path | bytes, format: Format, name: str) -> Picture:
     """Adds the parts of a file that Pillow does not read: the profile, and samples of more than 8 bits. Takes off an
     alpha channel that is none."""
     if format.find_colours is not None:

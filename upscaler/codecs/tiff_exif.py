@@ -6,10 +6,12 @@ Classic and BigTIFF, both byte orders (TIFF 6.0, section 2). An EXIF block is it
 from __future__ import annotations
 
 import io
+import shutil
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO, TypeAlias, Union
 
 import numpy as np
@@ -47,6 +49,12 @@ ORIENTATION, COMPRESSION, JPEG = 0x0112, 0x0103, 7
 SUBFILE_TYPE, OLD_SUBFILE_TYPE = 0x00FE, 0x00FF
 REDUCED, MASK = 1, 4
 """Bits of the kind of a directory (TIFF 6.0, NewSubfileType)."""
+
+OFFSETS = frozenset({0x0111, 0x0144})
+"""Tags that say where pixels lie in the file: strips and tiles."""
+
+LARGEST_CLASSIC = 2**32 - 2**28
+"""Bytes of pages up to which their file is a classic one, with room for directories."""
 
 DEEPEST = 3
 
@@ -115,17 +123,74 @@ def find_pages(file: BinaryIO) -> list[int]:
 
     A chain that is broken or comes back to itself ends there.
     """
-    pages: list[int] = []
+    return [number for number, _ in find_page_places(file)]
+
+
+def find_page_places(file: BinaryIO) -> list[tuple[int, int]]:
+    """Returns what `find_pages` does, with the offset of each directory."""
+    pages: list[tuple[int, int]] = []
     seen: set[int] = set()
     with suppress(*BROKEN):
         layout, at = _begin(file)
         while at and at not in seen and len(seen) < MOST_PAGES:
-            seen.add(at)
-            entries, at = _entries(file, layout, at)
+            here = at
+            seen.add(here)
+            entries, at = _entries(file, layout, here)
             kind, old_kind = (_number(entries.get(tag), layout) for tag in (SUBFILE_TYPE, OLD_SUBFILE_TYPE))
             if not kind & (REDUCED | MASK) and old_kind != 2:
-                pages.append(len(seen) - 1)
+                pages.append((len(seen) - 1, here))
     return pages
+
+
+def begin_with(file: BinaryIO, at: int) -> None:
+    """Makes the directory at that offset the only one of a TIFF file: its first, followed by none. Raises ValueError,
+    struct.error and OSError for a file that is broken."""
+    layout, _ = _begin(file)
+    file.seek(8 if layout.big else 4)
+    file.write(struct.pack(layout.place, at))
+    file.seek(at)
+    (count,) = struct.unpack(layout.count, file.read(struct.calcsize(layout.count)))
+    file.seek(at + struct.calcsize(layout.count) + count * struct.calcsize(layout.entry))
+    file.write(bytes(struct.calcsize(layout.place)))
+
+
+def join(files: Sequence[Path], output: BinaryIO) -> None:
+    """Writes a TIFF file whose pages are the first ones of others, as they are there; a BigTIFF if it is long.
+
+    What a page holds is copied as a whole, and its directories are written anew behind it. Raises ValueError,
+    struct.error and OSError.
+    """
+    big = sum(file.stat().st_size for file in files) > LARGEST_CLASSIC
+    layout = Layout("<", big)
+    output.write(b"II+\0\x08\0\0\0" + bytes(8) if big else b"II*\0" + bytes(4))
+    link = 8 if big else 4
+    for path in files:
+        base = _align(output)
+        with path.open("rb") as file:
+            shutil.copyfileobj(file, output, 2**20)
+            directory = dict(_directory(file, *_begin(file)))
+        for tag in OFFSETS & directory.keys():
+            directory[tag] = _move(directory[tag], base, big)
+        at = _align(output)
+        output.write(_pack(directory, layout, at))
+        output.seek(link)
+        output.write(struct.pack(layout.place, at))
+        link = at + struct.calcsize(layout.count) + len(directory) * struct.calcsize(layout.entry)
+        output.seek(0, io.SEEK_END)
+
+
+def _align(file: BinaryIO) -> int:
+    """Adds a byte to a file whose length is odd, since directories begin at even offsets; returns its length."""
+    end = file.seek(0, io.SEEK_END)
+    file.write(bytes(end % 2))
+    return end + end % 2
+
+
+def _move(value: Value | Directory, by: int, big: bool) -> Value:
+    """Returns offsets that are larger by so many bytes."""
+    assert isinstance(value, Value)
+    numbers = np.frombuffer(value.data, f"<u{BYTES[value.kind]}").astype("<u8") + by
+    return Value(16 if big else 4, value.count, numbers.astype("<u8" if big else "<u4").tobytes())
 
 
 def find_extra_samples(file: BinaryIO) -> list[int]:

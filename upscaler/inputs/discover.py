@@ -15,7 +15,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from ..codecs import DEFAULT_OPTIONS, EncodeOptions, by_suffix, looks_like_picture
+from ..codecs import DEFAULT_OPTIONS, EncodeOptions, Format, by_suffix, choices, looks_like_picture
 from ..errors import OutputError, PlanError
 from . import storage
 from .filters import EXCLUDED, Filter, Skipped, compile_patterns
@@ -87,6 +87,7 @@ def find_jobs(
         raise PlanError("an empty name: no file or folder has it. Check the variable that it came from.")
     if bad := next((text for text in (*inputs, output or "") if "\0" in text), None):
         raise PlanError(f"{bad!r}: no file or folder has such a name.")
+    check_frames(options.format, options)
     naming = Naming(name if name is not None else f"{{stem}}{tag if output is None else ''}{{suffix}}", scale)
     filter = Filter(compile_patterns("include", include), compile_patterns("exclude", exclude))
     found, skipped = _search_all(inputs, output, filter)
@@ -100,11 +101,15 @@ def find_jobs(
         filtered = " that passes `include` and `exclude`" if include or exclude else ""
         raise PlanError(f"{', '.join(inputs)}: there is no picture in there{filtered}.")
     folder = None
-    if output is not None and names_file(output, inputs, len(found), options.format):
+    if output is not None and names_file(output, inputs, len(found), options):
         if name is not None:
             raise PlanError(
                 f"the result has its name already, {output}. Leave out one of them.", argument="name", value=repr(name)
             )
+        format = options.format or by_suffix(Path(output).suffix)
+        check_frames(format, options)
+        if problem := _mismatch(found[0].path, format):
+            raise PlanError(problem)
         jobs = [Job(item.path, Path(output), options, item.problem) for item in found]
     else:
         folder = None if output is None else parse_location(output)
@@ -112,6 +117,24 @@ def find_jobs(
     if options.format is None and name is None:
         jobs = _tell_apart(jobs)
     return Jobs(tuple(_refuse_losses(jobs, "" if name is None else ", or change `name`")), tuple(skipped), folder)
+
+
+def check_frames(format: Format | None, options: EncodeOptions) -> None:
+    """Raises PlanError if all frames are asked for, and a format that is named holds one picture."""
+    if options.all_frames and format is not None and format.frames is None:
+        known = ", ".join(each.suffixes[0] for each in choices(True) if each.frames)
+        raise PlanError(
+            f"{format.name} holds one picture, not several frames or pages. Choose one of {known}, or leave out "
+            "`all_frames`."
+        )
+
+
+def _mismatch(source: Path, format: Format | None) -> str | None:
+    """Returns why a document does not become a file of that format; None if it does, and for single pictures."""
+    own = format_of(source)
+    if not own.is_document or format is None or format is own:
+        return None
+    return f"{source}: its pages become a file of the same kind ({own.suffixes[0]}), not {format.name}."
 
 
 def expand(text: str) -> list[Path]:
@@ -225,10 +248,12 @@ def _earlier_results(found: list[_Found], skipped: list[Skipped], naming: Naming
 def _make_job(item: _Found, output: Path | None, options: EncodeOptions, naming: Naming) -> Job[Path]:
     """Returns the job whose result lies beside its source, or at the same place in the output folder. The format is by
     default the source's."""
-    format, folder = options.format or format_of(item.path), item.path.parent
+    format, folder = options.format or format_of(item.path, options.all_frames), item.path.parent
     if output is not None:
         folder = output / os.path.relpath(folder, item.root)
-    return Job(item.path, folder / naming.name(item.path, format), replace(options, format=format), item.problem)
+    options = replace(options, format=format, all_frames=options.all_frames and format.frames is not None)
+    problem = item.problem or _mismatch(item.path, format)
+    return Job(item.path, folder / naming.name(item.path, format), options, problem)
 
 
 def _tell_apart(jobs: list[Job[Path]]) -> list[Job[Path]]:

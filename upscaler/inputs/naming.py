@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..codecs import FORMATS, Format, by_suffix, sniff, writable
+from ..codecs import EncodeOptions, Format, by_suffix, choices, sniff, writable
 from ..errors import PlanError
 from .template import Template
 
@@ -96,8 +96,9 @@ def without_suffix(path: Path) -> Path:
     return path.parent / stem(path)
 
 
-def names_file(output: str, inputs: list[str], count: int, format: Format | None) -> bool:
+def names_file(output: str, inputs: list[str], count: int, options: EncodeOptions) -> bool:
     """Returns whether `output` is a file, not a folder, for `count` pictures. Raises PlanError if it can be neither."""
+    format = options.format
     path = Path(output)
     if output.endswith(("/", os.sep)) or os.path.isdir(path):
         return False
@@ -114,11 +115,12 @@ def names_file(output: str, inputs: list[str], count: int, format: Format | None
         return False
     if not path.suffix and not os.path.exists(path):
         return False
-    if format is None and (named is None or named.writer is None):
-        known = ", ".join(format.suffixes[0] for format in FORMATS if format.writer)
+    if format is None and (named is None or not named.is_written(options.all_frames)):
+        known = ", ".join(each.suffixes[0] for each in choices(options.all_frames))
         raise PlanError(
             f"{output}: {path.suffix or 'without a suffix it'} is not a format that can be written ({known}). "
-            "Choose one of these, or end the name with / if it is a folder."
+            f"{'Use `all_frames`, choose' if named and named.frames else 'Choose'} one of these, or end the name with "
+            "/ if it is a folder."
         )
     if format is not None and named is not None and named is not format:
         raise PlanError(
@@ -127,13 +129,13 @@ def names_file(output: str, inputs: list[str], count: int, format: Format | None
     return True
 
 
-def format_of(source: Path) -> Format:
+def format_of(source: Path, all_frames: bool = False) -> Format:
     """Returns the source's own format, by content or else by name, if it can be written; else PNG."""
     found = None
     if os.path.isfile(source):
         with suppress(OSError), source.open("rb") as file:
             found = sniff(file.read(64))
-    return writable(found or by_suffix(source.suffix))
+    return writable(found or by_suffix(source.suffix), all_frames)
 
 
 def _parent(path: Path) -> str:

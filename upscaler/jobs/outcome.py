@@ -55,6 +55,8 @@ class Outcome:
     """The device that computed the picture; None if nothing was computed in this run."""
     precision: str | None = None
     """The precision in which it was computed."""
+    frames: int | None = None
+    """How many frames or pages were made; None for a single picture, and where it is not known."""
     was_done: bool = False
     """Whether an earlier run has made the output, and this one would make the same."""
     skipped: str | None = None
@@ -65,12 +67,13 @@ class Outcome:
     """The estimate of its sizes, tiles and memory; None if it failed, was skipped or was done before."""
 
 
-def describe_estimate(estimate: Estimate, source: str, output: str) -> str:
-    """Returns one line: sizes, model, device, precision, passes, tiles, memory."""
+def describe_estimate(estimate: Estimate, source: str, output: str, frames: int | None = None) -> str:
+    """Returns one line: sizes, model, device, precision, passes, tiles, memory; of the first of several frames."""
     info = estimate.engine
     crop = estimate.crop
     part = "" if crop is None else f", of which {crop.size} at {crop.x},{crop.y}"
-    sizes = f"{source} {estimate.source}{part} -> {output} {estimate.result}"
+    count = f", {frames} frames or pages" if frames else ""
+    sizes = f"{source} {estimate.source}{part} -> {output} {estimate.result}{count}"
     if not estimate.plans:
         is_same = estimate.result == (estimate.source if crop is None else crop.size)
         return f"{sizes}: {'written as it is' if is_same else 'resized, without the model'}"

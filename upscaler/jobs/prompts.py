@@ -100,7 +100,7 @@ def expand_prompts(
     if output is not None and (output == "" or "://" in output):
         message = "generated pictures go to files of this machine. Name a file or a folder."
         raise PlanError(message, argument="output", value=repr(output))
-    if output is not None and names_file(output, [f"{len(unique)} pictures"], len(unique), options.format):
+    if output is not None and names_file(output, [f"{len(unique)} pictures"], len(unique), options):
         if name is not None:
             message = f"the picture has its name already, {output}. Leave out one of them."
             raise PlanError(message, argument="name", value=repr(name))

@@ -11,25 +11,26 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .. import codecs, notices, recipe
 from ..catalog import Model
-from ..codecs import EncodeOptions
+from ..codecs import EncodeOptions, Frames
 from ..errors import DeviceLost, ModelError, PictureError, PlanError
 from ..files import sha256
 from ..inputs import storage
 from ..inputs.discover import folder_for
-from ..inputs.storage import Remote
+from ..inputs.storage import FileStat, Remote
 from ..picture import Picture
 from ..pipeline import Estimate, Pipeline, Reading
 from ..progress import ProgressCallback
 from ..target import Target
-from ..tiling import Tile
+from ..tiling import Size, Tile
+from .frames import Spool, join_frames, make_frames
 from .manifest import Stamp, take_stamp
 from .outcome import SelectionRules, describe_estimate
 from .task import Part, Task
@@ -87,14 +88,22 @@ class Stages(ABC):
         if self.parts is None:
             codecs.encode(picture, output, options)
             return ()
-        options = self.encode_options(options)
+        encode = partial(codecs.encode_part, picture, output, self.encode_options(options))
+        return self.save_part(encode, output, picture.size, options.overwrite)
+
+    def save_part(self, write: Callable[[Path], Path], output: Path, size: Size, overwrite: bool) -> tuple[Part, ...]:
+        """Has `write` make a file under a temporary name in the folder that it is given, and returns it as a part;
+        without a folder for parts gives it its name. Raises OutputError."""
+        if self.parts is None:
+            codecs.place(write(output.parent), output, overwrite)
+            return ()
         if not isinstance(self.parts, Remote):
-            file = codecs.encode_part(picture, output, options, self.parts)
-            return (Part(file, take_stamp(file), output, picture.size),)
+            file = write(self.parts)
+            return (Part(file, take_stamp(file), output, size),)
         with tempfile.TemporaryDirectory(prefix="upscaler-") as folder:
-            file = codecs.encode_part(picture, output, options, Path(folder))
+            file = write(Path(folder))
             storage.upload(file, self.parts / file.name)
-            return (Part(self.parts / file.name, take_stamp(file), output, picture.size),)
+            return (Part(self.parts / file.name, take_stamp(file), output, size),)
 
     def encode_options(self, options: EncodeOptions) -> EncodeOptions:
         """Returns the options for a part, which may always be written; the tracker checks what its output replaces."""
@@ -182,15 +191,73 @@ class FileStages(Stages):
                 if self.parts is not None and (stat := storage.stat(job.source)) is not None:
                     with suppress(OSError):  # decoding will report it
                         task = replace(task, stamp=Stamp(stat, sha256(file)))
-                picture = read(file, **reading)
+                with self._open_frames(task, file) as frames:
+                    if frames is None:
+                        picture = read(file, **reading)
+                        job.options.check_single(job.output, str(job.source))
+                    else:
+                        picture = frames.read(0)
+                        frames.check(job.options.format_for(job.output), job.options, job.output)
+                        stamp = task.stamp or Stamp(FileStat(-1, 0), sha256(file))
+                        spool = Spool.beside(job.output, stamp.sha256, self._settings(task))
+                        task = replace(task, frames=frames.count, spool=spool)
             if reason := self.rules.reason_to_skip(picture.size):
                 return task.end(skipped=reason)
             estimate = prepare(self.pipeline, picture, self.target)
             codecs.check(job.output, self.encode_options(job.options), estimate.result)
         except PictureError as error:
             return task.fail(error, is_own_fault=True)
-        log.info("%s", describe_estimate(estimate, str(job.source), str(job.output)))
-        return replace(task, estimate=estimate, picture=picture, size=estimate.result)
+        log.info("%s", describe_estimate(estimate, str(job.source), str(job.output), task.frames))
+        return replace(task, estimate=estimate, picture=None if task.frames else picture, size=estimate.result)
+
+    def enlarge(self, task: Task, tiles: Sequence[Tile] = ()) -> Task:
+        return Stages.enlarge(self, task, tiles) if task.spool is None else self._enlarge_frames(task, task.spool)
+
+    def write(self, task: Task) -> Task:
+        if task.spool is None:
+            return Stages.write(self, task)
+        output, options = task.job.output, task.job.options
+        with storage.local_copy(task.job.source) as file, self._open_frames(task, file) as frames:
+            if frames is None or frames.count != task.frames:
+                raise PictureError(f"{task.job.source}: it has changed while it was enlarged.")
+            join = partial(join_frames, frames, task.spool, self.encode_options(options), output)
+            parts = self.save_part(join, output, task.size or Size(1, 1), options.overwrite)
+        task.spool.remove()
+        return task.end(is_made=True, parts=(*task.parts, *parts))
+
+    def _enlarge_frames(self, task: Task, spool: Spool) -> Task:
+        """Enlarges every frame into the task's spool. Frames that are done stay there if that fails, unless the source
+        is at fault."""
+        assert task.estimate is not None
+        first: list[Estimate | None] = [task.estimate]
+        steps = max(sum(plan.count for plan in task.estimate.plans), 1)
+
+        def run(picture: Picture, progress: ProgressCallback | None) -> Picture:
+            estimate = first.pop() if first else prepare(self.pipeline, picture, self.target)
+            workspace = self.workspace_of(task)
+            return self.pipeline.run(picture, self.target, estimate=estimate, progress=progress, workspace=workspace)
+
+        with storage.local_copy(task.job.source) as file, self._open_frames(task, file) as frames:
+            if frames is None or frames.count != task.frames:
+                raise PictureError(f"{task.job.source}: it has changed while it was enlarged.")
+            output, progress = task.job.output, self.progress_of(task)
+            try:
+                lr_rmse = make_frames(frames, spool, task.job.options, output, run, progress, steps)
+            except PictureError as error:
+                spool.remove()
+                return task.fail(error, is_own_fault=True)
+        return replace(task, lr_rmse=lr_rmse)
+
+    def _open_frames(self, task: Task, file: Path) -> AbstractContextManager[Frames | None]:
+        """Opens the frames of a source, of which `file` is a local copy; None if one picture is to be made of it."""
+        reading: Reading = {**self.reading, "workspace": self.workspace_of(task), "name": str(task.job.source)}
+        return codecs.open_frames(file, all_frames=task.job.options.all_frames, **reading)
+
+    def _settings(self, task: Task) -> dict[str, Any]:
+        """Returns everything that frames depend on beside their file."""
+        accept_damaged = bool(self.reading.get("accept_damaged", False))
+        own = {**self.pipeline.settings, "target": asdict(self.target), "accept_damaged": accept_damaged}
+        return {**own, **task.job.options.settings(task.job.output)}
 
 
 def read(source: Path, **reading: Unpack[Reading]) -> Picture:

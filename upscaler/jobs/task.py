@@ -15,6 +15,7 @@ from ..picture import Picture
 from ..pipeline import Estimate
 from ..recipe import Recipe
 from ..tiling import Size
+from .frames import Spool
 from .manifest import Stamp
 from .outcome import Outcome
 
@@ -58,6 +59,10 @@ class Task:
     size: Size | None = None
     """The size of the result."""
     lr_rmse: float | None = None
+    frames: int = 0
+    """The number of frames or pages of the source, if all are made; 0 if it is a single picture."""
+    spool: Spool | None = None
+    """Where finished frames are kept."""
     parts: tuple[Part, ...] = ()
     is_made: bool = False
     """Whether everything is written."""
@@ -80,7 +85,7 @@ class Task:
     @property
     def batch_key(self) -> tuple[Hashable, int]:
         """A key that is equal for tasks that may be computed together, and the most of them that may."""
-        return (None, 1) if self.estimate is None else (self.estimate.batch_key, self.estimate.max_batch)
+        return (None, 1) if self.estimate is None or self.frames else (self.estimate.batch_key, self.estimate.max_batch)
 
     @property
     def uses_gpu(self) -> bool:
@@ -128,6 +133,7 @@ class Task:
             precision=self.engine.precision if self.is_made and self.engine else None,
             was_done=self.was_done,
             skipped=self.skipped,
+            frames=self.frames or None,
             warnings=self.warnings,
             estimate=self.estimate,
         )
