@@ -70,7 +70,7 @@ OLD_COLUMNS = {"image": "init", "strength": "change"}
 
 REPORT_COLUMNS = {"departure": "lr_rmse"}
 """Of reports, the old name and the present one."""
-NEW_COLUMNS = {"denoise"}
+NEW_COLUMNS = {"denoise", "faces", "restored"}
 """Columns of reports that old ones lack."""
 
 COMMANDS = ("upscale", "generate", "rerun", "info", "doctor", "models")

@@ -31,6 +31,7 @@ def test_an_upscaler_takes_every_field_of_the_options() -> None:
     del fields["before"]  # a list of models
     model = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
     expected = {"model": (model, "photo"), **fields, "workspace": ("str | Path | None", None)}
+    expected["faces"] = ("FaceOptions | bool | None", None)  # True: the default options
     assert {each.name: (each.annotation, each.default) for each in parameters} == expected
 
 

@@ -30,6 +30,7 @@ LAYERS = {
     "device": 2,
     "codecs": 3,
     "diffusion": 3,
+    "faces": 3,
     "recipe": 3,
     "surface": 3,
     "engines": 4,
@@ -54,7 +55,7 @@ EVERYWHERE = {"numpy"}
 
 THIRD_PARTY = {
     "PIL": ("codecs", "comparison", "picture"),
-    "cv2": ("codecs", "compat", "engines", "picture", "surface"),
+    "cv2": ("codecs", "compat", "engines", "faces", "picture", "surface"),
     "diffusers": ("diffusion",),
     "filelock": ("files",),
     "fsspec": ("inputs",),
@@ -70,6 +71,7 @@ THIRD_PARTY = {
     "rich": ("cli",),
     "safetensors": ("catalog", "diffusion", "engines"),
     "spandrel": ("compat", "engines"),
+    "spandrel_extra_arches": ("engines",),
     "tomli": ("catalog", "text2image"),
     "torch": ("compat", "device", "diffusion", "engines", "picture", "surface", "text2image"),
     "tqdm": ("cli",),

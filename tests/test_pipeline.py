@@ -30,6 +30,7 @@ from upscaler import (
 )
 from upscaler.arrays import FloatArray
 from upscaler.engines.network import NetworkEngine
+from upscaler.faces import FaceOptions
 from upscaler.picture import canvas
 from upscaler.pipeline import Pipeline, PipelineOptions
 from upscaler.tiling import Plan
@@ -408,7 +409,10 @@ def test_settings_hold_every_option_but_those_that_results_do_not_depend_on(tmp_
     """Else a job that is begun again would keep what was made with another value. Diffusion models have windows."""
     without_effect, windows = {"device", "batch", "workspace"}, {"memory": 2 * 10**9, "tile": 256, "overlap": 0}
     options = {field.name for field in dataclasses.fields(PipelineOptions)}
-    chosen = PipelineOptions(**windows, backend="ncnn", before=("photo",))
+    for name in ("face.pth", "detector.onnx"):
+        (tmp_path / name).write_bytes(b"only its hash is asked for")
+    faces = FaceOptions(model=str(tmp_path / "face.pth"), detector=str(tmp_path / "detector.onnx"))
+    chosen = PipelineOptions(**windows, backend="ncnn", before=("photo",), faces=faces)
     settings = Pipeline("lanczos", chosen).settings
     assert settings.keys() == options - without_effect - windows.keys() | {"model", "weights"}
     build_x4().save_pretrained(tmp_path / "x4")

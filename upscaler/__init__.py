@@ -25,7 +25,8 @@ if TYPE_CHECKING:
         PlanError,
         UpscalerError,
     )
-    from .picture import Metadata, Picture
+    from .faces import FaceOptions
+    from .picture import Face, Metadata, Picture
     from .pipeline import Estimate
     from .target import Paper, Target
     from .text2image.parameters import GenerationParameters
@@ -40,6 +41,8 @@ _HOMES = {
     "Diffusion": "diffusion.options",
     "EngineError": "errors",
     "Estimate": "pipeline",
+    "Face": "picture",
+    "FaceOptions": "faces",
     "TextToImage": "text2image.text_to_image",
     "Lora": "diffusion.options",
     "Metadata": "picture",
@@ -66,6 +69,8 @@ __all__ = [
     "Diffusion",
     "EngineError",
     "Estimate",
+    "Face",
+    "FaceOptions",
     "GenerationParameters",
     "Lora",
     "Metadata",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from .codecs import DEFAULT_OPTIONS, EncodeOptions, Source
 from .diffusion.options import Diffusion
 from .errors import PlanError
+from .faces import FaceOptions
 from .picture import Picture
 from .pipeline import Estimate, Pipeline, PipelineOptions, Reading
 from .progress import ProgressCallback
@@ -57,9 +58,11 @@ class Upscaler:
         seamless: bool = False,
         workspace: str | Path | None = None,
         diffusion: Diffusion | None = None,
+        faces: FaceOptions | bool | None = None,
     ) -> None:
         """Takes a name of the catalog, a file or a URL as `model`, or a list of these, each of which works on what the
-        one before it made; other arguments are fields of `PipelineOptions`.
+        one before it made; other arguments are fields of `PipelineOptions`. True
+        for `faces` is FaceOptions().
 
         Raises ModelError for an unknown model, PlanError for a number out of its range or one that does not suit the
         model.
@@ -81,6 +84,7 @@ class Upscaler:
             seamless=seamless,
             workspace=None if workspace is None else Path(workspace),
             diffusion=diffusion,
+            faces=FaceOptions() if faces is True else faces or None,
         )
         self._pipeline = Pipeline(last, options)
 

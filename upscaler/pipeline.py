@@ -124,6 +124,8 @@ class Estimate:
     """The model of each pass: its place in the chain of models, `CLEANS` or `REFINES`."""
     windows: tuple[Window, ...] = ()
     """The part of the picture that is there before the first pass and after each, or before and after it is resized."""
+    restores_faces: bool = False
+    """Whether faces are looked for, and restored in the result."""
 
     @property
     def max_batch(self) -> int:
@@ -185,11 +187,12 @@ class Pipeline:
         estimate = estimate or self.estimate(picture, target)
         if estimate.dpi is not None:
             picture = replace(picture, metadata=replace(picture.metadata, dpi=(estimate.dpi, estimate.dpi)))
+        whole = picture
         steps = self._passes(picture, estimate)
         advance = _count(progress, sum(step.plan.count * (1 + step.computes_alpha) for step in steps))
         picture, is_grey = _take_part(picture, estimate, workspace)
         if not steps:
-            return _resize(picture, estimate, workspace)
+            return self._restore_faces(whole, _resize(picture, estimate, workspace), estimate, workspace)
 
         departures = []
         for step, tile in zip(steps, tiles or repeat(None), strict=False):
@@ -205,7 +208,7 @@ class Pipeline:
         lr_rmse = max(departures)
         if steps[-1].share is None:
             log.info("shrunk back, the result differs from its source by %.2f of 255 levels.", lr_rmse)
-        return replace(picture, lr_rmse=lr_rmse)
+        return self._restore_faces(whole, replace(picture, lr_rmse=lr_rmse), estimate, workspace)
 
     def estimate(self, source: Source, target: Target | None = None, wear: Wear | None = None) -> Estimate:
         """Estimates what `self.run(source, target)` takes. Loads the model. `wear`: what another estimate of the same
@@ -259,6 +262,7 @@ class Pipeline:
             crop=None if target.crop is None else target.crop.region(picture.size),
             members=tuple(members),
             windows=windows,
+            restores_faces=self.options.faces is not None,
         )
 
     def compute_tiles(self, pictures: Sequence[Picture], estimates: Sequence[Estimate]) -> list[list[Tile]]:
@@ -271,7 +275,13 @@ class Pipeline:
         for index, step in enumerate(self._passes(pictures[0], estimates[0])):
             if index:  # enlarge what has been cleaned
                 firsts = [
-                    replace(each, plans=each.plans[:index], result=each.source, windows=each.windows[: index + 1])
+                    replace(
+                        each,
+                        plans=each.plans[:index],
+                        result=each.source,
+                        windows=each.windows[: index + 1],
+                        restores_faces=False,
+                    )
                     for each in estimates
                 ]
                 pictures = [
@@ -321,6 +331,8 @@ class Pipeline:
         chosen: dict[str, Any] = {} if options.backend == "auto" else {"backend": options.backend}
         if options.before:
             chosen["before"] = list(options.before)
+        if options.faces is not None:
+            chosen["faces"] = asdict(options.faces)
         windows = {"tile": options.tile, "overlap": options.overlap, "memory": options.memory}
         return {
             "model": self.model.name,
@@ -335,6 +347,13 @@ class Pipeline:
             "diffusion": asdict(options.diffusion) if options.diffusion else None,
             **{name: value for name, value in windows.items() if is_diffusion and value is not None},
         }
+
+    def _restore_faces(self, source: Picture, result: Picture, estimate: Estimate, workspace: Path | None) -> Picture:
+        """Returns the result with restored faces, if that was asked for. They are found in the whole of the source."""
+        if not estimate.restores_faces:
+            return result
+        restorer = self._engines.face_restorer(source.depth)
+        return restorer.restore(source, result, estimate.windows[-1], workspace)
 
     def _shrunk(self, picture: Picture) -> Size:
         """Returns the size to which a picture is shrunk first; its own if it is not."""

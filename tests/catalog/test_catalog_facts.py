@@ -49,6 +49,8 @@ KINDS: dict[str, dict[str, type]] = {
     "diffusion": SCALED | DIFFUSION | {"sampling": dict},
     "generator": DIFFUSION | {"sampling": dict},
     "control": DIFFUSION,
+    "face": {},
+    "detector": {},
 }
 """What each kind needs beyond the rest."""
 
@@ -78,6 +80,7 @@ PACKAGE = {"module", "param", "param_sha256", "bin", "bin_sha256"}
 
 LICENCES = {
     "Apache-2.0": True,
+    "Apache-2.0 with exceptions": None,
     "BSD-3-Clause": True,
     "CC-BY-4.0": True,
     "CC-BY-NC-4.0": False,
@@ -86,6 +89,7 @@ LICENCES = {
     "CreativeML Open RAIL-M": True,
     "CreativeML Open RAIL++-M": True,
     "MIT": True,
+    "S-Lab License 1.0": False,
     "Stability AI Community": None,
     "those of its network and its generator": True,
 }
@@ -122,6 +126,8 @@ PIPELINES = {
     "refine": {"a network, then image-to-image"},
     "resample": {"Lanczos"},
     "network": ARCHITECTURES,
+    "face": {"CodeFormer", "GFPGAN"},
+    "detector": {"CenterFace", "YuNet"},
 }
 """What may be an architecture, by kind."""
 
@@ -163,7 +169,7 @@ def _for(blocks: list[Block]) -> pytest.MarkDecorator:
 
 
 def _is_fetched(block: Block) -> bool:
-    return block.get("kind") == "network" and "embedded" not in block
+    return block.get("kind") in ("network", "face", "detector") and "embedded" not in block
 
 
 each = _for(BLOCKS)
@@ -251,7 +257,7 @@ def test_architecture_is_one_that_the_authors_named(block: Block) -> None:
 @each
 def test_licence_is_known_and_commercial_agrees_with_it(block: Block) -> None:
     assert block.get("commercial") is LICENCES[block["licence"]]
-    assert (block.get("commercial") is False) == ("-NC" in block["licence"])
+    assert (block.get("commercial") is False) == ("-NC" in block["licence"] or "S-Lab" in block["licence"])
     assert "commercial" in block or "ommercial use" in block["notes"]
 
 
@@ -272,7 +278,7 @@ def test_addresses_are_https_and_lead_straight_to_a_file(block: Block) -> None:
         assert not parts.fragment
         assert not re.search(r"\s", url)
     for url in _urls(block):
-        assert url.endswith((".pth", ".safetensors"))
+        assert url.endswith(".onnx" if block["kind"] == "detector" else (".pth", ".safetensors"))
         assert "/blob/" not in url
 
 
@@ -296,7 +302,7 @@ def test_hashes_and_file_names_are_each_of_one_model() -> None:
 
 @each_fetched
 def test_file_name_is_fit_for_every_file_system(block: Block) -> None:
-    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*\.(pth|safetensors)", _filename(block))
+    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*\.(onnx|pth|safetensors)", _filename(block))
 
 
 @_with("scale")

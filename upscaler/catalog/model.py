@@ -18,7 +18,7 @@ PICKLES = (".pth", ".pt", ".ckpt")
 LARGEST_SCALE = 32
 """No network enlarges more."""
 
-Kind = Literal["network", "resample", "diffusion", "generator", "refine", "control", "repository"]
+Kind = Literal["network", "resample", "diffusion", "generator", "refine", "control", "repository", "face", "detector"]
 """The kind of a model; KINDS holds the facts about each."""
 
 
@@ -26,7 +26,7 @@ Kind = Literal["network", "resample", "diffusion", "generator", "refine", "contr
 class KindFacts:
     """The facts that all models of one kind share."""
 
-    loader: Literal["spandrel", "diffusers"] | None = None
+    loader: Literal["spandrel", "diffusers", "opencv"] | None = None
     """The library that loads its weights; None: it has no files of its own."""
     takes_diffusion: bool = False
     """Whether it takes the options of a `Diffusion`: prompt, steps, seed and so on."""
@@ -53,6 +53,10 @@ KINDS: Final[Mapping[Kind, KindFacts]] = {
     "control": KindFacts(loader="diffusers", use="guide"),
     # A repository of the hub of which nothing is known yet; `hub.settle` finds out.
     "repository": KindFacts(loader="diffusers", takes_diffusion=True),
+    # A network that restores cropped faces.
+    "face": KindFacts(loader="spandrel", use="faces"),
+    # A network that finds faces.
+    "detector": KindFacts(loader="opencv", use="faces"),
 }
 
 

@@ -102,7 +102,7 @@ def _network_facts(model: Model) -> list[tuple[str, str]]:
     from ..engines.checkpoint import Checkpoint
     from ..engines.probe import known_profile
 
-    checkpoint = Checkpoint(catalog.fetch_model(model))
+    checkpoint = Checkpoint(catalog.fetch_model(model), of_faces=model.kind == "face")
     network = checkpoint.load()
     needs = network.size_requirements
     precisions = ["fp32", *["fp16"] * network.supports_half, *["bf16"] * network.supports_bfloat16]

@@ -35,6 +35,15 @@ DEFAULT_MODEL = "photo"
 """The model that enlarges where none is named."""
 
 
+FACE_FIELDS = {
+    "face_model": "model",
+    "face_strength": "strength",
+    "faces_only_below": "only_below",
+    "face_detector": "detector",
+}
+"""Options about faces, and the fields of `FaceOptions` that they set."""
+
+
 def complete_models(is_wanted: Callable[[str], bool]) -> Callable[[str], list[tuple[str, str]]]:
     """Returns a completion of names of models with their purposes; `is_wanted` selects kinds. It loads no torch."""
 
@@ -219,7 +228,7 @@ class ModelOptions(Group, panel="Model"):
         "Enlarge with this model: a name (see upscaler models list), a network's file, its URL, or a repository of "
         "the hub. Default: photo. Given several times, one works on what the one before it made.",
         "-m",
-        autocompletion=complete_models(lambda kind: kind != "control"),
+        autocompletion=complete_models(lambda kind: kind not in ("control", "face", "detector")),
     )
     blend: float | None = option(
         "0..1", "Let the model have this share of the result, and a plain filter the rest.", default=1.0
@@ -242,6 +251,29 @@ class ModelOptions(Group, panel="Model"):
     backend: str | None = option(
         "NAME", "Compute networks by torch or by ncnn. Default: auto, the faster one of those that can."
     )
+    faces: bool = flag("Restore the faces that are small or damaged; so does each of the next four options.")
+    face_model: str | None = option(
+        "NAME",
+        "Restore faces with this network: a name, a file, or a URL. Default: gfpgan-1.4.",
+        autocompletion=complete_models(lambda kind: kind == "face"),
+    )
+    face_strength: float | None = option(
+        "0..1", "Let the restored face have this share of the result, and the enlarged one the rest. Default: 1."
+    )
+    faces_only_below: int | None = option(
+        "PIXELS", "Leave faces alone whose longer side has this many pixels in the source, or more. Default: 256."
+    )
+    face_detector: str | None = option(
+        "NAME",
+        "Find faces with this network: yunet, centerface, or an .onnx file of either. Default: yunet.",
+        autocompletion=complete_models(lambda kind: kind == "detector"),
+    )
+
+    def arguments(self) -> dict[str, Any]:
+        """Returns the options that were given, those about faces as a dictionary of fields of `FaceOptions`."""
+        arguments = super().arguments()
+        given = {field: arguments.pop(name) for name, field in FACE_FIELDS.items() if name in arguments}
+        return {**arguments, "faces": given} if arguments.pop("faces", False) or given else arguments
 
     def upscaler(
         self, hardware: HardwareOptions, fetching: FetchOptions, diffusion: Diffusion | None, **defaults: Any
@@ -249,6 +281,7 @@ class ModelOptions(Group, panel="Model"):
         """Returns the pipeline; fetches and loads nothing yet. `defaults`: values for options that were not given."""
         from ..catalog import find, settle
         from ..diffusion.options import Diffusion
+        from ..faces import FaceOptions
         from ..pipeline import Pipeline, PipelineOptions
 
         settings = {**defaults, **self.arguments(), **hardware.arguments()}
@@ -261,6 +294,8 @@ class ModelOptions(Group, panel="Model"):
             with _blame("model", other):
                 found.append(find(other))
         model = [settle(each, offline=fetching.offline or None) for each in found][-1]
+        if "faces" in settings:
+            settings["faces"] = replace(defaults.get("faces") or FaceOptions(), **self.arguments().get("faces", {}))
         if self.denoise is not None and self.denoise != "auto":
             settings["denoise"] = _share("denoise", self.denoise)
         if self.shrink is not None and self.shrink != "auto":

@@ -6,6 +6,7 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -51,6 +52,8 @@ class Checkpoint:
     other: Path | None = None
     share: float = 1.0
     """Share of `file` in the weights, 0..1; the rest is `other`'s."""
+    of_faces: bool = False
+    """Whether it must be a network that restores cropped faces; else it must be one for whole pictures."""
 
     @property
     def key(self) -> str:
@@ -59,7 +62,9 @@ class Checkpoint:
 
     def load(self) -> ImageModelDescriptor[torch.nn.Module]:
         """Loads the network, float32 on the CPU. Raises ModelError when a file holds none that can be used here."""
-        network = _network(self.file, read_weights(self.file))
+        if self.of_faces:
+            _add_face_networks()
+        network = _network(self.file, read_weights(self.file), self.of_faces)
         if self.other is None or self.share == 1:
             return network
         other = _network(self.other, read_weights(self.other))
@@ -151,13 +156,25 @@ def save(checkpoint: Checkpoint, path: Path, about: dict[str, str]) -> None:
     save_file(plain, path, about)
 
 
-def _network(file: Path, state: dict[str, Any]) -> ImageModelDescriptor[torch.nn.Module]:
+def _add_face_networks() -> None:
+    """Lets spandrel know CodeFormer, if the package is installed that has it; its licence allows no commercial use."""
+    with suppress(ImportError):
+        import spandrel_extra_arches
+
+        spandrel_extra_arches.install(ignore_duplicates=True)
+
+
+def _network(file: Path, state: dict[str, Any], of_faces: bool = False) -> ImageModelDescriptor[torch.nn.Module]:
     import spandrel
 
     try:
         with NetworkBound(state):
             network = spandrel.ModelLoader(device="cpu").load_from_state_dict(state)
     except spandrel.UnsupportedModelError as error:
+        if of_faces and "position_emb" in state:
+            raise ModelError(
+                f"{file}: CodeFormer needs a package that is not installed. Run pip install spandrel_extra_arches."
+            ) from error
         raise ModelError(
             f"{file}: the file holds no network of a known architecture. See upscaler models for others."
         ) from error
@@ -167,12 +184,18 @@ def _network(file: Path, state: dict[str, Any]) -> ImageModelDescriptor[torch.nn
         raise ModelError(
             f"{file}: the network is for filling masked holes, not for enlarging pictures. Choose another."
         )
-    if network.purpose == "FaceSR":
+    if network.purpose == "FaceSR" and not of_faces:
         raise ModelError(f"{file}: the network is for cropped faces, not for whole pictures. Choose another.")
+    if of_faces and network.purpose != "FaceSR":
+        raise ModelError(f"{file}: the network is for whole pictures, not for cropped faces. Choose another.")
     if not all(torch.isfinite(weights).all() for weights in network.model.parameters()):
         raise ModelError(f"{file}: some of its weights are no numbers (NaN or infinite). Get it from its author.")
     if network.architecture.id == "DRUNet":  # spandrel gives its plane of noise to a single tile only
         network._call_fn = lambda model, tiles: model(torch.cat([tiles, torch.full_like(tiles[:, :1], 15 / 255)], 1))
+    if network.architecture.id == "GFPGAN":  # spandrel gives it 0..1, and the noise of a new picture each time
+        network._call_fn = lambda model, faces: (model(faces * 2 - 1, randomize_noise=False)[0] + 1) / 2
+    if network.architecture.id == "CodeFormer":  # it, too, learned from faces in -1..1, and gives such ones
+        network._call_fn = lambda model, faces: (model(faces * 2 - 1)[0] + 1) / 2
     return network.eval()
 
 

@@ -42,6 +42,7 @@ from .probe import (
     load_or_measure,
     measure_tiling,
     sample,
+    sample_face,
 )
 from .trial import Trial, measure_divided, try_out
 from .trunk import divide
@@ -159,7 +160,9 @@ class NetworkEngine:
             )
         channels: Literal[1, 3] = 1 if network.input_channels == 1 else 3
         minimum = network.size_requirements.minimum
-        on_cpu, trial = _try_layouts(network, name, torch.from_numpy(sample(channels, minimum)), plain)
+        is_of_faces = network.purpose == "FaceSR"
+        tile = sample_face() if is_of_faces else sample(channels, minimum)
+        on_cpu, trial = _try_layouts(network, name, torch.from_numpy(tile), plain)
         if is_divided:
             trial = measure_divided(trial, network.model, channels, network.scale)
         half, bfloat16 = (
@@ -168,6 +171,8 @@ class NetworkEngine:
         wanted = pick_precision(precision, place, half, bfloat16)
         dtypes = [wanted, torch.float32] if precision == "auto" else [wanted]
         known = profile or (None if reach is None else TilingProfile(reach))
+        if is_of_faces:  # which are never cut
+            known = TilingProfile(0)
         found = known or load_or_measure(
             weights.key,
             lambda: measure_tiling(
@@ -267,7 +272,7 @@ def _requirements(computation: Computation, profile: TilingProfile, trial: Trial
         fast_pixels=1.2 * CPU_CACHE / memory if is_on_cpu and not as_wholes and not is_divided else 2.0**62,
         batch_pixels=0 if is_on_cpu or not profile.is_batchable else GPU_BATCH,
         most_pixels=_most_pixels(computation, trial),
-        can_be_tiled=network.tiling.name != "INTERNAL",
+        can_be_tiled=network.tiling.name != "INTERNAL" and network.purpose != "FaceSR",
     )
 
 

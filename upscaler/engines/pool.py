@@ -8,20 +8,24 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
-from typing import Final, Literal, TypedDict
+from typing import Any, Final, Literal, TypedDict, TypeVar
 
 from .. import catalog
 from ..catalog import Model, fetch_model
 from ..diffusion.options import Diffusion
 from ..errors import ModelError, PlanError
+from ..faces import FaceOptions
 from ..validation import check_arguments, check_whole
 from ..vulkan import is_vulkan
 from .backend import BACKENDS, choose_network, is_faster_by_torch
 from .base import Engine, ImageEngine, is_image_engine
 from .composite import Blended
 from .resample import ResampleEngine
+from .restorer import FaceRestorer, find_detector, find_restorer
 
 log = logging.getLogger("upscaler")
+
+Kept = TypeVar("Kept")
 
 NETWORK: Final = "photo"
 """The model that enlarges before a generator refines, unless the catalog names another."""
@@ -55,12 +59,16 @@ class EngineOptions:
     """Bytes for the tiles, and for the model too if it is a diffusion model. None takes what is free."""
     diffusion: Diffusion | None = None
     """Options of a diffusion model."""
+    faces: FaceOptions | None = None
+    """Options of restoring the faces in the result. None restores none."""
 
     def __post_init__(self) -> None:
         check_arguments(self, memory=check_whole(-1, 2**60))
         if not isinstance(self.before, list | tuple) or not all(isinstance(name, str) for name in self.before):
             raise PlanError("these are no names of models.", argument="before", value=repr(self.before))
         object.__setattr__(self, "before", tuple(self.before))  # JSON has lists
+        if not isinstance(self.faces, FaceOptions | None):
+            raise PlanError("these are no FaceOptions.", argument="faces", value=repr(self.faces))
         check_share("blend", self.blend)
         if self.backend not in BACKENDS:
             raise PlanError(f"choose {', '.join(BACKENDS)}.", argument="backend", value=self.backend)
@@ -84,8 +92,17 @@ class EnginePool:
         self._model = model
         self._before = [catalog.settle(catalog.find(name)) for name in options.before]
         self._options = options
-        self._engines: dict[str, Engine | ImageEngine] = {}
+        self._engines: dict[str, Any] = {}
         self._lock = threading.Lock()
+        if model.facts.use == "faces":
+            raise PlanError(
+                f"{model.name} is for faces and does not enlarge. Enlarge by another one, with `faces`.",
+                argument="model",
+                value=model.name,
+            )
+        self._for_faces = []
+        if options.faces is not None:
+            self._for_faces = [find_detector(options.faces.detector), find_restorer(options.faces.model)]
         is_diffusion, diffusion = model.facts.takes_diffusion, options.diffusion
         for other in self._before:
             if other.kind != "network":
@@ -120,6 +137,7 @@ class EnginePool:
         if self.refines:
             control = diffusion.control if diffusion else None
             needed += [self._generator, catalog.find(control) if control else None]
+        needed += self._for_faces
         return [model for model in needed if model is not None]
 
     @property
@@ -185,6 +203,17 @@ class EnginePool:
         assert is_image_engine(engine)
         return engine
 
+    def face_restorer(self, depth: int) -> FaceRestorer:
+        """Returns what restores faces in pictures of `depth` bits; only if there are options for it."""
+        options, precision = self._options, self._precision(depth)
+        assert options.faces is not None
+        faces = options.faces
+
+        def load() -> FaceRestorer:
+            return FaceRestorer.load(faces, device=options.device, precision=precision, memory=options.memory)
+
+        return self._kept(f"faces {precision}", load)
+
     def clear(self) -> None:
         """Frees all engines."""
         with self._lock:
@@ -227,11 +256,12 @@ class EnginePool:
         chosen = self._options.precision
         return "fp32" if chosen == "auto" and depth == 16 else chosen
 
-    def _kept(self, name: str, make: Callable[[], Engine | ImageEngine]) -> Engine | ImageEngine:
+    def _kept(self, name: str, make: Callable[[], Kept]) -> Kept:
         with self._lock:
             if name not in self._engines:
                 self._engines[name] = make()
-            return self._engines[name]
+            kept: Kept = self._engines[name]
+            return kept
 
     def _faster(
         self, name: str, precision: str, pixels: int, make: Callable[[str], Engine | ImageEngine]

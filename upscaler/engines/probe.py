@@ -42,6 +42,9 @@ HALF_ERROR = 0.02
 HALF_ERROR_ANYWHERE = 0.25
 """The most that half precision may change at any pixel of it."""
 
+FACE = 512
+"""Pixels a side of the squares that networks for faces take."""
+
 STRIP = 64
 """Height in source pixels of the picture on which cuts are measured."""
 
@@ -79,6 +82,11 @@ class TilingProfile:
 def sample(channels: int, minimum: int) -> FloatArray:
     """Returns a tile to try a network with, which is not square: float32, 0..1, (1, channels, height, width)."""
     return _strip(max(STRIP, minimum), max(STRIP, minimum) + 32, channels)
+
+
+def sample_face() -> FloatArray:
+    """Returns what to try a network for faces with: a drawn square, float32, 0..1, (1, 3, 512, 512)."""
+    return np.ascontiguousarray(_strip(FACE, FACE, 3))
 
 
 def measure_tiling(function: Function, channels: int, scale: int, multiple: int) -> TilingProfile:

@@ -16,6 +16,7 @@ from ..catalog import Model
 from ..codecs import DEFAULT_OPTIONS, EncodeOptions
 from ..diffusion.options import Diffusion
 from ..errors import DeviceLost, ModelError, OutputError, PlanError
+from ..faces import FaceOptions
 from ..files import sha256
 from ..inputs.discover import Job
 from ..pipeline import Pipeline
@@ -239,6 +240,11 @@ def upscaler_options(made: Recipe, model: str | Sequence[str] | None = None) -> 
     if diffusion is not None and model is None:
         try:
             options["diffusion"] = Diffusion(**{**diffusion, "allow_pickle": False})
+        except TypeError as error:
+            raise _unreadable(error) from error
+    if (faces := made.upscaler.get("faces")) is not None:
+        try:
+            options["faces"] = FaceOptions(**faces)
         except TypeError as error:
             raise _unreadable(error) from error
     return options

@@ -63,6 +63,8 @@ class Outcome:
     """Why the source was left out."""
     warnings: tuple[str, ...] = ()
     """What was said of it while it was read and written, such as that further frames were left out."""
+    faces: tuple[int, int] | None = None
+    """How many faces were found, and how many of them were restored; None if none were looked for."""
     estimate: Estimate | None = None
     """The estimate of its sizes, tiles and memory; None if it failed, was skipped or was done before."""
 
@@ -83,6 +85,7 @@ def describe_estimate(estimate: Estimate, source: str, output: str, frames: int 
     return (
         f"{sizes}: {info.name} on {info.device}, {info.precision}{by}; {passes}: {', then '.join(grids)}; "
         f"at most {max(round(estimate.memory / 2**20), 1)} MiB for tiles"
+        f"{'; faces are looked for' if estimate.restores_faces else ''}"
     )
 
 

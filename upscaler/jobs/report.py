@@ -27,6 +27,8 @@ COLUMNS = (
     "precision",
     "lr_rmse",
     "denoise",
+    "faces",
+    "restored",
     "reason",
     "warnings",
 )
@@ -102,6 +104,8 @@ def _row(outcome: Outcome) -> dict[str, object]:
         "backend": outcome.estimate.engine.backend if outcome.estimate else "",
         "lr_rmse": "" if outcome.lr_rmse is None else round(outcome.lr_rmse, 3),
         "denoise": "" if outcome.denoise is None else round(outcome.denoise, 3),
+        "faces": "" if outcome.faces is None else outcome.faces[0],
+        "restored": "" if outcome.faces is None else outcome.faces[1],
         "device": outcome.device or "",
         "precision": outcome.precision or "",
         "reason": outcome.error or outcome.skipped or "",

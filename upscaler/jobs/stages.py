@@ -77,7 +77,10 @@ class Stages(ABC):
         assert task.picture is not None
         picture = task.picture if task.recipe is None else recipe.embed(task.picture, task.recipe)
         parts = (*task.parts, *self.save(picture, task.job.output, task.job.options))
-        return task.end(is_made=True, parts=parts, size=picture.size, lr_rmse=picture.lr_rmse)
+        faces = None
+        if picture.faces is not None:
+            faces = len(picture.faces), sum(face.left_alone is None for face in picture.faces)
+        return task.end(is_made=True, parts=parts, size=picture.size, lr_rmse=picture.lr_rmse, faces=faces)
 
     def on(self, device: str | None, model: Model | None = None) -> Self:
         """Returns the same stages for another device, nothing loaded; `model` is the same model in another file."""

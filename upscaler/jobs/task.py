@@ -59,6 +59,7 @@ class Task:
     size: Size | None = None
     """The size of the result."""
     lr_rmse: float | None = None
+    faces: tuple[int, int] | None = None
     frames: int = 0
     """The number of frames or pages of the source, if all are made; 0 if it is a single picture."""
     spool: Spool | None = None
@@ -128,6 +129,7 @@ class Task:
             size=self.size,
             seconds=self.seconds,
             lr_rmse=self.lr_rmse,
+            faces=self.faces,
             denoise=self.estimate.denoise if self.is_made and self.estimate else None,
             device=self.engine.device if self.is_made and self.engine else None,
             precision=self.engine.precision if self.is_made and self.engine else None,

@@ -4,6 +4,7 @@ from .alpha import HALO, bleed
 from .canvas import allocate, strips
 from .compression import jpeg_quality
 from .detail import find_details
+from .face import Face
 from .layers import Layer, make_canvas, split_layers
 from .metadata import GainMap, Metadata
 from .noise import Wear, measure_wear
@@ -14,6 +15,7 @@ from .sharpness import measure_detail, reduce_to
 
 __all__ = [
     "HALO",
+    "Face",
     "GainMap",
     "Layer",
     "Metadata",

@@ -12,6 +12,7 @@ import numpy as np
 from ..arrays import PixelArray, to_float
 from ..errors import PictureError, first_line
 from ..tiling import Size
+from .face import Face
 from .metadata import Metadata
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Picture:
 
     It is taken before the result is resized to its exact size, and is the largest of several passes. None for pictures
     that no model made."""
+    faces: tuple[Face, ...] | None = None
+    """The faces that were found in the source, and what was done with each; None if none were looked for."""
     quality: int | None = None
     """The quality, 0 to 100, with which its JPEG or WebP file was written, as its quantisation tells; None else."""
 

@@ -141,7 +141,8 @@ class Cluster:
         networks = []
         if stages.pipeline is not None:
             for model in stages.pipeline.models:  # nodes have the embedded ones, and fetch diffusion models themselves
-                if model.facts.loader == "spandrel" and (model == stages.pipeline.model or model.download is not None):
+                is_own = model == stages.pipeline.model
+                if model.facts.loader in ("spandrel", "opencv") and (is_own or model.download is not None):
                     file = catalog.fetch_model(model)
                     networks.append(SentNetwork(model, file.read_bytes(), file.name, catalog.weights_sha256(file)))
         return shares, self._ray.put((replace(stages.on(None), progress=None), networks))
