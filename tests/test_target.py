@@ -16,6 +16,7 @@ from upscaler.target import (
     STRETCH,
     Paper,
     Target,
+    parse_file_size,
     parse_memory,
     parse_paper,
     parse_size,
@@ -295,3 +296,16 @@ def test_amount_of_memory_is_read(text: str, amount: int) -> None:
 def test_amount_that_is_none_is_one_sentence(text: str) -> None:
     with pytest.raises(PlanError, match=r"^memory=.*: not an amount of memory\. Write it as 8GB"):
         parse_memory(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("5MB", 5_000_000), ("800 kb", 800_000), ("2.5MiB", 2_621_440), ("90000B", 90_000)]
+)
+def test_sizes_of_files_are_read(text: str, size: int) -> None:
+    assert parse_file_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "5", "MB", "0MB", "-1MB", "nanMB", "5XB", "0.1B", "1e3MB"])
+def test_what_is_no_size_of_a_file_is_refused(text: str) -> None:
+    with pytest.raises(PlanError, match=r"^max_size=.*: not the size of a file"):
+        parse_file_size(text)

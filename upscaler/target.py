@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
 
@@ -33,6 +34,8 @@ MILLIMETRES = {"mm": 1.0, "cm": 10.0, "in": 25.4}
 
 FINEST = 9600
 """Most dots an inch; no printer has more."""
+
+FILE_UNITS = {"B": 1, "KB": 1e3, "KIB": 2**10, "MB": 1e6, "MIB": 2**20, "GB": 1e9, "GIB": 2**30}
 
 MEMORY_UNITS = {"": 1e9, "MB": 1e6, "GB": 1e9, "TB": 1e12, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
@@ -216,11 +219,25 @@ def parse_paper(text: str) -> Paper:
 
 def parse_memory(text: str) -> int:
     """Returns the bytes of "8GB", "800MB", "8", which is GB, or "7.5 GiB", which counts in 1024s. Raises PlanError."""
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([A-Za-z]*)", text.strip())
-    unit = MEMORY_UNITS.get(found[2].upper()) if found else None
-    if found is None or unit is None or not float(found[1]):
+    amount = _parse_bytes(text, MEMORY_UNITS)
+    if amount is None:
         raise PlanError("not an amount of memory. Write it as 8GB, 7.5GiB or 800MB.", argument="memory", value=text)
-    return int(float(found[1]) * unit)
+    return amount
+
+
+def parse_file_size(text: str) -> int:
+    """Returns the bytes of "5MB", "800KB", "2.5 MiB", which counts in 1024s, or "90000B". Raises PlanError."""
+    amount = _parse_bytes(text, FILE_UNITS)
+    if amount is None:
+        raise PlanError("not the size of a file. Write it as 5MB, 800KB or 2.5MiB.", argument="max_size", value=text)
+    return amount
+
+
+def _parse_bytes(text: str, units: Mapping[str, float]) -> int | None:
+    """Returns the bytes of a number and one of the units, or None for anything else, and for none."""
+    found = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) *([A-Za-z]*)", text.strip())
+    unit = units.get(found[2].upper()) if found else None
+    return None if found is None or unit is None else int(float(found[1]) * unit) or None
 
 
 def passes(source: Size, result: Size, scale: int, at_least_one: bool = False) -> list[Size]:

@@ -91,6 +91,8 @@ def test_picture_for_paper_opens_in_the_size_of_the_paper(run: Run, here: Path, 
         (["--crop", "nan,0,5x5"], "error: --crop nan,0,5x5: not a part of a picture. Write X,Y,WIDTHxHEIGHT"),
         (["--crop", "60%,0,50%x5"], "error: --crop 60%,0,50%x5: 60 % and 50 % are more than the whole, 100 %."),
         (["-m", "sd-x4", "--seamless"], "error: --seamless: sd-x4 is a diffusion model, which does not repeat itself."),
+        (["--max-size", "5MB", "--all-frames"], "error: --max-size and --all-frames: only single pictures are fitted."),
+        (["--max-size", "5"], "error: --max-size 5: not the size of a file. Write it as 5MB, 800KB or 2.5MiB."),
         (["--nonsense"], "error: No such option: --nonsense"),
         (["-o"], "error: Option '-o' requires an argument."),
         (["-o", ""], "error: an empty name"),
@@ -122,6 +124,8 @@ def test_wrong_usage_is_one_sentence_and_2(run: Run, here: Path, options: list[s
         (["a.jpg", "-o", "b.png"], "error: b.png: exists already. Use --overwrite to replace it."),
         (["a.jpg", "--fit", "8k"], "error: a.jpg: 60x40 would become 108.0 times as large; more than 32 is not"),
         (["a.jpg", "--crop", "50,0,20x5"], "error: a.jpg: --crop 50,0,20x5: this part reaches to 70,5, beyond the"),
+        (["b.png", "--max-size", "5MB"], "error: b_4x.png: PNG has no quality to lower for its size."),
+        (["a.jpg", "--max-size", "300B"], "error: a_4x.jpg: even with quality 20 it takes "),
         (["a.jpg", "-o", "notes.txt/x.png"], "error: notes.txt/x.png: it cannot be written, for "),
     ],
 )
@@ -151,6 +155,13 @@ def test_a_texture_has_other_edges_than_a_photograph(run: Run, here: Path) -> No
     alone, repeated = (np.asarray(Image.open(name)).astype(int) for name in ("0.png", "1.png"))
     assert (alone != repeated)[:, 0].any()
     assert np.array_equal(alone[72:-72, 72:-72], repeated[72:-72, 72:-72])
+
+
+def test_a_result_is_no_larger_than_was_asked_for(run: Run, here: Path) -> None:
+    assert run("a.jpg", *L, "-o", "x.jpg").code == 0
+    most = (here / "x.jpg").stat().st_size // 2
+    assert run("a.jpg", *L, "-o", "y.jpg", "--max-size", f"{most}B").code == 0
+    assert most * 0.9 < (here / "y.jpg").stat().st_size <= most
 
 
 def test_a_part_that_one_picture_lacks_fails_for_that_one(run: Run, here: Path) -> None:
@@ -316,7 +327,7 @@ def test_source_that_vanishes_is_a_failure_of_its_own(run: Run, here: Path, monk
 
     format_of = discover.format_of
 
-    def removed_afterwards(source: Path, all_frames: bool) -> object:
+    def removed_afterwards(source: Path, all_frames: bool = False) -> object:
         format = format_of(source, all_frames)
         if source.name == "a.jpg":
             source.unlink()

@@ -306,3 +306,43 @@ def test_lossless_says_what_the_format_cannot_hold(tmp_path: Path, caplog: pytes
         caplog.clear()
         encode(deep, tmp_path / name, EncodeOptions(lossless=True))
         assert ("holds 8 bits a sample; the 16 of the picture are rounded" in caplog.text) is rounded
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp", "avif"])
+def test_a_largest_size_gives_the_best_quality_that_fits(tmp_path: Path, suffix: str) -> None:
+    picture = Picture(smooth(160, 120, 3, 8) // 2 + np.random.default_rng(0).integers(0, 90, (120, 160, 3), np.uint8))
+    sizes = {}
+    for quality in (20, 60, 65, 100):
+        encode(picture, tmp_path / f"{quality}.{suffix}", EncodeOptions(quality=quality))
+        sizes[quality] = (tmp_path / f"{quality}.{suffix}").stat().st_size
+    for most, expected in ((sizes[60], 60), (sizes[20], 20), (sizes[100], 100), (10**9, 100)):
+        encode(picture, tmp_path / f"found.{suffix}", EncodeOptions(max_size=most, overwrite=True))
+        assert (tmp_path / f"found.{suffix}").read_bytes() == (tmp_path / f"{expected}.{suffix}").read_bytes()
+    encode(picture, tmp_path / f"found.{suffix}", EncodeOptions(max_size=sizes[65] - 1, overwrite=True))
+    assert sizes[60] <= (tmp_path / f"found.{suffix}").stat().st_size < sizes[65]
+    encode(picture, tmp_path / f"found.{suffix}", EncodeOptions(max_size=10**9, quality=65, overwrite=True))
+    assert (tmp_path / f"found.{suffix}").read_bytes() == (tmp_path / f"65.{suffix}").read_bytes()
+
+
+def test_a_picture_that_does_not_fit_with_the_lowest_quality_is_not_written(tmp_path: Path) -> None:
+    picture = Picture(np.random.default_rng(0).integers(0, 255, (100, 100, 3), np.uint8))
+    with pytest.raises(OutputError, match=r"x\.jpg: even with quality 20 it takes [\d,]+ bytes, and may take 1,000\."):
+        encode(picture, tmp_path / "x.jpg", EncodeOptions(max_size=1000))
+    with pytest.raises(OutputError, match=r"^stream: even with quality 7 it takes"):
+        encode_stream(picture, io.BytesIO(), EncodeOptions(max_size=10, quality=7, format=WRITTEN["jpg"]))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "reason"),
+    [
+        ("x.png", {}, "PNG has no quality"),
+        ("x.tif", {}, "TIFF has no quality"),
+        ("x.webp", {"lossless": True}, "what is lossless has no quality"),
+    ],
+)
+def test_a_largest_size_is_refused_beforehand_where_there_is_no_quality(
+    tmp_path: Path, name: str, options: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(OutputError, match=rf"{name}: {reason} to lower for its size. Choose \.jpg"):
+        check(tmp_path / name, EncodeOptions(max_size=10**6, **options), Size(4, 4))

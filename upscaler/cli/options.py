@@ -166,7 +166,18 @@ class EncodingOptions(Group, panel="Output"):
     compression: int | None = option(
         "N", "Compress PNG (default 3) or TIFF (6) this much: 0 is fast, 9 is small.", min=0, max=9
     )
+    max_size: str | None = option(
+        "SIZE", "Write JPEG, WebP or AVIF in the best quality with which the file is no larger than this: 5MB, 800KB."
+    )
     strip: bool = flag("Leave out EXIF, XMP, IPTC and what made a generated picture; the colour profile stays.")
+
+    def arguments(self) -> dict[str, Any]:
+        from ..target import parse_file_size
+
+        arguments = super().arguments()
+        if self.max_size is not None:
+            arguments["max_size"] = parse_file_size(self.max_size)
+        return arguments
 
     def encode_options(self) -> EncodeOptions:
         from ..codecs import EncodeOptions

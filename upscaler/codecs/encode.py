@@ -29,6 +29,9 @@ from .profiles import to_srgb
 
 log = logging.getLogger("upscaler")
 
+LOWEST_QUALITY = 20
+"""The quality below which no picture is written for its size alone: blocks and smears are all that is seen of it."""
+
 EXISTS = "exists already. Use `overwrite` to replace it."
 
 
@@ -44,6 +47,9 @@ class EncodeOptions:
     """Whether formats that can be either are written without loss. JPEG, which never is, refuses; others ignore it."""
     compression: int | None = None
     """0..9, from none to the smallest file, for PNG and TIFF; None: 3 and 6."""
+    max_size: int | None = None
+    """Bytes of the file at most: it gets the best quality that fits, and no better one than `quality` if that is given.
+    Formats without a quality refuse."""
     strip: bool = False
     """Whether EXIF, XMP, IPTC, resolution and texts are left out. The colour profile stays: colours depend on it."""
     overwrite: bool = False
@@ -54,7 +60,11 @@ class EncodeOptions:
     def __post_init__(self) -> None:
         if self.format is not None and not isinstance(self.format, Format):
             raise PlanError("this is not a Format. Leave it out: the suffix decides.", argument="format")
-        check_arguments(self, quality=check_whole(1, 100), compression=check_whole(0, 9))
+        if self.max_size is not None and self.all_frames:
+            raise PlanError("`max_size` and `all_frames`: only single pictures are fitted. Leave out one of them.")
+        check_arguments(
+            self, quality=check_whole(1, 100), compression=check_whole(0, 9), max_size=check_whole(1, 2**60)
+        )
 
     def format_for(self, path: Path) -> Format:
         """Returns the format in which a file of that name is written. Raises OutputError when there is none."""
@@ -108,6 +118,11 @@ def check_format(format: Format, options: EncodeOptions, size: Size, name: str) 
     if options.lossless and not format.can_be_lossless:
         raise OutputError(
             f"{name}: {format.name} is never lossless. Choose .png, .webp or .tif, or leave out `lossless`."
+        )
+    if options.max_size is not None and (format.quality is None or options.lossless):
+        reason = f"{format.name} has no quality" if format.quality is None else "what is lossless has no quality"
+        raise OutputError(
+            f"{name}: {reason} to lower for its size. Choose .jpg, .webp or .avif, or leave out `max_size`."
         )
 
 
@@ -197,7 +212,37 @@ def write(picture: Picture, path: Path, format: Format, options: EncodeOptions) 
         metadata = Metadata(gain_map=metadata.gain_map)  # as the profile, it is part of how the picture looks
     picture = replace(picture, metadata=metadata)
     writer = vips.write if format.writer == "vips" else pillow.write
-    writer(picture, path, format, format.options(picture, options, options.quality or format.quality or 0))
+
+    def write_with(quality: int) -> int:
+        writer(picture, path, format, format.options(picture, options, quality))
+        return path.stat().st_size
+
+    if options.max_size is None:
+        write_with(options.quality or format.quality or 0)
+    else:
+        _write_within(options.max_size, options.quality or 100, write_with)
+
+
+def _write_within(most: int, best: int, write: Callable[[int], int]) -> None:
+    """Writes a file with the best quality up to `best` with which it has `most` bytes at most. `write` writes it with a
+    quality, in place of what it wrote before, and returns its size. Raises OutputError when none is small enough."""
+    if write(best) <= most:
+        return
+    fits = last = min(LOWEST_QUALITY, best)
+    if (size := write(fits)) > most:
+        raise OutputError(
+            f"even with quality {fits} it takes {size:,} bytes, and may take {most:,}. Allow more with `max_size`, or "
+            "make the picture smaller."
+        )
+    while best - fits > 1:
+        last = (fits + best) // 2
+        if write(last) <= most:
+            fits = last
+        else:
+            best = last
+    if last != fits:
+        write(fits)
+    log.info("quality %d is the best with which it takes no more than %s bytes.", fits, f"{most:,}")
 
 
 @contextmanager

@@ -67,7 +67,8 @@ class Picture:
     def save(self, path: str | os.PathLike[str], **options: Any) -> None:
         """Writes a file, whole or not at all; the suffix decides the format.
 
-        `options` are the fields of `codecs.EncodeOptions`: format, quality, lossless, compression, strip, overwrite.
+        `options` are the fields of `codecs.EncodeOptions`: format, quality, lossless, compression,
+        max_size (in bytes), strip, overwrite.
         Raises OutputError when the file exists (and not `overwrite`), or cannot be written.
         """
         from ..codecs import EncodeOptions, encode
