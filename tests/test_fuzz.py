@@ -14,17 +14,13 @@ from tests.faults import ROOT
 from tests.fuzz import TARGETS
 
 SEED = 1
-
-CRASHES = {"networks"}
-"""What is no promise: ncnn itself runs graphs that it alone knows, in this process. SECURITY.md says so."""
-
 KEPT = ROOT / "build/fuzz"
 """Where files are kept that were neither read nor refused."""
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is bounded here")
-@pytest.mark.parametrize("target", sorted(TARGETS.keys() - CRASHES))
+@pytest.mark.parametrize("target", TARGETS)
 def test_mutated_files_are_read_or_refused(tmp_path: Path, target: str) -> None:
     command = [sys.executable, "-m", "tests.fuzz", target, "8", str(SEED)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -37,4 +33,4 @@ def test_mutated_files_are_read_or_refused(tmp_path: Path, target: str) -> None:
         for file in (*tmp_path.glob("input*"), *tmp_path.glob(f"{target}-{SEED}-*")):
             shutil.copy(file, KEPT / f"{target}-{file.name}")
         pytest.fail(f"seed {SEED}, files in {KEPT}: {lines}\n{done.stderr[-3000:]}")
-    assert int(lines[0].split()[0]) > 10
+    assert int(lines[0].split()[0]) > 1

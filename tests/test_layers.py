@@ -19,6 +19,7 @@ LAYERS = {
     "notices": 0,
     "arrays": 0,
     "files": 0,
+    "interpreter": 0,
     "validation": 1,
     "progress": 0,
     "machine": 1,

@@ -391,6 +391,22 @@ def test_a_first_convolution_of_no_picture_is_refused_in_a_sentence(tmp_path: Pa
         ncnn_network.find_network(file)
 
 
+def test_a_graph_that_ends_its_process_is_refused_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "odd.param"
+    file.write_text("7767517\n2 2\nInput in 0 1 a\nConvolution c 1 1 a b 0=3 1=1 6=9\n")
+    file.with_suffix(".bin").write_bytes(bytes(40))
+    command = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"]
+    monkeypatch.setattr(ncnn_network.interpreter, "command", lambda *_: command)
+    with pytest.raises(ModelError, match=r"odd\.param: ncnn ends when it computes it \(code -11\)"):
+        ncnn_network.find_network(file)
+    command[-1] = "import time; time.sleep(60)"
+    monkeypatch.setattr(ncnn_network, "PATIENCE", 0.1)
+    with pytest.raises(ModelError, match=r"odd\.param: ncnn has computed it for 0\.1 s without a result"):
+        ncnn_network.find_network(file)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [

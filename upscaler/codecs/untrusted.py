@@ -13,7 +13,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import weakref
 from contextlib import ExitStack, suppress
@@ -24,6 +23,7 @@ from typing import IO, Any, Final
 
 import numpy as np
 
+from .. import interpreter
 from ..arrays import PixelArray
 from ..errors import OutputError, PictureError, PlanError, first_line
 from ..notices import warn
@@ -125,13 +125,9 @@ class _Reader:
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
-        # Isolated, and with the paths of this process: the current folder may be a stranger's.
-        program = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-        program += "from upscaler.codecs import untrusted_child; untrusted_child.main()"
-        paths = json.dumps([os.path.abspath(path) for path in sys.path if path])
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", program, paths],
+                interpreter.command("from upscaler.codecs import untrusted_child; untrusted_child.main()"),
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

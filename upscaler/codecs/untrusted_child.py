@@ -8,16 +8,14 @@ from __future__ import annotations
 import base64
 import json
 import os
-import resource
 import signal
 import socket
 import time
-from pathlib import Path
 from typing import Any
 
 import pyvips
 
-from .. import notices
+from .. import interpreter, notices
 from ..errors import UpscalerError, describe
 from ..picture import Picture
 from .decode import read_source
@@ -68,7 +66,8 @@ def _wait(child: int, patience: float) -> int:
 
 def _serve(request: dict[str, Any], source: int, pixels: int, result: int) -> None:
     """Reads a picture and writes what was found of it, within its limits."""
-    _limit(request)
+    largest = max(8 * request["max_pixels"], 16 * request["metadata"])
+    interpreter.limit(request["memory"], request["processor"], largest)
     answer: dict[str, Any]
     try:
         with os.fdopen(source, "rb") as file:
@@ -93,20 +92,6 @@ def _serve(request: dict[str, Any], source: int, pixels: int, result: int) -> No
         answer = {"error": describe(error, request["name"])}
     with os.fdopen(result, "wb") as file:
         file.write(json.dumps(answer).encode())
-
-
-def _limit(request: dict[str, Any]) -> None:
-    """Limits this process in memory, time, and the size of what it writes."""
-    used = 0
-    if (statm := Path("/proc/self/statm")).exists():
-        used = int(statm.read_text().split()[0]) * resource.getpagesize()
-    for kind, most in (
-        (resource.RLIMIT_AS, used + request["memory"]),
-        (resource.RLIMIT_CPU, request["processor"]),
-        (resource.RLIMIT_FSIZE, max(8 * request["max_pixels"], 16 * request["metadata"])),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(kind, (most, most))
 
 
 def _describe(picture: Picture, most: int) -> dict[str, Any]:

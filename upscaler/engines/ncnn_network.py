@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import logging
 import math
+import subprocess
+import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,7 +18,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from .. import catalog
+from .. import catalog, interpreter
 from ..arrays import FloatArray
 from ..catalog.ncnn import Surroundings, Tail, export, find_pair, find_tail
 from ..catalog.ncnn.graph import DAMAGED, read_fields
@@ -37,6 +39,10 @@ than the margins. Every blob is kept meanwhile."""
 SCRATCH = 2.78
 """Bytes that a convolution takes beside its result, for each of its input: a copy with borders, and its transform
 (Winograd's, 64 values for 36)."""
+
+
+PATIENCE, MEMORY = 600, 4 * 2**30
+"""Seconds and bytes in which a pair of files must be measured, on pictures that have a few thousand pixels."""
 
 
 def find_network(file: Path, other: Path | None = None, share: float = 1.0) -> NcnnNetwork | None:
@@ -60,12 +66,41 @@ def find_network(file: Path, other: Path | None = None, share: float = 1.0) -> N
             return NcnnNetwork(param, bin, key, around, tail=None if tail is None else Tail(**tail), **known)
     except (OSError, ValueError, TypeError, AttributeError, KeyError):  # missing, or of another form: it is made again
         pass
-    network = _measure(param, bin, key) if is_pair else _write(file, other, share, key, param, bin)
+    network = _measure_apart(param, bin, key) if is_pair else _write(file, other, share, key, param, bin)
     about = asdict(network) if network else {}
     for name in ("param", "bin", "key"):
         about.pop(name, None)
     _keep(facts, json.dumps(about or None).encode())
     return network
+
+
+def _measure_apart(param: Path, bin: Path, key: str) -> NcnnNetwork:
+    """Measures a pair of files in a process of its own, since ncnn computes whatever a graph says, and may be ended by
+    it. Raises ModelError, also when that happens."""
+    statement = "from upscaler.engines import ncnn_network; ncnn_network.write_measured(*sys.argv[1:])"
+    command = interpreter.command(statement, str(param.absolute()), str(bin.absolute()), key)
+    try:
+        done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=PATIENCE, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise ModelError(f"{param}: ncnn has computed it for {PATIENCE} s without a result. {DAMAGED}") from error
+    try:
+        found = json.loads(done.stdout)
+    except ValueError as error:
+        raise ModelError(f"{param}: ncnn ends when it computes it (code {done.returncode}). {DAMAGED}") from error
+    if "error" in found:
+        raise ModelError(found["error"])
+    around, tail = Surroundings(**found.pop("around")), found.pop("tail")
+    return NcnnNetwork(param, bin, key, around, tail=None if tail is None else Tail(**tail), **found)
+
+
+def write_measured(param: str, bin: str, key: str) -> None:
+    """Writes what `_measure` finds to standard output as JSON; of a ModelError, its text as `error`."""
+    interpreter.limit(MEMORY, PATIENCE)
+    try:
+        found = asdict(_measure(Path(param), Path(bin), key))
+    except ModelError as error:
+        found = {"error": str(error)}
+    sys.stdout.write(json.dumps({name: value for name, value in found.items() if name not in ("param", "bin", "key")}))
 
 
 def _write(file: Path, other: Path | None, share: float, key: str, param: Path, bin: Path) -> NcnnNetwork | None:
