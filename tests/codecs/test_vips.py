@@ -16,7 +16,7 @@ from upscaler.errors import PictureError
 from upscaler.notices import collect
 from upscaler.picture import Picture
 
-from ..bad_files import file_of
+from ..bad_files import _damaged, file_of
 from ..tiffs import long, short, smooth, structure, tiff
 from .checks import by_vips, close, off, same, written
 
@@ -154,3 +154,8 @@ def test_16_bit_avif_has_12_bits_and_comes_back_close(tmp_path: Path) -> None:
     assert back.dtype == np.uint16
     assert off(back, pixels) < 0.5
     assert (int(back[0, 0].max()), int(back[-1, -1].min())) == pytest.approx((0, 65535), abs=700)
+
+
+def test_a_report_that_is_no_text_is_escaped() -> None:
+    with pytest.raises(PictureError, match=r"could not parse item property 'i4\\xe7t'"):
+        decode(_damaged()["no text.avif"])

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -25,6 +26,16 @@ def call(function: Callable[[BinaryIO], Result], file: Path | bytes) -> Result:
     """Returns what `function` finds in a file, or its content."""
     with io.BytesIO(file) if isinstance(file, bytes) else file.open("rb") as opened:
         return function(opened)
+
+
+@contextmanager
+def escape_report() -> Iterator[None]:
+    """Escapes what is no text in libvips' report on an error inside the context: it may repeat bytes of a file."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        pyvips.vips_lib.vips_error_clear()
+        raise pyvips.Error("libvips has failed", error.object.decode("utf-8", "backslashreplace")) from error
 
 
 def open_source(file: Path | bytes) -> pyvips.Source:

@@ -19,7 +19,7 @@ from ..notices import warn
 from ..picture import GainMap, Metadata, Picture, allocate, strips
 from ..tiling import Size
 from . import embed, iptc, resolution
-from .connections import call, make_image, open_source, open_target
+from .connections import call, escape_report, make_image, open_source, open_target
 from .deep import read_content
 from .extras import has_gain_map
 from .formats import Format
@@ -120,6 +120,7 @@ def write(picture: Picture, path: Path, format: Format, options: dict[str, Any])
         format.embed(picture.metadata, path)
 
 
+@escape_report()
 def _read(
     file: Path | bytes, format: Format, name: str, fail_on: str, check: Callable[[Size], None], workspace: Path | None
 ) -> Picture:
