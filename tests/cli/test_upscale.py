@@ -330,7 +330,7 @@ def test_source_that_vanishes_is_a_failure_of_its_own(run: Run, here: Path, monk
     def removed_afterwards(source: Path, all_frames: bool = False) -> object:
         format = format_of(source, all_frames)
         if source.name == "a.jpg":
-            source.unlink()
+            source.unlink(missing_ok=True)
         return format
 
     monkeypatch.setattr(discover, "format_of", removed_afterwards)
