@@ -29,9 +29,18 @@ dynamic range, channels that are neither colour nor transparency.
 
 A `.cbz` needs no option: each of its pictures becomes a larger one under the same name, in the same order (`.png` is
 put in the place of a suffix whose format cannot be written), and all other entries, such as ComicInfo.xml, are kept
-byte for byte. Documents are enlarged page by page and resumed as animations are, see below. In folders CBZ files are
-taken like pictures. An archive is refused that is encrypted, that would grow more than 200 times when it is unpacked,
-or whose names lead out of it; a page that is damaged fails the whole, with its name.
+byte for byte. An archive is refused that is encrypted, that would grow more than 200 times when it is unpacked, or
+whose names lead out of it.
+
+A `.pdf` (with `pip install '.[pdf]'`) becomes one whose pages have the same size, each a single JPEG of `--quality`, or
+a lossless picture with `--lossless`. A page that is one picture is taken in the resolution of that. Any other page is
+drawn: with text or drawings on a picture that fills it in that picture's resolution, 150 dots an inch at least; else in
+that of its finest picture, 150 to 300. Text that can be searched is not kept, which is said; nor are links and
+bookmarks.
+
+Documents are enlarged page by page and resumed as animations are, see below; a page that is damaged fails the whole,
+with its name. In folders CBZ files are taken like pictures, and PDF files, which may be anything, only with
+`--all-frames`.
 
 ## All frames, all pages
 
@@ -70,7 +79,7 @@ def table() -> str:
 
 
 def _cells(format: Format) -> list[str]:
-    needs = {"HEIF": "`[heic]`", "RAW": "`[raw]`", "JXL": "`[jxl]`"}.get(format.name, "yes")
+    needs = {"HEIF": "`[heic]`", "RAW": "`[raw]`", "JXL": "`[jxl]`", "PDF": "`[pdf]`"}.get(format.name, "yes")
     first = [format.name, " ".join(format.suffixes), needs]
     frames = format.frames or ""
     if format.is_document:

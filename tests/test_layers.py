@@ -65,6 +65,7 @@ THIRD_PARTY = {
     "packaging": ("diffusion",),
     "platformdirs": ("files",),
     "psutil": ("cli", "machine"),
+    "pypdfium2": ("codecs",),
     "pyvips": ("codecs",),
     "rawpy": ("codecs",),
     "ray": ("jobs",),

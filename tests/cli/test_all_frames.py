@@ -11,6 +11,7 @@ import pytest
 from tests.cli.conftest import Run
 from tests.codecs import animated
 from tests.codecs.test_book import book
+from tests.codecs.test_pdf import pdf, scan
 
 L = ("-m", "lanczos", "-s", "2")
 
@@ -123,3 +124,20 @@ def test_info_tells_of_a_book(run: Run) -> None:
     book(Path("in.cbz"))
     lines = run("info", "in.cbz").out.decode().splitlines()
     assert [line.split(maxsplit=1)[1] for line in lines[:2]] == ["in.cbz", "5 pages"]
+
+
+def test_a_pdf_is_made_when_it_is_named_and_in_folders_with_the_option(run: Run) -> None:
+    pytest.importorskip("pypdfium2")
+    Path("in").mkdir()
+    pdf(Path("in/a.pdf"), scan(0), scan(1))
+    animated.animation(Path("in/b.png"), count=1)
+    done = run("in", *L, "-o", "out")
+    assert done.code == 0, done.err
+    assert "in/a.pdf: skipped, a PDF file; name it, or use --all-frames." in done.err
+    assert run("in", *L, "-o", "out", "--all-frames").code == 0
+    assert Path("out/a.pdf").exists()
+    done = run("in/a.pdf", *L, "-o", "b.pdf")
+    assert done.code == 0, done.err
+    assert done.err.startswith("b.pdf  96x80  2 frames or pages  ")
+    assert Path("b.pdf").read_bytes() == Path("out/a.pdf").read_bytes()
+    assert run("in/a.pdf", *L, "-o", "b.jpg").code == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from upscaler.codecs import EncodeOptions, by_suffix, encode, open_frames
+from upscaler.codecs import EncodeOptions, by_suffix, decode, encode, open_frames
 from upscaler.codecs.png_texts import make_chunk
 from upscaler.errors import OutputError, PictureError
 from upscaler.picture import Picture
@@ -210,3 +211,39 @@ def test_only_what_differs_is_written(tmp_path: Path) -> None:
     single = io.BytesIO()
     Image.fromarray(animated.frame(0)).save(single, "PNG")
     assert len(content) < 4 * len(single.getvalue())
+
+
+def with_another_primary_item(sequence: bytes, still: bytes) -> bytes:
+    """An AVIF sequence whose primary item, which is its first frame, is the picture of another AVIF file instead."""
+    (_, start, length), *_ = items(still)
+    places = items(sequence)
+    content = bytearray(sequence) + struct.pack(">I4s", 8 + length, b"mdat") + still[start : start + length]
+    struct.pack_into(">II", content, places[0][0], len(sequence) + 8, length)
+    return bytes(content)
+
+
+def items(content: bytes) -> list[tuple[int, int, int]]:
+    """Of each item of an AVIF file, where its place is stated, and its place and length (ISO 14496-12, `iloc`)."""
+    at = content.index(b"iloc") + 8
+    assert content[at : at + 2] == b"\x44\0"
+    (count,) = struct.unpack_from(">H", content, at + 2)
+    entries = [at + 4 + 14 * number + 6 for number in range(count)]
+    return [(entry, *struct.unpack_from(">II", content, entry)) for entry in entries]
+
+
+def test_the_major_brand_says_whether_avif_shows_its_frames_or_its_primary_item(tmp_path: Path) -> None:
+    """The major brand is the best use of a file (ISO 14496-12, 4.3); libavif, by which browsers read it, decides so."""
+    still = 255 - animated.frame(0)
+    Image.fromarray(still).save(tmp_path / "still.avif", quality=95, subsampling="4:4:4")
+    sequence = animated.animation(tmp_path / "in.avif").read_bytes()
+    content = with_another_primary_item(sequence, (tmp_path / "still.avif").read_bytes())
+    assert content[8:12] == b"avis"
+    (tmp_path / "both.avif").write_bytes(content)
+    assert off(decode(tmp_path / "both.avif").pixels, animated.frame(0)) < 5
+    with open_frames(tmp_path / "both.avif") as frames:
+        assert frames is not None
+        assert frames.count == 5
+    (tmp_path / "both.avif").write_bytes(content[:8] + b"avif" + content[12:])
+    assert off(decode(tmp_path / "both.avif").pixels, still) < 5
+    with open_frames(tmp_path / "both.avif") as frames:
+        assert frames is None

@@ -222,7 +222,7 @@ class _PngWriter(_Writer):
 
     def __init__(self, file: BinaryIO, first: _Part, frames: int, plays: int) -> None:
         self._file, self._is_first, self._number = file, True, 0
-        head, _ = _split_png(first.content)
+        head, _ = png_texts.split(first.content)
         end = png_texts.SIGNATURE + 25
         control = png_texts.make_chunk(b"acTL", struct.pack(">II", frames, plays))
         file.write(head[:end] + control + head[end:])
@@ -233,7 +233,7 @@ class _PngWriter(_Writer):
             shown = Fraction(min(round(shown), 65535))
         place = (part.size.width, part.size.height, part.left, part.top)
         self._write(b"fcTL", struct.pack(">IIIIHHBB", *place, shown.numerator, shown.denominator, 0, 0))
-        for block in _split_png(part.content)[1]:
+        for block in png_texts.split(part.content)[1]:
             if self._is_first:
                 self._file.write(png_texts.make_chunk(b"IDAT", block))
             else:
@@ -246,18 +246,6 @@ class _PngWriter(_Writer):
     def _write(self, kind: bytes, data: bytes) -> None:
         self._file.write(png_texts.make_chunk(kind, struct.pack(">I", self._number) + data))
         self._number += 1
-
-
-def _split_png(content: bytes) -> tuple[bytes, list[bytes]]:
-    """Returns all that stands before the pixels of a PNG file, and the content of the chunks that hold these."""
-    blocks, head, at = [], 0, png_texts.SIGNATURE
-    while at < len(content):
-        size, kind = struct.unpack_from(">I4s", content, at)
-        if kind == b"IDAT":
-            head = head or at
-            blocks.append(content[at + 8 : at + 8 + size])
-        at += size + 12
-    return content[:head], blocks
 
 
 class _WebpWriter(_Writer):

@@ -9,6 +9,7 @@ The module is longer than others because it is one table.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -198,6 +199,11 @@ def _has_pylibjxl() -> bool:
     except ImportError:
         return False
     return True
+
+
+def _has_pypdfium() -> bool:
+    """Returns whether pypdfium2 is installed, which draws the pages of PDF files."""
+    return importlib.util.find_spec("pypdfium2") is not None
 
 
 LARGEST_ICON: Final = 4096 * 4096
@@ -422,6 +428,15 @@ FORMATS: Final[tuple[Format, ...]] = (
         reason_against_alpha=extras.reason_against_alpha,
         largest_side=65535,
         writes_alpha=True,
+    ),
+    Format(
+        "PDF",
+        (".pdf",),
+        _starts(b"%PDF-"),
+        "pages",
+        frames="pages",
+        is_ready=_has_pypdfium,
+        advice="PDF files need pypdfium2. Install 'upscaler[pdf]'.",
     ),
     Format("CBZ", (".cbz",), lambda _: False, "pages", has_signature=False, frames="pages"),
 )

@@ -2,7 +2,7 @@
 
 `open_frames` reads them. `Frames.keep_as` says how each is kept in a file of its own until all are there, and
 `Frames.join` makes one file of these; never more than two frames are in memory. What the kinds of files differ in is in
-`animations`, `tiff_pages` and `book`.
+`animations`, `tiff_pages`, `book` and `pdf`.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def open_frames(
     """Yields the frames or pages of a file; None where it is a single picture, or none that can be read, of which
     `decode` tells more, and without `all_frames` unless it is a document. Other arguments are those of `decode`. Raises
     PictureError for a document that cannot be read, and PlanError when all frames of strangers are asked for."""
-    from . import animations, book, tiff_pages
+    from . import animations, book, pdf, tiff_pages
     from .decode import HEAD, LARGEST, find_format
 
     options = ReadOptions(name or str(file), accept_damaged, max_pixels or LARGEST, workspace)
@@ -115,6 +115,6 @@ def open_frames(
     if untrusted:
         raise PictureError(f"{options.name}: {format.name} is not read from strangers. Leave out `untrusted`.")
     openers: dict[str, Callable[[Path, Format, ReadOptions], AbstractContextManager[Frames | None]]]
-    openers = {"TIFF": tiff_pages.open_pages, "CBZ": book.open_book}
+    openers = {"TIFF": tiff_pages.open_pages, "CBZ": book.open_book, "PDF": pdf.open_pages}
     with openers.get(format.name, animations.open_animation)(file, format, options) as frames:
         yield frames

@@ -86,6 +86,18 @@ def read_chunks(file: BinaryIO, kinds: Sequence[bytes]) -> Iterator[tuple[bytes,
             file.seek(size + 4, io.SEEK_CUR)
 
 
+def split(content: bytes) -> tuple[bytes, list[bytes]]:
+    """Returns all that stands before the pixels of a PNG file, and the content of the chunks that hold these."""
+    blocks, head, at = [], 0, SIGNATURE
+    while at < len(content):
+        size, kind = struct.unpack_from(">I4s", content, at)
+        if kind == b"IDAT":
+            head = head or at
+            blocks.append(content[at + 8 : at + 8 + size])
+        at += size + 12
+    return content[:head], blocks
+
+
 def _read_text(kind: bytes, data: bytes) -> tuple[str, str]:
     name, _, rest = data.partition(b"\0")
     key = name.decode("latin-1")

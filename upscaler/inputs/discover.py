@@ -54,6 +54,8 @@ class _Found:
     path: Path
     root: Path
     problem: str | None = None
+    is_named: bool = True
+    """Whether the user named it, or a pattern with its suffix, and not just a folder that it is in."""
 
 
 def find_jobs(
@@ -91,6 +93,10 @@ def find_jobs(
     naming = Naming(name if name is not None else f"{{stem}}{tag if output is None else ''}{{suffix}}", scale)
     filter = Filter(compile_patterns("include", include), compile_patterns("exclude", exclude))
     found, skipped = _search_all(inputs, output, filter)
+    if not options.all_frames:
+        paper = [item for item in found if not item.is_named and item.path.suffix.lower() == ".pdf"]
+        skipped += [Skipped(item.path, "a PDF file; name it, or use `all_frames`") for item in paper]
+        found = [item for item in found if item not in paper]
     if output is None:
         if remote := next((item.path for item in found if isinstance(item.path, Remote)), None):
             raise PlanError(f"{remote}: results are not written beside sources at a URL. Name a folder with `output`.")
@@ -187,7 +193,7 @@ def _search(inputs: list[str], output: str | None, filter: Filter) -> Iterator[_
             search = _at_url if isinstance(path, Remote) else _below
             yield from search(path, above if len(folders) > 1 else path, base, own, filter)
         elif not named:
-            yield filter.file(path, base) or _classify(path, base)
+            yield filter.file(path, base) or _classify(path, base, path.suffix == Path(text).suffix)
         else:
             yield _Found(path, path.parent)
 
@@ -225,17 +231,19 @@ def _at_url(folder: Path, root: Path, base: Path, own: str | None, filter: Filte
             if inner is not None and os.path.realpath(path).startswith(inner):
                 yield Skipped(path, "in the output folder")
             elif not any(part.startswith(".") for part in path.relative_to(folder).parts):
-                picture = _Found(path, root) if by_suffix(path.suffix) else Skipped(path, "not a picture")
+                picture = (
+                    _Found(path, root, is_named=False) if by_suffix(path.suffix) else Skipped(path, "not a picture")
+                )
                 yield filter.file(path, base) or picture
     except OSError as error:
         yield _Found(folder, root, f"{folder}: the folder cannot be read ({error.strerror}).")
 
 
-def _classify(path: Path, root: Path) -> _Found | Skipped:
+def _classify(path: Path, root: Path, is_named: bool = False) -> _Found | Skipped:
     """Returns a file as found if it looks like a picture or cannot be read, which fails later; else as skipped."""
     if os.path.exists(path) and not os.path.isfile(path):
         return Skipped(path, "not a file")
-    return _Found(path, root) if looks_like_picture(path) else Skipped(path, "not a picture")
+    return _Found(path, root, is_named=is_named) if looks_like_picture(path) else Skipped(path, "not a picture")
 
 
 def _earlier_results(found: list[_Found], skipped: list[Skipped], naming: Naming) -> set[_Found]:
