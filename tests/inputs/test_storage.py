@@ -190,3 +190,20 @@ def test_picture_that_is_gone_when_it_is_read_is_an_outcome(here: Path) -> None:
     assert outcome.error == "dir://b/in/0.png: No such file or directory."
     with pytest.raises(PlanError, match=r"dir://b/in/0\.png: there is no picture in there"):
         find_jobs(["dir://b/in/0.png"], "out/", EncodeOptions(), "_2x")
+
+
+def test_only_parts_are_deleted_of_what_an_earlier_run_has_left(here: Path) -> None:
+    pictures(here / "store/bucket/in", 1)
+    folder = here / "store/bucket/out" / FOLDER / "parts"
+    (folder / "deep").mkdir(parents=True)
+    part, deep, other = (
+        folder / f".a.png.{'0' * 16}.part",
+        folder / "deep" / f".b.png.{'0' * 16}.part",
+        folder / "mine.txt",
+    )
+    for file in (part, deep, other):
+        file.write_bytes(b"")
+    assert said(job()) == ["failed", "made"]
+    assert not part.exists()
+    assert deep.exists()
+    assert other.exists()

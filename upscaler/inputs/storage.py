@@ -9,18 +9,18 @@ import errno
 import functools
 import os
 import posixpath
-import shutil
 import stat as modes
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import codecs
 from ..errors import OutputError, PlanError, first_line
+from ..files import PART
 from . import web
 
 if TYPE_CHECKING:
@@ -158,24 +158,27 @@ def place(part: Path, final: Path, overwrite: bool = False) -> None:
             _make_folder(*_system(final.parent))
             system.mv(_system(part)[1], name)
     except BaseException:
-        remove(part)
+        if isinstance(part, Remote):
+            _remove(part)
         raise
 
 
-def remove(path: Path) -> None:
-    """Removes a file, or a folder with all that is in it, if it is there and can be removed."""
-    if isinstance(path, Remote):
-        system, name = _system(path)
-        try:
-            system.rm(name, recursive=True)
-        except Exception:
-            return  # files that are left do no harm
-        finally:
-            _make_folder.cache_clear()
-    elif path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+def _remove(file: Remote) -> None:
+    """Removes a file at a URL, if it is there and can be removed: one that is left does no harm."""
+    with suppress(OSError), _translate_errors(file):
+        system, name = _system(file)
+        system.rm_file(name)
+
+
+def clear_parts(folder: Remote) -> None:
+    """Deletes the parts that runs have left in a folder at a URL, and the folder when nothing else is in it."""
+    with suppress(OSError), _translate_errors(folder):
+        system, name = _system(folder)
+        for file in system.ls(name, detail=False):
+            if PART.fullmatch(posixpath.basename(file)):
+                system.rm_file(file)
+        system.rmdir(name)  # object stores have no folders, and do nothing
+    _make_folder.cache_clear()
 
 
 def walk(folder: Path) -> Iterator[Path]:

@@ -100,7 +100,7 @@ class Manifest:
 
     def _clear_parts(self) -> None:
         if isinstance(self.parts, Remote):
-            storage.remove(self.parts)
+            storage.clear_parts(self.parts)
         else:
             clear_parts(self.parts)
 
