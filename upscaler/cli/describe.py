@@ -74,7 +74,7 @@ def about_model(model: Model) -> list[tuple[str, str]]:
         ("memory", f"{model.memory / 1e9:.0f} GB" if model.memory else ""),
         ("diffusers", f"{model.min_diffusers} or later" if model.min_diffusers else ""),
         ("SHA-256", (download.sha256 or "") if download else ""),
-        ("package", f"{model.package.module} carries it too" if model.package else ""),
+        ("package", f"{model.package.module} carries it" if model.package else ""),
         ("here", str(here) if here else "no"),
         ("reach", f"{model.reach} pixels" if model.reach is not None else ""),
     ]
