@@ -10,7 +10,7 @@ import argparse
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -51,6 +51,7 @@ def main() -> None:
         help="names or files of weights; ONE+OTHER is a chain, NAME=ONE+OTHER gives it a name",
     )
     parser.add_argument("--photos", type=Path, help="a folder of .jpg and .png besides the photographs of the samples")
+    parser.add_argument("--no-samples", action="store_true", help="leave out the photographs of the samples")
     parser.add_argument("--reduce", type=int, default=3, help="times photographs of the folder are made smaller first")
     parser.add_argument("--side", type=int, default=256, help="pixels of a truth at most, the middle of a photograph")
     parser.add_argument("--sources", nargs="+", choices=KINDS, default=list(KINDS))
@@ -58,7 +59,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=ROOT / "build" / "benchmarks" / "results")
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "benchmarks" / "quality.json")
     arguments = parser.parse_args()
-    truths = photographs(arguments.photos, arguments.reduce, arguments.side)
+    truths = photographs(arguments.photos, arguments.reduce, arguments.side, () if arguments.no_samples else SAMPLES)
     cases = [Case.of(name, kind, truth) for name, truth in truths.items() for kind in arguments.sources]
     results = {BASE: [enlarged(case.source) for case in cases]}
     for given in arguments.models:
@@ -79,13 +80,13 @@ def main() -> None:
         sheets.write(arguments.sheets, results, cases)
 
 
-def photographs(folder: Path | None, times: int, side: int) -> dict[str, PixelArray]:
+def photographs(folder: Path | None, times: int, side: int, names: Sequence[str] = SAMPLES) -> dict[str, PixelArray]:
     """Truths by the names of their files: those of the samples, and of the folder those that are not trained on."""
     files = sorted(file for file in folder.iterdir() if file.suffix in (".jpg", ".png")) if folder else []
     held_out = [file for file in files if zlib.crc32(file.name.encode()) % HELD_OUT == 0]
     if folder and not held_out:
         raise SystemExit(f"{folder}: has no .jpg or .png that training holds out. Give another folder.")
-    samples = {name: middle(ROOT / "samples" / name, 1, side) for name in SAMPLES}
+    samples = {name: middle(ROOT / "samples" / name, 1, side) for name in names}
     return samples | {file.name: middle(file, times, side) for file in held_out}
 
 
