@@ -18,7 +18,7 @@ from tests.pictures import SAMPLES
 from upscaler import Crop, Picture, PlanError, Target, Upscaler, codecs
 from upscaler.tiling import Region, Size
 
-EMBEDDED = ("photo", "photo-fast", "faithful", "clean")
+EMBEDDED = ("photo", "photo-fast", "faithful", "art", "clean")
 
 
 def photograph(height: int = 120, width: int = 170) -> NDArray[np.uint8]:

@@ -52,7 +52,7 @@ def test_a_command_with_the_default_model_loads_no_torch(picture: Path, inputs: 
     assert loaded.isdisjoint(BLOCKED)
 
 
-@pytest.mark.parametrize("model", ["photo", "photo-fast", "faithful", "clean", "lanczos"])
+@pytest.mark.parametrize("model", ["photo", "photo-fast", "faithful", "art", "clean", "lanczos"])
 def test_embedded_models_work_where_torch_is_not_installed(picture: Path, model: str) -> None:
     done = start(picture.parent, "-m", "upscaler", "a.png", "-o", "b.png", "-m", model, "--denoise", "0", blocked=True)
     assert done.returncode == 0, done.stderr

@@ -139,6 +139,7 @@ MEASURED = {
     "photo",
     "photo-fast",
     "faithful",
+    "art",
     "clean",
     "lanczos",
     "realesrgan-x4plus",

@@ -38,8 +38,9 @@ def test_letters_are_read_and_become_more_like_themselves(
     assert measured["likeness of letters"] > baseline["likeness of letters"] + 0.05
 
 
-def test_flat_skies_stay_flat(measured: dict[str, float]) -> None:
-    assert measured["unevenness of sky"] <= 2
+def test_flat_skies_stay_flat(model: str, measured: dict[str, float]) -> None:
+    """Those of photographs: `art` is for drawings. Real-ESRGAN x4plus-anime has 5 there."""
+    assert measured["unevenness of sky"] <= (4 if model == "art" else 2)
 
 
 def test_edges_have_hardly_more_halo_than_from_bicubic(measured: dict[str, float], baseline: dict[str, float]) -> None:
@@ -51,8 +52,8 @@ def test_grey_has_no_tint(measured: dict[str, float]) -> None:
 
 
 def test_faces_stay_those_of_the_source(model: str, measured: dict[str, float]) -> None:
-    """Real-ESRGAN x4plus departs by 7.3."""
-    assert 0 < measured["lr_rmse of face"] < (4 if model == "faithful" else 6)
+    """Real-ESRGAN x4plus departs by 7.3, x4plus-anime by 8.6."""
+    assert 0 < measured["lr_rmse of face"] < {"faithful": 4, "art": 8.5}.get(model, 6)
 
 
 def test_figures_tell_other_letters_waves_halos_tints_and_other_faces() -> None:
