@@ -65,6 +65,17 @@ def test_faces_are_found_in_pictures_of_every_kind(detector: FaceDetector, kind:
     assert len(detector.find(pixels)) == 1
 
 
+def test_faces_of_every_direction_are_turned_upright_on_a_page_of_several_tiles() -> None:
+    """What is seen of a face that lies, by a detector that looks at it as if it stood, is another face's place."""
+    tiles = [np.rot90(photo(), turns) for turns in (0, 1, 2, 3)]
+    page = np.concatenate([np.concatenate(tiles, axis=1), np.concatenate(tiles[::-1], axis=1)])
+    page = np.pad(page, ((0, 0), (0, 176), (0, 0)))
+    detector = FaceDetector.load(detector_file("yunet"))
+    found = detector.find(page)
+    turns = sorted(round(angle(align(face.landmarks)[0]) / 90) % 4 for face in found)
+    assert turns == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
 def test_a_face_is_found_once_where_tiles_overlap(detector: FaceDetector) -> None:
     row = np.concatenate([photo()] * 9, axis=1)
     assert len(detector.find(row)) == 9

@@ -130,11 +130,11 @@ class FaceRestorer:
 
     def _is_face(self, before: FloatArray, after: FloatArray) -> bool:
         """Returns whether the detector sees the face that was restored, if it saw it in its square before."""
-        return self._detector.locate(after) is not None or self._detector.locate(before) is None
+        return bool(self._detector.locate(after)) or not self._detector.locate(before)
 
     def _shift(self, before: FloatArray, after: FloatArray) -> float | None:
         one, other = self._detector.locate(before), self._detector.locate(after)
-        return None if one is None or other is None else faces.measure_shift(one[0], other[0])
+        return faces.measure_shift(one[0][0], other[0][0]) if one and other else None
 
 
 def find_restorer(name: str) -> Model:

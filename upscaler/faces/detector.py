@@ -1,8 +1,8 @@
 """Finds faces with YuNet (Wu et al., 2023) or CenterFace (Xu et al., 2020), by OpenCV, on the CPU.
 
 Both see faces of some ten to three hundred pixels. So the picture is looked at at its own size, in tiles, and shrunk
-to a quarter, a sixteenth and so on. Where it has become small it is looked at in all four directions too, so that faces
-are found whichever way they are turned.
+to half, a quarter and so on. Where it has become small it is looked at in all four directions too, so that faces are
+found whichever way they are turned.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ..arrays import FloatArray, PixelArray
 from ..errors import ModelError, first_line
 from ..picture import Face
-from .geometry import EYES, SIDE, TEMPLATE, align, cut, invert
+from .geometry import EYES, SIDE, TEMPLATE, Affine, align, cut, invert
 
 UNSURE = 0.15
 """How much less than sure a detector may be of a face at first. Then it looks again at the face alone, turned upright
@@ -47,12 +47,15 @@ SMALLEST = 12
 """Pixels of the longer side of the smallest face: of smaller ones nothing can be told."""
 
 TILE = 1024
-"""Pixels of a side of a tile, and of the largest picture that is looked at in all directions."""
+"""Pixels of a side of a tile."""
+
+TURNED = 2**21
+"""Pixels of the largest picture that is looked at in all four directions."""
 
 OVERLAP = 192
 """Pixels that tiles share. Larger faces are found where the picture is shrunk."""
 
-STEP = 4
+STEP = 2
 """How much smaller the picture is at the next look."""
 
 COARSEST = 256
@@ -127,10 +130,10 @@ class FaceDetector:
         faces = [self._confirm(_face(boxes[index]), pixels) for index in _select(boxes)]
         return [face for face in faces if face is not None]
 
-    def locate(self, square: FloatArray) -> tuple[NDArray[np.float64], float] | None:
+    def locate(self, square: FloatArray) -> list[tuple[NDArray[np.float64], float]]:
         """Finds the face in a square, (side, side, 1 or 3), 0..1, into which it was cut; see `geometry.cut`.
 
-        Returns its landmarks, (5, 2), in pixels of a square of SIDE, and the score; None if there is no such face.
+        Returns its landmarks, (5, 2), in pixels of a square of SIDE, and the score; nothing if there is no such face.
         """
         if square.shape[0] != LOOK:
             small: Any = cv2.resize(square, (LOOK, LOOK), interpolation=cv2.INTER_AREA)
@@ -138,36 +141,41 @@ class FaceDetector:
         boxes = self._run(_to_bgr(np.rint(square * 255).astype(np.uint8)))
         marks = SIDE / LOOK * boxes[:, 4:14].reshape(-1, 5, 2)
         off = np.linalg.norm(marks - TEMPLATE, axis=2).mean(axis=1) / EYES
-        best = int(off.argmin()) if len(off) else None
-        return None if best is None or off[best] > OFF else (marks[best], float(boxes[best, 14]))
+        nearest = np.argsort(off)[:1]
+        return [(marks[index], float(boxes[index, 14])) for index in nearest if off[index] <= OFF]
 
     def _confirm(self, face: Face, pixels: PixelArray) -> Face | None:
         """Looks again at a face, and returns it with better landmarks; None if it is probably none."""
         sure, scores = self._network.sure, [face.score]
-        for _ in range(LOOKS):
+        for look in range(LOOKS):
             matrix, _ = align(face.landmarks)
-            if (seen := self.locate(cut(pixels, matrix, LOOK))) is None:
+            seen = [
+                (score, marks, turned)
+                for turned in ([matrix] if look else _turn(matrix))  # a face that lies may be taken for one that stands
+                for marks, score in self.locate(cut(pixels, turned, LOOK))
+            ]
+            if not seen:
                 break
-            scores.append(seen[1])
+            score, marks, matrix = max(seen, key=lambda each: each[0])
+            scores.append(score)
             back = invert(matrix)
-            places = seen[0] @ back[:, :2].T + back[:, 2]
+            places = marks @ back[:, :2].T + back[:, 2]
             face = replace(face, landmarks=tuple((float(x), float(y)) for x, y in places))
         is_likely = len(scores) > 1 and sum(scores[:2]) / 2 >= sure - TOLERANCE
         return face if is_likely or scores[0] >= sure else None
 
     def _look(self, pixels: PixelArray) -> Iterator[Boxes]:
-        """Finds faces at one size: in tiles, or in all four directions if there is only one tile."""
+        """Finds faces at one size, in tiles; in a picture of up to TURNED pixels in all four directions."""
         height, width = pixels.shape[:2]
         for y in _starts(height):
             for x in _starts(width):
-                tile = pixels[y : y + TILE, x : x + TILE]
-                boxes = _inside(self._run(_to_bgr(tile)), (x, y, width, height), tile.shape)
-                yield boxes + np.array([x, y, 0, 0, *[x, y] * 5, 0])
-        if max(height, width) <= TILE:
-            whole = _to_bgr(pixels)
-            for turns in (1, 2, 3):
-                boxes = self._run(np.ascontiguousarray(np.rot90(whole, turns)))
-                yield _turn_back(boxes, turns, whole.shape[1], whole.shape[0])
+                part = pixels[y : y + TILE, x : x + TILE]
+                tile = _to_bgr(part)
+                for turns in range(4 if height * width <= TURNED else 1):
+                    boxes = self._run(np.ascontiguousarray(np.rot90(tile, turns)))
+                    boxes = _turn_back(boxes, turns, tile.shape[1], tile.shape[0])
+                    boxes = _inside(boxes, (x, y, width, height), part.shape)
+                    yield boxes + np.array([x, y, 0, 0, *[x, y] * 5, 0])
 
     def _run(self, bgr: NDArray[np.uint8]) -> Boxes:
         with self._lock:
@@ -224,6 +232,13 @@ def _silence() -> Iterator[None]:
         yield
     finally:
         cv2.utils.logging.setLogLevel(level)
+
+
+def _turn(matrix: Affine) -> Iterator[Affine]:
+    """Yields maps to the square as it is, and turned left once, twice and three times."""
+    for _ in range(4):
+        yield matrix
+        matrix = np.stack([matrix[1], np.array([0, 0, SIDE]) - matrix[0]])
 
 
 def _starts(length: int) -> list[int]:
@@ -285,7 +300,7 @@ def _to_bgr(pixels: PixelArray) -> NDArray[np.uint8]:
 
 
 def _shrink(pixels: PixelArray) -> PixelArray:
-    """Shrinks a picture to a quarter of its sides by area, in strips, since a large one may be on a disk."""
+    """Shrinks a picture to half of its sides by area, in strips, since a large one may be on a disk."""
     size = -(-pixels.shape[1] // STEP)
     parts: Any = []
     for y in range(0, len(pixels), TILE):
