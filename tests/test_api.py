@@ -13,7 +13,7 @@ import torch
 import upscaler
 from tests.networks import tiny_compact
 from tests.pictures import SAMPLES
-from upscaler import OutputError, PictureError, PlanError, Size, Target, Upscaler
+from upscaler import OutputError, PictureError, PlanError, Size, Target, Upscaler, catalog
 from upscaler.errors import ModelError
 from upscaler.pipeline import Pipeline, PipelineOptions
 
@@ -170,3 +170,10 @@ def test_what_is_no_folder_is_an_error_of_our_own(tmp_path: Path) -> None:
         with pytest.raises(PlanError):
             list(Upscaler("lanczos").batch(places[0], places[1], scale=2))
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_the_catalog_is_listed_and_fetched_by_name() -> None:
+    assert [model.name for model in upscaler.models()] == [model.name for model in catalog.models()]
+    assert upscaler.fetch("photo") == catalog.find("photo").file
+    with pytest.raises(ModelError, match="fetching is forbidden"):
+        upscaler.fetch("ultrasharp", offline=True)

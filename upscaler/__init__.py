@@ -59,7 +59,9 @@ _HOMES = {
     "UpscalerError": "errors",
     "GenerationParameters": "text2image.parameters",
     "compare": "api",
+    "fetch": "api",
     "generate": "text2image.text_to_image",
+    "models": "catalog",
     "upscale": "api",
 }
 
@@ -87,7 +89,9 @@ __all__ = [
     "Upscaler",
     "UpscalerError",
     "compare",
+    "fetch",
     "generate",
+    "models",
     "upscale",
 ]
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from . import catalog
 from .codecs import DEFAULT_OPTIONS, EncodeOptions, Source
 from .diffusion.options import Diffusion
 from .errors import PlanError
@@ -214,6 +215,17 @@ def upscale(
     For several pictures keep an `Upscaler`, since this function loads the model at each call.
     """
     return Upscaler(model, device=device, precision=precision)(source, scale, **options)
+
+
+def fetch(
+    name: str | os.PathLike[str], *, progress: ProgressCallback | None = None, offline: bool | None = None
+) -> Path:
+    """Fetches a model, so that it is here when there is no connection; returns the path of its file or folder.
+
+    `name` is what `Upscaler` takes as a model; `upscaler.models()` returns those of the catalog. `progress` counts
+    bytes. `offline`: whether fetching is forbidden; None is what the environment says. Raises ModelError.
+    """
+    return catalog.fetch_model(catalog.find(name), progress, offline=offline)
 
 
 def _split_chain(model: Any) -> tuple[Any, tuple[Any, ...]]:

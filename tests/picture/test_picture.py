@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 
@@ -115,3 +117,30 @@ def test_save_takes_the_options_of_output(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="exists already"):
         picture.save(str(tmp_path / "30.jpg"))
     picture.save(str(tmp_path / "30.jpg"), overwrite=True)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_numpy_takes_it_without_a_copy_unless_asked(channels: int) -> None:
+    pixels = np.arange(24 * channels, dtype=np.uint8).reshape(4, 6, channels)
+    picture = Picture(pixels)
+    array = np.asarray(picture)
+    assert np.array_equal(array, picture.to_numpy())
+    assert np.shares_memory(array, pixels)
+    assert (array.flags.writeable, pixels.flags.writeable) == (False, True)
+    assert not np.shares_memory(np.array(picture), pixels)
+    assert np.array(picture).flags.writeable
+    assert np.asarray(picture, np.float32).dtype == np.float32
+    with pytest.raises(ValueError, match="uint8 cannot become float32 without a copy"):
+        picture.__array__(np.float32, copy=False)
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_notebooks_show_it_shrunk(depth: type) -> None:
+    with PIL.Image.open(io.BytesIO(Picture(np.full((10, 20, 3), 7, depth))._repr_png_())) as shown:
+        assert shown.size == (20, 10)
+    whole = np.broadcast_to(
+        np.array([200, 100, 50, 255], depth) * depth(np.iinfo(depth).max // 255), (30_000, 20_000, 4)
+    )
+    with PIL.Image.open(io.BytesIO(Picture(whole, b"profile")._repr_png_())) as shown:
+        assert (shown.size, shown.mode, shown.info["icc_profile"]) == ((683, 1024), "RGBA", b"profile")
+        assert shown.getpixel((3, 3)) == (200, 100, 50, 255)

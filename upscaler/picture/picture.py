@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,10 @@ from .metadata import Metadata
 if TYPE_CHECKING:
     import PIL.Image
     import torch
+
+
+SHOWN = 1024
+"""Pixels on the longer side of what notebooks show."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +79,31 @@ class Picture:
         from ..codecs import EncodeOptions, encode
 
         encode(self, Path(path), EncodeOptions(**options))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """Returns `pixels` for `numpy.asarray`, read-only unless copied; grey without alpha is (height, width).
+
+        Raises ValueError when they would have to be converted and `copy` is False.
+        """
+        pixels = self.pixels[:, :, 0] if self.pixels.shape[2] == 1 else self.pixels
+        if copy is False and dtype is not None and np.dtype(dtype) != pixels.dtype:
+            raise ValueError(f"{self.name}: {pixels.dtype} cannot become {np.dtype(dtype)} without a copy.")
+        if copy or (dtype is not None and np.dtype(dtype) != pixels.dtype):
+            return np.array(pixels, dtype)
+        view = np.asarray(pixels).view()
+        view.flags.writeable = False
+        return view
+
+    def _repr_png_(self) -> bytes:
+        """Returns a PNG file for notebooks, 8 bits deep, with at most SHOWN pixels on its longer side."""
+        step = max(
+            1, max(self.size.width, self.size.height) // (2 * SHOWN)
+        )  # so that a huge one is not read as a whole
+        image = replace(self, pixels=np.ascontiguousarray(self.pixels[::step, ::step])).to_pil()
+        image.thumbnail((SHOWN, SHOWN))
+        file = io.BytesIO()
+        image.save(file, "PNG")
+        return file.getvalue()
 
     def to_numpy(self) -> PixelArray:
         """Returns a copy of `pixels`; grey without alpha is (height, width)."""
