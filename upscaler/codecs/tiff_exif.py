@@ -1,6 +1,8 @@
 """Reads and writes EXIF and IPTC in TIFF files, where they are directories among those of the pixels.
 
 Classic and BigTIFF, both byte orders (TIFF 6.0, section 2). An EXIF block is itself a small classic TIFF.
+
+The module is longer than others because pages are joined with the same reading and writing of directories.
 """
 
 from __future__ import annotations

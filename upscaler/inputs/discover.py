@@ -1,7 +1,7 @@
 """Turns the files, folders, globs and URLs that the user typed into pairs of source and output.
 
 `filters` decides which files of folders are taken, and `naming` what results are called. Only the first bytes of files
-are read, and at URLs nothing.
+are read, and at URLs nothing. A little over 300 lines, since each step of the search is a few.
 """
 
 from __future__ import annotations
