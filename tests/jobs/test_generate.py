@@ -27,6 +27,7 @@ from tests.diffusion import tiny
 from tests.jobs.work import UPSCALER, customized, parts, tree, until, workers_of
 from upscaler import DeviceLost, ModelError, OutputError, PlanError, Size, Target, Upscaler, codecs, recipe
 from upscaler.diffusion.options import Diffusion, Lora
+from upscaler.faces import FaceOptions
 from upscaler.inputs.discover import Job
 from upscaler.jobs import generate, report
 from upscaler.jobs.contact_sheet import GAP
@@ -146,6 +147,12 @@ def test_a_recipe_gives_the_upscaler_back_but_may_not_allow_pickles(models: Gene
     for target in (Target(fit=Size(640, 480)), Target(print=Paper(600, 900)), Target(width=9), Target()):
         assert target_of(replace(made, upscaler={**asked, "target": asdict(target)})) == target
     assert upscaler_options(replace(made, upscaler=asked), "photo") == {"fidelity": 0.7}
+    faces = {"faces": asdict(FaceOptions(strength=0.5))}
+    for other in (None, "photo"):
+        options = upscaler_options(replace(made, upscaler={**asked, **faces}), other)
+        assert options["faces"] == FaceOptions(strength=0.5)
+    with pytest.raises(PlanError, match="settings of the upscaler cannot be read"):
+        upscaler_options(replace(made, upscaler={**asked, "faces": {"magic": 1}}))
     settings = {**Pipeline("lanczos").settings, "tile": 512, "overlap": 64, "memory": 2 * 10**9}
     assert upscaler_options(replace(made, upscaler=settings)).keys() == settings.keys() - {"weights", "diffusion"}
     with pytest.raises(PlanError, match="settings of the upscaler cannot be read"):
