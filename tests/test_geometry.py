@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.diffusion.tiny import build_x4
+from tests.fake_gpu import pretend
 from tests.networks import tiny_swinir
 from tests.pictures import SAMPLES
 from upscaler import Crop, Picture, PlanError, Target, Upscaler, codecs
@@ -100,6 +101,18 @@ def test_noise_is_removed_as_it_is_in_the_whole(denoise: Any) -> None:
 @pytest.mark.parametrize("options", [{"fidelity": 1}, {"fidelity": 0.1}, {"blend": 0.5}, {"tile": 60}], ids=str)
 def test_other_options_change_nothing(options: dict[str, Any]) -> None:
     assert worst(Upscaler("photo-fast", device="cpu", **options), photograph()) <= 1
+
+
+def test_several_models_and_a_shrunk_source_change_nothing() -> None:
+    assert worst(Upscaler(["clean", "photo-fast"], device="cpu"), photograph(), scale=2.7) <= 1
+    assert worst(Upscaler("photo-fast", device="cpu", shrink=0.7), photograph(), scale=3) <= 1
+
+
+def test_a_part_is_what_it_is_in_the_whole_on_a_gpu() -> None:
+    with pretend("cuda"):
+        enlarge = Upscaler("photo-fast", device="cuda", precision="fp32")
+        assert worst(enlarge, with_alpha(), scale=2.5) <= 1
+        assert worst(enlarge, noisy()[:200, :400], scale=2) <= 1
 
 
 def test_columns_of_a_wide_picture_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

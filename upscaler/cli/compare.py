@@ -37,7 +37,7 @@ def compare(
         codecs.check(path, writing, Size(1, 1))
     if page is not None:
         comparison.check_page(page, encoding.overwrite)
-    crops, compared = parts.parts(), columns.columns(hardware)
+    crops, compared = parts.parts(), columns.columns(hardware, fetching)
     for column in compared:
         fetching.download(column.pipeline.models, messages.shows_bars)
     source = read(Path(picture), **reading.reading(hardware.workspace))

@@ -337,10 +337,11 @@ class ColumnOptions(Group, panel="Model"):
         "0..1", "Let models have this share of their results. Several values are columns of their own."
     )
 
-    def columns(self, hardware: HardwareOptions) -> list[Column]:
+    def columns(self, hardware: HardwareOptions, fetching: FetchOptions) -> list[Column]:
         """Returns the columns; fetches and loads nothing yet."""
         from .. import comparison
-        from ..catalog import find
+        from ..catalog import find, settle
+        from ..diffusion.options import Diffusion
         from ..pipeline import PipelineOptions
 
         values = {
@@ -348,11 +349,12 @@ class ColumnOptions(Group, panel="Model"):
             "fidelity": self.fidelity or (),
             "blend": self.blend or (),
         }
-        fixed = PipelineOptions(workspace=hardware.workspace, **hardware.arguments())
+        diffusion = Diffusion(allow_pickle=True) if fetching.allow_pickle else None
+        fixed = PipelineOptions(workspace=hardware.workspace, diffusion=diffusion, **hardware.arguments())
         models = []
         for name in self.model or comparison.default_models():
             with _blame("model", name):
-                models.append(find(name))
+                models.append(settle(find(name), offline=fetching.offline or None))
         return comparison.find_columns(models, fixed, values)
 
 

@@ -15,9 +15,6 @@ from ..catalog import Model
 from ..errors import PlanError
 from ..pipeline import Pipeline, PipelineOptions
 
-COMPARED = ("denoise", "fidelity", "blend")
-"""The options of which several values may be compared."""
-
 MOST_COLUMNS = 24
 """More are neither seen on a sheet nor computed by intention."""
 
@@ -46,9 +43,10 @@ def default_models() -> list[str]:
 def find_columns(
     models: Iterable[str | Model], options: PipelineOptions, values: Mapping[str, Sequence[Any]] | None = None
 ) -> list[Column]:
-    """Returns a column for each model and each value of the options in `values`, whose keys are of COMPARED.
+    """Returns a column for each model and each of the `values` of options, such as {"denoise": ("auto", 0.5)}.
 
-    Raises ModelError for an unknown model, PlanError for a value out of its range or too many columns.
+    The diffusion models among them take `options.diffusion`, and networks do without. Raises ModelError for an
+    unknown model, PlanError for a value out of its range or too many columns.
     """
     found = [model if isinstance(model, Model) else catalog.find(model) for model in models]
     known = list({model.name: model for model in found}.values())
@@ -58,10 +56,11 @@ def find_columns(
         raise PlanError(f"{len(known) * len(combinations)} columns are too many. Compare {MOST_COLUMNS} at most.")
     columns = []
     for model in known:
+        own = options if model.facts.takes_diffusion else replace(options, diffusion=None)
         for combination in combinations:
             settings = dict(zip(chosen, combination, strict=True))
             several = {name: value for name, value in settings.items() if len(chosen[name]) > 1}
             shown = [f"{name} {value if isinstance(value, str) else f'{value:g}'}" for name, value in several.items()]
             label = ", ".join([PurePath(model.name).name, *shown])
-            columns.append(Column(label, Pipeline(model, replace(options, **settings))))
+            columns.append(Column(label, Pipeline(model, replace(own, **settings))))
     return columns
