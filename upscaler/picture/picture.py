@@ -96,10 +96,10 @@ class Picture:
 
     def _repr_png_(self) -> bytes:
         """Returns a PNG file for notebooks, 8 bits deep, with at most SHOWN pixels on its longer side."""
-        step = max(
-            1, max(self.size.width, self.size.height) // (2 * SHOWN)
-        )  # so that a huge one is not read as a whole
-        image = replace(self, pixels=np.ascontiguousarray(self.pixels[::step, ::step])).to_pil()
+        # Few of the pixels are taken, so that a huge picture is not read as a whole.
+        step = max(1, max(self.size.width, self.size.height) // (2 * SHOWN))
+        pixels: Any = np.ascontiguousarray(self.pixels[::step, ::step])
+        image = replace(self, pixels=pixels).to_pil()
         image.thumbnail((SHOWN, SHOWN))
         file = io.BytesIO()
         image.save(file, "PNG")
