@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import io
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 import upscaler
+from tests.catalog.server import Server
 from tests.networks import tiny_compact
 from tests.pictures import SAMPLES
 from upscaler import OutputError, PictureError, PlanError, Size, Target, Upscaler, catalog
@@ -177,3 +179,20 @@ def test_the_catalog_is_listed_and_fetched_by_name() -> None:
     assert upscaler.fetch("photo") == catalog.find("photo").file
     with pytest.raises(ModelError, match="fetching is forbidden"):
         upscaler.fetch("ultrasharp", offline=True)
+
+
+def test_sources_may_be_open_files_web_addresses_and_lists() -> None:
+    file = SAMPLES / "logo.png"
+    enlarge = Upscaler("lanczos")
+    wanted = enlarge(file, 2).pixels
+    with Server() as server, file.open("rb") as opened:
+        url = server.put("/pictures/logo.png", file.read_bytes())
+        made = enlarge([opened, io.BytesIO(file.read_bytes()), url, str(file)], 2)
+        assert str(enlarge.estimate(url, 2).result) == str(made[2].size)
+        with pytest.raises(PictureError, match=r"/none\.png: cannot be fetched \("):
+            enlarge(f"{server.url}/none.png", 2)
+    assert [np.array_equal(picture.pixels, wanted) for picture in made] == [True] * 4
+    assert [picture.name for picture in made] == [str(file), "file", url, str(file)]
+    with pytest.raises(PictureError, match="it is open as text"):
+        enlarge(io.StringIO("text"), 2)  # type: ignore[call-overload]
+    assert enlarge([]) == []

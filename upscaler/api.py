@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from . import catalog
 from .codecs import DEFAULT_OPTIONS, EncodeOptions, Source
 from .diffusion.options import Diffusion
-from .errors import PlanError
+from .errors import PictureError, PlanError, first_line
 from .faces import FaceOptions
 from .picture import Picture
 from .pipeline import Estimate, Pipeline, PipelineOptions, Reading
@@ -89,6 +90,7 @@ class Upscaler:
         )
         self._pipeline = Pipeline(last, options)
 
+    @overload
     def __call__(
         self,
         source: Source,
@@ -98,19 +100,49 @@ class Upscaler:
         crop: Crop | str | None = None,
         progress: ProgressCallback | None = None,
         **reading: Unpack[Reading],
-    ) -> Picture:
+    ) -> Picture: ...
+
+    @overload
+    def __call__(
+        self,
+        source: list[Any] | tuple[Any, ...],
+        scale: float | None = None,
+        *,
+        target: Target | None = None,
+        crop: Crop | str | None = None,
+        progress: ProgressCallback | None = None,
+        **reading: Unpack[Reading],
+    ) -> list[Picture]: ...
+
+    def __call__(
+        self,
+        source: Source | list[Any] | tuple[Any, ...],
+        scale: float | None = None,
+        *,
+        target: Target | None = None,
+        crop: Crop | str | None = None,
+        progress: ProgressCallback | None = None,
+        **reading: Unpack[Reading],
+    ) -> Picture | list[Picture]:
         """Enlarges a picture by `scale` or to `target` (default: the model's own scale).
 
         `crop`: the only part of it that is made, the same as in the whole result: a Crop, or a text such as
         "100,50,640x480" or "25%,25%,50%x50%", of the upright source.
 
-        `source` is a path, bytes, a Pillow image, an array or tensor (see `Picture.from_array`, `from_tensor`), or a
-        Picture. The result keeps the source's profile and metadata; saving it corrects what they say of the size.
+        `source` is a path, a web address, bytes, a file that is open, a Pillow image, an array or tensor (see
+        `Picture.from_array`, `from_tensor`), or a Picture; or a list of these, which gives a list. The result keeps the
+        source's profile and metadata; saving it corrects what they say of the size.
         `reading`: accept_damaged, max_pixels, workspace, name and untrusted, see `codecs.decode`.
 
         Raises PictureError, PlanError, ModelError, EngineError and OutputError; nothing unfinished is left.
         """
-        return self._pipeline.run(source, _target(scale, target, crop), progress=progress, **reading)
+        wanted = _target(scale, target, crop)
+        if isinstance(source, list | tuple):
+            return [self(each, target=wanted, progress=progress, **reading) for each in source]
+        with _local(source) as file:
+            if file is not source:
+                reading.setdefault("name", str(source))
+            return self._pipeline.run(file, wanted, progress=progress, **reading)
 
     def estimate(
         self,
@@ -121,7 +153,8 @@ class Upscaler:
         crop: Crop | str | None = None,
     ) -> Estimate:
         """Returns what `self(source, …)` would take: sizes, tiles, memory. Loads the model. Raises PlanError."""
-        return self._pipeline.estimate(source, _target(scale, target, crop))
+        with _local(source) as file:
+            return self._pipeline.estimate(file, _target(scale, target, crop))
 
     def batch(
         self,
@@ -226,6 +259,21 @@ def fetch(
     bytes. `offline`: whether fetching is forbidden; None is what the environment says. Raises ModelError.
     """
     return catalog.fetch_model(catalog.find(name), progress, offline=offline)
+
+
+@contextmanager
+def _local(source: Source) -> Iterator[Source]:
+    """Yields a source, or a copy of the file at a web address, which is deleted afterwards. Raises PictureError."""
+    from .inputs.storage import local_copy, parse_location
+    from .inputs.web import SCHEMES
+
+    with ExitStack() as stack:
+        if isinstance(source, str) and source.startswith(SCHEMES):
+            try:
+                source = stack.enter_context(local_copy(parse_location(source)))
+            except OSError as error:
+                raise PictureError(f"{source}: cannot be fetched ({error.strerror or first_line(error)}).") from error
+        yield source
 
 
 def _split_chain(model: Any) -> tuple[Any, tuple[Any, ...]]:

@@ -109,7 +109,7 @@ def test_resolution_that_is_not_stated_is_none() -> None:
 
 @pytest.mark.parametrize("source", [None, 3, 2.5, ["a.jpg"], {"a": 1}])
 def test_source_of_another_type_is_refused(source: Any) -> None:
-    with pytest.raises(PictureError, match="Pass a path, bytes, a Pillow image"):
+    with pytest.raises(PictureError, match="Pass a path, bytes, an open file, a Pillow image"):
         decode(source)
 
 

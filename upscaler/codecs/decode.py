@@ -1,15 +1,15 @@
-"""Reads pictures by content: path, bytes, stream, Pillow image, array or tensor in, `Picture` out."""
+"""Reads pictures by content: path, bytes, open file, Pillow image, array or tensor in, `Picture` out."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, Union, cast
 
 import numpy as np
 import PIL.Image
 
-from ..errors import PictureError
+from ..errors import PictureError, first_line
 from ..notices import warn
 from ..picture import Picture
 from ..tiling import Size
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 Source: TypeAlias = Union[
-    str, "os.PathLike[str]", bytes, Picture, PIL.Image.Image, "np.ndarray[Any, Any]", "torch.Tensor"
+    str, "os.PathLike[str]", bytes, BinaryIO, Picture, PIL.Image.Image, "np.ndarray[Any, Any]", "torch.Tensor"
 ]
 """Everything that can be read as a picture; `Picture.from_array` and `Picture.from_tensor` say which arrays can."""
 
@@ -56,15 +56,31 @@ def decode(
         return pillow.convert(source, name or "image", workspace)
     if isinstance(source, np.ndarray):
         return Picture.from_array(source, name or "array")
+    if callable(getattr(source, "read", None)):
+        source, name = _read_all(source, name or "file")
     if isinstance(source, (str, os.PathLike, bytes)):
         name = name or ("picture" if isinstance(source, bytes) else os.fsdecode(source))
         read = untrusted_files.decode if untrusted else read_source
         return read(source, name, accept_damaged, max_pixels, workspace)
     if type(source).__module__.partition(".")[0] == "torch":
-        return Picture.from_tensor(source, name or "tensor")
+        return Picture.from_tensor(cast("torch.Tensor", source), name or "tensor")
     raise PictureError(
-        f"{type(source).__name__}: not a picture. Pass a path, bytes, a Pillow image, a numpy array or a torch tensor."
+        f"{type(source).__name__}: not a picture. Pass a path, bytes, an open file, a Pillow image, a "
+        "numpy array or a torch tensor."
     )
+
+
+def _read_all(file: Any, name: str) -> tuple[bytes, str]:
+    """Returns the content of an open file from where it stands, and its name, if it has one, or else `name`."""
+    if isinstance(own := getattr(file, "name", None), str):
+        name = own
+    try:
+        content = file.read()
+    except (OSError, ValueError) as error:
+        raise PictureError(f"{name}: cannot be read ({first_line(error)}).") from error
+    if not isinstance(content, bytes):
+        raise PictureError(f"{name}: it is open as text. Open it in binary mode, as with open(name, 'rb').")
+    return content, name
 
 
 def looks_like_picture(path: Path) -> bool:
