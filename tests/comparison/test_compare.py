@@ -59,7 +59,7 @@ def test_networks_that_enlarge_and_are_here_are_compared_by_default(
 ) -> None:
     monkeypatch.setenv("UPSCALER_HOME", str(tmp_path))
     found = default_models()
-    assert found[:3] == ["photo", "photo-fast", "faithful"]
+    assert found == ["photo", "photo-fast", "faithful", "art"]  # and none that only an installed package carries
     assert not {"clean", "lanczos", "sd-x4", "refine", "realesrgan-x2plus"} & set(found)
 
 

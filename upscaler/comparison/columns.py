@@ -18,6 +18,9 @@ from ..pipeline import Pipeline, PipelineOptions
 MOST_COLUMNS = 24
 """More are neither seen on a sheet nor computed by intention."""
 
+DEFAULT_COLUMNS = 8
+"""As many are compared where no model is named."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -32,12 +35,13 @@ class Column:
 
 
 def default_models() -> list[str]:
-    """Returns the names of the networks that enlarge and are on this machine."""
-    return [
-        model.name
-        for model in catalog.models()
-        if model.kind == "network" and model.scale != 1 and catalog.find_local(model) is not None
-    ]
+    """Returns the names of the networks that enlarge and are embedded, imported or fetched: at most DEFAULT_COLUMNS.
+
+    Those that only an installed package carries are left out: they may be many, and nobody has asked for each.
+    """
+    networks = [replace(model, package=None) for model in catalog.models() if model.kind == "network"]
+    here = [model.name for model in networks if model.scale != 1 and catalog.find_local(model) is not None]
+    return here[:DEFAULT_COLUMNS]
 
 
 def find_columns(
