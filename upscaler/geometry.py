@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .picture import HALO, support
 from .surface import correction_reach
-from .tiling import Region, Size, TileRequirements, Window
+from .tiling import Size, TileRequirements, Window
 
 AROUND = 4
 """Source pixels around what a network and the correction look at: for the ramp between tiles, whose place differs, and
@@ -49,9 +49,3 @@ def find_windows(result: Window, steps: Sequence[Step], has_alpha: bool, is_repe
             )
         )
     return tuple(reversed(windows))
-
-
-def find_inner(source: Window, result: Window, scale: int) -> Region:
-    """Returns the pixels of the part `source`, counted from its corner, of which a pass makes the part `result`."""
-    inner = result.source(source.whole, scale, 0, support=lambda *_: 0).region
-    return Region(inner.x - source.region.x, inner.y - source.region.y, inner.width, inner.height)

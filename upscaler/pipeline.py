@@ -9,8 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise, repeat
 from pathlib import Path
@@ -19,18 +18,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 import numpy as np
 
 from . import catalog, codecs, engines, surface, tiling
-from .arrays import FloatArray, PixelArray
 from .catalog import Model
 from .codecs import Source
-from .engines import Engine, EngineOptions, EnginePool, ImageEngine, ImagePlan
-from .errors import DeviceLost, EngineError, OutOfMemory, PlanError
-from .geometry import Step, find_inner, find_windows
+from .engines import Engine, EngineOptions, EnginePool, ImageEngine, ImagePlan, Pass
+from .errors import DeviceLost, EngineError, PlanError
+from .geometry import Step, find_windows
 from .notices import warn
-from .picture import Layer, Picture, Wear, make_canvas, measure_detail, measure_wear, reduce_to, split_layers, take_part
+from .picture import Picture, Wear, make_canvas, measure_detail, measure_wear, reduce_to, split_layers, take_part
 from .progress import ProgressCallback
-from .surface import HOST, LrRmse, Surface, Upload, cut_bands, resize_bands, surface_for, write_bands
+from .surface import Upload, cut_bands, resize_bands, write_bands
 from .target import Target, passes
-from .tiling import Batch, Budget, Plan, Region, Size, Tile, TileRequirements, Window
+from .tiling import Budget, Plan, Region, Size, Tile, TileRequirements, Window
 from .validation import check_arguments, check_whole
 
 if TYPE_CHECKING:
@@ -218,10 +216,8 @@ class Pipeline:
         picture = codecs.decode(source)
         target = target or Target()
         info = self._engines.enlarger(picture.depth, picture.size.pixels).info
-        start, own = (
-            self._shrunk(picture),
-            math.prod(model.scale or needs.scale for model, needs in self._chain(picture)),
-        )
+        start = self._shrunk(picture)
+        own = math.prod(model.scale or needs.scale for model, needs in self._chain(picture))
         share = start.width / picture.size.width
         result = target.size(picture.size, own * share)
         window = target.window(picture.size, result)
@@ -293,7 +289,7 @@ class Pipeline:
             colours = [split_layers(picture, None)[-1].pixels for picture in pictures]
             plans = [estimate.plans[index] for estimate in estimates]
             try:
-                computed = _compute_together(engine, colours, plans)
+                computed = engines.compute_together(engine, colours, plans)
             except DeviceLost:
                 raise
             except EngineError as error:
@@ -438,7 +434,7 @@ class Pipeline:
             return engine.plan(size, budget)
         return tiling.plan_either_way(size, engine.info.needs, budget)
 
-    def _passes(self, picture: Picture, estimate: Estimate) -> list[_Pass]:
+    def _passes(self, picture: Picture, estimate: Estimate) -> list[Pass]:
         """Returns the passes of an estimate with their engines. Results between passes have 16 bits."""
         windows, members = estimate.windows, estimate.members
         sizes = [window.whole for window in windows] if estimate.plans else []
@@ -451,7 +447,7 @@ class Pipeline:
                 if estimate.wear and not self.options.seamless:  # or it would differ where edges meet
                     share = estimate.wear.shares
             found.append(
-                _Pass(
+                Pass(
                     engine,
                     plan,
                     windows[index],
@@ -463,77 +459,6 @@ class Pipeline:
                 )
             )
         return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Pass:
-    """One pass of an engine over a picture."""
-
-    engine: Engine | ImageEngine
-    plan: Plan | ImagePlan
-    source: Window
-    result: Window
-    depth: int
-    """Bits a sample of the result: 8 or 16."""
-    fidelity: float
-    share: FloatArray | None
-    """In the pass that removes noise and compression: the share of these that is removed, 0..1, as `mix_bands` takes
-    it."""
-    computes_alpha: bool
-    """Whether transparency goes through the engine. It is only resized if it is the same everywhere, by the pass that
-    removes noise, and by diffusion models, which would draw something into it."""
-
-    def enlarge(self, layer: Layer, tile: Tile | None, canvas: PixelArray, advance: Callable[[int], None]) -> float:
-        """Computes a layer and writes it into its part of a canvas; returns how far it departs from its source.
-
-        Pixels stay in the memory of the engine's device until they are whole numbers. If there is too little of it for
-        what comes after the network, that is done on the host. `tile`: see `Pipeline.run`.
-        """
-        place = HOST if isinstance(self.plan, ImagePlan) else surface_for(self.engine.info.device)
-        if place is HOST:
-            return self._enlarge_on(HOST, layer, tile, canvas, advance)
-        with suppress(OutOfMemory), place.errors():
-            return self._enlarge_on(place, layer, tile, canvas, advance)
-        log.warning("out of memory on %s: results are joined on the CPU.", self.engine.info.device)
-        return self._enlarge_on(HOST, layer, tile, canvas, advance)
-
-    def _enlarge_on(
-        self, place: Surface, layer: Layer, tile: Tile | None, canvas: PixelArray, advance: Callable[[int], None]
-    ) -> float:
-        engine, plan, part, result = self.engine, self.plan, self.source, self.result
-        pixels, share = layer.pixels, self.share
-        by_columns = isinstance(plan, Plan) and plan.by_columns
-        if isinstance(plan, Plan) and by_columns:  # columns are rows of the transposed picture
-            plan, part, result = plan.transpose(), part.transpose(), result.transpose()
-            pixels, canvas = pixels.swapaxes(0, 1), canvas.swapaxes(0, 1)
-            share = None if share is None else np.ascontiguousarray(share.T)
-        lr_rmse = LrRmse(part=find_inner(part, result, plan.scale))
-        source = Upload(pixels, place)
-        if isinstance(plan, ImagePlan):
-            assert engines.is_image_engine(engine)
-            bands = engine.run(pixels, plan, advance)
-        else:
-            assert not engines.is_image_engine(engine)
-            if tile is None:
-                batches = surface.cut(source, plan)
-                if by_columns:  # the engine sees every tile upright
-                    batches = (batch.transpose() for batch in batches)
-                tiles = engines.run_checked(engines.adapt_channels(engine, pixels.shape[2]), batches)
-            else:
-                tiles = iter([Tile(tile.region, place.bring(tile.pixels))])
-            if by_columns:
-                tiles = (tile.transpose() for tile in tiles)
-            bands = surface.blend(_report(tiles, advance), plan)
-
-        if layer.is_alpha:
-            bands = surface.within_source(bands, source, plan.scale)
-        elif share is not None:
-            bands = surface.mix_bands(bands, source, share, part)
-        else:
-            bands = surface.back_project(bands, source, plan.scale, self.fidelity, lr_rmse)
-        bands = resize_bands(bands, part.scaled(plan.scale), result)
-        write_bands(bands, canvas)
-        return lr_rmse.levels
 
 
 def _take_part(picture: Picture, estimate: Estimate, workspace: Path | None) -> tuple[Picture, bool | None]:
@@ -559,21 +484,6 @@ def _resize(picture: Picture, estimate: Estimate, workspace: Path | None) -> Pic
     return replace(picture, pixels=canvas)
 
 
-def _compute_together(engine: Engine, pictures: Sequence[PixelArray], plans: Sequence[Plan | ImagePlan]) -> list[Tile]:
-    """Computes the single tiles of several pictures, (height, width, 1 or 3), as one batch."""
-    place = surface_for(engine.info.device)
-    regions: list[Region] = []
-    tiles = []
-    with place.errors():
-        for pixels, plan in zip(pictures, plans, strict=True):
-            assert isinstance(plan, Plan)
-            (batch,) = surface.cut(Upload(pixels, place), plan)
-            regions += batch.regions
-            is_alike = pixels.shape[2] == engine.info.channels
-            tiles.append(batch.pixels if is_alike else place.concatenate([batch.pixels] * 3, axis=3))
-        return list(engines.run_checked(engine, [Batch(tuple(regions), place.concatenate(tiles))]))
-
-
 def _count(progress: ProgressCallback | None, total: int) -> Callable[[int], None]:
     """Reports that nothing is done of `total`, and returns a function that reports how many more are done."""
     done = 0
@@ -586,9 +496,3 @@ def _count(progress: ProgressCallback | None, total: int) -> Callable[[int], Non
 
     advance(0)
     return advance
-
-
-def _report(tiles: Iterable[Tile], advance: Callable[[int], None]) -> Iterator[Tile]:
-    for tile in tiles:
-        advance(1)
-        yield tile

@@ -85,6 +85,11 @@ class Window:
         y, height = widen(self.region.y, self.region.height, self.whole.height, whole.height)
         return Window(whole, Region(x, y, width, height))
 
+    def inner(self, source: Window, scale: int) -> Region:
+        """Returns the pixels of the part `source`, counted from its corner, of which a pass makes this part."""
+        part = self.source(source.whole, scale, 0, support=lambda *_: 0).region
+        return Region(part.x - source.region.x, part.y - source.region.y, part.width, part.height)
+
 
 def _round(value: float) -> int:
     return math.floor(value + 0.5)
