@@ -102,9 +102,11 @@ def open_frames(
 
     options = ReadOptions(name or str(file), accept_damaged, max_pixels or LARGEST, workspace)
     try:
-        with file.open("rb") as opened:
-            head = opened.read(HEAD)
-        format = find_format(file, head, Path(options.name).suffix)
+        head = b""
+        if file.is_file():  # opening a pipe would wait for what comes
+            with file.open("rb") as opened:
+                head = opened.read(HEAD)
+        format = find_format(file, head, Path(options.name).suffix) if head else None
     except (OSError, ValueError):
         format = None
     if untrusted and all_frames:
