@@ -32,7 +32,7 @@ SIDE, LEAST = 2, 2
 """WebP counts places in steps of two pixels; nothing smaller than this is written as a frame."""
 
 SPEED = 7
-"""Of libavif's encoder, 0 to 10; that of single pictures is the same."""
+"""The speed of libavif's encoder, 0 to 10, as for single pictures."""
 
 
 class Animation(Frames):

@@ -68,7 +68,7 @@ class Comparison:
 
     name: str
     size: Size
-    """Of the source."""
+    """The size of the source."""
     scale: float
     parts: tuple[Region, ...]
     """In pixels of the source."""

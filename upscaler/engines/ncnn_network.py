@@ -203,7 +203,7 @@ class _Observed:
     """What was seen of a network while it computed one picture."""
 
     pixels: int
-    """Of the picture."""
+    """How many pixels the picture has."""
     result: tuple[int, ...]
     """Channels, height and width."""
     blobs: dict[str, tuple[int, ...]]
